@@ -1,0 +1,50 @@
+"""Stock movements, what is on hand, and a guard against taking out more than there is."""
+
+import sqlalchemy as sa
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+ON_HAND = """
+CREATE VIEW stock_on_hand AS
+SELECT item_id, location_id, sum(quantity) AS quantity
+FROM stock_movements GROUP BY item_id, location_id
+"""
+NOT_BELOW_ZERO = """
+CREATE TRIGGER stock_not_below_zero BEFORE INSERT ON stock_movements
+WHEN NEW.quantity < 0
+BEGIN
+  SELECT RAISE(ABORT, 'not that many in stock') WHERE NEW.quantity + coalesce(
+    (SELECT sum(quantity) FROM stock_movements
+     WHERE item_id = NEW.item_id AND location_id = NEW.location_id), 0) < 0;
+END
+"""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "stock_movements",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("item_id", sa.Integer, sa.ForeignKey("items.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("location_id", sa.Integer, sa.ForeignKey("locations.id"), nullable=False),
+        sa.Column("quantity", sa.Integer, nullable=False),
+        sa.Column("moved_at", sa.Text, nullable=False),
+        sa.Column("note", sa.Text),
+        sa.CheckConstraint("quantity <> 0", name="ck_stock_movements_quantity"),
+    )
+    op.create_index(
+        "ix_stock_movements_item_id", "stock_movements", ["item_id", "location_id"]
+    )
+    op.execute(ON_HAND)
+    op.execute(NOT_BELOW_ZERO)
+
+
+def downgrade() -> None:
+    op.execute("DROP TRIGGER stock_not_below_zero")
+    op.execute("DROP VIEW stock_on_hand")
+    op.drop_index("ix_stock_movements_item_id", "stock_movements")
+    op.drop_table("stock_movements")

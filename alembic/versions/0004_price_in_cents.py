@@ -1,0 +1,69 @@
+"""Prices as whole cents, in items rebuilt: a parent table with children.
+
+A rebuild drops the old table, so its triggers go with it and are made again, and no foreign key
+may be enforced meanwhile: with PRAGMA foreign_keys on, DROP TABLE deletes the children's rows.
+"""
+
+import sqlalchemy as sa
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+SEARCH_TRIGGERS = {
+    "item_search_insert": """
+AFTER INSERT ON items BEGIN
+  INSERT INTO item_search (rowid, name) VALUES (NEW.id, NEW.name);
+END""",
+    "item_search_delete": """
+AFTER DELETE ON items BEGIN
+  INSERT INTO item_search (item_search, rowid, name) VALUES ('delete', OLD.id, OLD.name);
+END""",
+    "item_search_update": """
+AFTER UPDATE OF name ON items BEGIN
+  INSERT INTO item_search (item_search, rowid, name) VALUES ('delete', OLD.id, OLD.name);
+  INSERT INTO item_search (rowid, name) VALUES (NEW.id, NEW.name);
+END""",
+}
+
+
+def items(*price: sa.Column) -> sa.Table:
+    """The table as it is before, for ``copy_from``: ``--sql`` has no database to ask."""
+    return sa.Table(
+        "items",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("sku", sa.Text, nullable=False, unique=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("supplier_id", sa.Integer, sa.ForeignKey("suppliers.id", ondelete="SET NULL")),
+        *price,
+        sa.Index("ix_items_supplier_id", "supplier_id"),
+    )
+
+
+def rebuild(table: sa.Table, *, gone: str, check: bool) -> None:
+    for name in SEARCH_TRIGGERS:
+        op.execute(f"DROP TRIGGER {name}")
+    with op.batch_alter_table("items", copy_from=table, recreate="always") as batch:
+        batch.drop_column(gone)
+        if check:
+            batch.create_check_constraint("ck_items_price_cents", "price_cents >= 0")
+    for name, body in SEARCH_TRIGGERS.items():
+        op.execute(f"CREATE TRIGGER {name} {body}")
+
+
+def upgrade() -> None:
+    op.add_column("items", sa.Column("price_cents", sa.Integer))
+    op.execute("UPDATE items SET price_cents = CAST(round(CAST(price AS REAL) * 100) AS INTEGER)")
+    before = items(sa.Column("price", sa.Text), sa.Column("price_cents", sa.Integer))
+    rebuild(before, gone="price", check=True)
+
+
+def downgrade() -> None:
+    op.add_column("items", sa.Column("price", sa.Text))
+    op.execute("UPDATE items SET price = printf('%d.%02d', price_cents / 100, price_cents % 100)")
+    before = items(sa.Column("price_cents", sa.Integer), sa.Column("price", sa.Text))
+    rebuild(before, gone="price_cents", check=False)

@@ -1,0 +1,87 @@
+# undrop: before anything changes the schema or destroys data, a verified backup exists.
+
+set positional-arguments
+
+export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
+export UNDROP_INVOKED_FROM := invocation_directory()
+
+# Show this menu
+[private]
+default:
+    @just --list --unsorted
+
+# A verified backup of the database; the reason becomes part of its name
+[group("guard")]
+[no-exit-message]
+backup $reason="manual" $before="": _ready
+    @undrop backup --before "$before" -- "$reason"
+
+# Put a backup back: a path, a name in backups/, or latest
+[group("guard")]
+[no-exit-message]
+restore file: (backup "before restore" "restore")
+    @undrop restore -- "$@"
+
+# Bring the schema to a revision (head), checked before it counts
+[group("guard")]
+[no-exit-message]
+migrate *args: (backup "before migrate" "migrate")
+    @undrop migrate "$@"
+
+# An empty database at head
+[group("guard")]
+[no-exit-message]
+reset-db: (backup "before reset-db" "reset-db")
+    @undrop reset-db
+
+# No database at all
+[group("guard")]
+[no-exit-message]
+nuke-db: (backup "before nuke-db" "nuke-db")
+    @undrop nuke-db
+
+# The backups, newest first (--json)
+[group("look")]
+[no-exit-message]
+list *args: _ready
+    @undrop list "$@"
+
+# Prove that a backup, or every one, is whole (--json)
+[group("look")]
+[no-exit-message]
+verify *args: _ready
+    @undrop verify "$@"
+
+# Where things stand; exit 4 when the present state has no backup (--json)
+[group("look")]
+[no-exit-message]
+status *args: _ready
+    @undrop status "$@"
+
+# The whole thing on a throw-away database, in under a minute
+[group("example")]
+[no-exit-message]
+tour: _ready
+    @python tools/quartermaster/tour.py
+
+# Fill Quartermaster with that many rows of made-up stock
+[group("example")]
+[no-exit-message]
+sample $rows="1000": (backup "before sample")
+    @python tools/quartermaster/sample.py "$rows"
+
+# The tests, in parallel; arguments go to pytest
+[group("develop")]
+[no-exit-message]
+test *args: _ready
+    @python -m pytest -n auto "$@"
+
+# Format, lint and types
+[group("develop")]
+[no-exit-message]
+lint: _ready
+    @ruff format --check . && ruff check . && mypy
+
+[no-exit-message]
+_ready:
+    @command -v undrop >/dev/null || { echo "undrop is not installed here. Run:  python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'" >&2; exit 2; }

@@ -1,0 +1,1 @@
+"""Quartermaster: a shop's inventory, the worked example that undrop guards in this repository."""

@@ -1,0 +1,146 @@
+"""The tour: lose a database in three ways, get every row back each time.
+
+Runs the project's own recipes on a copy of the project in a temporary folder. Exits with 1 when
+a row is missing.
+"""
+
+import os
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+PARTS = ("justfile", "pyproject.toml", "alembic.ini", "alembic", "tools")
+ROWS = 2000
+BAD_MIGRATION = '''"""Tidy up."""
+
+from alembic import op
+
+revision = "9999"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    op.execute("DELETE FROM stock_movements WHERE id % 2 = 0")
+    op.execute("UPDATE items SET name = ''")
+
+
+def downgrade() -> None:
+    pass
+'''
+
+
+class Tour:
+    """A throw-away project and the shell to use it from."""
+
+    def __init__(self, folder: Path) -> None:
+        for part in PARTS:
+            source = PROJECT / part
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, folder / part, ignore=ignored)
+            else:
+                shutil.copy(source, folder / part)
+        self.folder = folder
+        self.database = folder / "quartermaster.db"
+        self.environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        self.environment.pop("QUARTERMASTER_DB_URL", None)
+
+    def type(self, *command: str) -> str:
+        """Run a command as a person would type it; show it and what it says."""
+        print(f"\n$ {shlex.join(command)}", flush=True)
+        done = subprocess.run(  # noqa: S603 - the commands stand below
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        for line in done.stdout.splitlines():
+            if not line.startswith("INFO"):
+                print(f"  {line}".replace(f"{self.folder}/", ""), flush=True)
+        if done.returncode:
+            sys.exit(f"The tour stops: {shlex.join(command)} ended with {done.returncode}.")
+        return done.stdout
+
+    def content(self) -> list[str]:
+        """Every row and every definition in the database, as SQL."""
+        connection = sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)
+        try:
+            return list(connection.iterdump())
+        finally:
+            connection.close()
+
+    def expect(self, wanted: list[str]) -> None:
+        """End the tour unless the database holds exactly ``wanted``."""
+        if self.content() != wanted:
+            sys.exit("The tour failed: the database is not what it was.")
+        print(f"  # every row is back ({len(wanted)} statements compared)", flush=True)
+
+
+def say(text: str) -> None:
+    """A heading."""
+    print(f"\n# {text}", flush=True)
+
+
+def walk(tour: Tour) -> None:
+    """The tour itself."""
+    say("Quartermaster, a shop's inventory: build the schema, fill it, back it up.")
+    tour.type("just", "migrate")
+    tour.type("just", "sample", str(ROWS))
+    tour.type("just", "backup", "stock taken")
+    everything = tour.content()
+
+    say("1. A bad migration: half of the movements deleted, every name blank.")
+    (tour.folder / "alembic/versions/9999_tidy_up.py").write_text(BAD_MIGRATION)
+    tour.type("just", "migrate")
+    tour.type("just", "restore", "latest")
+    tour.expect(everything)
+    (tour.folder / "alembic/versions/9999_tidy_up.py").unlink()
+
+    say("2. The whole database removed.")
+    tour.type("just", "nuke-db")
+    tour.type("just", "restore", "latest")
+    tour.expect(everything)
+
+    say("3. rm, with the -wal of a program that crashed left behind.")
+    leave_stale_wal(tour.database)
+    tour.type("rm", tour.database.name)
+    tour.type("just", "restore", "latest")
+    tour.expect(everything)
+
+    say("All of it is still there.")
+    tour.type("just", "list")
+    tour.type("just", "verify")
+
+
+def leave_stale_wal(database: Path) -> None:
+    """Commit into a -wal and die without closing it, as a crashing program does."""
+    code = (
+        "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+        "c.execute('PRAGMA journal_mode = WAL');"
+        "c.execute(\"INSERT INTO locations (code) VALUES ('lost in the crash')\");"
+        "c.commit(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(database)], check=True)  # noqa: S603
+    wal = database.with_name(database.name + "-wal")
+    if not wal.stat().st_size:
+        sys.exit("The tour failed: there is no -wal to be in the way.")
+    print(f"  # {wal.name} holds {wal.stat().st_size} bytes", flush=True)
+
+
+def main() -> None:
+    """Walk through it all and say how it ended."""
+    with tempfile.TemporaryDirectory(prefix="undrop-tour-") as name:
+        walk(Tour(Path(name).resolve()))
+    print("\nThe tour is over: three losses, and not one row missing.", flush=True)
+
+
+if __name__ == "__main__":
+    main()

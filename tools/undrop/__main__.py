@@ -1,0 +1,5 @@
+"""``python -m undrop``."""
+
+from undrop.cli import run
+
+run()

@@ -1,0 +1,182 @@
+"""Take a verified backup, and know whether the present state is held by one."""
+
+import os
+import shutil
+import stat
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from undrop import catalog, check, durable, sqlite
+from undrop.catalog import Backup
+from undrop.errors import CheckError, DamagedError, UsageError
+from undrop.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.settings import Settings
+
+STEPS = {"", "restore", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
+RESCUES = {"restore", "reset-db", "nuke-db", "undo"}  # these must work on a damaged database
+
+
+class State(NamedTuple):
+    """What the live database is, and what holds it."""
+
+    kind: Literal["database", "absent", "damaged"]
+    backup: Backup | None
+    """The verified backup, or the set of damaged files; None when there is no database."""
+    held: sqlite.Held | None
+    """The snapshot's hold on the live file; only for a database."""
+
+
+def exists(settings: "Settings") -> bool:
+    """Whether there is anything to back up: the file, or sidecars that outlived it."""
+    if settings.database is None:
+        return False
+    live = settings.live
+    return live.exists() or any(durable.size(sidecar) for sidecar in durable.sidecars(live))
+
+
+def take(
+    settings: "Settings", reason: str, before: str, progress: sqlite.Progress
+) -> Backup | None:
+    """Back the live database up and return the new backup; None when there is no database.
+
+    ``before`` names the step that comes next. Damage is set aside for those steps that must
+    work then, and raises CheckError for the others. Call it inside ``catalog.turn``.
+    """
+    with covered(settings, reason, before, progress, fresh=True) as state:
+        return state.backup
+
+
+@contextmanager
+def covered(
+    settings: "Settings", reason: str, before: str, progress: sqlite.Progress, *, fresh: bool
+) -> "Iterator[State]":
+    """The live state, held by a verified backup for as long as the block runs.
+
+    The backup that holds it is found by content (the digest of a snapshot taken now) or taken;
+    ``fresh`` always takes one. Call it inside ``catalog.turn``.
+    """
+    if not exists(settings):
+        yield State("absent", None, None)
+        return
+    live = settings.live
+    if live.exists() and not live.is_file():
+        raise UsageError(f"{live} is not a file", "set the right URL in pyproject.toml")
+    with ExitStack() as stack:
+        try:
+            if not live.exists():
+                raise sqlite.damaged("the file is gone and its -wal or -journal is still there")
+            held = sqlite.Held(live)
+            stack.callback(held.close)
+            backup = _cover(settings, held, reason, before, progress, fresh)
+            state = State("database", backup, held)
+        except DamagedError as damage:
+            if before not in RESCUES:
+                raise CheckError(f"{live} is damaged: {damage.what}", "just restore latest") from None
+            state = State("damaged", _set_aside(settings, reason, before, damage.what, fresh), None)
+            stack.close()
+        yield state
+
+
+def _cover(
+    settings: "Settings",
+    held: sqlite.Held,
+    reason: str,
+    before: str,
+    progress: sqlite.Progress,
+    fresh: bool,
+) -> Backup:
+    durable.require_space(settings.backups, held.bytes)
+    with durable.scratch(catalog.partial(settings)) as work:
+        held.copy_to(work, progress)
+        held.release()
+        if not fresh and (found := holding(settings, work, progress)):
+            return found
+        facts = check.verify(work, progress)
+        entry = _entry(settings, reason, before, settings.live)._replace(
+            bytes=facts.bytes,
+            digest=facts.digest,
+            user_version=facts.user_version,
+            application_id=facts.application_id,
+            revisions=facts.revisions,
+            check="ok",
+            journal_mode="wal" if held.wal else "delete",
+        )
+        work.chmod(0o400)
+        return catalog.publish(settings, work, entry)
+
+
+def holding(settings: "Settings", snapshot: Path, progress: sqlite.Progress) -> Backup | None:
+    """The newest verified backup whose bytes, read again now, are this snapshot's."""
+    size = durable.size(snapshot)
+    wanted = check.digest(snapshot, progress, size)
+    for backup in reversed(catalog.entries(settings)):
+        if not backup.verified or backup.record is None or backup.record.digest != wanted:
+            continue
+        if check.digest(backup.path, progress, size) == wanted:
+            return backup
+    return None
+
+
+def _set_aside(
+    settings: "Settings", reason: str, before: str, damage: str, fresh: bool
+) -> Backup:
+    """Keep the damaged files' bytes, or find the set that already does."""
+    files = _files(settings)
+    digests = _digests(files)
+    if not fresh:
+        for backup in catalog.entries(settings):
+            kept = [backup.path / name for name in digests]
+            if backup.record and backup.record.files == digests == _digests(kept):
+                return backup
+    durable.require_space(settings.backups, sum(map(durable.size, files)))
+    entry = _entry(settings, reason, before, files[0])._replace(
+        bytes=sum(map(durable.size, files)), check=f"damaged: {damage}", files=digests
+    )
+    folder = catalog.partial(settings)
+    folder.mkdir(0o700)
+    try:
+        for file in files:
+            copy = folder / file.name
+            os.close(durable.create(copy, 0o600))
+            shutil.copyfile(file, copy)
+            copy.chmod(0o400)
+            durable.sync_path(copy)
+        durable.sync_path(folder)
+        return catalog.publish(settings, folder, entry)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_kept(settings: "Settings", kept: Backup | None) -> bool:
+    """Whether a set of damaged files holds the bytes that are live now."""
+    return kept is not None and kept.record is not None and kept.record.files == _digests(
+        _files(settings)
+    )
+
+
+def _files(settings: "Settings") -> list[Path]:
+    wal, _shm, journal = durable.sidecars(settings.live)  # a -shm is an index, not content
+    return [file for file in (settings.live, wal, journal) if file.is_file()]
+
+
+def _digests(files: list[Path]) -> dict[str, str]:
+    return {file.name: check.digest(file, lambda *_: None, 0) for file in files if file.is_file()}
+
+
+def _entry(settings: "Settings", reason: str, before: str, source: Path) -> Record:
+    owner = source.stat()
+    return Record(
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        reason=reason,
+        before=before,
+        source=settings.source,
+        mode=f"{stat.S_IMODE(owner.st_mode):04o}",
+        uid=owner.st_uid,
+        gid=owner.st_gid,
+    )

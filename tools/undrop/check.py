@@ -1,0 +1,149 @@
+"""Is this file a whole database? Header arithmetic, digest, quick_check, and what it holds."""
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from blake3 import blake3
+
+from undrop import sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DIGEST_STEP = 1 << 20  # bytes
+
+
+class Facts(NamedTuple):
+    """What a whole file turned out to be."""
+
+    bytes: int
+    digest: str
+    """``blake3:`` and the hash of the file's bytes, in hexadecimal."""
+    user_version: int
+    application_id: int
+    revisions: list[str]
+    has_table: bool
+
+
+def verify(path: "Path", progress: sqlite.Progress) -> Facts:
+    """Read a file that nobody writes back from the disk, through a connection of its own.
+
+    Raises DamagedError when its size is not what its header says or ``quick_check`` finds
+    anything, UndropError when it cannot be read. The digest and the check run side by side.
+    """
+    header = sqlite.read_header(path)
+    size = header.page_size * header.pages
+    with sqlite.explained(path, "checking"):
+        connection = sqlite.connect(path, "immutable")
+        try:
+            with _quick_check_beside(connection, progress):
+                found = digest(path, progress, size)
+            return Facts(
+                bytes=size,
+                digest=found,
+                user_version=_number(connection, "PRAGMA user_version"),
+                application_id=_number(connection, "PRAGMA application_id"),
+                revisions=revisions(connection),
+                # A file with no table is nobody's backup unless a record vouches for it.
+                has_table=bool(
+                    _number(
+                        connection,
+                        "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table')",
+                    )
+                ),
+            )
+        finally:
+            connection.close()
+
+
+def live(path: "Path", progress: sqlite.Progress) -> None:
+    """``quick_check`` the live database, others using it or not. Raises DamagedError, UndropError."""
+    with sqlite.explained(path, "checking"):
+        connection = sqlite.connect(path, "rw")
+        try:
+            sqlite.begin(connection, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
+            with _quick_check_beside(connection, progress):
+                pass
+        finally:
+            connection.close()
+
+
+@contextmanager
+def _quick_check_beside(
+    connection: sqlite3.Connection, progress: sqlite.Progress
+) -> "Iterator[None]":
+    """``quick_check`` in a thread, so that Ctrl-C and the block's own work need not wait for it."""
+    errors: list[BaseException] = []
+
+    def check() -> None:
+        try:
+            quick_check(connection)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=check, daemon=True)
+    thread.start()
+    try:
+        yield
+        while thread.is_alive():
+            thread.join(0.2)
+            progress("check", 1, 1)
+    finally:
+        while thread.is_alive():
+            connection.interrupt()
+            thread.join(0.01)
+    if errors:
+        raise errors[0]
+
+
+def digest(path: "Path", progress: sqlite.Progress, size: int) -> str:
+    """BLAKE3 of a file's bytes, in a form that names the algorithm."""
+    hasher = blake3()
+    done = 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(DIGEST_STEP):
+            hasher.update(chunk)
+            done += len(chunk)
+            progress("check", done, max(1, size))
+    return f"blake3:{hasher.hexdigest()}"
+
+
+def quick_check(connection: sqlite3.Connection) -> None:
+    """Raise DamagedError unless ``PRAGMA quick_check`` finds nothing.
+
+    Nothing in the file is trusted: no function of its triggers or views may run
+    (``trusted_schema``), every cell's size is looked at (``cell_size_check``).
+    """
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    problems = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+    if problems != ["ok"]:
+        raise sqlite.damaged("quick_check finds: " + "; ".join(problems).replace("\n", " "))
+
+
+def revisions(connection: sqlite3.Connection) -> list[str]:
+    """Alembic's revision(s) of this database, sorted; none when it has no version table."""
+    try:
+        rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    except sqlite3.OperationalError:
+        return []
+    return sorted(str(row[0]) for row in rows)
+
+
+def foreign_key_violations(path: "Path") -> dict[tuple[str, str], int]:
+    """Rows of a file nobody writes whose foreign key points nowhere, per (table, parent)."""
+    counts: dict[tuple[str, str], int] = {}
+    connection = sqlite.connect(path, "immutable")
+    try:
+        for table, _rowid, parent, _key in connection.execute("PRAGMA foreign_key_check"):
+            counts[table, parent] = counts.get((table, parent), 0) + 1
+    finally:
+        connection.close()
+    return counts
+
+
+def _number(connection: sqlite3.Connection, sql: str) -> int:
+    return int(connection.execute(sql).fetchone()[0])

@@ -1,0 +1,118 @@
+"""The command line: arguments in, text or JSON out. The only place that prints or exits."""
+
+import json
+import os
+import signal
+import sqlite3
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import NoReturn
+
+from undrop import __version__, settings
+from undrop.cli import commands, tables
+from undrop.cli.progress import Bar
+from undrop.errors import UndropError
+
+
+class StoppedError(BaseException):
+    """A signal asks us to end; what is half done is cleaned up on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number  # the shell's convention
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    raise StoppedError(number)
+
+
+def parser() -> ArgumentParser:
+    """All commands and their arguments."""
+    top = ArgumentParser("undrop", description="Verified SQLite backups, and one line back.")
+    top.add_argument("--version", action="version", version=f"undrop {__version__}")
+    every = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    common = ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def command(name: str, run: object, text: str) -> ArgumentParser:
+        added = every.add_parser(name, help=text, description=text, parents=[common])
+        added.set_defaults(run=run)
+        return added
+
+    one = command("backup", commands.back_up, "take a verified backup of the live database")
+    one.add_argument("--before", default="", metavar="STEP", help="the step that it precedes")
+    one.add_argument("reason", nargs="?", default="manual", help="why; part of the file's name")
+    one = command("restore", commands.restore, "back up, check FILE, put it in place")
+    one.add_argument("file", metavar="FILE", help="a path, a name in backups/, or latest")
+    one = command("migrate", commands.migrate, "back up, bring the schema to a revision, check")
+    one.add_argument("revision", nargs="?", default="head", help="as Alembic names it (head)")
+    command("reset-db", commands.reset_db, "back up, then an empty database at head")
+    command("nuke-db", commands.nuke_db, "back up, then no database at all")
+    command("list", commands.list_, "the backups, newest first")
+    one = command("verify", commands.verify, "prove that a backup, or every one, is whole")
+    one.add_argument("file", nargs="?", metavar="FILE", help="a path, a name, or latest")
+    command("status", commands.status, "where things stand; exit 4 when not covered by a backup")
+    return top
+
+
+def main() -> int:
+    """Run one command; returns its exit code (0 done, 1 failed, 2 usage, 3 changed, 4 a check)."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # paths can be any bytes
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _stop)
+    arguments = parser().parse_args()
+    bar = Bar()
+    try:
+        try:
+            return _answer(arguments, bar)
+        finally:
+            bar.close()
+    except UndropError as error:
+        return _fail(error, arguments)
+    except (OSError, sqlite3.Error) as error:
+        return _fail(UndropError(str(error), "correct that, then the same command again"), arguments)
+    except StoppedError as stopped:
+        again = UndropError(f"stopped by {stopped}", "the same command again")
+        return _fail(again, arguments, stopped.exit_code)
+
+
+def _answer(arguments: Namespace, bar: Bar) -> int:
+    run = commands.Run(settings.load(Path.cwd()), arguments, bar, _say)
+    answer = arguments.run(run)
+    bar.close()
+    if arguments.json:
+        print(json.dumps(answer.result))
+    elif answer.table:
+        tables.show(*answer.table)
+    elif answer.line:
+        print(answer.line)
+    for note in answer.notes:
+        _say(note)
+    sys.stdout.flush()
+    return int(answer.code)
+
+
+def _fail(error: UndropError, arguments: Namespace, code: int | None = None) -> int:
+    code = error.exit_code if code is None else code
+    if arguments.json:
+        facts = {"error": error.what, "live_changed": error.live_changed, "next": error.next_step}
+        print(json.dumps({**facts, "exit_code": code}))
+    _say(f"{error}")
+    return code
+
+
+def _say(text: str) -> None:
+    lines = (tables.clean(line) for line in text.splitlines())
+    print("undrop: " + "\n        ".join(lines), file=sys.stderr, flush=True)
+
+
+def run() -> NoReturn:
+    """Entry point of the ``undrop`` command."""
+    try:
+        code = main()
+    except BrokenPipeError:  # somebody piped us into head; nothing more to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 0
+    sys.exit(code)

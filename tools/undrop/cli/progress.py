@@ -1,0 +1,48 @@
+"""A progress bar on stderr for what lasts over a second, on a terminal only."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PATIENCE = 1.0  # seconds before a bar is worth drawing
+LABELS = {"copy": "Copying", "check": "Checking", "replace": "Replacing"}
+
+
+class Bar:
+    """Called by the core as ``progress(phase, done, total)``; close it before printing."""
+
+    def __init__(self) -> None:
+        self._wanted = sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._rich: Progress | None = None
+        self._task: TaskID | None = None
+        self._phase = ""
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` of ``phase`` is reached."""
+        if not self._wanted or time.monotonic() - self._started < PATIENCE:
+            return
+        if self._rich is None:
+            # Imported when a second has passed already: rich costs more than a small backup.
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._rich = Progress(console=Console(stderr=True), transient=True)
+            self._rich.start()
+        if self._task is None or phase != self._phase:
+            if self._task is not None:
+                self._rich.remove_task(self._task)
+            self._task = self._rich.add_task(LABELS[phase], total=total)
+            self._phase = phase
+        # A check has no measure of its own: at the end of the digest it is just going on.
+        unknown = phase == "check" and done >= total
+        self._rich.update(self._task, completed=done, total=None if unknown else total)
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        if self._rich is not None:
+            self._rich.stop()
+            self._rich, self._task = None, None

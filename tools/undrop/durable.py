@@ -1,0 +1,108 @@
+"""File operations that survive a crash: create without overwriting, make durable, publish."""
+
+import fcntl
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def create(path: Path, mode: int) -> int:
+    """Create ``path`` with exactly ``mode`` and return a descriptor open for writing.
+
+    Never overwrites and never follows a symbolic link: FileExistsError then.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    os.fchmod(fd, mode)
+    return fd
+
+
+def sync(fd: int) -> None:
+    """Force a file's content to the disk; raises OSError when the disk says it cannot."""
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: a plain fsync stops at the drive's cache
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(fd)
+
+
+def sync_path(path: Path) -> None:
+    """Force a file, or the names in a folder, to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if path.is_dir():
+            os.fsync(fd)
+        else:
+            sync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_new(path: Path, data: bytes, mode: int) -> None:
+    """Write a new file and force it to the disk; nothing is left when that fails."""
+    fd = create(path, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            sync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def private_folder(folder: Path) -> None:
+    """Make ``folder`` exist and be closed to everybody but its owner (0700)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+@contextmanager
+def scratch(path: Path) -> "Iterator[Path]":
+    """An empty private file at ``path``, gone with its SQLite sidecars when the block ends.
+
+    A file that the block renamed away is simply no longer there to remove.
+    """
+    os.close(create(path, 0o600))
+    try:
+        yield path
+    finally:
+        remove_with_sidecars(path)
+
+
+def remove_with_sidecars(path: Path) -> None:
+    """Unlink a database file of our own and whatever SQLite left beside it."""
+    for name in (path, *sidecars(path)):
+        with suppress(FileNotFoundError):
+            name.unlink()
+
+
+def sidecars(path: Path) -> tuple[Path, Path, Path]:
+    """The files that SQLite may keep beside a database (sqlite.org/tempfiles.html, 2.1 to 2.3)."""
+    return (
+        path.with_name(path.name + "-wal"),
+        path.with_name(path.name + "-shm"),
+        path.with_name(path.name + "-journal"),
+    )
+
+
+def size(path: Path) -> int:
+    """Bytes in ``path``; 0 when there is no such file."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raise OSError(ENOSPC) unless ``needed`` bytes are free where ``folder`` is."""
+    import errno
+    import shutil
+
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        message = f"this step needs {needed:,} bytes free and there are {free:,}"
+        raise OSError(errno.ENOSPC, message, str(folder))

@@ -1,0 +1,49 @@
+"""What can go wrong, as exceptions: the core raises them, the command line prints them."""
+
+
+class UndropError(Exception):
+    """The step failed and the live database is as it was.
+
+    ``what`` says what failed, ``next_step`` the command to run next. The class
+    fixes the exit code and what is said about the live database; the names of
+    the subclasses are the exit codes' meanings.
+    """
+
+    exit_code = 1
+    live_changed = False
+
+    def __init__(self, what: str, next_step: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        changed = "was changed" if self.live_changed else "was not changed"
+        return f"{self.what}\nThe live database {changed}.\nNext: {self.next_step}"
+
+
+class UsageError(UndropError):
+    """The command or the configuration is wrong."""
+
+    exit_code = 2
+
+
+class ChangedError(UndropError):
+    """The step failed after the live database was changed."""
+
+    exit_code = 3
+    live_changed = True
+
+
+class CheckError(UndropError):
+    """A check says no: damage, a lost row, a state that no backup holds."""
+
+    exit_code = 4
+
+
+class DamagedError(CheckError):
+    """A file is not a whole SQLite database."""
+
+
+class LiveMovedError(UndropError):
+    """The live database is no longer what was backed up; the step can start over."""

@@ -1,0 +1,101 @@
+"""Change the schema on a work copy, check that, and only then replace the live content."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import catalog, check, durable, replace, schema, sqlite, step
+from undrop.errors import CheckError, DamagedError
+
+if TYPE_CHECKING:
+    from undrop.backup import State
+    from undrop.settings import Settings
+
+AGAIN = "correct the migration, then just migrate again"
+
+
+class Migrated(NamedTuple):
+    """What ``migrate`` or ``reset`` did."""
+
+    moved: schema.Moved
+    change: step.Change
+
+
+def migrate(settings: "Settings", revision: str, progress: sqlite.Progress) -> Migrated:
+    """Bring the live database's schema to ``revision``, up or down, in one atomic step.
+
+    Alembic runs on a copy of the verified backup; the live database stays in use meanwhile and
+    is replaced only when the copy passes its checks. Call it inside ``catalog.turn``. Raises
+    CheckError, UndropError with the live database bit for bit as it was.
+    """
+    live = settings.live
+    moved = schema.Moved([], [], 0)
+
+    def change(state: "State") -> float:
+        nonlocal moved
+        if state.held:
+            durable.require_space(live.parent, 2 * state.held.bytes)
+        with durable.scratch(catalog.work_copy(live)) as work:
+            before = state.backup.path if state.backup else None
+            if before:
+                shutil.copyfile(before, work)
+            moved = schema.run(settings, work, revision)
+            if moved.steps == 0:
+                return 0.0
+            wal = _checked(work, before, moved, progress)
+            return step.put(settings, state, work, progress, wal=wal)
+
+    done = step.guarded(settings, "migrate", progress, change)
+    return Migrated(moved, done)
+
+
+def reset(settings: "Settings", progress: sqlite.Progress) -> Migrated:
+    """Make the live database an empty one at the code's head(s).
+
+    The new one is made and checked beside the old before that is touched. Call it inside
+    ``catalog.turn``. Raises as ``migrate`` does.
+    """
+    live = settings.live
+    with durable.scratch(catalog.work_copy(live)) as work:
+        moved = schema.run(settings, work, "heads")
+        wal = _checked(work, None, moved, progress)
+        with replace.of_page_size(live, sqlite.read_header(work).page_size):
+            change = step.guarded(
+                settings,
+                "reset-db",
+                progress,
+                lambda state: step.put(settings, state, work, progress, wal=wal),
+            )
+    return Migrated(moved, change)
+
+
+def _checked(work: Path, before: Path | None, moved: schema.Moved, progress: sqlite.Progress) -> bool:
+    """Check a migrated work copy; returns whether its migrations left it in WAL mode.
+
+    Raises CheckError when it is damaged, has foreign-key violations that ``before`` had not, or
+    is not at the revision that was asked for.
+    """
+    wal = replace.settle(work)
+    try:
+        facts = check.verify(work, progress)
+    except DamagedError as damage:
+        raise CheckError(f"the migrated copy is damaged: {damage.what}", AGAIN) from damage
+    if facts.revisions != moved.after:
+        raise CheckError(
+            f"the migrated copy is at {names(facts.revisions)}, asked for was {names(moved.after)}",
+            AGAIN,
+        )
+    known = check.foreign_key_violations(before) if before else {}
+    cut = [
+        f"{count - known.get(pair, 0)} row(s) of {pair[0]} point to no row of {pair[1]}"
+        for pair, count in check.foreign_key_violations(work).items()
+        if count > known.get(pair, 0)
+    ]
+    if cut:
+        raise CheckError(f"the migration breaks foreign keys: {'; '.join(cut)}", AGAIN)
+    return wal
+
+
+def names(revisions: list[str]) -> str:
+    """Revisions for people: ``base`` when there is none."""
+    return ", ".join(revisions) or "base"

@@ -1,0 +1,59 @@
+"""The record beside a backup: what it is, in JSON."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, get_origin
+
+from undrop import __version__
+
+
+class Record(NamedTuple):
+    """What was true of the database and of its snapshot when the backup was taken."""
+
+    created: str
+    """UTC, ISO 8601, with microseconds."""
+    reason: str
+    """In full, as it was given."""
+    before: str
+    """The step it was taken for: ``restore``, ``migrate``…; empty for a plain backup."""
+    source: str
+    """The database: relative to the project when inside it, else absolute."""
+    mode: str
+    """File mode of the source, octal."""
+    uid: int
+    gid: int
+    bytes: int = 0
+    digest: str = ""
+    """``blake3:`` and hexadecimal digits; empty for a set of damaged files."""
+    user_version: int = 0
+    application_id: int = 0
+    revisions: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """Alembic's revision(s)."""
+    check: str = ""
+    """``ok``, or what is wrong with a set of damaged files."""
+    journal_mode: str = ""
+    """Of the source: ``wal`` or ``delete``."""
+    files: dict[str, str] = {}  # noqa: RUF012
+    """Digests of a damaged set's files by name; empty for a backup."""
+    version: str = __version__
+    """The undrop that wrote it."""
+
+    def to_json(self) -> bytes:
+        """The record's file."""
+        return (json.dumps(self._asdict(), indent=1) + "\n").encode()
+
+
+def read(path: Path) -> Record | None:
+    """The record in ``path``; None when there is none, or it is not one (people edit files)."""
+    try:
+        fields = {**Record._field_defaults, **json.loads(path.read_bytes())}
+        record = Record(**{name: fields[name] for name in Record._fields})
+        datetime.fromisoformat(record.created)
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+    sound = all(
+        isinstance(value, get_origin(kind) or kind)
+        for value, kind in zip(record, Record.__annotations__.values(), strict=True)
+    )
+    return record if sound and all(isinstance(name, str) for name in record.revisions) else None

@@ -1,0 +1,213 @@
+"""Put finished content in place of the live database's: at every instant it is old or new."""
+
+import os
+import sqlite3
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undrop import durable, holders, sqlite
+from undrop.errors import ChangedError, LiveMovedError, UndropError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SQLITE_OK, SQLITE_DONE = 0, 101
+
+
+def needs_own_copy(source: Path) -> bool:
+    """Whether ``swap`` cannot use ``source`` as it is and wants a copy, settled and padded.
+
+    A WAL file would turn a rollback-mode database into a WAL one, and a source of one page is
+    committed before the first progress call, where ``swap`` compares.
+    """
+    header = sqlite.read_header(source)
+    return header.wal or header.pages == 1
+
+
+def settle(work: Path) -> bool:
+    """Bring a work copy of ours into rollback mode, all in one file; True when it was WAL."""
+    connection = sqlite.connect(work, "rw")
+    try:
+        wal = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        connection.execute("PRAGMA journal_mode = DELETE")
+        return wal
+    finally:
+        connection.close()
+
+
+def pad(work: Path) -> None:
+    """Give a work copy of ours the second page that ``swap`` needs to compare in time."""
+    connection = sqlite.connect(work, "rw")
+    try:
+        if connection.execute("PRAGMA page_count").fetchone()[0] < 2:
+            # A table made and dropped leaves a free page, unless full auto-vacuum takes it away.
+            if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 1:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("CREATE TABLE undrop_padding (x)")
+            connection.execute("DROP TABLE undrop_padding")
+    finally:
+        connection.close()
+
+
+def swap(held: sqlite.Held, source: Path, progress: sqlite.Progress) -> float:
+    """Replace the live content by ``source``'s in one SQLite transaction, if it is unchanged.
+
+    Returns how long, in seconds, others were locked out. The file's inode, permissions and
+    journal mode stay, open connections see an ordinary commit. Raises LiveMovedError when
+    somebody committed since ``held`` saw it, UndropError when it could not be done, both with
+    the live content as it was; ChangedError when interrupted after the commit.
+    """
+    held.release()
+    origin = sqlite.connect(source, "ro")
+    try:
+        live = sqlite.connect(held.path, "rw")
+        try:
+            return _backup_into(origin, live, held, progress)
+        finally:
+            live.close()
+    finally:
+        origin.close()
+
+
+def _backup_into(
+    origin: sqlite3.Connection,
+    live: sqlite3.Connection,
+    held: sqlite.Held,
+    progress: sqlite.Progress,
+) -> float:
+    deadline = time.monotonic() + sqlite.LOCK_DEADLINE
+    locked_at = None
+    status_seen = None
+
+    def step(status: int, remaining: int, total: int) -> None:
+        nonlocal locked_at, status_seen
+        status_seen = status
+        if status in {SQLITE_OK, SQLITE_DONE}:
+            if locked_at is None:
+                # The first page is in SQLite's cache and the write lock is ours: nothing is
+                # written that the rollback after a raise does not take back.
+                locked_at = time.monotonic()
+                if not held.unchanged():
+                    raise LiveMovedError("somebody wrote to the database", "the same again")
+            progress("replace", total - remaining, total)
+        elif time.monotonic() > deadline:
+            raise sqlite.locked(held.path, "replacing the database")
+
+    with sqlite.explained(held.path, "replacing the database"):
+        live.execute("PRAGMA synchronous = FULL")
+        try:
+            # Not more than a page at a time: the comparison must come before the last step.
+            origin.backup(live, pages=1, progress=step, sleep=0.001)
+        except BaseException as error:
+            if status_seen == SQLITE_DONE:
+                raise ChangedError(
+                    f"interrupted ({error!r}) just after the new content was committed",
+                    "just list, then just restore with the state you want",
+                ) from error
+            raise
+    return time.monotonic() - (locked_at or deadline)
+
+
+@contextmanager
+def of_page_size(live: Path, page_size: int) -> "Iterator[None]":
+    """Let a source with pages of ``page_size`` bytes replace ``live`` inside the block.
+
+    SQLite cannot change the page size of a WAL database (sqlite.org/pragma.html#pragma_page_size),
+    so WAL is switched off for the block, which needs the file to oneself. Killed inside, the
+    database is whole and in rollback mode.
+    """
+    try:
+        header = sqlite.read_header(live)
+    except (FileNotFoundError, UndropError):
+        yield
+        return
+    if not header.wal or header.page_size == page_size:
+        yield
+        return
+    _change_journal_mode(live, "DELETE")
+    try:
+        yield
+    finally:
+        _change_journal_mode(live, "WAL")
+
+
+def _change_journal_mode(live: Path, mode: str) -> None:
+    with sqlite.explained(live, "switching WAL off to change the page size"):
+        connection = sqlite.connect(live, "rw")
+        try:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+        except sqlite3.OperationalError as error:
+            if not sqlite.is_busy(error):
+                raise
+            raise UndropError(
+                f"the file's page size differs, which takes {live} alone, and it is open"
+                + holders.describe(live),
+                "close that program, then the same command again",
+            ) from error
+        finally:
+            connection.close()
+
+
+def install(work: Path, live: Path, *, damaged: bool) -> None:
+    """Give a finished work copy the name of a ``damaged`` live database, or of none at all.
+
+    A damaged one's sidecars go first: they would be replayed over the new file. Raises
+    LiveMovedError when there is a database after all, ChangedError when it fails half way.
+    """
+    durable.sync_path(work)
+    with _past_return(live):
+        if damaged:
+            for sidecar in durable.sidecars(live):
+                sidecar.unlink(missing_ok=True)
+            durable.sync_path(live.parent)
+        if damaged and live.exists():
+            work.rename(live)
+        else:
+            try:
+                os.link(work, live)  # unlike a rename, never over a database made meanwhile
+            except FileExistsError:
+                raise LiveMovedError(f"{live} has just appeared", "the same again") from None
+            work.unlink()
+        durable.sync_path(live.parent)
+
+
+@contextmanager
+def _past_return(live: Path) -> "Iterator[None]":
+    try:
+        yield
+    except UndropError:
+        raise
+    except BaseException as error:
+        raise ChangedError(
+            f"changing the files of {live} failed half way: {error!r}",
+            "the same command again, or just restore latest",
+        ) from error
+
+
+def remove(held: sqlite.Held) -> None:
+    """Unlink the live database and its sidecars, if it is what ``held`` saw.
+
+    The main file goes first: a kill between the two leaves left-overs, never a file that lost
+    the commits in its -wal. Raises LiveMovedError, UndropError with nothing changed.
+    """
+    held.release()
+    path = held.path
+    with sqlite.explained(path, "locking the database to remove it"):
+        connection = sqlite.connect(path, "rw")
+        try:
+            sqlite.begin(connection, "BEGIN EXCLUSIVE")
+            if not held.unchanged():
+                raise LiveMovedError("somebody wrote to the database", "just nuke-db")
+            unlink(path)
+        finally:
+            connection.close()
+
+
+def unlink(live: Path) -> None:
+    """Remove what there is of a database, main file first. Raises ChangedError half way."""
+    with _past_return(live):
+        for file in (live, *durable.sidecars(live)):
+            file.unlink(missing_ok=True)
+        durable.sync_path(live.parent)

@@ -1,0 +1,71 @@
+"""Alembic on a file of our choosing, in a process of its own, and what the code's head is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop.errors import UndropError, UsageError
+
+if TYPE_CHECKING:
+    from undrop.settings import Settings
+
+
+class Moved(NamedTuple):
+    """What Alembic did to a file."""
+
+    before: list[str]
+    """Revision(s) it started from."""
+    after: list[str]
+    """Revision(s) it was asked for, resolved to their full names."""
+    steps: int
+    """Migrations that ran."""
+
+
+def run(settings: "Settings", work: Path, revision: str) -> Moved:
+    """Bring the database in ``work`` to ``revision``, up or down, with the project's ``env.py``.
+
+    What migrations print goes to stderr. Raises UndropError when a migration fails or when
+    ``env.py`` would have gone to another database; UsageError without an ``alembic.ini``.
+    """
+    if not settings.alembic_ini.is_file():
+        raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
+    ask = {
+        "config": str(settings.alembic_ini),
+        "url": settings.url,
+        "variable": settings.variable,
+        "work": str(work),
+        "revision": revision,
+    }
+    child = subprocess.run(  # noqa: S603 - our own module, arguments as data
+        # -P: no folder of the project's may shadow a module.
+        [sys.executable, "-P", "-m", "undrop.schema_child", json.dumps(ask)],
+        cwd=settings.root,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    try:
+        report = json.loads(child.stdout)
+        error = report.get("error")
+    except ValueError:
+        report, error = {}, f"Alembic's process ended with {child.returncode}"
+    if error:
+        raise UndropError(f"the migration failed: {error}", "correct it, then just migrate again")
+    return Moved(report["before"], report["after"], report["steps"])
+
+
+def heads(settings: "Settings") -> list[str] | None:
+    """The newest revision(s) in the project's migrations; None when they cannot be read.
+
+    Loads Alembic and every migration file, as ``alembic heads`` does.
+    """
+    if not settings.alembic_ini.is_file():
+        return None
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    try:
+        return sorted(ScriptDirectory.from_config(Config(settings.alembic_ini)).get_heads())
+    except Exception:  # noqa: BLE001 - a migration file is anybody's code; this is only advice
+        return None

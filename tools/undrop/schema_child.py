@@ -1,0 +1,93 @@
+"""The process that ``schema.run`` starts: Alembic on the work copy and on nothing else."""
+
+import json
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import URL, make_url
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+
+WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
+
+
+def work_url(url: str, work: str) -> URL:
+    """The project's URL with the work copy as its database, the driver and its options kept."""
+    configured = make_url(url)
+    if configured.query.get("uri"):
+        configured = configured.set(query={})  # its other parameters belong to the other file
+    return configured.set(database=work)
+
+
+def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...]) -> bool:
+    """Whether ``revision`` lies below the current one(s)."""
+    if revision == "base" or revision.startswith("-"):
+        return True
+    if revision.startswith("+") or not current:
+        return False
+    wanted = {target.revision for target in script.get_revisions(revision) if target}
+    below = {
+        passed.revision for passed in script.walk_revisions(head=current) if passed is not None
+    }
+    return wanted <= below - set(current)
+
+
+def bring(ask: dict[str, str]) -> dict[str, Any]:
+    """Run the migrations that ``ask`` names and report what was done."""
+    config = Config(ask["config"])
+    config.attributes[WORK_COPY] = ask["work"]
+    url = work_url(ask["url"], ask["work"]).render_as_string(hide_password=False)
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    if ask["variable"]:
+        os.environ[ask["variable"]] = url
+    script = ScriptDirectory.from_config(config)
+    revision, report = ask["revision"], {"before": [], "after": [], "steps": 0}
+
+    def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
+        _refuse_other_database(context, ask["work"])
+        down = is_downgrade(script, revision, current)
+        plan = (script._downgrade_revs if down else script._upgrade_revs)(revision, current)  # type: ignore[arg-type]  # noqa: SLF001 - as alembic.command does
+        reached = set(current)
+        for step in plan:
+            reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
+        report.update(before=sorted(current), after=sorted(reached), steps=len(plan))
+        return plan
+
+    with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
+        script.run_env()
+    return report
+
+
+def _refuse_other_database(context: "MigrationContext", work: str) -> None:
+    assert context.connection is not None
+    rows = context.connection.exec_driver_sql("PRAGMA database_list").fetchall()
+    opened = next(row[2] for row in rows if row[1] == "main")
+    if not opened or not os.path.samefile(opened, work):
+        raise RuntimeError(
+            f"env.py connects to {opened or 'memory'}, not to the work copy it was given; take the "
+            "URL from undrop.alembic.database_url(context), or from config or the variable"
+        )
+
+
+def main() -> int:
+    """Answer on stdout in JSON; whatever migrations print goes to stderr."""
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        report = bring(json.loads(sys.argv[1]))
+    except Exception as error:  # noqa: BLE001 - migrations are anybody's code
+        traceback.print_exc()
+        report = {"error": f"{type(error).__name__}: {error}"}
+    sys.stdout.flush()
+    os.write(answer, json.dumps(report).encode())
+    return 1 if "error" in report else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Which database, which folder: the one place that reads the URL."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from undrop.errors import UsageError
+
+SIMPLE_URL = re.compile(r"sqlite(?:\+pysqlite|\+aiosqlite)?:///([\w./-]+)", re.ASCII)
+DRIVERS = {"sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"}
+HOW_TO_SET = 'set `url = "sqlite:///app.db"` in [tool.undrop] of pyproject.toml'
+
+
+class Settings(NamedTuple):
+    """One project: where it is, which database it has, where its backups go."""
+
+    root: Path
+    url: str
+    variable: str
+    backups: Path
+    database: Path | None
+    """The file as the URL names it; None for a database that lives in memory."""
+
+    @property
+    def live(self) -> Path:
+        """The database file itself, symbolic links followed as SQLite does.
+
+        SQLite keeps ``-wal`` and ``-journal`` beside the target of a link, not beside the link.
+        """
+        if self.database is None:
+            raise UsageError(
+                f"{self.url} is in memory: there is no file to change", f"{HOW_TO_SET}, or a URL"
+            )
+        return Path(os.path.realpath(self.database))
+
+    @property
+    def source(self) -> str:
+        """How records name this database: relative when it is inside the project.
+
+        A project that was moved, or cloned by somebody else, keeps its backups' identity.
+        """
+        path = self.database or Path(":memory:")
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+    @property
+    def alembic_ini(self) -> Path:
+        """Where Alembic's configuration is."""
+        return self.root / "alembic.ini"
+
+
+def load(start: Path) -> Settings:
+    """Settings of the project that ``start`` (a folder) is in.
+
+    Raises UsageError when there is no project, no URL, or a URL of another engine.
+    """
+    root, table = _find(start.resolve())
+    variable = _text(table, "url-variable", "")
+    url = (os.environ.get(variable) if variable else None) or _text(table, "url", "")
+    if not url:
+        raise UsageError("no database is configured", HOW_TO_SET)
+    return Settings(
+        root=root,
+        url=url,
+        variable=variable,
+        backups=root / _text(table, "backups", "backups"),
+        database=database_path(url, root),
+    )
+
+
+def _find(start: Path) -> tuple[Path, dict[str, Any]]:
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        try:
+            table = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("undrop")
+        except FileNotFoundError:
+            continue
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file} is not valid TOML: {error}", f"correct {file}") from None
+        if isinstance(table, dict):
+            return folder, table
+    raise UsageError(f"no [tool.undrop] in a pyproject.toml in {start} or above", HOW_TO_SET)
+
+
+def _text(table: dict[str, Any], key: str, default: str) -> str:
+    value = table.get(key, default)
+    if not isinstance(value, str):
+        raise UsageError(f"[tool.undrop] {key} must be text, not {value!r}", "correct it")
+    return value
+
+
+def database_path(url: str, root: Path) -> Path | None:
+    """The file that SQLAlchemy would open for ``url``, relative paths taken from ``root``.
+
+    None when the database would live in memory. Raises UsageError for anything but SQLite.
+    """
+    # SQLAlchemy's import costs more than a small backup; it is asked whenever a URL has a
+    # character that its releases read in different ways.
+    if simple := SIMPLE_URL.fullmatch(url):
+        return _absolute(simple[1], root)
+    name, is_uri = _sqlite_name(url)
+    if is_uri and name.startswith("file:"):
+        return _uri_path(name, root)
+    return None if name in {"", ":memory:"} else _absolute(name, root)
+
+
+def _sqlite_name(url: str) -> tuple[str, bool]:
+    """What SQLAlchemy would give to ``sqlite3.connect``: a path as the URL has it, or (True) a
+    URI where the URL says ``uri=true``. Raises UsageError.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+        if parsed.drivername not in DRIVERS:
+            raise UsageError(f"{parsed.drivername} is not supported, only SQLite is", HOW_TO_SET)
+        [name], options = parsed.get_dialect()().create_connect_args(parsed)
+    except (ArgumentError, ValueError) as error:
+        raise UsageError(f"not a database URL: {error}", HOW_TO_SET) from None
+    return (str(name), True) if options.get("uri") else (parsed.database or "", False)
+
+
+def _absolute(name: str, root: Path) -> Path:
+    return Path(os.path.abspath(root / name))
+
+
+def _uri_path(uri: str, root: Path) -> Path | None:
+    """The file that SQLite opens for a ``file:`` URI (sqlite.org/uri.html, section 3)."""
+    from urllib.parse import parse_qs, unquote
+
+    rest, _, query = uri.removeprefix("file:").partition("#")[0].partition("?")
+    if rest.startswith("//"):
+        authority, slash, rest = rest[2:].partition("/")
+        rest = slash + rest
+        if authority not in {"", "localhost"}:
+            raise UsageError(f"{uri}: SQLite takes no host but localhost", HOW_TO_SET)
+    name = unquote(rest, errors="surrogateescape").partition("\0")[0]
+    parameters = parse_qs(query)
+    in_memory = parameters.get("mode") == ["memory"] or parameters.get("vfs") == ["memdb"]
+    return None if in_memory or name in {"", ":memory:"} else _absolute(name, root)

@@ -1,0 +1,227 @@
+"""SQLite files: open them, read their header, hold one snapshot of the live one and copy it."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import durable
+from undrop.errors import DamagedError, UndropError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Progress = Callable[[str, int, int], None]
+"""Called with a phase, how much of it is done, and out of how much."""
+
+LOCK_DEADLINE = 10.0  # seconds that a step waits for another program's lock
+COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress bar
+MAGIC = b"SQLite format 3\0"
+ROLLBACK, WAL = b"\x01\x01", b"\x02\x02"  # bytes 18 and 19 (fileformat2.html, 1.3.3)
+
+
+class Header(NamedTuple):
+    """The first 100 bytes of a database file (sqlite.org/fileformat2.html, 1.3), in pages."""
+
+    page_size: int
+    pages: int
+    wal: bool
+    counter: bytes
+    """Change counter and the version it is valid for: differs after every rollback-mode commit."""
+
+
+def parse_header(raw: bytes, size: int) -> Header:
+    """Read a header; raise DamagedError when it cannot belong to a file of ``size`` bytes."""
+    if size == 0:
+        raise damaged("it is empty (0 bytes)")
+    if len(raw) < 100 or raw[:16] != MAGIC:
+        raise damaged("it is not a SQLite database")
+    page_size = int.from_bytes(raw[16:18], "big")
+    page_size = 65536 if page_size == 1 else page_size
+    if page_size < 512 or page_size & (page_size - 1):
+        raise damaged(f"its header claims pages of {page_size} bytes")
+    pages = int.from_bytes(raw[28:32], "big")
+    if raw[24:28] != raw[92:96]:  # written by a SQLite before 3.7.0, which left the count alone
+        pages = size // page_size
+    if size != pages * page_size:
+        raise damaged(f"its header claims {pages * page_size:,} bytes and it has {size:,}")
+    return Header(page_size, pages, raw[18:20] == WAL, raw[24:28] + raw[92:96])
+
+
+def read_header(path: Path) -> Header:
+    """Header of a file that this process has not open through SQLite.
+
+    Closing any descriptor of a file drops the process's locks on it
+    (sqlite.org/howtocorrupt.html, 2.2); for the live database there is Held.header.
+    """
+    with path.open("rb") as file:
+        return parse_header(file.read(100), os.fstat(file.fileno()).st_size)
+
+
+def set_journal_mode(path: Path, mode: bytes) -> None:
+    """Make a file that nobody has open a ROLLBACK or WAL one, changing no other byte."""
+    with path.open("r+b") as file:
+        file.seek(18)
+        file.write(mode)
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open an existing database; ``mode`` is ``ro``, ``rw`` or ``immutable`` (nobody writes it).
+
+    Never creates a file. No implicit transactions, no waiting inside SQLite.
+    """
+    query = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
+    return sqlite3.connect(
+        f"{path.as_uri()}?{query}",
+        uri=True,
+        timeout=0,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def begin(connection: sqlite3.Connection, *statements: str) -> None:
+    """Open a transaction, trying again about every millisecond until LOCK_DEADLINE has passed.
+
+    Raises what SQLite said last.
+    """
+    deadline = time.monotonic() + LOCK_DEADLINE
+    while True:
+        try:
+            for statement in statements:
+                connection.execute(statement).fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.001)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """SQLITE_BUSY, SQLITE_LOCKED or SQLITE_PROTOCOL (sqlite.org/rescode.html): try again."""
+    return primary_code(error) in {5, 6, 15}
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's result code without its extension; 1 (SQLITE_ERROR) when Python gave none."""
+    return getattr(error, "sqlite_errorcode", 1) & 0xFF
+
+
+@contextmanager
+def explained(path: Path, doing: str) -> "Iterator[None]":
+    """Turn SQLite's errors on ``path`` into ours: damage, a lock, or a failure."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = primary_code(error)
+        if code in {11, 26}:  # SQLITE_CORRUPT, SQLITE_NOTADB
+            raise damaged(f"SQLite says: {error}") from error
+        if is_busy(error):
+            raise locked(path, doing) from error
+        raise UndropError(
+            f"{doing}: SQLite says: {error} ({path})", "correct that, then the same command again"
+        ) from error
+
+
+def locked(path: Path, doing: str) -> UndropError:
+    """The error for a lock that outlasted LOCK_DEADLINE; it names who has the file open."""
+    from undrop import holders
+
+    return UndropError(
+        f"{doing}: {path} was locked for {LOCK_DEADLINE:.0f} seconds{holders.describe(path)}",
+        "end that program's transaction, then the same command again",
+    )
+
+
+def damaged(what: str) -> DamagedError:
+    """The error for a file that is not a whole database."""
+    return DamagedError(what, "just list")
+
+
+class Held:
+    """The live database as one snapshot saw it, and whether it still is that.
+
+    From construction until ``release`` a read transaction pins the snapshot; until ``close``,
+    ``unchanged`` tells, asked while some connection holds the write lock, whether anybody
+    committed since. In WAL mode this connection's ``PRAGMA data_version`` sees every commit and
+    no checkpoint (sqlite.org/pragma.html#pragma_data_version). In rollback mode the lock's
+    holder lets nobody read through SQLite, so the header's change counter is read past it, on a
+    descriptor opened before and closed after every SQLite handle (howtocorrupt.html, 2.2).
+    """
+
+    def __init__(self, path: Path, mode: str | None = None) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY)
+        try:
+            # The last connection to close checkpoints, which would write an old program's
+            # left-over -wal into the file merely because we looked; a read-only one does not.
+            # Where there is no -wal it would leave an empty one behind.
+            mode = mode or ("ro" if durable.size(durable.sidecars(path)[0]) else "rw")
+            with explained(path, "opening the database"):
+                self.connection = connect(path, mode)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        try:
+            with explained(path, "reading the database"):
+                # Under an EXCLUSIVE lock it is the read, not the BEGIN, that fails.
+                begin(self.connection, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
+                self.wal = self.pragma("journal_mode") == "wal"
+                self.page_size = int(self.pragma("page_size"))
+                self.bytes = self.page_size * int(self.pragma("page_count"))
+                self._seen = self._state()
+        except BaseException:
+            self.close()
+            raise
+
+    def pragma(self, name: str) -> str:
+        """Value of a pragma, as text."""
+        return str(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+    def _state(self) -> object:
+        if self.wal:
+            return self.pragma("data_version")
+        stat = os.fstat(self._fd)
+        return os.pread(self._fd, 100, 0), stat.st_ino, stat.st_size
+
+    def copy_to(self, target: Path, progress: "Progress") -> None:
+        """Write the pinned snapshot into ``target``, an empty file of ours, as a rollback file.
+
+        The copy is on the disk when this returns. Raises UndropError, DamagedError.
+        """
+        total = max(1, self.bytes)
+
+        def step(_status: int, remaining: int, _pages: int) -> None:
+            progress("copy", total - remaining * self.page_size, total)
+
+        with explained(self.path, "copying the database"):
+            copy = connect(target, "rw")
+            try:
+                copy.execute("PRAGMA journal_mode = OFF")
+                copy.execute("PRAGMA synchronous = OFF")
+                pages = max(1, COPY_STEP // self.page_size)
+                self.connection.backup(copy, pages=pages, progress=step)
+            finally:
+                copy.close()
+        set_journal_mode(target, ROLLBACK)
+        durable.sync_path(target)
+
+    def release(self) -> None:
+        """Let writers and checkpoints go on; ``unchanged`` still tells about them."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def unchanged(self) -> bool:
+        """Whether the file still is what the snapshot saw; for the write lock's holder to ask."""
+        same_file = os.path.samestat(os.stat(self.path), os.fstat(self._fd))
+        return same_file and self._state() == self._seen
+
+    def close(self) -> None:
+        """Close every handle, the plain descriptor last."""
+        self.connection.close()
+        os.close(self._fd)
