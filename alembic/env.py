@@ -2,12 +2,12 @@
 
 from logging.config import fileConfig
 
-from quartermaster.models import Base, is_ours
+from alembic import context
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
-from undrop.alembic import backup_before, database_url, transactional_ddl
 
-from alembic import context
+from quartermaster.models import Base, is_ours
+from undrop.alembic import backup_before, database_url, transactional_ddl
 
 if context.config.config_file_name:
     fileConfig(context.config.config_file_name, disable_existing_loggers=False)
@@ -32,7 +32,7 @@ else:
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
-            include_name=is_ours,
+            include_name=is_ours,  # type: ignore[arg-type]  # it takes any kind and parents
             render_as_batch=True,
             transactional_ddl=True,
         )

@@ -1,7 +1,6 @@
 """Suppliers, locations and items."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0001"

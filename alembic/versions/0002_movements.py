@@ -1,7 +1,6 @@
 """Stock movements, what is on hand, and a guard against taking out more than there is."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0002"
@@ -29,16 +28,16 @@ def upgrade() -> None:
     op.create_table(
         "stock_movements",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("item_id", sa.Integer, sa.ForeignKey("items.id", ondelete="CASCADE"), nullable=False),
+        sa.Column(
+            "item_id", sa.Integer, sa.ForeignKey("items.id", ondelete="CASCADE"), nullable=False
+        ),
         sa.Column("location_id", sa.Integer, sa.ForeignKey("locations.id"), nullable=False),
         sa.Column("quantity", sa.Integer, nullable=False),
         sa.Column("moved_at", sa.Text, nullable=False),
         sa.Column("note", sa.Text),
         sa.CheckConstraint("quantity <> 0", name="ck_stock_movements_quantity"),
     )
-    op.create_index(
-        "ix_stock_movements_item_id", "stock_movements", ["item_id", "location_id"]
-    )
+    op.create_index("ix_stock_movements_item_id", "stock_movements", ["item_id", "location_id"])
     op.execute(ON_HAND)
     op.execute(NOT_BELOW_ZERO)
 

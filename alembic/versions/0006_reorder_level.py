@@ -1,7 +1,6 @@
 """How low an item may run before it is ordered again."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0006"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -46,13 +46,16 @@ class Item(Base):
     """Something we stock."""
 
     __tablename__ = "items"
-    __table_args__ = (CheckConstraint("price_cents >= 0", name="ck_items_price_cents"),)
+    __table_args__ = (
+        CheckConstraint("price_cents >= 0", name="ck_items_price_cents"),
+        UniqueConstraint("sku", name="uq_items_sku"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    sku: Mapped[str] = mapped_column(Text, unique=True)
+    sku: Mapped[str] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text, index=True)
     supplier_id: Mapped[int | None] = mapped_column(
-        ForeignKey("suppliers.id", ondelete="SET NULL"), index=True
+        ForeignKey("suppliers.id", name="fk_items_supplier_id", ondelete="SET NULL"), index=True
     )
     price_cents: Mapped[int | None]
     reorder_level: Mapped[int] = mapped_column(server_default="0")

@@ -14,7 +14,7 @@ SIZES = ("M3", "M4", "M5", "M6", "M8", "10 mm", "25 mm", "1/4 in", "1/2 in")
 MATERIALS = ("steel", "brass", "oak", "nylon", "copper", "zinc", "rubber", "Größe-S felt")
 THINGS = ("hex bolt", "washer", "hinge", "bracket", "cable tie", "pipe clip", "hook", "castor")
 NOTES = (None, None, None, "counted twice", "returned by customer", "damaged box", "für Müller")
-OPENED = datetime(2024, 1, 1, 8)  # noqa: DTZ001 - the shop's wall clock
+OPENED = datetime(2024, 1, 1, 8)
 PER_ITEM, PER_SUPPLIER, LOCATIONS = 10, 25, 12
 
 
@@ -52,7 +52,8 @@ def fill(database: Path, rows: int, seed: int = 1) -> None:
                 ((n, f"A{n:02}", f"Aisle {n}") for n in range(1, LOCATIONS + 1)),
             )
             connection.executemany(
-                "INSERT INTO items (id, sku, name, supplier_id, price_cents) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO items (id, sku, name, supplier_id, price_cents)"
+                " VALUES (?, ?, ?, ?, ?)",
                 (
                     (
                         n,

@@ -66,7 +66,7 @@ def transactional_ddl(engine: "Engine | AsyncEngine") -> None:
     Python's sqlite3 begins a transaction before INSERT, UPDATE and DELETE only and so commits
     half a migration; here the driver's own handling is off and SQLAlchemy's BEGIN is a real one.
     """
-    sync_engine: Engine = getattr(engine, "sync_engine", engine)
+    sync_engine: Engine = getattr(engine, "sync_engine", engine)  # type: ignore[arg-type]  # one or the other
 
     @event.listens_for(sync_engine, "connect")
     def _no_implicit_transactions(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401
@@ -96,4 +96,4 @@ def _changes(context: Any) -> bool:  # noqa: ANN401
 def _say(text: str) -> None:
     import sys
 
-    print(text, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - there is no cli in env.py

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from undrop import catalog, check, durable, sqlite
 from undrop.catalog import Backup
-from undrop.errors import CheckError, DamagedError, UsageError
+from undrop.errors import CheckError, DamagedError, UndropError, UsageError
 from undrop.record import Record
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def exists(settings: "Settings") -> bool:
     if settings.database is None:
         return False
     live = settings.live
-    return live.exists() or any(durable.size(sidecar) for sidecar in durable.sidecars(live))
+    return live.exists() or any(map(durable.size, _files(settings)))
 
 
 def take(
@@ -67,18 +67,30 @@ def covered(
     live = settings.live
     if live.exists() and not live.is_file():
         raise UsageError(f"{live} is not a file", "set the right URL in pyproject.toml")
+    owner = (_files(settings) or [live])[0].stat()
+    entry = Record(
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        reason=reason,
+        before=before,
+        source=settings.source,
+        mode=f"{stat.S_IMODE(owner.st_mode):04o}",
+        uid=owner.st_uid,
+        gid=owner.st_gid,
+    )
     with ExitStack() as stack:
         try:
             if not live.exists():
                 raise sqlite.damaged("the file is gone and its -wal or -journal is still there")
             held = sqlite.Held(live)
             stack.callback(held.close)
-            backup = _cover(settings, held, reason, before, progress, fresh)
-            state = State("database", backup, held)
+            state = State("database", _cover(settings, held, entry, progress, fresh=fresh), held)
         except DamagedError as damage:
             if before not in RESCUES:
-                raise CheckError(f"{live} is damaged: {damage.what}", "just restore latest") from None
-            state = State("damaged", _set_aside(settings, reason, before, damage.what, fresh), None)
+                raise CheckError(
+                    f"{live} is damaged: {damage.what}", "just restore latest"
+                ) from damage
+            entry = entry._replace(check=f"damaged: {damage.what}")
+            state = State("damaged", _set_aside(settings, entry, fresh=fresh), None)
             stack.close()
         yield state
 
@@ -86,9 +98,9 @@ def covered(
 def _cover(
     settings: "Settings",
     held: sqlite.Held,
-    reason: str,
-    before: str,
+    entry: Record,
     progress: sqlite.Progress,
+    *,
     fresh: bool,
 ) -> Backup:
     durable.require_space(settings.backups, held.bytes)
@@ -97,8 +109,8 @@ def _cover(
         held.release()
         if not fresh and (found := holding(settings, work, progress)):
             return found
-        facts = check.verify(work, progress)
-        entry = _entry(settings, reason, before, settings.live)._replace(
+        facts = _verified(settings, work, progress)
+        entry = entry._replace(
             bytes=facts.bytes,
             digest=facts.digest,
             user_version=facts.user_version,
@@ -109,6 +121,17 @@ def _cover(
         )
         work.chmod(0o400)
         return catalog.publish(settings, work, entry)
+
+
+def _verified(settings: "Settings", work: Path, progress: sqlite.Progress) -> check.Facts:
+    try:
+        return check.verify(work, progress)
+    except DamagedError as damage:
+        check.live(settings.live, progress)  # raises when the damage is there already
+        raise UndropError(
+            f"the disk did not keep the copy that was written to it: {damage.what}",
+            "see to the disk under backups/, then the same command again",
+        ) from damage
 
 
 def holding(settings: "Settings", snapshot: Path, progress: sqlite.Progress) -> Backup | None:
@@ -123,9 +146,7 @@ def holding(settings: "Settings", snapshot: Path, progress: sqlite.Progress) -> 
     return None
 
 
-def _set_aside(
-    settings: "Settings", reason: str, before: str, damage: str, fresh: bool
-) -> Backup:
+def _set_aside(settings: "Settings", entry: Record, *, fresh: bool) -> Backup:
     """Keep the damaged files' bytes, or find the set that already does."""
     files = _files(settings)
     digests = _digests(files)
@@ -134,10 +155,9 @@ def _set_aside(
             kept = [backup.path / name for name in digests]
             if backup.record and backup.record.files == digests == _digests(kept):
                 return backup
-    durable.require_space(settings.backups, sum(map(durable.size, files)))
-    entry = _entry(settings, reason, before, files[0])._replace(
-        bytes=sum(map(durable.size, files)), check=f"damaged: {damage}", files=digests
-    )
+    size = sum(map(durable.size, files))
+    durable.require_space(settings.backups, size)
+    entry = entry._replace(bytes=size, files=digests)
     folder = catalog.partial(settings)
     folder.mkdir(0o700)
     try:
@@ -155,8 +175,10 @@ def _set_aside(
 
 def is_kept(settings: "Settings", kept: Backup | None) -> bool:
     """Whether a set of damaged files holds the bytes that are live now."""
-    return kept is not None and kept.record is not None and kept.record.files == _digests(
-        _files(settings)
+    return (
+        kept is not None
+        and kept.record is not None
+        and kept.record.files == _digests(_files(settings))
     )
 
 
@@ -167,16 +189,3 @@ def _files(settings: "Settings") -> list[Path]:
 
 def _digests(files: list[Path]) -> dict[str, str]:
     return {file.name: check.digest(file, lambda *_: None, 0) for file in files if file.is_file()}
-
-
-def _entry(settings: "Settings", reason: str, before: str, source: Path) -> Record:
-    owner = source.stat()
-    return Record(
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
-        reason=reason,
-        before=before,
-        source=settings.source,
-        mode=f"{stat.S_IMODE(owner.st_mode):04o}",
-        uid=owner.st_uid,
-        gid=owner.st_gid,
-    )

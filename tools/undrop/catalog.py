@@ -135,7 +135,7 @@ def publish(settings: "Settings", work: Path, entry: "Record") -> Backup:
         if os.path.lexists(path):
             continue
         with suppress(FileExistsError):
-            durable.write_new(beside, entry.to_json(), 0o600)
+            durable.write_new(beside, entry.to_json().encode(), 0o600)
             break
     try:
         work.rename(path)
@@ -192,6 +192,10 @@ def work_copy(live: Path) -> Path:
     return live.with_name(f".{live.name[:STEM_LENGTH]}.undrop-work")
 
 
+def _is_beside_backup(note: Path) -> bool:
+    return any(note.with_suffix(kind).exists() for kind in (".db", ".damaged"))
+
+
 def _sweep(settings: "Settings") -> None:
     for name in os.listdir(settings.backups):
         path = settings.backups / name
@@ -200,9 +204,7 @@ def _sweep(settings: "Settings") -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        elif path.suffix == ".json" and NAME.fullmatch(path.stem):
-            # Killed between the record and the rename that gives the backup its name.
-            if not any(path.with_suffix(kind).exists() for kind in (".db", ".damaged")):
-                path.unlink()
+        elif path.suffix == ".json" and NAME.fullmatch(path.stem) and not _is_beside_backup(path):
+            path.unlink()  # killed between the record and the rename that names the backup
     if settings.database is not None:
         durable.remove_with_sidecars(work_copy(settings.live))

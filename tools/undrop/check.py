@@ -60,7 +60,7 @@ def verify(path: "Path", progress: sqlite.Progress) -> Facts:
 
 
 def live(path: "Path", progress: sqlite.Progress) -> None:
-    """``quick_check`` the live database, others using it or not. Raises DamagedError, UndropError."""
+    """``quick_check`` the live database, in use or not. Raises DamagedError, UndropError."""
     with sqlite.explained(path, "checking"):
         connection = sqlite.connect(path, "rw")
         try:

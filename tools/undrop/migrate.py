@@ -69,7 +69,9 @@ def reset(settings: "Settings", progress: sqlite.Progress) -> Migrated:
     return Migrated(moved, change)
 
 
-def _checked(work: Path, before: Path | None, moved: schema.Moved, progress: sqlite.Progress) -> bool:
+def _checked(
+    work: Path, before: Path | None, moved: schema.Moved, progress: sqlite.Progress
+) -> bool:
     """Check a migrated work copy; returns whether its migrations left it in WAL mode.
 
     Raises CheckError when it is damaged, has foreign-key violations that ``before`` had not, or

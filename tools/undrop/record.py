@@ -39,9 +39,9 @@ class Record(NamedTuple):
     version: str = __version__
     """The undrop that wrote it."""
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> str:
         """The record's file."""
-        return (json.dumps(self._asdict(), indent=1) + "\n").encode()
+        return json.dumps(self._asdict(), indent=1) + "\n"
 
 
 def read(path: Path) -> Record | None:

@@ -30,7 +30,7 @@ def settle(work: Path) -> bool:
     """Bring a work copy of ours into rollback mode, all in one file; True when it was WAL."""
     connection = sqlite.connect(work, "rw")
     try:
-        wal = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        wal = bool(connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal")
         connection.execute("PRAGMA journal_mode = DELETE")
         return wal
     finally:
@@ -107,6 +107,7 @@ def _backup_into(
                     "just list, then just restore with the state you want",
                 ) from error
             raise
+    held.let_go()
     return time.monotonic() - (locked_at or deadline)
 
 

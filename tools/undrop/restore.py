@@ -28,7 +28,7 @@ class Restored(NamedTuple):
 def restore(
     settings: "Settings", wanted: str, standing: Path, progress: sqlite.Progress
 ) -> Restored:
-    """Make ``wanted`` (a path from ``standing``, a name in ``backups/``, ``latest``) the live content.
+    """Make ``wanted`` the live content: a path from ``standing``, a name, or ``latest``.
 
     Call it inside ``catalog.turn``. Raises UsageError, CheckError or UndropError with the live
     database as it was, ChangedError when something failed afterwards.
@@ -77,7 +77,7 @@ def _refuse_unfit(live: Path, path: Path) -> None:
     for sidecar in (wal, journal):
         if size := durable.size(sidecar):
             raise CheckError(
-                f"{sidecar.name} has {size:,} bytes that belong into {path.name}: it is not whole alone",
+                f"{path.name} is not whole alone: {sidecar.name} has {size:,} bytes of it",
                 f"sqlite3 {path} '.backup whole.db', then just restore whole.db",
             )
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic.config import Config
@@ -33,7 +34,9 @@ def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...
         return False
     wanted = {target.revision for target in script.get_revisions(revision) if target}
     below = {
-        passed.revision for passed in script.walk_revisions(head=current) if passed is not None
+        passed.revision
+        for passed in script.walk_revisions(head=current)  # type: ignore[arg-type]  # takes several too
+        if passed is not None
     }
     return wanted <= below - set(current)
 
@@ -52,7 +55,7 @@ def bring(ask: dict[str, str]) -> dict[str, Any]:
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
         _refuse_other_database(context, ask["work"])
         down = is_downgrade(script, revision, current)
-        plan = (script._downgrade_revs if down else script._upgrade_revs)(revision, current)  # type: ignore[arg-type]  # noqa: SLF001 - as alembic.command does
+        plan = (script._downgrade_revs if down else script._upgrade_revs)(revision, current)  # type: ignore[arg-type]
         reached = set(current)
         for step in plan:
             reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
@@ -65,10 +68,9 @@ def bring(ask: dict[str, str]) -> dict[str, Any]:
 
 
 def _refuse_other_database(context: "MigrationContext", work: str) -> None:
-    assert context.connection is not None
-    rows = context.connection.exec_driver_sql("PRAGMA database_list").fetchall()
-    opened = next(row[2] for row in rows if row[1] == "main")
-    if not opened or not os.path.samefile(opened, work):
+    rows = context.connection.exec_driver_sql("PRAGMA database_list") if context.connection else ()
+    opened = next((row[2] for row in rows if row[1] == "main"), "")
+    if not opened or not Path(opened).samefile(work):
         raise RuntimeError(
             f"env.py connects to {opened or 'memory'}, not to the work copy it was given; take the "
             "URL from undrop.alembic.database_url(context), or from config or the variable"

@@ -106,8 +106,9 @@ def database_path(url: str, root: Path) -> Path | None:
 
 
 def _sqlite_name(url: str) -> tuple[str, bool]:
-    """What SQLAlchemy would give to ``sqlite3.connect``: a path as the URL has it, or (True) a
-    URI where the URL says ``uri=true``. Raises UsageError.
+    """What SQLAlchemy would give to ``sqlite3.connect``, and whether that is a URI.
+
+    Raises UsageError.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -123,7 +124,7 @@ def _sqlite_name(url: str) -> tuple[str, bool]:
 
 
 def _absolute(name: str, root: Path) -> Path:
-    return Path(os.path.abspath(root / name))
+    return Path(os.path.abspath(root / name))  # noqa: PTH100 - keeps symbolic links
 
 
 def _uri_path(uri: str, root: Path) -> Path | None:

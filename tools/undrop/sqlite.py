@@ -93,13 +93,14 @@ def begin(connection: sqlite3.Connection, *statements: str) -> None:
         try:
             for statement in statements:
                 connection.execute(statement).fetchone()
-            return
         except sqlite3.OperationalError as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.001)
+        else:
+            return
 
 
 def is_busy(error: sqlite3.Error) -> bool:
@@ -169,6 +170,7 @@ class Held:
             raise
         try:
             with explained(path, "reading the database"):
+                self._refuse_what_is_no_database()
                 # Under an EXCLUSIVE lock it is the read, not the BEGIN, that fails.
                 begin(self.connection, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
                 self.wal = self.pragma("journal_mode") == "wal"
@@ -178,6 +180,12 @@ class Held:
         except BaseException:
             self.close()
             raise
+
+    def _refuse_what_is_no_database(self) -> None:
+        # SQLite takes a file of a few bytes for an empty database.
+        start = os.pread(self._fd, len(MAGIC), 0)
+        if start not in {b"", MAGIC}:
+            raise damaged("it is not a SQLite database")
 
     def pragma(self, name: str) -> str:
         """Value of a pragma, as text."""
@@ -218,8 +226,12 @@ class Held:
 
     def unchanged(self) -> bool:
         """Whether the file still is what the snapshot saw; for the write lock's holder to ask."""
-        same_file = os.path.samestat(os.stat(self.path), os.fstat(self._fd))
+        same_file = os.path.samestat(self.path.stat(), os.fstat(self._fd))
         return same_file and self._state() == self._seen
+
+    def let_go(self) -> None:
+        """Close the connection, so that a writer is the last to close and checkpoints."""
+        self.connection.close()
 
     def close(self) -> None:
         """Close every handle, the plain descriptor last."""

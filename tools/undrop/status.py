@@ -52,7 +52,9 @@ def look(settings: "Settings", progress: sqlite.Progress) -> Status:
     try:
         return _opened(settings, status, progress)
     except (DamagedError, FileNotFoundError) as error:
-        what = error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
+        what = (
+            error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
+        )
         return status._replace(damage=what)
 
 

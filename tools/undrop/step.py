@@ -41,16 +41,18 @@ def guarded(
     UndropError with the live database as it was when it moved on TRIES times.
     """
     for _ in range(TRIES):
-        with backup.covered(settings, f"before {kind}", kind, progress, fresh=False) as state:
-            with suppress(LiveMovedError):
-                return Change(state.backup, change(state))
+        with (
+            suppress(LiveMovedError),
+            backup.covered(settings, f"before {kind}", kind, progress, fresh=False) as state,
+        ):
+            return Change(state.backup, change(state))
     raise UndropError(
         f"{settings.live} was written to during each of {TRIES} tries",
         f"stop the program that writes, then just {kind} again",
     )
 
 
-def put(
+def put(  # noqa: PLR0913 - what goes where, and how it must look
     settings: "Settings",
     state: "State",
     source: Path,
@@ -63,9 +65,9 @@ def put(
 
     ``source`` is a checked file, in ``backups/`` or the work copy (which is consumed). A
     database that has to be made gets the journal mode that ``wal`` says and the owner and
-    permissions of the damaged one, else those in ``like``. Returns the seconds that others were locked out. Raises
-    LiveMovedError or UndropError with the live database as it was, ChangedError when it does
-    not pass its check afterwards.
+    permissions of the damaged one, else those in ``like``. Returns the seconds that others were
+    locked out. Raises LiveMovedError or UndropError with the live database as it was,
+    ChangedError when it does not pass its check afterwards.
     """
     live, work = settings.live, catalog.work_copy(settings.live)
     size = durable.size(source)

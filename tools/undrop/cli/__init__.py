@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from undrop import __version__, settings
-from undrop.cli import commands, tables
+from undrop.cli import answer, looks, steps, tables
 from undrop.cli.progress import Bar
 from undrop.errors import UndropError
 
@@ -40,26 +40,26 @@ def parser() -> ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    one = command("backup", commands.back_up, "take a verified backup of the live database")
+    one = command("backup", steps.back_up, "take a verified backup of the live database")
     one.add_argument("--before", default="", metavar="STEP", help="the step that it precedes")
     one.add_argument("reason", nargs="?", default="manual", help="why; part of the file's name")
-    one = command("restore", commands.restore, "back up, check FILE, put it in place")
+    one = command("restore", steps.restore, "back up, check FILE, put it in place")
     one.add_argument("file", metavar="FILE", help="a path, a name in backups/, or latest")
-    one = command("migrate", commands.migrate, "back up, bring the schema to a revision, check")
+    one = command("migrate", steps.migrate, "back up, bring the schema to a revision, check")
     one.add_argument("revision", nargs="?", default="head", help="as Alembic names it (head)")
-    command("reset-db", commands.reset_db, "back up, then an empty database at head")
-    command("nuke-db", commands.nuke_db, "back up, then no database at all")
-    command("list", commands.list_, "the backups, newest first")
-    one = command("verify", commands.verify, "prove that a backup, or every one, is whole")
+    command("reset-db", steps.reset_db, "back up, then an empty database at head")
+    command("nuke-db", steps.nuke_db, "back up, then no database at all")
+    command("list", looks.list_, "the backups, newest first")
+    one = command("verify", looks.verify, "prove that a backup, or every one, is whole")
     one.add_argument("file", nargs="?", metavar="FILE", help="a path, a name, or latest")
-    command("status", commands.status, "where things stand; exit 4 when not covered by a backup")
+    command("status", looks.status, "where things stand; exit 4 when not covered by a backup")
     return top
 
 
 def main() -> int:
     """Run one command; returns its exit code (0 done, 1 failed, 2 usage, 3 changed, 4 a check)."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # paths can be any bytes
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
+    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _stop)
     arguments = parser().parse_args()
@@ -71,27 +71,31 @@ def main() -> int:
             bar.close()
     except UndropError as error:
         return _fail(error, arguments)
+    except BrokenPipeError:
+        raise
     except (OSError, sqlite3.Error) as error:
-        return _fail(UndropError(str(error), "correct that, then the same command again"), arguments)
+        return _fail(
+            UndropError(str(error), "correct that, then the same command again"), arguments
+        )
     except StoppedError as stopped:
         again = UndropError(f"stopped by {stopped}", "the same command again")
         return _fail(again, arguments, stopped.exit_code)
 
 
 def _answer(arguments: Namespace, bar: Bar) -> int:
-    run = commands.Run(settings.load(Path.cwd()), arguments, bar, _say)
-    answer = arguments.run(run)
+    run = answer.Run(settings.load(Path.cwd()), arguments, bar, _say)
+    said: answer.Answer = arguments.run(run)
     bar.close()
     if arguments.json:
-        print(json.dumps(answer.result))
-    elif answer.table:
-        tables.show(*answer.table)
-    elif answer.line:
-        print(answer.line)
-    for note in answer.notes:
+        print(json.dumps(said.result))
+    elif said.table:
+        tables.show(*said.table)
+    elif said.line:
+        print(said.line)
+    for note in said.notes:
         _say(note)
     sys.stdout.flush()
-    return int(answer.code)
+    return said.code
 
 
 def _fail(error: UndropError, arguments: Namespace, code: int | None = None) -> int:

@@ -1,0 +1,144 @@
+"""Real projects in temporary folders, driven through the real just, alembic and undrop."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+
+class Done(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Project:
+    """A copy of this repository's project, with a database of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.database = root / "quartermaster.db"
+        self.backups = root / "backups"
+        self.environment = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in {"QUARTERMASTER_DB_URL", "UNDROP_INVOKED_FROM", "NO_COLOR"}
+        }
+        self.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        self.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        for name in ("justfile", "pyproject.toml", "alembic.ini"):
+            shutil.copy(REPOSITORY / name, root / name)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / "alembic", root / "alembic", ignore=ignored)
+        (root / "tools").symlink_to(REPOSITORY / "tools")
+
+    def run(self, *command: str, cwd: Path | None = None, **variables: str) -> Done:
+        done = subprocess.run(
+            command,
+            cwd=cwd or self.root,
+            env={**self.environment, **variables},
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def just(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Done:
+        return self.run("just", *arguments, cwd=cwd, **variables)
+
+    def undrop(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Done:
+        return self.run("undrop", *arguments, cwd=cwd, **variables)
+
+    def alembic(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Done:
+        return self.run("alembic", *arguments, cwd=cwd, **variables)
+
+    def ok(self, *command: str, cwd: Path | None = None, **variables: str) -> str:
+        """Run a command that must succeed; what it printed on stdout."""
+        done = self.run(*command, cwd=cwd, **variables)
+        assert done.code == 0, done
+        return done.out
+
+    def saved(self) -> list[Path]:
+        """The backups, oldest first."""
+        return sorted(self.backups.glob("*.db"), key=lambda path: path.stat().st_mtime_ns)
+
+    def litter(self) -> list[str]:
+        """What no finished command leaves behind."""
+        hidden = [*self.backups.glob(".*"), *self.root.glob(".*")]
+        return [path.name for path in hidden if path.name not in {".lock", ".venv"}]
+
+
+def content(database: Path) -> list[str]:
+    """Every definition and every row, as SQL."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        return list(connection.iterdump())
+
+
+def make(database: Path, rows: int = 50, *, wal: bool = False, page_size: int = 4096) -> None:
+    """A small database that Alembic knows nothing of."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"PRAGMA page_size = {page_size}")
+        if wal:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+        add(connection, rows)
+
+
+def add(connection: sqlite3.Connection, rows: int) -> None:
+    """Commit more rows."""
+    with connection:
+        connection.executemany("INSERT INTO t (v) VALUES (?)", (("x" * 90,) for _ in range(rows)))
+
+
+def wal_of(database: Path) -> Path:
+    return database.with_name(database.name + "-wal")
+
+
+@contextmanager
+def uncheckpointed(database: Path, rows: int = 50) -> Iterator[sqlite3.Connection]:
+    """A connection whose commits are in the -wal and not in the file, open for the block."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        add(connection, rows)
+        assert wal_of(database).stat().st_size > 0
+        yield connection
+
+
+def crash(database: Path, script: str) -> None:
+    """Run ``script`` with ``c``, a connection, in a process that dies without closing it."""
+    code = f"import os, sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n{script}\nos._exit(0)"
+    subprocess.run([sys.executable, "-c", code, str(database)], check=True)
+
+
+def leave_wal(database: Path) -> None:
+    """A -wal with one commit that is in no file, as a killed program leaves it."""
+    crash(
+        database,
+        "c.execute('PRAGMA journal_mode = WAL')\n"
+        "c.execute('PRAGMA wal_autocheckpoint = 0')\n"
+        "c.execute(\"INSERT INTO t (v) VALUES ('in the wal')\")\nc.commit()",
+    )
+    assert wal_of(database).stat().st_size > 0
+
+
+def leave_hot_journal(database: Path) -> None:
+    """Pages overwritten in the file and their originals in a hot -journal."""
+    crash(
+        database,
+        "c.execute('PRAGMA cache_size = 1')\n"
+        "c.execute('PRAGMA cache_spill = 1')\n"
+        "c.execute(\"UPDATE t SET v = 'half done' || v\")",
+    )
+    journal = database.with_name(database.name + "-journal")
+    assert journal.stat().st_size > 512
