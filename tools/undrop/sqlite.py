@@ -149,8 +149,9 @@ class Held:
 
     From construction until ``release`` a read transaction pins the snapshot; until ``close``,
     ``unchanged`` tells, asked while some connection holds the write lock, whether anybody
-    committed since. In WAL mode this connection's ``PRAGMA data_version`` sees every commit and
-    no checkpoint (sqlite.org/pragma.html#pragma_data_version). In rollback mode the lock's
+    committed since. In WAL mode this connection's ``PRAGMA data_version`` sees every commit
+    (sqlite.org/pragma.html#pragma_data_version), and of the checkpoints only those that start the
+    -wal anew, which then costs another try. In rollback mode the lock's
     holder lets nobody read through SQLite, so the header's change counter is read past it, on a
     descriptor opened before and closed after every SQLite handle (howtocorrupt.html, 2.2).
     """

@@ -6,8 +6,10 @@ import signal
 import sqlite3
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from undrop import __version__, settings
 from undrop.cli import answer, looks, steps, tables
@@ -71,8 +73,6 @@ def main() -> int:
             bar.close()
     except UndropError as error:
         return _fail(error, arguments)
-    except BrokenPipeError:
-        raise
     except (OSError, sqlite3.Error) as error:
         return _fail(
             UndropError(str(error), "correct that, then the same command again"), arguments
@@ -86,15 +86,15 @@ def _answer(arguments: Namespace, bar: Bar) -> int:
     run = answer.Run(settings.load(Path.cwd()), arguments, bar, _say)
     said: answer.Answer = arguments.run(run)
     bar.close()
-    if arguments.json:
-        print(json.dumps(said.result))
-    elif said.table:
-        tables.show(*said.table)
-    elif said.line:
-        print(said.line)
+    with _reader_may_leave(sys.stdout):
+        if arguments.json:
+            print(json.dumps(said.result))
+        elif said.table:
+            tables.show(*said.table)
+        elif said.line:
+            print(said.line)
     for note in said.notes:
         _say(note)
-    sys.stdout.flush()
     return said.code
 
 
@@ -102,21 +102,28 @@ def _fail(error: UndropError, arguments: Namespace, code: int | None = None) -> 
     code = error.exit_code if code is None else code
     if arguments.json:
         facts = {"error": error.what, "live_changed": error.live_changed, "next": error.next_step}
-        print(json.dumps({**facts, "exit_code": code}))
+        with _reader_may_leave(sys.stdout):
+            print(json.dumps({**facts, "exit_code": code}))
     _say(f"{error}")
     return code
 
 
 def _say(text: str) -> None:
     lines = (tables.clean(line) for line in text.splitlines())
-    print("undrop: " + "\n        ".join(lines), file=sys.stderr, flush=True)
+    with _reader_may_leave(sys.stderr):
+        print("undrop: " + "\n        ".join(lines), file=sys.stderr)
+
+
+@contextmanager
+def _reader_may_leave(stream: TextIO) -> Iterator[None]:
+    """Print to ``stream`` inside; ``undrop list | head`` is no failure, nor hides one."""
+    try:
+        yield
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run() -> NoReturn:
     """Entry point of the ``undrop`` command."""
-    try:
-        code = main()
-    except BrokenPipeError:  # somebody piped us into head; nothing more to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 0
-    sys.exit(code)
+    sys.exit(main())

@@ -1,0 +1,344 @@
+"""What happens when the database changes, or a signal comes, at the worst moment."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from shop import Project, add, content, make, wal_of
+
+from undrop import backup, catalog, migrate, replace, restore, settings, sqlite, step
+from undrop.errors import ChangedError, LiveMovedError, UndropError
+
+
+def quiet(_phase: str, _done: int, _total: int) -> None:
+    """No progress is shown."""
+
+
+def count(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        return int(connection.execute("SELECT count(*) FROM t").fetchone()[0])
+
+
+@pytest.fixture(params=["rollback", "wal"])
+def pair(project: Project, request: pytest.FixtureRequest) -> tuple[Project, Path]:
+    """A database of 400 rows in either mode, and a backup of it with 100."""
+    make(project.database, 100, wal=request.param == "wal")
+    saved = Path(project.ok("just", "backup").strip())
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 300)
+    return project, saved
+
+
+def write_before_each_swap(
+    monkeypatch: pytest.MonkeyPatch, database: Path, times: int
+) -> list[int]:
+    """Commit a row between the covering backup and the replacement, ``times`` times."""
+    original = replace.swap
+    written: list[int] = []
+
+    def swap(held: sqlite.Held, source: Path, progress: sqlite.Progress) -> float:
+        held.release()
+        if len(written) < times:
+            with closing(sqlite3.connect(database)) as connection:
+                add(connection, 1)
+            written.append(1)
+        return original(held, source, progress)
+
+    monkeypatch.setattr(replace, "swap", swap)
+    return written
+
+
+def test_a_commit_in_between_starts_the_step_over(
+    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, saved = pair
+    written = write_before_each_swap(monkeypatch, project.database, 2)
+    done = restore.restore(settings.load(project.root), "latest", project.root, quiet)
+    assert len(written) == 2
+    assert count(project.database) == 100
+    assert done.source == saved
+    assert done.change.backup is not None
+    assert count(done.change.backup.path) == 402
+
+
+def test_a_writer_that_never_stops_makes_it_fail_with_nothing_changed(
+    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = pair
+    written = write_before_each_swap(monkeypatch, project.database, 99)
+    with pytest.raises(UndropError, match="3 tries"):
+        restore.restore(settings.load(project.root), "latest", project.root, quiet)
+    assert len(written) == step.TRIES
+    assert count(project.database) == 403
+
+
+def test_a_commit_just_before_nuke_is_not_lost(
+    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = pair
+    original = replace.remove
+    written: list[int] = []
+
+    def remove(held: sqlite.Held) -> None:
+        if not written:
+            held.release()
+            with closing(sqlite3.connect(project.database)) as connection:
+                add(connection, 1)
+            written.append(1)
+        original(held)
+
+    monkeypatch.setattr(replace, "remove", remove)
+    change = restore.nuke(settings.load(project.root), quiet)
+    assert not project.database.exists()
+    assert change.backup is not None
+    assert count(change.backup.path) == 401
+
+
+def test_a_checkpoint_in_between_is_no_change(project: Project) -> None:
+    make(project.database, wal=True)
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 10)
+        assert wal_of(project.database).stat().st_size > 0
+        held = sqlite.Held(project.database)
+        held.release()
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        assert held.unchanged()
+        add(connection, 1)
+        assert not held.unchanged()
+        held.close()
+
+
+def test_a_database_made_meanwhile_is_not_overwritten(project: Project, tmp_path: Path) -> None:
+    work = tmp_path / "work.db"
+    make(work, 3)
+    make(project.database, 5)
+    with pytest.raises(LiveMovedError):
+        replace.install(work, project.database, damaged=False)
+    assert count(project.database) == 5
+
+
+def test_damage_that_changed_meanwhile_is_kept_too(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(project.database)
+    project.ok("just", "backup")
+    project.database.write_text("garbage")
+    original = backup.is_kept
+    rounds: list[int] = []
+
+    def is_kept(project_settings: settings.Settings, kept: catalog.Backup | None) -> bool:
+        if not rounds:
+            project.database.write_text("other garbage")
+        rounds.append(1)
+        return original(project_settings, kept)
+
+    monkeypatch.setattr(backup, "is_kept", is_kept)
+    restore.restore(settings.load(project.root), "latest", project.root, quiet)
+    kept = {(entry / "quartermaster.db").read_text() for entry in project.backups.glob("*.damaged")}
+    assert kept == {"garbage", "other garbage"}
+
+
+def test_a_failure_after_the_swap_says_so(
+    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = pair
+
+    def fail(_path: Path, _progress: sqlite.Progress) -> None:
+        raise OSError("the disk went away")
+
+    monkeypatch.setattr("undrop.check.live", fail)
+    with pytest.raises(ChangedError, match="the disk went away") as raised:
+        restore.restore(settings.load(project.root), "latest", project.root, quiet)
+    assert raised.value.exit_code == 3
+    assert "was changed" in str(raised.value)
+    assert "just restore quartermaster-" in str(raised.value)
+
+
+def test_a_failure_half_way_through_nuke_says_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(project.database)
+
+    def fail(_path: Path) -> None:
+        raise OSError("the disk went away")
+
+    monkeypatch.setattr("undrop.replace.durable.sync_path", fail)
+    with pytest.raises(ChangedError):
+        replace.unlink(project.database)
+
+
+def test_an_interrupt_after_the_commit_says_that_it_is_changed(pair: tuple[Project, Path]) -> None:
+    project, saved = pair
+    held = sqlite.Held(project.database)
+
+    def interrupt(_phase: str, done: int, total: int) -> None:
+        if done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(ChangedError):
+        replace.swap(held, saved, interrupt)
+    held.close()
+    assert count(project.database) == 100
+
+
+def test_an_interrupt_before_the_commit_changes_nothing(pair: tuple[Project, Path]) -> None:
+    project, saved = pair
+    held = sqlite.Held(project.database)
+
+    def interrupt(_phase: str, _done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replace.swap(held, saved, interrupt)
+    held.close()
+    assert count(project.database) == 400
+
+
+@pytest.mark.parametrize("recipe", ["restore", "nuke-db", "reset-db"])
+def test_a_write_lock_ends_a_step_in_time(
+    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    project, _ = pair
+    monkeypatch.setattr(sqlite, "LOCK_DEADLINE", 0.3)
+    project_settings = settings.load(project.root)
+    steps: dict[str, Callable[[], object]] = {
+        "restore": lambda: restore.restore(project_settings, "latest", project.root, quiet),
+        "reset-db": lambda: migrate.reset(project_settings, quiet),
+        "nuke-db": lambda: restore.nuke(project_settings, quiet),
+    }
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
+            "c.execute('BEGIN IMMEDIATE'); c.execute(\"INSERT INTO t (v) VALUES ('mine')\");"
+            "print('locked', flush=True); sys.stdin.read(); c.execute('COMMIT')",
+            str(project.database),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"locked\n"
+    with pytest.raises(UndropError, match=f"pid {holder.pid}") as raised:
+        steps[recipe]()
+    holder.communicate()
+    assert raised.value.exit_code == 1
+    assert count(project.database) == 401
+
+
+@pytest.fixture
+def running(project: Project) -> Iterator[subprocess.Popen[str]]:
+    """A backup that waits for a lock, ready to be told to stop."""
+    make(project.database)
+    with closing(sqlite3.connect(project.database, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        with subprocess.Popen(
+            ["undrop", "backup"],
+            cwd=project.root,
+            env=project.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            deadline = time.monotonic() + 10
+            while not (project.backups / ".lock").exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_with_nothing_left(
+    running: subprocess.Popen[str], project: Project, number: signal.Signals
+) -> None:
+    running.send_signal(number)
+    _, said = running.communicate(timeout=5)
+    assert running.returncode == 128 + number
+    assert "stopped by SIG" in said
+    assert "was not changed" in said
+    assert project.litter() == []
+
+
+def test_another_undrop_is_waited_for_and_named(project: Project) -> None:
+    make(project.database)
+    project.ok("just", "backup")
+    with catalog.turn(settings.load(project.root), print):
+        process = subprocess.Popen(
+            ["undrop", "backup"],
+            cwd=project.root,
+            env=project.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        assert f"waiting for another undrop (pid {os.getpid()})" in process.stderr.readline()
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_one_that_never_ends_is_given_up_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(project.database)
+    project.ok("just", "backup")
+    monkeypatch.setattr(catalog, "TURN_DEADLINE", 0.1)
+    project_settings = settings.load(project.root)
+    with (
+        catalog.turn(project_settings, print),
+        pytest.raises(UndropError, match="at work"),
+        catalog.turn(project_settings, print),
+    ):
+        pass
+
+
+def test_ten_backups_at_once_are_ten_whole_files(project: Project) -> None:
+    make(project.database)
+    running = [
+        subprocess.Popen(["undrop", "backup", "at once"], cwd=project.root, env=project.environment)
+        for _ in range(10)
+    ]
+    assert [process.wait() for process in running] == [0] * 10
+    assert len(project.saved()) == 10
+    assert all(content(path) == content(project.database) for path in project.saved())
+
+
+def test_no_space_is_said_before_anything_starts(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(project.database)
+    project.ok("just", "backup")
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 5)
+    before = content(project.database)
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: type("Usage", (), {"free": 4096}))
+    with pytest.raises(OSError, match="bytes free"):
+        restore.restore(settings.load(project.root), "latest", project.root, quiet)
+    assert content(project.database) == before
+
+
+def test_a_copy_that_the_disk_did_not_keep_is_not_the_databases_damage(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost write must neither pass for a backup nor for a damaged live database."""
+    make(project.database, rows=500)
+    original = sqlite.Held.copy_to
+
+    def copy_to(self: sqlite.Held, target: Path, progress: sqlite.Progress) -> None:
+        original(self, target, progress)
+        with target.open("r+b") as file:
+            file.seek(4096)
+            file.write(bytes(4096))
+
+    monkeypatch.setattr(sqlite.Held, "copy_to", copy_to)
+    project.backups.mkdir()
+    with pytest.raises(UndropError, match="did not keep") as raised:
+        restore.nuke(settings.load(project.root), quiet)
+    assert raised.value.exit_code == 1
+    assert project.saved() == []
+    assert len(content(project.database)) > 500
