@@ -76,6 +76,12 @@ sample $rows="1000": (backup "before sample")
 test *args: _ready
     @python -m pytest -n auto "$@"
 
+# The tests with branch coverage, at least 95 %
+[group("develop")]
+[no-exit-message]
+cover: _ready
+    @coverage erase && coverage run -m pytest -q -n auto && coverage combine -q && coverage report
+
 # Format, lint and types
 [group("develop")]
 [no-exit-message]

@@ -1,0 +1,112 @@
+"""The documents say what is there, and CI runs what they tell people to type."""
+
+import ast
+import json
+import re
+import subprocess
+from argparse import _SubParsersAction
+from pathlib import Path
+
+import pytest
+from shop import BIN, REPOSITORY, Project
+
+from undrop.cli import parser
+
+README = (REPOSITORY / "README.md").read_text()
+CLAUDE = (REPOSITORY / "CLAUDE.md").read_text()
+PACKAGE = REPOSITORY / "tools/undrop"
+COMMANDS = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+
+
+def recipes() -> list[str]:
+    dump = subprocess.run(
+        [BIN / "just", "--dump", "--dump-format", "json"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+    )
+    found = json.loads(dump.stdout)["recipes"].values()
+    return [recipe["name"] for recipe in found if not recipe["private"]]
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_is_in_the_readme(name: str) -> None:
+    assert f"`just {name}" in README
+
+
+def test_every_command_is_in_the_readme() -> None:
+    [commands] = [each for each in parser()._actions if isinstance(each, _SubParsersAction)]
+    assert commands.choices
+    for name in commands.choices:
+        assert f"`undrop {name}" in README
+
+
+def test_ci_runs_the_readmes_commands() -> None:
+    assert [command.split()[-1] for command in COMMANDS] == ["tour", "test"]
+    lines = (REPOSITORY / ".ci/run").read_text().splitlines()
+    for command in COMMANDS:
+        assert command in lines
+
+
+def test_the_menu_has_groups_and_a_line_for_each(project: Project) -> None:
+    menu = project.ok("just", "--list")
+    assert {"[guard]", "[look]", "[example]", "[develop]"} <= set(menu.split())
+    for line in menu.splitlines()[1:]:
+        assert not line.strip() or line.strip().startswith("[") or "#" in line
+
+
+def modules() -> list[str]:
+    """The module map's rows, from the bottom of the imports to the top."""
+    return re.findall(r"^\| `(\w+)/?` \|", CLAUDE, re.MULTILINE)
+
+
+def test_the_module_map_is_complete_and_short() -> None:
+    there = {path.stem for path in PACKAGE.glob("*.py")} | {"cli"}
+    assert set(modules()) == there - {"__init__", "__main__"}
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 250, path
+    assert len(CLAUDE.splitlines()) < 80
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_a_module_imports_only_from_those_above_it(path: Path) -> None:
+    order = modules()
+    inside = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if inside not in order:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "undrop":
+            tail = (node.module or "").split(".")[1:]
+            names = tail[:1] or [alias.name for alias in node.names]
+        for name in names:
+            lazily = (inside, name) == ("sqlite", "holders")
+            if name in order and name != inside:
+                assert order.index(name) < order.index(inside) or lazily, (inside, name)
+
+
+def test_the_cli_alone_prints() -> None:
+    for path in PACKAGE.glob("*.py"):
+        calls = [
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+        allowed = path.name in {"alembic.py"}
+        assert "print" not in calls or allowed, path
+
+
+def test_a_backup_imports_nothing_heavy(project: Project) -> None:
+    project.database.touch()
+    done = project.run("python", "-X", "importtime", "-m", "undrop", "backup")
+    assert done.code == 0
+    for heavy in ("sqlalchemy", "alembic", "rich", "psutil"):
+        assert not re.search(rf"\| +{heavy}$", done.err, re.MULTILINE), heavy
+
+
+def test_a_missing_venv_is_told_how_to_make(project: Project) -> None:
+    (project.root / "bin").mkdir()
+    (project.root / "bin/just").symlink_to(BIN / "just")
+    done = project.just("backup", PATH=f"{project.root}/bin:/usr/bin:/bin")
+    assert done.code == 2
+    assert "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'" in done.err
