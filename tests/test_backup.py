@@ -245,8 +245,8 @@ def test_left_overs_of_a_killed_run_are_swept(project: Project) -> None:
     (project.backups / ".123.partial").write_text("half")
     (project.backups / ".124.partial").mkdir()
     (project.backups / "quartermaster-20260101-000000-x.json").write_text("{}")
-    (project.root / ".quartermaster.db.undrop-work").write_text("half")
-    (project.root / ".quartermaster.db.undrop-work-wal").write_text("half")
+    (project.root / ".quartermaster.db.4194399.undrop-work").write_text("half")
+    (project.root / ".quartermaster.db.4194399.undrop-work-wal").write_text("half")
     project.ok("just", "backup")
     assert project.litter() == []
     assert len(list(project.backups.glob("*.json"))) == 1

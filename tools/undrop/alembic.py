@@ -1,13 +1,14 @@
 """The lines that a project's ``env.py`` imports."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 
-from undrop import backup, catalog, settings
-from undrop.errors import UndropError
+from undrop import settings
 from undrop.schema_child import WORK_COPY, work_url
 
 if TYPE_CHECKING:
@@ -27,19 +28,23 @@ def backup_before(context: Any) -> None:  # noqa: ANN401 - Alembic's module of p
     try:
         if WORK_COPY in context.config.attributes or not _changes(context):
             return
-        project = settings.load(_folder(context))
-        if not backup.exists(project):
-            _say("undrop: nothing to back up: there is no database")
-            return
-        with catalog.turn(project, lambda message: _say(f"undrop: {message}")):
-            taken = backup.take(project, "alembic", "alembic", lambda *_: None)
-        if taken:
-            _say(f"undrop: backed up to {taken.path}; to go back: just restore {taken.path.name}")
+        # In a process of its own: this one may have the database open, and opening and closing
+        # the file beside SQLite would drop the locks of its connections (howtocorrupt.html, 2.2).
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "undrop", "backup", "--before", "alembic", "alembic"],
+            cwd=_folder(context),
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        failure = f"the backup ended with {done.returncode}" if done.returncode else ""
     except Exception as error:  # noqa: BLE001 - the hook is soft by contract
-        what = error.what if isinstance(error, UndropError) else f"{type(error).__name__}: {error}"
-        _say(
-            f"{RULE}\nundrop: NO BACKUP WAS TAKEN BEFORE THIS MIGRATION\n{what}\n"
-            f"The migration goes on without one. To be safe: stop it, then just migrate\n{RULE}"
+        failure = f"{type(error).__name__}: {error}"
+    if failure:
+        print(  # noqa: T201 - there is no cli in env.py
+            f"{RULE}\nundrop: NO BACKUP WAS TAKEN BEFORE THIS MIGRATION: {failure}\n"
+            f"The migration goes on without one. To be safe, stop it, then: just migrate\n{RULE}",
+            file=sys.stderr,
+            flush=True,
         )
 
 
@@ -91,9 +96,3 @@ def _changes(context: Any) -> bool:  # noqa: ANN401
     except Exception:  # noqa: BLE001 - a destination that cannot be resolved is a destination
         return True
     return True
-
-
-def _say(text: str) -> None:
-    import sys
-
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - there is no cli in env.py

@@ -67,6 +67,11 @@ def covered(
     live = settings.live
     if live.exists() and not live.is_file():
         raise UsageError(f"{live} is not a file", "set the right URL in pyproject.toml")
+    if live.is_relative_to(os.path.realpath(settings.backups)):
+        raise UsageError(
+            f"the live database {live} is inside backups/",
+            f"cp {live} beside it, and let the URL name the copy",
+        )
     owner = (_files(settings) or [live])[0].stat()
     entry = Record(
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -141,6 +146,8 @@ def holding(settings: "Settings", snapshot: Path, progress: sqlite.Progress) -> 
     for backup in reversed(catalog.entries(settings)):
         if not backup.verified or backup.record is None or backup.record.digest != wanted:
             continue
+        if backup.path.samefile(settings.live):
+            continue  # somebody made the live database a link to it: it would cover itself
         if check.digest(backup.path, progress, size) == wanted:
             return backup
     return None
@@ -157,7 +164,6 @@ def _set_aside(settings: "Settings", entry: Record, *, fresh: bool) -> Backup:
                 return backup
     size = sum(map(durable.size, files))
     durable.require_space(settings.backups, size)
-    entry = entry._replace(bytes=size, files=digests)
     folder = catalog.partial(settings)
     folder.mkdir(0o700)
     try:
@@ -168,7 +174,8 @@ def _set_aside(settings: "Settings", entry: Record, *, fresh: bool) -> Backup:
             copy.chmod(0o400)
             durable.sync_path(copy)
         durable.sync_path(folder)
-        return catalog.publish(settings, folder, entry)
+        copies = _digests([folder / file.name for file in files])
+        return catalog.publish(settings, folder, entry._replace(bytes=size, files=copies))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 """``backups/`` as a collection: names, records, what is there, how something gets in."""
 
 import fcntl
+import glob
 import itertools
 import os
 import re
@@ -126,6 +127,7 @@ def publish(settings: "Settings", work: Path, entry: "Record") -> Backup:
     The name is reserved by creating the record without overwriting; nothing half-written ever
     bears a name. Raises OSError; the record is gone again then.
     """
+    durable.sync_path(settings.backups)  # the sweep knows a reserved name by its partial
     suffix = ".damaged" if work.is_dir() else ".db"
     stamp = datetime.fromisoformat(entry.created).strftime(STAMP)
     base = f"{stem(settings)}-{stamp}-{slug(entry.reason)}"
@@ -140,7 +142,8 @@ def publish(settings: "Settings", work: Path, entry: "Record") -> Backup:
     try:
         work.rename(path)
     except BaseException:
-        beside.unlink()
+        if not os.path.lexists(path):  # a signal can strike just after the rename
+            beside.unlink()
         raise
     durable.sync_path(settings.backups)
     return Backup(path, entry)
@@ -176,7 +179,8 @@ def turn(settings: "Settings", waiting: "Callable[[str], None]") -> "Iterator[No
                 time.sleep(0.02)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        _sweep(settings)
+        _sweep_backups(settings)
+        _sweep_work_copies(settings)
         yield
     finally:
         os.close(fd)
@@ -189,22 +193,52 @@ def partial(settings: "Settings") -> Path:
 
 def work_copy(live: Path) -> Path:
     """A hidden name beside the live database, on its file system; swept by the next run."""
-    return live.with_name(f".{live.name[:STEM_LENGTH]}.undrop-work")
+    return live.with_name(f"{_work_prefix(live)}{os.getpid()}.undrop-work")
+
+
+def _work_prefix(live: Path) -> str:
+    return f".{live.name[:STEM_LENGTH]}."
 
 
 def _is_beside_backup(note: Path) -> bool:
-    return any(note.with_suffix(kind).exists() for kind in (".db", ".damaged"))
+    return any(os.path.lexists(note.with_suffix(kind)) for kind in (".db", ".damaged"))
 
 
-def _sweep(settings: "Settings") -> None:
-    for name in os.listdir(settings.backups):
-        path = settings.backups / name
-        if name.startswith(".") and ".partial" in name:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        elif path.suffix == ".json" and NAME.fullmatch(path.stem) and not _is_beside_backup(path):
-            path.unlink()  # killed between the record and the rename that names the backup
-    if settings.database is not None:
-        durable.remove_with_sidecars(work_copy(settings.live))
+def _sweep_backups(settings: "Settings") -> None:
+    names = os.listdir(settings.backups)
+    partials = [settings.backups / name for name in names if re.match(r"\.\d+\.partial", name)]
+    if not partials:
+        return
+    # Killed between reserving a name, by its record, and renaming the partial to it. A record
+    # that is older, or without any partial, belongs to a backup that somebody has moved away.
+    oldest = min(path.lstat().st_ctime_ns for path in partials)
+    for note in (settings.backups / name for name in names if name.endswith(".json")):
+        if note.lstat().st_ctime_ns >= oldest and not _is_beside_backup(note):
+            note.unlink()
+    for path in partials:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _sweep_work_copies(settings: "Settings") -> None:
+    if settings.database is None or not settings.live.parent.is_dir():
+        return
+    for path in settings.live.parent.glob(
+        f"{glob.escape(_work_prefix(settings.live))}*.undrop-work*"
+    ):
+        # Another project, with a lock of its own, may be at work on the same database.
+        owner = path.name.removeprefix(_work_prefix(settings.live)).partition(".")[0]
+        if not owner.isdecimal() or not _is_alive(int(owner)):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()

@@ -56,7 +56,7 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
 def private_folder(folder: Path) -> None:
     """Make ``folder`` exist and be closed to everybody but its owner (0700)."""
     folder.mkdir(parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
+    if folder.stat().st_mode & 0o077 and not folder.is_symlink():  # a link's target is not ours
         folder.chmod(0o700)
 
 

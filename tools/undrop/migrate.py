@@ -59,13 +59,13 @@ def reset(settings: "Settings", progress: sqlite.Progress) -> Migrated:
     with durable.scratch(catalog.work_copy(live)) as work:
         moved = schema.run(settings, work, "heads")
         wal = _checked(work, None, moved, progress)
-        with replace.of_page_size(live, sqlite.read_header(work).page_size):
-            change = step.guarded(
-                settings,
-                "reset-db",
-                progress,
-                lambda state: step.put(settings, state, work, progress, wal=wal),
-            )
+        change = step.guarded(
+            settings,
+            "reset-db",
+            progress,
+            lambda state: step.put(settings, state, work, progress, wal=wal),
+            sqlite.read_header(work).page_size,
+        )
     return Migrated(moved, change)
 
 
@@ -88,12 +88,16 @@ def _checked(
             AGAIN,
         )
     known = check.foreign_key_violations(before) if before else {}
-    cut = [
-        f"{count - known.get(pair, 0)} row(s) of {pair[0]} point to no row of {pair[1]}"
+    added = {
+        pair: count - known.get(pair, 0)
         for pair, count in check.foreign_key_violations(work).items()
         if count > known.get(pair, 0)
-    ]
-    if cut:
+    }
+    # Rows that pointed nowhere before may do so under their table's new name.
+    there = check.tables(work)
+    renamed = sum(count for (table, _), count in known.items() if table not in there)
+    if sum(added.values()) > renamed:
+        cut = (f"{n} row(s) of {table} point to no row of {to}" for (table, to), n in added.items())
         raise CheckError(f"the migration breaks foreign keys: {'; '.join(cut)}", AGAIN)
     return wal
 

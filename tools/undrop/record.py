@@ -1,7 +1,7 @@
 """The record beside a backup: what it is, in JSON."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, get_origin
 
@@ -49,8 +49,9 @@ def read(path: Path) -> Record | None:
     try:
         fields = {**Record._field_defaults, **json.loads(path.read_bytes())}
         record = Record(**{name: fields[name] for name in Record._fields})
-        datetime.fromisoformat(record.created)
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        datetime.fromisoformat(record.created).astimezone(UTC)
+        int(record.mode, 8)
+    except (OSError, ValueError, OverflowError, RecursionError, KeyError, TypeError):
         return None
     sound = all(
         isinstance(value, get_origin(kind) or kind)

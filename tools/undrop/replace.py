@@ -1,7 +1,9 @@
 """Put finished content in place of the live database's: at every instant it is old or new."""
 
+import errno
 import os
 import sqlite3
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SQLITE_OK, SQLITE_DONE = 0, 101
+CHANGED = threading.Event()
+"""Set from the moment this process has changed a live database: what fails later must say so."""
+LOOK = "just list, then just restore with the state that you want"
 
 
 def needs_own_copy(source: Path) -> bool:
@@ -79,11 +84,9 @@ def _backup_into(
 ) -> float:
     deadline = time.monotonic() + sqlite.LOCK_DEADLINE
     locked_at = None
-    status_seen = None
 
     def step(status: int, remaining: int, total: int) -> None:
-        nonlocal locked_at, status_seen
-        status_seen = status
+        nonlocal locked_at
         if status in {SQLITE_OK, SQLITE_DONE}:
             if locked_at is None:
                 # The first page is in SQLite's cache and the write lock is ours: nothing is
@@ -100,11 +103,15 @@ def _backup_into(
         try:
             # Not more than a page at a time: the comparison must come before the last step.
             origin.backup(live, pages=1, progress=step, sleep=0.001)
+            CHANGED.set()
+        except LiveMovedError:
+            raise
         except BaseException as error:
-            if status_seen == SQLITE_DONE:
+            # A signal can strike in the very call that commits: the file itself tells.
+            if locked_at is not None and not held.unchanged():
+                CHANGED.set()
                 raise ChangedError(
-                    f"interrupted ({error!r}) just after the new content was committed",
-                    "just list, then just restore with the state you want",
+                    f"interrupted ({error!r}) when the new content was committed", LOOK
                 ) from error
             raise
     held.let_go()
@@ -112,21 +119,13 @@ def _backup_into(
 
 
 @contextmanager
-def of_page_size(live: Path, page_size: int) -> "Iterator[None]":
-    """Let a source with pages of ``page_size`` bytes replace ``live`` inside the block.
+def without_wal(live: Path) -> "Iterator[None]":
+    """Keep a WAL database that nobody else has open in rollback mode for the block.
 
-    SQLite cannot change the page size of a WAL database (sqlite.org/pragma.html#pragma_page_size),
-    so WAL is switched off for the block, which needs the file to oneself. Killed inside, the
-    database is whole and in rollback mode.
+    SQLite cannot change the page size of a WAL database
+    (sqlite.org/pragma.html#pragma_page_size). Killed inside, the database is whole and in
+    rollback mode. Raises UndropError naming who has it open.
     """
-    try:
-        header = sqlite.read_header(live)
-    except (FileNotFoundError, UndropError):
-        yield
-        return
-    if not header.wal or header.page_size == page_size:
-        yield
-        return
     _change_journal_mode(live, "DELETE")
     try:
         yield
@@ -135,7 +134,7 @@ def of_page_size(live: Path, page_size: int) -> "Iterator[None]":
 
 
 def _change_journal_mode(live: Path, mode: str) -> None:
-    with sqlite.explained(live, "switching WAL off to change the page size"):
+    with sqlite.explained(live, "switching WAL off and on around a change of page size"):
         connection = sqlite.connect(live, "rw")
         try:
             connection.execute(f"PRAGMA journal_mode = {mode}")
@@ -143,8 +142,8 @@ def _change_journal_mode(live: Path, mode: str) -> None:
             if not sqlite.is_busy(error):
                 raise
             raise UndropError(
-                f"the file's page size differs, which takes {live} alone, and it is open"
-                + holders.describe(live),
+                f"the page size changes, which takes the file alone: {live} could not be switched "
+                f"to journal_mode {mode}, it is open{holders.describe(live)}",
                 "close that program, then the same command again",
             ) from error
         finally:
@@ -155,31 +154,50 @@ def install(work: Path, live: Path, *, damaged: bool) -> None:
     """Give a finished work copy the name of a ``damaged`` live database, or of none at all.
 
     A damaged one's sidecars go first: they would be replayed over the new file. Raises
-    LiveMovedError when there is a database after all, ChangedError when it fails half way.
+    LiveMovedError when there is a database after all, UndropError while somebody has the damaged
+    one open (what they commit would be in no file), ChangedError when it fails half way.
     """
     durable.sync_path(work)
-    with _past_return(live):
-        if damaged:
+    if damaged:
+        refuse_while_open(live)
+        with _past_return(live):
             for sidecar in durable.sidecars(live):
                 sidecar.unlink(missing_ok=True)
             durable.sync_path(live.parent)
-        if damaged and live.exists():
             work.rename(live)
-        else:
-            try:
-                os.link(work, live)  # unlike a rename, never over a database made meanwhile
-            except FileExistsError:
-                raise LiveMovedError(f"{live} has just appeared", "the same again") from None
-            work.unlink()
+    else:
+        _rename_to_nothing(work, live)
+    with _past_return(live):
         durable.sync_path(live.parent)
+
+
+def refuse_while_open(live: Path) -> None:
+    """Raise UndropError, naming them, while other programs have the database open."""
+    if who := holders.describe(live):
+        raise UndropError(f"{live} is open{who}", "close that program, then the same command again")
+
+
+def _rename_to_nothing(work: Path, live: Path) -> None:
+    """Rename, but never over a database that somebody made meanwhile."""
+    try:
+        try:
+            os.link(work, live)
+            work.unlink()
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP}:
+                raise
+            os.close(durable.create(live, 0o600))  # a file system without hard links
+            work.rename(live)
+    except FileExistsError:
+        raise LiveMovedError(f"{live} has just appeared", "the same command again") from None
+    CHANGED.set()
 
 
 @contextmanager
 def _past_return(live: Path) -> "Iterator[None]":
+    CHANGED.set()
     try:
         yield
-    except UndropError:
-        raise
     except BaseException as error:
         raise ChangedError(
             f"changing the files of {live} failed half way: {error!r}",
@@ -193,6 +211,7 @@ def remove(held: sqlite.Held) -> None:
     The main file goes first: a kill between the two leaves left-overs, never a file that lost
     the commits in its -wal. Raises LiveMovedError, UndropError with nothing changed.
     """
+    refuse_while_open(held.path)
     held.release()
     path = held.path
     with sqlite.explained(path, "locking the database to remove it"):

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import catalog, check, durable, holders, replace, sqlite, step
-from undrop.errors import CheckError, DamagedError, UndropError, UsageError
+from undrop import catalog, check, durable, replace, sqlite, step
+from undrop.errors import CheckError, DamagedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,7 @@ def restore(
     database as it was, ChangedError when something failed afterwards.
     """
     chosen = catalog.find(settings, wanted, standing)
+    settings.live.parent.mkdir(parents=True, exist_ok=True)  # it may have gone with the database
     _refuse_unfit(settings.live, chosen.path)
     with _checked(settings, chosen, progress) as (source, facts):
         entry = chosen.record
@@ -42,8 +43,8 @@ def restore(
         def change(state: "State") -> float:
             return step.put(settings, state, source, progress, wal=wal, like=entry)
 
-        with replace.of_page_size(settings.live, sqlite.read_header(source).page_size):
-            done = step.guarded(settings, "restore", progress, change)
+        page_size = sqlite.read_header(source).page_size
+        done = step.guarded(settings, "restore", progress, change, page_size)
         return Restored(chosen.path, facts.revisions, done)
 
 
@@ -109,13 +110,13 @@ def nuke(settings: "Settings", progress: sqlite.Progress) -> step.Change:
     Call it inside ``catalog.turn``. Raises UndropError while another program has it open.
     """
     live = settings.live
-    if who := holders.describe(live):
-        raise UndropError(f"{live} is open{who}", "close that program, then just nuke-db again")
+    replace.refuse_while_open(live)
 
     def change(state: "State") -> float:
         if state.held is not None:
             replace.remove(state.held)
         elif live.parent.is_dir():
+            replace.refuse_while_open(live)
             replace.unlink(live)
         return 0.0
 

@@ -1,8 +1,10 @@
 """Alembic on a file of our choosing, in a process of its own, and what the code's head is."""
 
 import json
+import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,13 +40,19 @@ def run(settings: "Settings", work: Path, revision: str) -> Moved:
         "work": str(work),
         "revision": revision,
     }
-    child = subprocess.run(  # noqa: S603 - our own module, arguments as data
-        # -P: no folder of the project's may shadow a module.
-        [sys.executable, "-P", "-m", "undrop.schema_child", json.dumps(ask)],
-        cwd=settings.root,
-        stdout=subprocess.PIPE,
-        check=False,
-    )
+    life, ours = os.pipe()  # its other end closes with this process, and then the child ends
+    try:
+        child = subprocess.run(  # noqa: S603 - our own module, arguments as data
+            # -P: no folder of the project's may shadow a module.
+            [sys.executable, "-P", "-m", "undrop.schema_child", json.dumps(ask), str(life)],
+            cwd=settings.root,
+            stdout=subprocess.PIPE,
+            pass_fds=[life],
+            check=False,
+        )
+    finally:
+        os.close(life)
+        os.close(ours)
     try:
         report = json.loads(child.stdout)
         error = report.get("error")
@@ -66,6 +74,7 @@ def heads(settings: "Settings") -> list[str] | None:
     from alembic.script import ScriptDirectory
 
     try:
-        return sorted(ScriptDirectory.from_config(Config(settings.alembic_ini)).get_heads())
-    except Exception:  # noqa: BLE001 - a migration file is anybody's code; this is only advice
+        with redirect_stdout(sys.stderr):
+            return sorted(ScriptDirectory.from_config(Config(settings.alembic_ini)).get_heads())
+    except (Exception, SystemExit):  # noqa: BLE001 - migrations are anybody's code; this is advice
         return None

@@ -163,7 +163,9 @@ class Held:
             # The last connection to close checkpoints, which would write an old program's
             # left-over -wal into the file merely because we looked; a read-only one does not.
             # Where there is no -wal it would leave an empty one behind.
-            mode = mode or ("ro" if durable.size(durable.sidecars(path)[0]) else "rw")
+            wal, _shm, journal = durable.sidecars(path)
+            looking = durable.size(wal) and not durable.size(journal)
+            mode = mode or ("ro" if looking else "rw")
             with explained(path, "opening the database"):
                 self.connection = connect(path, mode)
         except BaseException:
@@ -237,4 +239,6 @@ class Held:
     def close(self) -> None:
         """Close every handle, the plain descriptor last."""
         self.connection.close()
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -34,10 +34,12 @@ def guarded(
     kind: str,
     progress: sqlite.Progress,
     change: "Callable[[State], float]",
+    page_size: int | None = None,
 ) -> Change:
     """Run ``change`` on a state that a verified backup holds, again if somebody wrote meanwhile.
 
-    ``kind`` is the step's name, ``change`` returns the seconds it locked others out. Raises
+    ``kind`` is the step's name, ``change`` returns the seconds it locked others out; content with
+    another ``page_size`` (bytes) takes a WAL database out of that mode meanwhile. Raises
     UndropError with the live database as it was when it moved on TRIES times.
     """
     for _ in range(TRIES):
@@ -45,7 +47,12 @@ def guarded(
             suppress(LiveMovedError),
             backup.covered(settings, f"before {kind}", kind, progress, fresh=False) as state,
         ):
-            return Change(state.backup, change(state))
+            held = state.held
+            if page_size is None or held is None or not held.wal or held.page_size == page_size:
+                return Change(state.backup, change(state))
+            held.close()
+            with replace.without_wal(settings.live):
+                return guarded(settings, kind, progress, change)
     raise UndropError(
         f"{settings.live} was written to during each of {TRIES} tries",
         f"stop the program that writes, then just {kind} again",
@@ -83,7 +90,8 @@ def put(  # noqa: PLR0913 - what goes where, and how it must look
         _give_owner_and_mode(work, state.backup.record if state.backup else like)
         replace.install(work, live, damaged=state.kind == "damaged")
         return 0.0
-    durable.require_space(live.parent, size)  # SQLite's journal or WAL takes as much again
+    # SQLite's WAL takes as much as the new content, its rollback journal as much as the old.
+    durable.require_space(live.parent, max(size, state.held.bytes))
     if source == work:
         replace.settle(work)
         replace.pad(work)

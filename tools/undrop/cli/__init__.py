@@ -7,14 +7,14 @@ import sqlite3
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from undrop import __version__, settings
+from undrop import __version__, replace, settings
 from undrop.cli import answer, looks, steps, tables
 from undrop.cli.progress import Bar
-from undrop.errors import UndropError
+from undrop.errors import ChangedError, UndropError
 
 
 class StoppedError(BaseException):
@@ -60,6 +60,7 @@ def parser() -> ArgumentParser:
 
 def main() -> int:
     """Run one command; returns its exit code (0 done, 1 failed, 2 usage, 3 changed, 4 a check)."""
+    _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -74,9 +75,8 @@ def main() -> int:
     except UndropError as error:
         return _fail(error, arguments)
     except (OSError, sqlite3.Error) as error:
-        return _fail(
-            UndropError(str(error), "correct that, then the same command again"), arguments
-        )
+        again = UndropError(str(error), "correct that, then the same command again")
+        return _fail(again, arguments)
     except StoppedError as stopped:
         again = UndropError(f"stopped by {stopped}", "the same command again")
         return _fail(again, arguments, stopped.exit_code)
@@ -99,6 +99,8 @@ def _answer(arguments: Namespace, bar: Bar) -> int:
 
 
 def _fail(error: UndropError, arguments: Namespace, code: int | None = None) -> int:
+    if replace.CHANGED.is_set() and not error.live_changed:
+        error, code = ChangedError(error.what, replace.LOOK), None
     code = error.exit_code if code is None else code
     if arguments.json:
         facts = {"error": error.what, "live_changed": error.live_changed, "next": error.next_step}
@@ -110,8 +112,8 @@ def _fail(error: UndropError, arguments: Namespace, code: int | None = None) -> 
 
 def _say(text: str) -> None:
     lines = (tables.clean(line) for line in text.splitlines())
-    with _reader_may_leave(sys.stderr):
-        print("undrop: " + "\n        ".join(lines), file=sys.stderr)
+    with _reader_may_leave(sys.stderr), suppress(OSError):  # a full disk there stops nothing here
+        print("undrop: " + "\n        ".join(lines), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -122,6 +124,14 @@ def _reader_may_leave(stream: TextIO) -> Iterator[None]:
         stream.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Give ``undrop … 2>&-`` something to write to, and no database the descriptor 2."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor: this one
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def run() -> NoReturn:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from undrop import catalog
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, fields, revision_names
-from undrop.errors import CheckError
+from undrop.errors import CheckError, UndropError
 
 if TYPE_CHECKING:
     from undrop.catalog import Backup
@@ -48,8 +48,8 @@ def verify(run: Run) -> Answer:
         try:
             restore.verify(each, run.bar)
             problem = ""
-        except CheckError as error:
-            problem = error.what
+        except (UndropError, OSError) as error:
+            problem = error.what if isinstance(error, UndropError) else str(error)
             damaged.append(problem)
         name = tables.clean(each.path.name)
         lines.append(f"{name}: {problem or 'whole'}")
@@ -106,7 +106,7 @@ def status(run: Run) -> Answer:
 def _row(each: "Backup") -> tuple[str, ...]:
     entry = each.record
     if entry is None:
-        count = each.path.stat().st_size
+        count = each.path.lstat().st_size
         return each.path.name, tables.age(each.created), tables.size(count), "?", "", "no record"
     return (
         each.path.name,
