@@ -39,18 +39,25 @@ ODD_SCHEMAS = {
 }
 
 
+def rows(database: Path) -> list[object]:
+    """Schema and rows of ``t``; a dump looks at foreign keys, and one of these cannot be."""
+    with closing(sqlite3.connect(database)) as connection:
+        schema = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+        return [*schema, *connection.execute("SELECT * FROM t")]
+
+
 @pytest.mark.parametrize("kind", ODD_SCHEMAS)
 def test_odd_content_is_backed_up_migrated_and_restored(project: Project, kind: str) -> None:
     with closing(sqlite3.connect(project.database)) as connection:
         connection.executescript(ODD_SCHEMAS[kind])
-    before = content(project.database)
+    before = rows(project.database)
     project.ok("just", "backup")
     project.ok("just", "migrate", "0001")
     project.ok("just", "restore", project.saved()[0].name)
-    assert content(project.database) == before
+    assert rows(project.database) == before
     project.ok("just", "nuke-db")
     project.ok("just", "restore", "latest")
-    assert content(project.database) == before
+    assert rows(project.database) == before
 
 
 def test_an_applications_collation_and_function_are_no_obstacle(project: Project) -> None:
