@@ -82,6 +82,12 @@ test *args: _ready
 cover: _ready
     @coverage erase && coverage run -m pytest -q -n auto && coverage combine -q && coverage report
 
+# The torture suite, all of it: crashes, power loss, faults, locks, hostile input
+[group("develop")]
+[no-exit-message]
+torture *args: _ready
+    @UNDROP_TORTURE=full python -m pytest -q -n auto tests/torture "$@"
+
 # Format, lint and types
 [group("develop")]
 [no-exit-message]

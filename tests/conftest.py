@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from shop import Project
+from tally import pytest_terminal_summary, tally
+
+__all__ = ["pytest_terminal_summary", "tally"]
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ class Project:
         }
         self.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        self.environment["XDG_STATE_HOME"] = str(root.parent / f"{root.name}-state")
         for name in ("justfile", "pyproject.toml", "alembic.ini"):
             shutil.copy(REPOSITORY / name, root / name)
         ignored = shutil.ignore_patterns("__pycache__")

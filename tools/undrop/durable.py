@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from undrop.errors import UndropError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,7 +57,13 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
 
 def private_folder(folder: Path) -> None:
     """Make ``folder`` exist and be closed to everybody but its owner (0700)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UndropError(
+            f"{folder} is in the way: it is no folder",
+            f"mv {folder} elsewhere, then the same again",
+        ) from None
     if folder.stat().st_mode & 0o077 and not folder.is_symlink():  # a link's target is not ours
         folder.chmod(0o700)
 
