@@ -14,7 +14,7 @@ default:
 [group("guard")]
 [no-exit-message]
 backup $reason="manual" $before="": _ready
-    @undrop backup --before "$before" -- "$reason"
+    @undrop backup --before="$before" -- "$reason"
 
 # Put a backup back: a path, a name in backups/, or latest
 [group("guard")]
@@ -57,6 +57,12 @@ verify *args: _ready
 [no-exit-message]
 status *args: _ready
     @undrop status "$@"
+
+# Remove a backup everywhere, on purpose
+[group("look")]
+[no-exit-message]
+forget name: _ready
+    @undrop forget -- "$@"
 
 # The whole thing on a throw-away database, in under a minute
 [group("example")]

@@ -115,6 +115,8 @@ def test_the_names_time_sorts_what_has_no_record(project: Project) -> None:
 def test_verify_proves_all_or_names_the_bad_one(project: Project) -> None:
     make(project.database)
     project.ok("just", "backup", "one")
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 1)
     project.ok("just", "backup", "two")
     assert project.ok("just", "verify").count(": whole\n") == 2
     bad = project.saved()[0]

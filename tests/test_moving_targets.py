@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from shop import Project, add, content, make, wal_of
 
-from undrop import backup, catalog, migrate, replace, restore, settings, sqlite, step
+from undrop import catalog, damage, migrate, replace, restore, settings, sqlite, step, turn
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 
 
@@ -130,7 +130,7 @@ def test_damage_that_changed_meanwhile_is_kept_too(
     make(project.database)
     project.ok("just", "backup")
     project.database.write_text("garbage")
-    original = backup.is_kept
+    original = damage.is_kept
     rounds: list[int] = []
 
     def is_kept(project_settings: settings.Settings, kept: catalog.Backup | None) -> bool:
@@ -139,7 +139,7 @@ def test_damage_that_changed_meanwhile_is_kept_too(
         rounds.append(1)
         return original(project_settings, kept)
 
-    monkeypatch.setattr(backup, "is_kept", is_kept)
+    monkeypatch.setattr(damage, "is_kept", is_kept)
     restore.restore(settings.load(project.root), "latest", project.root, quiet)
     kept = {(entry / "quartermaster.db").read_text() for entry in project.backups.glob("*.damaged")}
     assert kept == {"garbage", "other garbage"}
@@ -268,7 +268,7 @@ def test_a_signal_ends_it_with_nothing_left(
 def test_another_undrop_is_waited_for_and_named(project: Project) -> None:
     make(project.database)
     project.ok("just", "backup")
-    with catalog.turn(settings.load(project.root), print):
+    with turn.take(settings.load(project.root), print):
         process = subprocess.Popen(
             ["undrop", "backup"],
             cwd=project.root,
@@ -287,12 +287,12 @@ def test_one_that_never_ends_is_given_up_on(
 ) -> None:
     make(project.database)
     project.ok("just", "backup")
-    monkeypatch.setattr(catalog, "TURN_DEADLINE", 0.1)
+    monkeypatch.setattr(turn, "DEADLINE", 0.1)
     project_settings = settings.load(project.root)
     with (
-        catalog.turn(project_settings, print),
+        turn.take(project_settings, print),
         pytest.raises(UndropError, match="at work"),
-        catalog.turn(project_settings, print),
+        turn.take(project_settings, print),
     ):
         pass
 

@@ -307,14 +307,22 @@ def test_a_backup_moved_away_keeps_its_record(project: Project) -> None:
     project.ok("just", "restore", saved.name)
 
 
-def test_backups_through_a_link_keep_the_targets_mode(project: Project, tmp_path: Path) -> None:
+def test_a_link_out_of_the_project_is_not_followed_unless_it_is_configured(
+    project: Project, tmp_path: Path
+) -> None:
     make(project.database)
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o755)
     project.backups.symlink_to(shared)
-    project.ok("just", "backup")
-    assert shared.stat().st_mode & 0o777 == 0o755
+    done = project.just("backup")
+    assert done.code == 2
+    assert not list(shared.iterdir())
+    pyproject = project.root / "pyproject.toml"
+    text = pyproject.read_text()
+    assert 'backups = "backups"' in text
+    pyproject.write_text(text.replace('backups = "backups"', f'backups = "{shared}"'))
+    assert Path(project.ok("just", "backup").strip()).parent == shared
 
 
 def test_a_hot_journal_beside_a_wal(project: Project) -> None:

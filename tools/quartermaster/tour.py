@@ -49,6 +49,7 @@ class Tour:
         self.database = folder / "quartermaster.db"
         self.environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         self.environment.pop("QUARTERMASTER_DB_URL", None)
+        self.environment["XDG_STATE_HOME"] = str(folder / "state")  # a vault of its own
 
     def type(self, *command: str) -> str:
         """Run a command as a person would type it; show it and what it says."""

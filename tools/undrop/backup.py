@@ -1,14 +1,13 @@
 """Take a verified backup, and know whether the present state is held by one."""
 
 import os
-import shutil
 import stat
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from undrop import catalog, check, durable, sqlite
+from undrop import catalog, check, damage, durable, shrink, sqlite, turn
 from undrop.catalog import Backup
 from undrop.errors import CheckError, DamagedError, UndropError, UsageError
 from undrop.record import Record
@@ -20,6 +19,18 @@ if TYPE_CHECKING:
 
 STEPS = {"", "restore", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
 RESCUES = {"restore", "reset-db", "nuke-db", "undo"}  # these must work on a damaged database
+
+
+class Purpose(NamedTuple):
+    """What a backup is for."""
+
+    reason: str
+    before: str
+    """The step that comes next, one of STEPS."""
+    fresh: bool = False
+    """Take one even when another holds this state already."""
+    accept_shrink: bool = False
+    """Tables that lost all their rows were meant to."""
 
 
 class State(NamedTuple):
@@ -36,30 +47,25 @@ def exists(settings: "Settings") -> bool:
     """Whether there is anything to back up: the file, or sidecars that outlived it."""
     if settings.database is None:
         return False
-    live = settings.live
-    return live.exists() or any(map(durable.size, _files(settings)))
+    return settings.live.exists() or any(map(durable.size, damage.files(settings)))
 
 
-def take(
-    settings: "Settings", reason: str, before: str, progress: sqlite.Progress
-) -> Backup | None:
+def take(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -> Backup | None:
     """Back the live database up and return the new backup; None when there is no database.
 
-    ``before`` names the step that comes next. Damage is set aside for those steps that must
-    work then, and raises CheckError for the others. Call it inside ``catalog.turn``.
+    Damage is set aside for those steps that must work then, and raises CheckError for the
+    others. Call it inside ``turn.take``.
     """
-    with covered(settings, reason, before, progress, fresh=True) as state:
+    with covered(settings, purpose._replace(fresh=True), progress) as state:
         return state.backup
 
 
 @contextmanager
-def covered(
-    settings: "Settings", reason: str, before: str, progress: sqlite.Progress, *, fresh: bool
-) -> "Iterator[State]":
+def covered(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -> "Iterator[State]":
     """The live state, held by a verified backup for as long as the block runs.
 
-    The backup that holds it is found by content (the digest of a snapshot taken now) or taken;
-    ``fresh`` always takes one. Call it inside ``catalog.turn``.
+    The backup that holds it is found by content (the digest of a snapshot taken now) or taken.
+    Call it inside ``turn.take``.
     """
     if not exists(settings):
         yield State("absent", None, None)
@@ -72,71 +78,85 @@ def covered(
             f"the live database {live} is inside backups/",
             f"cp {live} beside it, and let the URL name the copy",
         )
-    owner = (_files(settings) or [live])[0].stat()
-    entry = Record(
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
-        reason=reason,
-        before=before,
-        source=settings.source,
-        mode=f"{stat.S_IMODE(owner.st_mode):04o}",
-        uid=owner.st_uid,
-        gid=owner.st_gid,
-    )
     with ExitStack() as stack:
         try:
             if not live.exists():
                 raise sqlite.damaged("the file is gone and its -wal or -journal is still there")
             held = sqlite.Held(live)
             stack.callback(held.close)
-            state = State("database", _cover(settings, held, entry, progress, fresh=fresh), held)
-        except DamagedError as damage:
-            if before not in RESCUES:
+            state = State("database", _cover(settings, held, purpose, progress), held)
+        except DamagedError as found:
+            if purpose.before not in RESCUES:
                 raise CheckError(
-                    f"{live} is damaged: {damage.what}", "just restore latest"
-                ) from damage
-            entry = entry._replace(check=f"damaged: {damage.what}")
-            state = State("damaged", _set_aside(settings, entry, fresh=fresh), None)
+                    f"{live} is damaged: {found.what}", "just restore latest"
+                ) from found
+            entry = _entry(settings, purpose)._replace(check=f"damaged: {found.what}")
+            kept = damage.set_aside(settings, entry, fresh=purpose.fresh)
+            state = State("damaged", kept, None)
             stack.close()
         yield state
 
 
+def _entry(settings: "Settings", purpose: Purpose) -> Record:
+    owner = (damage.files(settings) or [settings.live])[0].stat()
+    return Record(
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        reason=purpose.reason,
+        before=purpose.before,
+        source=settings.source,
+        mode=f"{stat.S_IMODE(owner.st_mode):04o}",
+        uid=owner.st_uid,
+        gid=owner.st_gid,
+    )
+
+
 def _cover(
-    settings: "Settings",
-    held: sqlite.Held,
-    entry: Record,
-    progress: sqlite.Progress,
-    *,
-    fresh: bool,
+    settings: "Settings", held: sqlite.Held, purpose: Purpose, progress: sqlite.Progress
 ) -> Backup:
     durable.require_space(settings.backups, held.bytes)
-    with durable.scratch(catalog.partial(settings)) as work:
+    with durable.scratch(turn.partial(settings)) as work:
         held.copy_to(work, progress)
         held.release()
-        if not fresh and (found := holding(settings, work, progress)):
+        found = holding(settings, work, progress)
+        if found and not purpose.fresh:
             return found
-        facts = _verified(settings, work, progress)
+        entry = _entry(settings, purpose)
+        known = found.record if found else None
+        if found and known and _link_instead(found.path, work):
+            # Checked when it was taken, and its bytes are, read again just now, this snapshot's.
+            same = ("bytes", "digest", "user_version", "application_id", "revisions", "filled")
+            facts = {name: getattr(known, name) for name in same}
+        else:
+            checked = _verified(settings, work, progress)._asdict()
+            facts = {name: checked[name] for name in Record._fields if name in checked}
         entry = entry._replace(
-            bytes=facts.bytes,
-            digest=facts.digest,
-            user_version=facts.user_version,
-            application_id=facts.application_id,
-            revisions=facts.revisions,
-            check="ok",
-            journal_mode="wal" if held.wal else "delete",
+            **facts, check="ok", journal_mode="wal" if held.wal else "delete", shrunk=[]
         )
+        if not purpose.accept_shrink:
+            entry = entry._replace(shrunk=shrink.missing(settings, entry.filled))
         work.chmod(0o400)
         return catalog.publish(settings, work, entry)
+
+
+def _link_instead(whole: Path, work: Path) -> bool:
+    """Make ``work`` another name of a backup with the same bytes; False where that cannot be."""
+    beside = work.with_name(work.name + "-journal")  # swept, and cleaned up, as the partial is
+    with suppress(OSError):
+        os.link(whole, beside, follow_symlinks=False)
+        beside.replace(work)
+        return True
+    return False
 
 
 def _verified(settings: "Settings", work: Path, progress: sqlite.Progress) -> check.Facts:
     try:
         return check.verify(work, progress)
-    except DamagedError as damage:
+    except DamagedError as found:
         check.live(settings.live, progress)  # raises when the damage is there already
         raise UndropError(
-            f"the disk did not keep the copy that was written to it: {damage.what}",
+            f"the disk did not keep the copy that was written to it: {found.what}",
             "see to the disk under backups/, then the same command again",
-        ) from damage
+        ) from found
 
 
 def holding(settings: "Settings", snapshot: Path, progress: sqlite.Progress) -> Backup | None:
@@ -146,53 +166,9 @@ def holding(settings: "Settings", snapshot: Path, progress: sqlite.Progress) -> 
     for backup in reversed(catalog.entries(settings)):
         if not backup.verified or backup.record is None or backup.record.digest != wanted:
             continue
-        if backup.path.samefile(settings.live):
-            continue  # somebody made the live database a link to it: it would cover itself
-        if check.digest(backup.path, progress, size) == wanted:
-            return backup
-    return None
-
-
-def _set_aside(settings: "Settings", entry: Record, *, fresh: bool) -> Backup:
-    """Keep the damaged files' bytes, or find the set that already does."""
-    files = _files(settings)
-    digests = _digests(files)
-    if not fresh:
-        for backup in catalog.entries(settings):
-            kept = [backup.path / name for name in digests]
-            if backup.record and backup.record.files == digests == _digests(kept):
+        with suppress(OSError):  # one that cannot be read holds nothing
+            # The live database made a link to a backup would cover itself.
+            linked = backup.path.samefile(settings.live)
+            if not linked and check.digest(backup.path, progress, size) == wanted:
                 return backup
-    size = sum(map(durable.size, files))
-    durable.require_space(settings.backups, size)
-    folder = catalog.partial(settings)
-    folder.mkdir(0o700)
-    try:
-        for file in files:
-            copy = folder / file.name
-            os.close(durable.create(copy, 0o600))
-            shutil.copyfile(file, copy)
-            copy.chmod(0o400)
-            durable.sync_path(copy)
-        durable.sync_path(folder)
-        copies = _digests([folder / file.name for file in files])
-        return catalog.publish(settings, folder, entry._replace(bytes=size, files=copies))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def is_kept(settings: "Settings", kept: Backup | None) -> bool:
-    """Whether a set of damaged files holds the bytes that are live now."""
-    return (
-        kept is not None
-        and kept.record is not None
-        and kept.record.files == _digests(_files(settings))
-    )
-
-
-def _files(settings: "Settings") -> list[Path]:
-    wal, _shm, journal = durable.sidecars(settings.live)  # a -shm is an index, not content
-    return [file for file in (settings.live, wal, journal) if file.is_file()]
-
-
-def _digests(files: list[Path]) -> dict[str, str]:
-    return {file.name: check.digest(file, lambda *_: None, 0) for file in files if file.is_file()}
+    return None

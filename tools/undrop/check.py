@@ -26,6 +26,8 @@ class Facts(NamedTuple):
     application_id: int
     revisions: list[str]
     has_table: bool
+    filled: list[str]
+    """Tables that have rows; not SQLite's own, nor what a virtual table keeps its data in."""
 
 
 def verify(path: "Path", progress: sqlite.Progress) -> Facts:
@@ -54,6 +56,7 @@ def verify(path: "Path", progress: sqlite.Progress) -> Facts:
                         "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table')",
                     )
                 ),
+                filled=_filled(connection),
             )
         finally:
             connection.close()
@@ -154,10 +157,25 @@ def revisions(connection: sqlite3.Connection) -> list[str]:
     tables = connection.execute(sql, ["%version_num VARCHAR(32) NOT NULL%"]).fetchall()
     found: list[str] = []
     for (table,) in tables:
-        quoted = str(table).replace('"', '""')
-        rows = connection.execute(f'SELECT version_num FROM "{quoted}"')  # noqa: S608 - quoted
+        rows = connection.execute(f"SELECT version_num FROM {_quoted(table)}")  # noqa: S608
         found += [str(row[0]) for row in rows]
     return sorted(found)
+
+
+def _filled(connection: sqlite3.Connection) -> list[str]:
+    sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
+    tables = [str(row[0]) for row in connection.execute(sql)]
+    return sorted(
+        table
+        for table in tables
+        if not table.startswith("sqlite_")
+        and _number(connection, f"SELECT EXISTS (SELECT 1 FROM {_quoted(table)})")  # noqa: S608
+    )
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def foreign_key_violations(path: "Path") -> dict[tuple[str, str], int]:

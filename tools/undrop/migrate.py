@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import catalog, check, durable, replace, schema, sqlite, step
+from undrop import check, durable, replace, schema, sqlite, step, turn
 from undrop.errors import CheckError, DamagedError
 
 if TYPE_CHECKING:
     from undrop.backup import State
+    from undrop.catalog import Backup
     from undrop.settings import Settings
 
 AGAIN = "correct the migration, then just migrate again"
@@ -25,25 +26,26 @@ def migrate(settings: "Settings", revision: str, progress: sqlite.Progress) -> M
     """Bring the live database's schema to ``revision``, up or down, in one atomic step.
 
     Alembic runs on a copy of the verified backup; the live database stays in use meanwhile and
-    is replaced only when the copy passes its checks. Call it inside ``catalog.turn``. Raises
+    is replaced only when the copy passes its checks. Call it inside ``turn.take``. Raises
     CheckError, UndropError with the live database bit for bit as it was.
     """
     live = settings.live
     moved = schema.Moved([], [], 0)
 
-    def change(state: "State") -> float:
+    def change(state: "State") -> step.Outcome | None:
         nonlocal moved
         if state.held:
             durable.require_space(live.parent, 2 * state.held.bytes)
-        with durable.scratch(catalog.work_copy(live)) as work:
+        with durable.scratch(turn.work_copy(live)) as work:
             before = state.backup.path if state.backup else None
             if before:
                 shutil.copyfile(before, work)
             moved = schema.run(settings, work, revision)
             if moved.steps == 0:
-                return 0.0
-            wal = _checked(work, before, moved, progress)
-            return step.put(settings, state, work, progress, wal=wal)
+                return None
+            wal, facts = _checked(work, before, moved, progress)
+            filled = _still_expected(state.backup, work, facts)
+            return step.Outcome(step.put(settings, state, work, progress, wal=wal), filled)
 
     done = step.guarded(settings, "migrate", progress, change)
     return Migrated(moved, done)
@@ -53,17 +55,19 @@ def reset(settings: "Settings", progress: sqlite.Progress) -> Migrated:
     """Make the live database an empty one at the code's head(s).
 
     The new one is made and checked beside the old before that is touched. Call it inside
-    ``catalog.turn``. Raises as ``migrate`` does.
+    ``turn.take``. Raises as ``migrate`` does.
     """
     live = settings.live
-    with durable.scratch(catalog.work_copy(live)) as work:
+    with durable.scratch(turn.work_copy(live)) as work:
         moved = schema.run(settings, work, "heads")
-        wal = _checked(work, None, moved, progress)
+        wal, facts = _checked(work, None, moved, progress)
         change = step.guarded(
             settings,
             "reset-db",
             progress,
-            lambda state: step.put(settings, state, work, progress, wal=wal),
+            lambda state: step.Outcome(
+                step.put(settings, state, work, progress, wal=wal), facts.filled
+            ),
             sqlite.read_header(work).page_size,
         )
     return Migrated(moved, change)
@@ -71,8 +75,8 @@ def reset(settings: "Settings", progress: sqlite.Progress) -> Migrated:
 
 def _checked(
     work: Path, before: Path | None, moved: schema.Moved, progress: sqlite.Progress
-) -> bool:
-    """Check a migrated work copy; returns whether its migrations left it in WAL mode.
+) -> tuple[bool, check.Facts]:
+    """Check a migrated work copy; returns whether it was left in WAL mode, and what it is.
 
     Raises CheckError when it is damaged, has foreign-key violations that ``before`` had not, or
     is not at the revision that was asked for.
@@ -99,7 +103,14 @@ def _checked(
     if sum(added.values()) > renamed:
         cut = (f"{n} row(s) of {table} point to no row of {to}" for (table, to), n in added.items())
         raise CheckError(f"the migration breaks foreign keys: {'; '.join(cut)}", AGAIN)
-    return wal
+    return wal, facts
+
+
+def _still_expected(before: "Backup | None", work: Path, facts: check.Facts) -> list[str]:
+    """Tables that are to have rows: a migration may drop one, but not empty one unnoticed."""
+    entry = before.record if before else None
+    had = {*entry.filled, *entry.shrunk} if entry else set()
+    return sorted((had & check.tables(work)) | set(facts.filled))
 
 
 def names(revisions: list[str]) -> str:

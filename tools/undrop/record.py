@@ -34,6 +34,10 @@ class Record(NamedTuple):
     """``ok``, or what is wrong with a set of damaged files."""
     journal_mode: str = ""
     """Of the source: ``wal`` or ``delete``."""
+    filled: list[str] = []  # noqa: RUF012
+    """Tables that have rows."""
+    shrunk: list[str] = []  # noqa: RUF012
+    """Tables that had rows in an earlier backup, have none, and nobody said that it was meant."""
     files: dict[str, str] = {}  # noqa: RUF012
     """Digests of a damaged set's files by name; empty for a backup."""
     version: str = __version__
@@ -57,4 +61,5 @@ def read(path: Path) -> Record | None:
         isinstance(value, get_origin(kind) or kind)
         for value, kind in zip(record, Record.__annotations__.values(), strict=True)
     )
-    return record if sound and all(isinstance(name, str) for name in record.revisions) else None
+    names = (*record.revisions, *record.filled, *record.shrunk) if sound else (None,)
+    return record if all(isinstance(name, str) for name in names) else None

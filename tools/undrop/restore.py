@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import catalog, check, durable, replace, sqlite, step
+from undrop import catalog, check, durable, replace, schema, sqlite, step, turn, vault
 from undrop.errors import CheckError, DamagedError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def restore(
 ) -> Restored:
     """Make ``wanted`` the live content: a path from ``standing``, a name, or ``latest``.
 
-    Call it inside ``catalog.turn``. Raises UsageError, CheckError or UndropError with the live
+    Call it inside ``turn.take``. Raises UsageError, CheckError or UndropError with the live
     database as it was, ChangedError when something failed afterwards.
     """
     chosen = catalog.find(settings, wanted, standing)
@@ -38,14 +38,44 @@ def restore(
     _refuse_unfit(settings.live, chosen.path)
     with _checked(settings, chosen, progress) as (source, facts):
         entry = chosen.record
+        if entry is None or not catalog.is_of(settings, chosen):
+            _refuse_another_application(settings, chosen.path, facts)
         wal = entry.journal_mode == "wal" if entry else sqlite.read_header(chosen.path).wal
 
-        def change(state: "State") -> float:
-            return step.put(settings, state, source, progress, wal=wal, like=entry)
+        filled = sorted({*facts.filled, *(entry.shrunk if entry else ())})
+
+        def change(state: "State") -> step.Outcome:
+            seconds = step.put(settings, state, source, progress, wal=wal, like=entry)
+            return step.Outcome(seconds, filled)
 
         page_size = sqlite.read_header(source).page_size
         done = step.guarded(settings, "restore", progress, change, page_size)
         return Restored(chosen.path, facts.revisions, done)
+
+
+def _refuse_another_application(settings: "Settings", path: Path, facts: check.Facts) -> None:
+    """A file that no record of ours vouches for may be anything that SQLite can open."""
+    known = schema.revisions(settings)
+    strange = [each for each in facts.revisions if known is not None and each not in known]
+    if strange:
+        raise CheckError(
+            f"{path} is at revision {', '.join(strange)}, unknown to this project's migrations: "
+            "it is another application's",
+            "just list",
+        )
+    wanted = next(
+        (
+            each.record.application_id
+            for each in reversed(catalog.entries(settings))
+            if each.record and each.verified and catalog.is_of(settings, each)
+        ),
+        facts.application_id,
+    )
+    if facts.application_id != wanted:
+        raise CheckError(
+            f"{path} has application_id {facts.application_id}, this project's database {wanted}",
+            "just list",
+        )
 
 
 def verify(chosen: "Backup", progress: sqlite.Progress) -> check.Facts:
@@ -89,7 +119,8 @@ def _checked(
 ) -> "Iterator[tuple[Path, check.Facts]]":
     """The chosen file, checked, where nobody can change it any more: ``backups/`` or a copy."""
     facts = verify(chosen, progress)
-    if chosen.path.parent.resolve() == settings.backups.resolve():
+    ours = (settings.backups, vault.folder(settings))
+    if any(folder and chosen.path.parent.resolve() == folder.resolve() for folder in ours):
         yield chosen.path, facts
         return
     live = settings.live
@@ -97,7 +128,7 @@ def _checked(
     mode = "rw" if os.access(chosen.path.parent, os.W_OK) else "immutable"
     held = sqlite.Held(chosen.path, mode)
     try:
-        with durable.scratch(catalog.work_copy(live)) as work:
+        with durable.scratch(turn.work_copy(live)) as work:
             held.copy_to(work, progress)
             yield work, check.verify(work, progress)
     finally:
@@ -107,17 +138,19 @@ def _checked(
 def nuke(settings: "Settings", progress: sqlite.Progress) -> step.Change:
     """Remove the live database and its sidecars, once a verified backup holds it.
 
-    Call it inside ``catalog.turn``. Raises UndropError while another program has it open.
+    Call it inside ``turn.take``. Raises UndropError while another program has it open.
     """
     live = settings.live
     replace.refuse_while_open(live)
 
-    def change(state: "State") -> float:
+    def change(state: "State") -> step.Outcome | None:
+        if state.kind == "absent":
+            return None
         if state.held is not None:
             replace.remove(state.held)
-        elif live.parent.is_dir():
+        else:
             replace.refuse_while_open(live)
             replace.unlink(live)
-        return 0.0
+        return step.Outcome(0.0, [])
 
     return step.guarded(settings, "nuke-db", progress, change)

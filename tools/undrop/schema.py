@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop.errors import UndropError, UsageError
 
 if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
     from undrop.settings import Settings
 
 
@@ -68,6 +70,17 @@ def heads(settings: "Settings") -> list[str] | None:
 
     Loads Alembic and every migration file, as ``alembic heads`` does.
     """
+    script = _script(settings)
+    return None if script is None else sorted(script.get_heads())
+
+
+def revisions(settings: "Settings") -> set[str] | None:
+    """Every revision in the project's migrations; None when they cannot be read."""
+    script = _script(settings)
+    return None if script is None else {each.revision for each in script.walk_revisions()}
+
+
+def _script(settings: "Settings") -> "ScriptDirectory | None":
     if not settings.alembic_ini.is_file():
         return None
     from alembic.config import Config
@@ -75,6 +88,8 @@ def heads(settings: "Settings") -> list[str] | None:
 
     try:
         with redirect_stdout(sys.stderr):
-            return sorted(ScriptDirectory.from_config(Config(settings.alembic_ini)).get_heads())
+            script = ScriptDirectory.from_config(Config(settings.alembic_ini))
+            script.get_heads()  # loads the files
+            return script
     except (Exception, SystemExit):  # noqa: BLE001 - migrations are anybody's code; this is advice
         return None

@@ -4,10 +4,11 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from undrop.errors import UsageError
 
+T = TypeVar("T", str, bool, int)
 SIMPLE_URL = re.compile(r"sqlite(?:\+pysqlite|\+aiosqlite)?:///([\w./-]+)", re.ASCII)
 DRIVERS = {"sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"}
 HOW_TO_SET = 'set `url = "sqlite:///app.db"` in [tool.undrop] of pyproject.toml'
@@ -22,6 +23,10 @@ class Settings(NamedTuple):
     backups: Path
     database: Path | None
     """The file as the URL names it; None for a database that lives in memory."""
+    vault: bool = True
+    """Whether backups get a second name outside the project."""
+    vault_copy_limit: int = 100_000_000
+    """Bytes of a backup that is copied there when it cannot be linked."""
 
     @property
     def live(self) -> Path:
@@ -56,16 +61,18 @@ def load(start: Path) -> Settings:
     Raises UsageError when there is no project, no URL, or a URL of another engine.
     """
     root, table = _find(start.resolve())
-    variable = _text(table, "url-variable", "")
-    url = (os.environ.get(variable) if variable else None) or _text(table, "url", "")
+    variable = _value(table, "url-variable", "")
+    url = (os.environ.get(variable) if variable else None) or _value(table, "url", "")
     if not url:
         raise UsageError("no database is configured", HOW_TO_SET)
     return Settings(
         root=root,
         url=url,
         variable=variable,
-        backups=root / _text(table, "backups", "backups"),
+        backups=root / _value(table, "backups", "backups"),
         database=database_path(url, root),
+        vault=_value(table, "vault", True),  # noqa: FBT003 - the default
+        vault_copy_limit=_value(table, "vault-copy-limit", 100_000_000),
     )
 
 
@@ -83,10 +90,11 @@ def _find(start: Path) -> tuple[Path, dict[str, Any]]:
     raise UsageError(f"no [tool.undrop] in a pyproject.toml in {start} or above", HOW_TO_SET)
 
 
-def _text(table: dict[str, Any], key: str, default: str) -> str:
+def _value(table: dict[str, Any], key: str, default: T) -> T:
     value = table.get(key, default)
-    if not isinstance(value, str):
-        raise UsageError(f"[tool.undrop] {key} must be text, not {value!r}", "correct it")
+    if type(value) is not type(default):
+        kind = {str: "text", bool: "true or false", int: "a whole number"}[type(default)]
+        raise UsageError(f"[tool.undrop] {key} must be {kind}, not {value!r}", "correct it")
     return value
 
 

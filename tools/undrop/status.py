@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import backup, catalog, check, durable, holders, schema, sqlite
+from undrop import backup, catalog, check, durable, holders, schema, sqlite, turn, vault
 from undrop.errors import DamagedError
 
 if TYPE_CHECKING:
@@ -27,12 +27,16 @@ class Status(NamedTuple):
     """Whether a verified backup holds the present state; true when there is no database."""
     damage: str
     """What is wrong with the file; empty when nothing is."""
+    vault: str
+    """Where every backup has its second name; empty when that is turned off."""
+    not_in_vault: list[str]
+    """Files of backups that have none: no hard links there, and too large to copy."""
 
 
 def look(settings: "Settings", progress: sqlite.Progress) -> Status:
     """Compare the live database with its backups by content. Changes nothing.
 
-    Call it inside ``catalog.turn`` when ``backups/`` exists. Raises UndropError.
+    Call it inside ``turn.take`` when ``backups/`` exists. Raises UndropError.
     """
     ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
     status = Status(
@@ -45,6 +49,8 @@ def look(settings: "Settings", progress: sqlite.Progress) -> Status:
         last=next((each for each in reversed(ours) if each.verified), None),
         covered=True,
         damage="",
+        vault=str(vault.folder(settings) or ""),
+        not_in_vault=vault.missing(settings),
     )
     if not status.exists:
         return status
@@ -66,7 +72,7 @@ def _opened(settings: "Settings", status: Status, progress: sqlite.Progress) -> 
             revisions=check.revisions(held.connection),
         )
         if status.last is not None:
-            with durable.scratch(catalog.partial(settings)) as snapshot:
+            with durable.scratch(turn.partial(settings)) as snapshot:
                 held.copy_to(snapshot, progress)
                 found = backup.holding(settings, snapshot, progress)
                 return status._replace(covered=found is not None)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import backup, catalog, check, durable, replace, sqlite
+from undrop import backup, check, damage, durable, replace, sqlite, steps, turn
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 
 if TYPE_CHECKING:
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 TRIES = 3
+
+
+class Outcome(NamedTuple):
+    """What a step's change leads to."""
+
+    seconds: float
+    """How long others were locked out."""
+    filled: list[str]
+    """Tables that are to have rows from now on."""
 
 
 class Change(NamedTuple):
@@ -33,23 +42,28 @@ def guarded(
     settings: "Settings",
     kind: str,
     progress: sqlite.Progress,
-    change: "Callable[[State], float]",
+    change: "Callable[[State], Outcome | None]",
     page_size: int | None = None,
 ) -> Change:
     """Run ``change`` on a state that a verified backup holds, again if somebody wrote meanwhile.
 
-    ``kind`` is the step's name, ``change`` returns the seconds it locked others out; content with
+    ``kind`` is the step's name, ``change`` returns None when there was nothing to do; content with
     another ``page_size`` (bytes) takes a WAL database out of that mode meanwhile. Raises
     UndropError with the live database as it was when it moved on TRIES times.
     """
+    purpose = backup.Purpose(f"before {kind}", kind)
     for _ in range(TRIES):
         with (
             suppress(LiveMovedError),
-            backup.covered(settings, f"before {kind}", kind, progress, fresh=False) as state,
+            backup.covered(settings, purpose, progress) as state,
         ):
             held = state.held
             if page_size is None or held is None or not held.wal or held.page_size == page_size:
-                return Change(state.backup, change(state))
+                outcome = change(state)
+                if outcome is None:
+                    return Change(state.backup, 0.0)
+                steps.append(settings, kind, outcome.filled)
+                return Change(state.backup, outcome.seconds)
             held.close()
             with replace.without_wal(settings.live):
                 return guarded(settings, kind, progress, change)
@@ -76,7 +90,7 @@ def put(  # noqa: PLR0913 - what goes where, and how it must look
     locked out. Raises LiveMovedError or UndropError with the live database as it was,
     ChangedError when it does not pass its check afterwards.
     """
-    live, work = settings.live, catalog.work_copy(settings.live)
+    live, work = settings.live, turn.work_copy(settings.live)
     size = durable.size(source)
     if source != work and (state.held is None or replace.needs_own_copy(source)):
         durable.require_space(live.parent, 2 * size)
@@ -84,7 +98,7 @@ def put(  # noqa: PLR0913 - what goes where, and how it must look
             shutil.copyfile(source, work)
             return put(settings, state, work, progress, wal=wal, like=like)
     if state.held is None:
-        if state.kind == "damaged" and not backup.is_kept(settings, state.backup):
+        if state.kind == "damaged" and not damage.is_kept(settings, state.backup):
             raise LiveMovedError("the damaged file has changed", "the same command again")
         sqlite.set_journal_mode(work, sqlite.WAL if wal else sqlite.ROLLBACK)
         _give_owner_and_mode(work, state.backup.record if state.backup else like)

@@ -45,6 +45,15 @@ def parser() -> ArgumentParser:
     one = command("backup", steps.back_up, "take a verified backup of the live database")
     one.add_argument("--before", default="", metavar="STEP", help="the step that it precedes")
     one.add_argument("reason", nargs="?", default="manual", help="why; part of the file's name")
+    one.add_argument(
+        "--accept-shrink",
+        dest="before",
+        action="store_const",
+        const=steps.ACCEPT_SHRINK,
+        help="tables that lost all their rows were meant to",
+    )
+    one = command("forget", steps.forget, "remove a backup everywhere, on purpose")
+    one.add_argument("name", metavar="NAME", help="its name in backups/")
     one = command("restore", steps.restore, "back up, check FILE, put it in place")
     one.add_argument("file", metavar="FILE", help="a path, a name in backups/, or latest")
     one = command("migrate", steps.migrate, "back up, bring the schema to a revision, check")

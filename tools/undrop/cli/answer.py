@@ -46,4 +46,5 @@ def revision_names(revisions: list[str]) -> str:
 
 def fields(each: "Backup") -> dict[str, Any]:
     """A backup in JSON: its record, and whether it was verified."""
-    return {**(each.record._asdict() if each.record else {}), "verified": each.verified}
+    facts = each.record._asdict() if each.record else {}
+    return {**facts, "verified": each.verified, "only_in_vault": each.only_in_vault}

@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from undrop import catalog
+from undrop import catalog, turn
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, fields, revision_names
 from undrop.errors import CheckError, UndropError
@@ -64,7 +64,7 @@ def status(run: Run) -> Answer:
     from undrop import status as core
 
     settings = run.settings
-    lock = catalog.turn(settings, run.say) if settings.backups.is_dir() else nullcontext()
+    lock = turn.take(settings, run.say) if settings.backups.is_dir() else nullcontext()
     with lock:
         seen = core.look(settings, run.bar)
     pending = seen.heads is not None and seen.exists and seen.revisions != seen.heads
@@ -91,6 +91,10 @@ def status(run: Run) -> Answer:
     lines.append(
         f"backup     {last.path.name}, {tables.age(last.created)}" if last else "backup     none"
     )
+    if seen.not_in_vault:
+        lines.append(
+            f"vault      {len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
+        )
     lines.append(f"covered    {'yes' if seen.covered else 'no: just backup'}")
     result = {
         **seen._asdict(),
@@ -105,14 +109,22 @@ def status(run: Run) -> Answer:
 
 def _row(each: "Backup") -> tuple[str, ...]:
     entry = each.record
+    where = " (only in the vault)" if each.only_in_vault else ""
     if entry is None:
         count = each.path.lstat().st_size
-        return each.path.name, tables.age(each.created), tables.size(count), "?", "", "no record"
+        return (
+            each.path.name,
+            tables.age(each.created),
+            tables.size(count),
+            "?",
+            "",
+            f"no record{where}",
+        )
     return (
         each.path.name,
         tables.age(each.created),
         tables.size(entry.bytes),
         ", ".join(entry.revisions),
         entry.reason,
-        entry.check,
+        entry.check + where + (f", shrunk: {', '.join(entry.shrunk)}" if entry.shrunk else ""),
     )

@@ -2,17 +2,24 @@
 
 from typing import TYPE_CHECKING
 
-from undrop import backup, catalog
+from undrop import backup, catalog, turn
 from undrop.cli.answer import Answer, Run, fields, revision_names
 from undrop.errors import UsageError
 
+ACCEPT_SHRINK = "--accept-shrink"
+
 if TYPE_CHECKING:
+    from undrop.catalog import Backup
     from undrop.step import Change
 
 
 def back_up(run: Run) -> Answer:
     """Take a verified backup; ``--before`` is how just says which step comes next."""
-    reason, before = run.arguments.reason, run.arguments.before
+    reason, before, accept = run.arguments.reason, run.arguments.before, False
+    if ACCEPT_SHRINK in {reason, before}:  # just passes its two arguments on as they are
+        accept = True
+        reason = "manual" if reason == ACCEPT_SHRINK else reason
+        before = "" if before == ACCEPT_SHRINK else before
     if before not in backup.STEPS:
         raise UsageError(
             f"{before!r} is not a step that a backup can precede",
@@ -20,17 +27,39 @@ def back_up(run: Run) -> Answer:
         )
     if not backup.exists(run.settings):
         return Answer({"backup": None}, notes=("nothing to back up: there is no database",))
-    with catalog.turn(run.settings, run.say):
-        taken = backup.take(run.settings, reason, before, run.bar)
+    with turn.take(run.settings, run.say):
+        purpose = backup.Purpose(reason, before, accept_shrink=accept)
+        taken = backup.take(run.settings, purpose, run.bar)
     if taken is None:  # somebody removed it in this very moment
         return Answer({"backup": None}, notes=("nothing to back up: there is no database",))
     result = {"backup": str(taken.path), **fields(taken)}
     if taken.is_set:
         note = f"the live database is damaged; its files are kept in {taken.path}"
         return Answer(result, notes=(note,))
+    notes = _alarm(taken)
     if before:
-        return Answer(result, notes=(f"backed up to {taken.path}",))
-    return Answer(result, str(taken.path))
+        return Answer(result, notes=(f"backed up to {taken.path}", *notes))
+    return Answer(result, str(taken.path), notes)
+
+
+def _alarm(taken: "Backup") -> tuple[str, ...]:
+    if not taken.record or not taken.record.shrunk:
+        return ()
+    return (
+        f"WARNING: had rows before and have none now: {', '.join(taken.record.shrunk)}",
+        "`latest` passes this backup over; to get the rows back: just restore latest",
+        f"if it was meant: just backup {ACCEPT_SHRINK}",
+    )
+
+
+def forget(run: Run) -> Answer:
+    """Remove a backup everywhere, on purpose."""
+    with turn.take(run.settings, run.say):
+        gone = catalog.named(run.settings, run.arguments.name)
+        same = catalog.forget(run.settings, run.arguments.name)
+    still = (f"the same bytes are still in: {', '.join(same)}",) if same else ()
+    result = {"forgotten": gone.path.name, "same_bytes_in": same}
+    return Answer(result, gone.path.name, (f"forgotten: {gone.path.name}", *still))
 
 
 def restore(run: Run) -> Answer:
@@ -39,7 +68,7 @@ def restore(run: Run) -> Answer:
     from undrop import schema
 
     run.say(f"about to change {run.settings.live}")
-    with catalog.turn(run.settings, run.say):
+    with turn.take(run.settings, run.say):
         done = core.restore(run.settings, run.arguments.file, run.standing, run.bar)
     heads = schema.heads(run.settings)
     at = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
@@ -60,7 +89,7 @@ def migrate(run: Run) -> Answer:
     from undrop import migrate as core
 
     run.say(f"about to change {run.settings.live}")
-    with catalog.turn(run.settings, run.say):
+    with turn.take(run.settings, run.say):
         moved, change = core.migrate(run.settings, run.arguments.revision, run.bar)
     line = f"{revision_names(moved.before)} -> {revision_names(moved.after)}"
     result = {
@@ -82,7 +111,7 @@ def reset_db(run: Run) -> Answer:
 
     live = run.settings.live
     run.say(f"about to change {live}")
-    with catalog.turn(run.settings, run.say):
+    with turn.take(run.settings, run.say):
         moved, change = core.reset(run.settings, run.bar)
     result = {"database": str(live), "to": moved.after, **_kept(change)}
     note = f"an empty database at {revision_names(moved.after)}"
@@ -95,7 +124,7 @@ def nuke_db(run: Run) -> Answer:
 
     live = run.settings.live
     run.say(f"about to remove {live}")
-    with catalog.turn(run.settings, run.say):
+    with turn.take(run.settings, run.say):
         change = core.nuke(run.settings, run.bar)
     result = {"database": str(live), **_kept(change)}
     if change.backup is None:

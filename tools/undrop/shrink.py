@@ -1,0 +1,30 @@
+"""The shrink alarm: a table that had rows and has none must not quietly become ``latest``."""
+
+from typing import TYPE_CHECKING
+
+from undrop import catalog, steps
+
+if TYPE_CHECKING:
+    from undrop.settings import Settings
+
+
+def expected(settings: "Settings") -> set[str]:
+    """Tables that are to have rows, by the newest backup or, if newer, our own last step.
+
+    What an earlier backup was marked for is still expected, so that a backup of the loss does
+    not launder it.
+    """
+    step = steps.last(settings)
+    for backup in reversed(catalog.entries(settings)):
+        entry = backup.record
+        if entry is None or not backup.verified or not catalog.is_of(settings, backup):
+            continue
+        if step is not None and step.at > entry.created:
+            break
+        return {*entry.filled, *entry.shrunk}
+    return set(step.filled) if step else set()
+
+
+def missing(settings: "Settings", filled: list[str]) -> list[str]:
+    """The expected tables that are not among ``filled``, the tables with rows in them."""
+    return sorted(expected(settings) - set(filled))
