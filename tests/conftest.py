@@ -1,5 +1,6 @@
 """Fixtures: a project in a temporary folder, empty or stocked."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,12 +11,20 @@ from tally import pytest_terminal_summary, tally
 __all__ = ["pytest_terminal_summary", "tally"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_real_vault(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing that runs inside the tests' own process writes into this user's vault."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty project: no database, no backups."""
     root = tmp_path / "shop"
     root.mkdir()
-    return Project(root)
+    made = Project(root)
+    monkeypatch.setenv("XDG_STATE_HOME", made.environment["XDG_STATE_HOME"])
+    return made
 
 
 @pytest.fixture(scope="session")

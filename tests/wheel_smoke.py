@@ -1,5 +1,6 @@
 """Run by CI with the built wheel's environment, far from the source tree: does it work alone?"""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,10 @@ assert (Path(undrop.__file__).parent / "py.typed").is_file()
 
 def type_(*command: str) -> str:
     print("$", *command)
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     print(done.stdout, end="")
     return done.stdout
 
