@@ -58,7 +58,7 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
 def private_folder(folder: Path) -> None:
     """Make ``folder`` exist and be closed to everybody but its owner (0700)."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except FileExistsError:
         raise UndropError(
             f"{folder} is in the way: it is no folder",
@@ -66,6 +66,18 @@ def private_folder(folder: Path) -> None:
         ) from None
     if folder.stat().st_mode & 0o077 and not folder.is_symlink():  # a link's target is not ours
         folder.chmod(0o700)
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` exist, with those above it, in a way that outlasts a loss of power.
+
+    What is fsynced inside a folder is lost with the folder's own name.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing or [folder]:  # one that is there may be a killed run's, not on the disk
+        with suppress(PermissionError):  # a folder above that is not ours to read
+            sync_path(path.parent)
 
 
 @contextmanager

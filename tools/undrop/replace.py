@@ -228,6 +228,8 @@ def remove(held: sqlite.Held) -> None:
 def unlink(live: Path) -> None:
     """Remove what there is of a database, main file first. Raises ChangedError half way."""
     with _past_return(live):
-        for file in (live, *durable.sidecars(live)):
-            file.unlink(missing_ok=True)
+        live.unlink(missing_ok=True)
+        durable.sync_path(live.parent)  # a loss of power must not undo this and keep what follows
+        for sidecar in durable.sidecars(live):
+            sidecar.unlink(missing_ok=True)
         durable.sync_path(live.parent)

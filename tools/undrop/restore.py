@@ -34,7 +34,7 @@ def restore(
     database as it was, ChangedError when something failed afterwards.
     """
     chosen = catalog.find(settings, wanted, standing)
-    settings.live.parent.mkdir(parents=True, exist_ok=True)  # it may have gone with the database
+    durable.make_folder(settings.live.parent)  # it may have gone with the database
     _refuse_unfit(settings.live, chosen.path)
     with _checked(settings, chosen, progress) as (source, facts):
         entry = chosen.record
