@@ -1,0 +1,267 @@
+"""Power loss at any moment of any command: old or new, and every name has whole bytes."""
+
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import power_loss
+import pytest
+from shop import Project, add, leave_wal, make, wal_of
+from tally import FULL, Tally, sampled
+
+from undrop import check, record, sqlite
+from undrop.errors import DamagedError
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("strace"), reason="the calls are recorded with strace, which is not installed"
+)
+DISKS = 24  # a sample's, for each case
+AGAIN = 24  # disks of each case on which a full run starts the same command again; a sample: 1
+
+
+def rollback(project: Project) -> None:
+    make(project.database, 60)
+
+
+def crashed_wal(project: Project) -> None:
+    make(project.database, 60)
+    leave_wal(project.database)
+
+
+def clean_wal(project: Project) -> None:
+    make(project.database, 60, wal=True)
+
+
+def backed_up(project: Project) -> None:
+    make(project.database, 60)
+    project.ok("undrop", "backup", "good")
+
+
+def moved_on(project: Project) -> None:
+    backed_up(project)
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 30)
+
+
+def moved_on_in_wal(project: Project) -> None:
+    backed_up(project)
+    leave_wal(project.database)
+
+
+def garbage(project: Project) -> None:
+    moved_on_in_wal(project)
+    project.database.write_text("this is no database at all\n" * 400)
+    assert wal_of(project.database).stat().st_size > 0
+
+
+def missing(project: Project) -> None:
+    backed_up(project)
+    project.database.unlink()
+
+
+def missing_with_its_folder(project: Project) -> None:
+    project.database = project.root / "data" / "live" / "shop.db"
+    project.environment["QUARTERMASTER_DB_URL"] = "sqlite:///data/live/shop.db"
+    project.database.parent.mkdir(parents=True)
+    backed_up(project)
+    shutil.rmtree(project.root / "data")
+
+
+def nothing(_project: Project) -> None:
+    pass
+
+
+class Case(NamedTuple):
+    """One command on one live state."""
+
+    command: tuple[str, ...]
+    live: Callable[[Project], None]
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.command)}: {self.live.__name__.replace('_', ' ')}"
+
+
+RESTORE = ("restore", "latest")
+CASES = [
+    Case(("reset-db",), nothing),
+    Case(("migrate",), nothing),
+    Case(RESTORE, moved_on),
+    Case(RESTORE, moved_on_in_wal),
+    Case(RESTORE, garbage),
+    Case(RESTORE, missing),
+    Case(RESTORE, missing_with_its_folder),
+    Case(("nuke-db",), rollback),
+    Case(("nuke-db",), crashed_wal),
+    Case(("nuke-db",), garbage),
+    Case(("backup",), rollback),
+    Case(("backup",), clean_wal),
+    Case(("backup",), crashed_wal),
+    Case(("backup",), backed_up),
+    Case(("backup", "--before", "restore", "x"), garbage),
+]
+if FULL:
+    CASES = [
+        Case(("migrate",), moved_on),
+        Case(("reset-db",), moved_on),
+        Case(("reset-db",), garbage),
+        *CASES,
+        Case(("nuke-db",), moved_on_in_wal),
+    ]
+
+Files = dict[str, bytes]  # a database's files by what their names end with: "", "-wal", "-journal"
+
+
+class Judge:
+    """What must hold of a project, whenever the power failed."""
+
+    def __init__(self, project: Project, scratch: Path) -> None:
+        self.project, self.scratch = project, scratch
+        self.contents: dict[str, str] = {}
+        self.old = self.live()
+        self.old_content = self.content(self.old)
+        self.kept = {path for path, content in self.whole([]).items() if content}
+        self.new_content = ""
+
+    def live(self) -> Files:
+        names = ("", "-wal", "-journal")
+        files = {name: Path(f"{self.project.database}{name}") for name in names}
+        return {name: path.read_bytes() for name, path in files.items() if path.exists()}
+
+    def content(self, files: Files) -> str:
+        """Every definition and row in a database, as SQLite finds it after a crash."""
+        if not any(files.values()):
+            return "absent"
+        key = repr(sorted(files.items()))
+        if key not in self.contents:
+            copy = self.scratch / f"{len(self.contents)}.db"
+            for name, data in files.items():
+                Path(f"{copy}{name}").write_bytes(data)
+            try:
+                assert "" in files, "sidecars alone"
+                with closing(sqlite3.connect(copy)) as connection:
+                    self.contents[key] = "\n".join(connection.iterdump())
+            except (sqlite3.DatabaseError, AssertionError) as error:
+                self.contents[key] = f"unusable: {error}"
+        return self.contents[key]
+
+    def whole(self, violations: list[str]) -> dict[Path, str]:
+        """The content of each backup that its record proves; what bears a name and is not whole."""
+        found = {}
+        for folder in (self.project.backups, Path(self.project.environment["XDG_STATE_HOME"])):
+            for path in named(folder):
+                entry = record.read(path.with_suffix(".json"))
+                if path.is_dir():
+                    files = {file.name: digest(file) for file in path.iterdir()}
+                    if entry and entry.files == files:
+                        found[path] = ""
+                    elif entry:
+                        violations.append(f"{path.name} is not the set that its record says")
+                    continue
+                try:
+                    sqlite.read_header(path)
+                except DamagedError as damage:
+                    violations.append(f"{path.name} bears a name: {damage.what}")
+                    continue
+                if entry and entry.check == "ok":
+                    if digest(path) == entry.digest:
+                        found[path] = self.content({"": path.read_bytes()})
+                    else:
+                        violations.append(f"{path.name} has not its record's digest")
+        return found
+
+    def holds_old(self, whole: dict[Path, str]) -> bool:
+        """Whether the state before the run is in a backup, or in a set of damaged files."""
+        name = self.project.database.name
+        old = {f"{name}{kind}": data for kind, data in self.old.items()}
+        return self.old_content in whole.values() or any(
+            {file.name: file.read_bytes() for file in path.iterdir()} == old
+            for path in whole
+            if path.is_dir()
+        )
+
+    def judge(self, *, ended: bool) -> list[str]:
+        violations: list[str] = []
+        whole = self.whole(violations)
+        violations += [f"{path.name} was whole before" for path in self.kept - set(whole)]
+        live = self.live()
+        content = self.content(live)
+        if self.is_damaged:
+            # Its files go one by one, once the set holds them all.
+            is_old = live == self.old
+            allowed = content == self.new_content or live.items() <= self.old.items()
+        else:
+            is_old = content == self.old_content
+            gone = self.new_content == "absent" and "" not in live
+            allowed = is_old or content == self.new_content or gone
+        if not allowed:
+            violations.append(f"live is neither old nor new: {content[:80]!r}")
+        if ended and content != self.new_content:
+            violations.append(f"it had ended, and live is not the new content: {content[:80]!r}")
+        if (ended or not is_old) and self.old_content != "absent" and not self.holds_old(whole):
+            violations.append("the old content is neither live nor in a whole backup")
+        return violations
+
+    @property
+    def is_damaged(self) -> bool:
+        return self.old_content.startswith("unusable")
+
+    def judge_again(self, command: tuple[str, ...]) -> list[str]:
+        """The same command, run once more where the power failed, must end well."""
+        done = self.project.undrop(*command)
+        violations = self.judge(ended=True)
+        if done.code != 0:
+            violations.append(f"exit {done.code}: {done.err}")
+        violations += [f"litter: {name}" for name in self.project.litter()]
+        notes = self.project.backups.glob("[!.]*.json")
+        found = {path.stem for path in self.project.backups.iterdir() if path.suffix != ".json"}
+        return violations + [f"orphan: {note.name}" for note in notes if note.stem not in found]
+
+
+def named(folder: Path) -> Iterator[Path]:
+    """What bears a final name: backups and sets of damaged files, also in folders below."""
+    for path in sorted(folder.glob("[!.]*")):
+        if path.suffix in {".db", ".damaged"}:
+            yield path
+        elif path.is_dir():
+            yield from named(path)
+
+
+def digest(path: Path) -> str:
+    return check.digest(path, lambda *_: None, 0)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_old_or_new_after_a_loss_of_power(
+    case: Case, tmp_path_factory: pytest.TempPathFactory, tally: Tally
+) -> None:
+    disk, aside, scratch = map(tmp_path_factory.mktemp, ("disk", "aside", "scratch"))
+    (disk / "shop").mkdir()
+    project = Project(disk / "shop")
+    Path(project.environment["XDG_STATE_HOME"]).mkdir()
+    case.live(project)
+    judge = Judge(project, scratch)
+    command = [sys.executable, "-P", "-m", "undrop", *case.command]
+    recording = power_loss.record(
+        command, project.environment, cwd=project.root, live=project.database, at=aside
+    )
+    judge.new_content = judge.content(judge.live())
+    every = list(recording.disks())
+    ended = [lost for lost in every if lost.ended]
+    tried = sampled(every[: -len(ended)], DISKS) + ended
+    violations = []
+    for lost in tried:
+        lost.disk.write(disk)
+        found = judge.judge(ended=lost.ended)
+        violations += [f"{case}: {lost.how}: {what}" for what in found]
+    tally("power loss", len(tried), violations)
+    few = tried[:: -(-len(tried) // AGAIN)] if FULL else [tried[len(tried) * 2 // 3]]
+    for lost in few:
+        lost.disk.write(disk)
+        found = judge.judge_again(case.command)
+        violations += [f"{case}, again: {lost.how}: {what}" for what in found]
+    tally("power loss, then the same again", len(few), violations)
+    shutil.rmtree(disk)
