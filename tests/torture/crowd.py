@@ -1,6 +1,7 @@
 """Other programs: processes that hold a database open, or write to it, while undrop works."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,15 @@ DEADLINE = 10.0 if FULL else 0.5  # seconds that a command waits for a lock
 SLACK = 9.0  # seconds for its start and its work; less than a second deadline on top
 SOON = "import undrop.sqlite as s; s.LOCK_DEADLINE = 0.5; from undrop.cli import run; run()"
 AFTER = "INSERT INTO locations (code) VALUES ('after')"
+
+
+COMMANDS = {
+    "backup": ("backup",),
+    "restore": ("restore", "latest"),
+    "migrate": ("migrate",),
+    "reset-db": ("reset-db",),
+    "nuke-db": ("nuke-db",),
+}
 
 
 class Hold(NamedTuple):
@@ -103,6 +113,47 @@ def impatient(project: Project, *arguments: str) -> Done:
     if FULL:
         return project.undrop(*arguments)
     return project.run(sys.executable, "-c", SOON, *arguments)
+
+
+class Template:
+    """A project one migration behind, with a backup, and what each command would make of it."""
+
+    def __init__(self, root: Path, stocked: Path) -> None:
+        root.mkdir()
+        self.project = Project(root)
+        shutil.copy(stocked, self.project.database)
+        self.project.ok("undrop", "migrate", "0005")
+        shutil.rmtree(self.project.backups)
+        self.add("CREATE TABLE acked (id TEXT PRIMARY KEY)")
+        self.good = Path(self.project.ok("undrop", "backup", "good").strip())
+        self.add("INSERT INTO locations (code) VALUES ('since')")
+
+    def add(self, sql: str) -> None:
+        with closing(sqlite3.connect(self.project.database)) as connection, connection:
+            connection.execute(sql)
+
+    def copy(self, root: Path, mode: str = "DELETE") -> Project:
+        """A project of its own with the same database, in journal mode ``mode``, and backup."""
+        root.mkdir()
+        project = Project(root)
+        shutil.copy(self.project.database, project.database)
+        shutil.copytree(self.project.backups, project.backups)
+        with closing(sqlite3.connect(project.database)) as connection:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+        return project
+
+    def becomes(self, command: str, scratch: Path) -> Path:
+        """The live database after ``command`` when nobody else is there."""
+        if command in {"backup", "nuke-db"}:
+            return self.project.database
+        if command == "restore":
+            return self.good
+        done = scratch.with_name(f"{command}.done.db")
+        if not done.exists():
+            alone = self.copy(scratch)
+            alone.ok("undrop", *COMMANDS[command])
+            shutil.copy(alone.database, done)
+        return done
 
 
 class Holder:

@@ -8,7 +8,6 @@ true, or the digest not compared (acknowledged commits); ``turn`` without ``floc
 ``turn`` by a lock file that has to be removed (killed while its turn).
 """
 
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,65 +21,21 @@ import pytest
 from shop import Project, content, make
 from tally import FULL, Tally, sampled
 
-COMMANDS = {
-    "backup": ("backup",),
-    "restore": ("restore", "latest"),
-    "migrate": ("migrate",),
-    "reset-db": ("reset-db",),
-    "nuke-db": ("nuke-db",),
-}
+Point = tuple[str, str, str]  # how it is held, journal mode, command
+
 MODES = ("DELETE", "WAL")
-POINTS = sampled([(h, m, c) for h in crowd.HOLDS for m in MODES for c in COMMANDS], 13)
+POINTS = sampled([(h, m, c) for h in crowd.HOLDS for m in MODES for c in crowd.COMMANDS], 13)
 GROUPS = sorted({(hold, mode) for hold, mode, _ in POINTS})
 
 
-class Template:
-    """A project one migration behind, with a backup, and what each command would make of it."""
-
-    def __init__(self, root: Path, stocked: Path) -> None:
-        root.mkdir()
-        self.project = Project(root)
-        shutil.copy(stocked, self.project.database)
-        self.project.ok("undrop", "migrate", "0005")
-        shutil.rmtree(self.project.backups)
-        self.add("CREATE TABLE acked (id TEXT PRIMARY KEY)")
-        self.good = Path(self.project.ok("undrop", "backup", "good").strip())
-        self.add("INSERT INTO locations (code) VALUES ('since')")
-
-    def add(self, sql: str) -> None:
-        with closing(sqlite3.connect(self.project.database)) as connection, connection:
-            connection.execute(sql)
-
-    def copy(self, root: Path, mode: str = "DELETE") -> Project:
-        """A project of its own with the same database, in journal mode ``mode``, and backup."""
-        root.mkdir()
-        project = Project(root)
-        shutil.copy(self.project.database, project.database)
-        shutil.copytree(self.project.backups, project.backups)
-        with closing(sqlite3.connect(project.database)) as connection:
-            connection.execute(f"PRAGMA journal_mode = {mode}")
-        return project
-
-    def becomes(self, command: str, scratch: Path) -> Path:
-        """The live database after ``command`` when nobody else is there."""
-        if command in {"backup", "nuke-db"}:
-            return self.project.database
-        if command == "restore":
-            return self.good
-        done = scratch.with_name(f"{command}.done.db")
-        if not done.exists():
-            alone = self.copy(scratch)
-            alone.ok("undrop", *COMMANDS[command])
-            shutil.copy(alone.database, done)
-        return done
-
-
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory, stocked_database: Path) -> Template:
-    return Template(tmp_path_factory.mktemp("template") / "shop", stocked_database)
+def template(tmp_path_factory: pytest.TempPathFactory, stocked_database: Path) -> crowd.Template:
+    return crowd.Template(tmp_path_factory.mktemp("template") / "shop", stocked_database)
 
 
-def broken_promises(template: Template, folder: Path, point: tuple[str, str, str]) -> list[str]:
+def broken_promises(
+    template: crowd.Template, folder: Path, point: tuple[str, str, str]
+) -> list[str]:
     """What ``command`` did wrong beside a process that has the database open."""
     hold, mode, command = point
     pending = crowd.HOLDS[hold].pending
@@ -89,7 +44,7 @@ def broken_promises(template: Template, folder: Path, point: tuple[str, str, str
     project = template.copy(folder / command, mode)
     holder = crowd.Holder(project.database, crowd.HOLDS[hold])
     started = time.monotonic()
-    done = crowd.impatient(project, *COMMANDS[command])
+    done = crowd.impatient(project, *crowd.COMMANDS[command])
     took = time.monotonic() - started
     seen = holder.go_on()
     after = content(project.database) if project.database.exists() else []
@@ -119,7 +74,7 @@ def broken_promises(template: Template, folder: Path, point: tuple[str, str, str
 
 @pytest.mark.parametrize(("hold", "mode"), GROUPS)
 def test_beside_any_holder_a_command_succeeds_or_names_it(
-    template: Template, tmp_path: Path, tally: Tally, hold: str, mode: str
+    template: crowd.Template, tmp_path: Path, tally: Tally, hold: str, mode: str
 ) -> None:
     points = [point for point in POINTS if point[:2] == (hold, mode)]
     with ThreadPoolExecutor(5 if FULL else 1) as pool:  # most of a full run is waiting
@@ -169,7 +124,7 @@ def test_a_backup_under_a_writer_without_pause_ends_and_is_one_state(
 
 @pytest.mark.parametrize("mode", MODES if FULL else ["WAL"])
 def test_no_acknowledged_commit_is_lost_to_restores_and_migrations(
-    template: Template, tmp_path: Path, tally: Tally, mode: str
+    template: crowd.Template, tmp_path: Path, tally: Tally, mode: str
 ) -> None:
     project = template.copy(tmp_path / "shop", mode)
     back, latest = ("restore", template.good.name), ("restore", "latest")
@@ -211,7 +166,7 @@ def test_no_acknowledged_commit_is_lost_to_restores_and_migrations(
 
 
 def test_backup_restore_and_migrate_at_once_take_turns(
-    template: Template, tmp_path: Path, tally: Tally
+    template: crowd.Template, tmp_path: Path, tally: Tally
 ) -> None:
     rounds = 15 if FULL else 1
     problems = []
@@ -255,7 +210,7 @@ def test_one_that_was_killed_in_its_turn_does_not_block_the_next(
         with closing(sqlite3.connect(project.database, isolation_level=None)) as connection:
             connection.execute("BEGIN EXCLUSIVE")
             with subprocess.Popen(
-                ["undrop", *COMMANDS[command]],
+                ["undrop", *crowd.COMMANDS[command]],
                 cwd=project.root,
                 env=project.environment,
                 stderr=subprocess.DEVNULL,
