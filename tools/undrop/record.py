@@ -51,10 +51,16 @@ class Record(NamedTuple):
 def read(path: Path) -> Record | None:
     """The record in ``path``; None when there is none, or it is not one (people edit files)."""
     try:
+        if not path.is_file():  # a pipe would be waited on for ever
+            return None
         fields = {**Record._field_defaults, **json.loads(path.read_bytes())}
         record = Record(**{name: fields[name] for name in Record._fields})
         datetime.fromisoformat(record.created).astimezone(UTC)
-        int(record.mode, 8)
+        numbers_fit = (
+            0 <= int(record.mode, 8) <= 0o7777
+            and all(-1 <= number < 2**32 for number in (record.uid, record.gid))
+            and 0 <= record.bytes < 2**63
+        )
     except (OSError, ValueError, OverflowError, RecursionError, KeyError, TypeError):
         return None
     sound = all(
@@ -62,4 +68,4 @@ def read(path: Path) -> Record | None:
         for value, kind in zip(record, Record.__annotations__.values(), strict=True)
     )
     names = (*record.revisions, *record.filled, *record.shrunk) if sound else (None,)
-    return record if all(isinstance(name, str) for name in names) else None
+    return record if numbers_fit and all(isinstance(name, str) for name in names) else None

@@ -86,6 +86,8 @@ def verify(chosen: "Backup", progress: sqlite.Progress) -> check.Facts:
     path, entry = chosen.path, chosen.record
     if path.is_dir():
         raise CheckError(f"{path.name} is a set of damaged files, no backup", "just list")
+    if not path.is_file():
+        raise CheckError(f"{path.name} is not a file", "just list")
     try:
         facts = check.verify(path, progress)
     except DamagedError as damage:

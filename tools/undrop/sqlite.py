@@ -118,6 +118,10 @@ def explained(path: Path, doing: str) -> "Iterator[None]":
     """Turn SQLite's errors on ``path`` into ours: damage, a lock, or a failure."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        # SQLite quotes a damaged schema in its message, and Python wants that to be UTF-8.
+        text = error.object.decode("utf-8", "backslashreplace")
+        raise damaged(f"SQLite says: {text}") from error
     except sqlite3.Error as error:
         code = primary_code(error)
         if code in {11, 26}:  # SQLITE_CORRUPT, SQLITE_NOTADB
