@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from shop import Project, add, make
+from shop import Project, add, content, make
 from tally import Tally, sampled
 
 from undrop import backup, catalog, check, restore, settings
@@ -122,3 +122,24 @@ def test_a_flipped_bit_without_a_record_is_no_traceback(bench: Bench, tally: Tal
         except Exception as error:  # noqa: BLE001 - the point of the test
             found.append(f"bit {bit}: {error!r}")
     tally("input: flipped bits", len(bits), found)
+
+
+def test_a_flipped_bit_in_the_live_schema_does_not_block_its_rescue(
+    bench: Bench, tally: Tally
+) -> None:
+    live, found = bench.project.database, []
+    wanted = content(next(path for path in bench.project.saved()))
+    start, end = bench.live.index(b"tablett") - 8, 4096
+    bits = sampled(list(range(8 * start, 8 * end)), 12)
+    for bit in bits:
+        data = bytearray(bench.live)
+        data[bit // 8] ^= 1 << bit % 8
+        live.write_bytes(bytes(data))
+        try:
+            with catalog.turn(bench.config, print):
+                restore.restore(bench.config, "latest", bench.config.root, quiet)
+            if content(live) != wanted:
+                found.append(f"bit {bit}: something else is live")
+        except Exception as error:  # noqa: BLE001 - the point of the test
+            found.append(f"bit {bit}: {error!r}")
+    tally("input: flipped bits in the live schema", len(bits), found)
