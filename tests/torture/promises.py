@@ -1,0 +1,148 @@
+"""What must be true of a project at every instant, and after the next run.
+
+Looked at from another process, in copies: recovery must not touch what the next run finds.
+Bytes that were written but not synced are seen here as if they had been: losing power is another
+suite's model.
+"""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import traced
+from shop import Project
+
+from undrop import catalog, check, record, sqlite
+from undrop.errors import UndropError
+
+if TYPE_CHECKING:
+    from scenes import Scene
+
+Content = list[str] | None | str
+"""A database's SQL; None when there is no file; what is wrong with it."""
+
+
+def live_files(database: Path) -> list[Path]:
+    """The main file, -wal and -journal that there are; a -shm is no content."""
+    names = ("", "-wal", "-journal")
+    files = [database.with_name(database.name + suffix) for suffix in names]
+    return [file for file in files if file.exists()]
+
+
+def seen(database: Path, aside: Path) -> Content:
+    """What an application would find, looked up in a copy: recovery must not touch the scene."""
+    if not database.exists():
+        return None
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for file in live_files(database):
+        shutil.copyfile(file, aside / file.name)
+    try:
+        with closing(sqlite3.connect(aside / database.name)) as connection:
+            found = connection.execute("PRAGMA integrity_check").fetchall()
+            if found != [("ok",)]:
+                return f"integrity_check finds {found[:3]}"
+            return list(connection.iterdump())
+    except sqlite3.DatabaseError as error:
+        return f"SQLite says {error}"
+
+
+def unsound_backups(project: Project) -> list[str]:
+    """What is wrong with anything that bears a backup's name; a record must be true of it."""
+    wrong = []
+    for path in project.backups.glob("*.db"):
+        note = record.read(path.with_suffix(".json"))
+        try:
+            sqlite.read_header(path)
+            found = content_or_damage(path)
+            if isinstance(found, str):
+                wrong.append(f"{path.name}: {found}")
+            elif note and check.digest(path, lambda *_: None, 0) != note.digest:
+                wrong.append(f"{path.name}: its digest is not its record's")
+        except UndropError as error:
+            wrong.append(f"{path.name}: {error.what}")
+    for folder in project.backups.glob("*.damaged"):
+        note = record.read(folder.with_suffix(".json"))
+        kept = {p.name: check.digest(p, lambda *_: None, 0) for p in folder.iterdir()}
+        if note is None or note.files != kept:
+            wrong.append(f"{folder.name}: its files are not its record's")
+    return wrong
+
+
+def content_or_damage(path: Path) -> Content:
+    """A backup's content, read where it lies, which must take no -wal or -journal."""
+    try:
+        uri = f"{path.as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            found = connection.execute("PRAGMA integrity_check").fetchall()
+            return list(connection.iterdump()) if found == [("ok",)] else str(found[:3])
+    except sqlite3.DatabaseError as error:
+        return str(error)
+
+
+def is_held(scene: "Scene", project: Project) -> bool:
+    """Whether the state before is in ``backups/``: the content, or else the very bytes."""
+    if scene.old is None:
+        return True
+    if isinstance(scene.old, str):
+        sets = list(project.backups.glob("*.damaged"))
+        return any(_same(scene, folder) for folder in sets)
+    backups = [path for path in project.backups.glob("*.db") if path.with_suffix(".json").exists()]
+    return any(content_or_damage(path) == scene.old for path in backups)
+
+
+def _same(scene: "Scene", folder: Path) -> bool:
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return kept == scene.files
+
+
+def after_a_kill(scene: "Scene", project: Project) -> list[str]:
+    """The promises that hold at every instant."""
+    wrong = unsound_backups(project)
+    found = seen(project.database, project.root.parent / "aside")
+    held = is_held(scene, project)
+    live = {file.name: file.read_bytes() for file in live_files(project.database)}
+    if isinstance(scene.old, str):  # damage: the same bytes, or kept ones; main file and sidecars
+        if not held and live != scene.files:
+            wrong.append(f"damaged bytes are lost; live is {sorted(live)}")
+        gone = scene.new is None and found is None
+        same = live.get(project.database.name) == scene.files[project.database.name]
+        if not same and found != scene.new and not gone:
+            wrong.append(f"live is neither the damaged file nor the new content: {short(found)}")
+        return wrong
+    if found != scene.old and found != scene.new:
+        wrong.append(f"live is neither old nor new: {short(found)}")
+    if found != scene.old and not held:
+        wrong.append("the old content is neither live nor in a backup")
+    return wrong
+
+
+def after_the_rerun(scene: "Scene", project: Project) -> list[str]:
+    """The same command again succeeds, leaves nothing behind, and a backup holds the old state."""
+    done = project.run(*traced.python(*scene.command))
+    wrong = unsound_backups(project)
+    if done.code != scene.code:
+        wrong.append(f"the same command again ended with {done.code}: {done.err[-500:]}")
+    if (found := seen(project.database, project.root.parent / "aside")) != scene.new:
+        wrong.append(f"after the same command again live is not the new content: {short(found)}")
+    if not is_held(scene, project):
+        wrong.append("after the same command again no backup holds the old content")
+    return wrong + left_over(scene, project)
+
+
+def left_over(scene: "Scene", project: Project) -> list[str]:
+    """What no finished command leaves: hidden files, records of nothing, sidecars of nothing."""
+    wrong = [f"litter: {name}" for name in project.litter()]
+    for note in project.backups.glob("*.json"):
+        beside = any(note.with_suffix(kind).exists() for kind in (".db", ".damaged"))
+        if catalog.NAME.fullmatch(note.stem) and not beside:
+            wrong.append(f"a record of nothing: {note.name}")
+    if scene.new is None:
+        wrong += [f"left: {path.name}" for path in project.root.glob(f"{project.database.name}*")]
+    return wrong
+
+
+def short(found: Content) -> str:
+    return found if isinstance(found, str) else "absent" if found is None else f"{len(found)} lines"

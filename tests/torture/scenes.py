@@ -1,0 +1,122 @@
+"""Small projects in every state that a live database can be in.
+
+A scene is a project (its folder and its state folder) that is made once and copied for each point.
+"""
+
+import copy
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import traced
+from promises import Content, live_files, seen
+from shop import Project, add, crash, make
+
+from quartermaster.sample import fill
+
+ROWS = 800  # of 90 bytes: 20 pages
+MIGRATED = {"migrate", "reset-db", "alembic"}
+
+class Scene(NamedTuple):
+    """A prepared project, the command to torture in it, and the two contents that may be live."""
+
+    project: Project
+    command: list[str]
+    code: int
+    """How an untroubled run ends."""
+    old: Content
+    new: Content
+    files: dict[str, bytes]
+    """The live files as they are before; empty when there is no database."""
+
+
+def copied(project: Project, to: Path) -> Project:
+    """The project in a fresh copy of its folder, hard links kept, its environment pointing there."""
+    subprocess.run(["cp", "-a", str(project.root.parent), str(to)], check=True)
+    twin = copy.copy(project)
+    twin.root = to / project.root.name
+    twin.database = twin.root / project.database.name
+    twin.backups = twin.root / project.backups.name
+    state = str(to / f"{twin.root.name}-state")
+    twin.environment = {**project.environment, "XDG_STATE_HOME": state}
+    return twin
+
+
+def make_scene(folder: Path, command: list[str], state: str) -> Scene:
+    """Prepare a project and learn from an untroubled run what the new content is."""
+    (folder / "shop").mkdir(parents=True)
+    project = Project(folder / "shop")
+    # Let it keep its compiled modules: traced processes start faster then, and write none.
+    dont = project.environment.pop("PYTHONDONTWRITEBYTECODE")
+    if {*command} & MIGRATED:
+        _quartermaster(project)
+        sql = "UPDATE stock_movements SET note = 'rewritten'"
+    else:
+        _shop(project)
+        sql = "UPDATE t SET v = 'rewritten' || v"
+    STATES[state](project.database, sql)
+    aside = folder.with_name(f"{folder.name}-tried")
+    aside.mkdir()
+    old = seen(project.database, aside / "aside")
+    files = {file.name: file.read_bytes() for file in live_files(project.database)}
+    tried = copied(project, aside / "copy")
+    done = tried.run(*traced.python(*command))
+    new = seen(tried.database, aside / "aside")
+    shutil.rmtree(aside)
+    project.environment["PYTHONDONTWRITEBYTECODE"] = dont
+    return Scene(project, command, done.code, old, new, files)
+
+
+def _shop(project: Project) -> None:
+    """A few pages that Alembic knows nothing of, a backup of fewer rows, and one of more."""
+    (project.root / "alembic.ini").unlink()  # undrop would load Alembic to name the code's head
+    make(project.database, ROWS // 2)
+    project.ok(*traced.python("undrop", "backup"))
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, ROWS // 2)
+
+
+def _quartermaster(project: Project) -> None:
+    """A filled schema with one cheap migration to go."""
+    project.ok(*traced.python("alembic", "upgrade", "0005"))
+    fill(project.database, 60)
+    shutil.rmtree(project.backups)
+
+
+def partial_wal(database: Path, sql: str) -> None:
+    """A killed program's -wal with one commit, which covers not nearly every page."""
+    off = "c.execute('PRAGMA wal_autocheckpoint = 0')"
+    crash(database, f"c.execute('PRAGMA journal_mode = WAL')\n{off}\nc.execute({sql + ' WHERE id < 9'!r})\nc.commit()")
+    size = database.with_name(database.name + "-wal").stat().st_size
+    assert 0 < size < database.stat().st_size
+
+
+def hot_journal(database: Path, sql: str) -> None:
+    """A killed program's half-written transaction, of some pages, and the -journal to undo it."""
+    crash(database, f"c.execute('PRAGMA cache_size = 1')\nc.execute({sql!r})")
+    journal = database.with_name(database.name + "-journal")
+    assert 512 < journal.stat().st_size < database.stat().st_size
+
+
+def wal(database: Path, _sql: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def garbage_with_wal(database: Path, sql: str) -> None:
+    partial_wal(database, sql)
+    database.write_text("this is no database at all\n" * 100)
+
+
+STATES: dict[str, Callable[[Path, str], object]] = {
+    "rollback": lambda _database, _sql: None,
+    "hot-journal": hot_journal,
+    "wal": wal,
+    "partial-wal": partial_wal,
+    "garbage": garbage_with_wal,
+    "missing": lambda database, _sql: database.unlink(),
+}

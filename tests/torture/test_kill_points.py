@@ -1,0 +1,83 @@
+"""Killed by SIGKILL just before each system call that changes a file: nothing is ever lost.
+
+A run of each command, in each state of the live database, is recorded with strace; then it runs
+again once for each (call, ordinal) and dies there. The promises are in ``promises``.
+"""
+
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import promises
+import pytest
+import traced
+from scenes import Scene, copied, make_scene
+from tally import FULL, Tally, sampled
+
+LATEST = ["undrop", "restore", "latest"]
+FOR_RESTORE = ["undrop", "backup", "--before", "restore", "before restore"]
+SCENES = {
+    **{f"backup {state}": (["undrop", "backup"], state) for state in
+       ("rollback", "hot-journal", "wal", "partial-wal")},
+    "backup garbage": (FOR_RESTORE, "garbage"),
+    **{f"restore {state}": (LATEST, state) for state in
+       ("rollback", "hot-journal", "wal", "partial-wal", "garbage", "missing")},
+    **{f"nuke-db {state}": (["undrop", "nuke-db"], state) for state in
+       ("rollback", "hot-journal", "wal", "partial-wal", "garbage")},
+    **{f"reset-db {state}": (["undrop", "reset-db"], state) for state in
+       ("hot-journal", "partial-wal", "garbage", "missing")},
+    **{f"migrate {state}": (["undrop", "migrate"], state) for state in
+       ("rollback", "partial-wal")},
+    **{f"alembic {state}": (["alembic", "upgrade", "head"], state) for state in
+       ("rollback", "hot-journal", "wal", "partial-wal")},
+}
+CHUNKS = 4 if FULL else 1
+MOST = 3  # points of each scene in a sample
+
+Stage = Callable[[str], tuple[Scene, list[traced.Point]]]
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """Scenes by name with the points of their command, each made once for a worker."""
+    made: dict[str, tuple[Scene, list[traced.Point]]] = {}
+
+    def get(name: str) -> tuple[Scene, list[traced.Point]]:
+        if name not in made:
+            folder = tmp_path_factory.mktemp("scene")
+            command, state = SCENES[name]
+            scene = make_scene(folder / "scene", command, state)
+            recorded = copied(scene.project, folder / "recorded")
+            points = traced.points(recorded, command, folder / "log", traced.CHANGING)
+            made[name] = scene, points
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("name", SCENES)
+def test_killed_anywhere_live_is_old_or_new_and_the_next_run_succeeds(
+    stage: Stage, tmp_path: Path, tally: Tally, name: str, chunk: int
+) -> None:
+    traced.require_strace()
+    scene, points = stage(name)
+    points = sampled(points[chunk::CHUNKS], MOST)
+    violations = []
+    for point in points:
+        found = killed_at(scene, point, tmp_path / str(point))
+        violations += [f"{name}, killed before {point}: {what}" for what in found]
+    tally(f"kill points of {name.split()[0]}", len(points), violations)
+
+
+def killed_at(scene: Scene, point: traced.Point, folder: Path) -> list[str]:
+    """Which promises a run broke that was killed just before ``point``."""
+    project = copied(scene.project, folder)
+    done = traced.inject(project, scene.command, point, "signal=KILL")
+    if done.code != -signal.SIGKILL:
+        return [f"it was not killed but ended with {done.code}: {done.err[-300:]}"]
+    wrong = promises.after_a_kill(scene, project) + promises.after_the_rerun(scene, project)
+    if not wrong:
+        shutil.rmtree(folder)
+    return wrong
