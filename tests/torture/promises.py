@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import traced
-from shop import Project
+from shop import Done, Project
 
 from undrop import catalog, check, record, sqlite
 from undrop.errors import UndropError
@@ -119,6 +119,27 @@ def after_a_kill(scene: "Scene", project: Project) -> list[str]:
     return wrong
 
 
+def after_a_fault(scene: "Scene", project: Project, done: Done) -> list[str]:
+    """The promises of a run that a fault troubled and that ended by itself: it tells the truth."""
+    wrong = after_a_kill(scene, project) + left_over(project)
+    files = {file.name: file.read_bytes() for file in live_files(project.database)}
+    found = seen(project.database, project.root.parent / "aside")
+    old = files == scene.files or (found == scene.old and not isinstance(found, str))
+    if done.code not in range(5):
+        wrong.append(f"it ended with {done.code}")
+    if "Traceback" in done.err:
+        wrong.append("it printed a traceback")
+    if done.code == 0 and found != scene.new:
+        wrong.append(f"it ended with 0 and live is {short(found)}")
+    if not old and done.code not in {0, 3}:
+        wrong.append(f"live is {short(found)} and it ended with {done.code}")
+    if done.code in {1, 2, 4} and "was not changed" not in done.err:
+        wrong.append(f"it ended with {done.code} and does not say that nothing was changed")
+    if done.code == 3 and (old or "was changed" not in done.err):
+        wrong.append(f"it ended with 3 and live is {'as it was' if old else 'changed'}")
+    return [f"{what} [{done.code}: {done.err[-300:]!r}]" for what in wrong]
+
+
 def after_the_rerun(scene: "Scene", project: Project) -> list[str]:
     """The same command again succeeds, leaves nothing behind, and a backup holds the old state."""
     done = project.run(*traced.python(*scene.command))
@@ -129,18 +150,18 @@ def after_the_rerun(scene: "Scene", project: Project) -> list[str]:
         wrong.append(f"after the same command again live is not the new content: {short(found)}")
     if not is_held(scene, project):
         wrong.append("after the same command again no backup holds the old content")
-    return wrong + left_over(scene, project)
+    if scene.new is None:
+        wrong += [f"left: {path.name}" for path in project.root.glob(f"{project.database.name}*")]
+    return wrong + left_over(project)
 
 
-def left_over(scene: "Scene", project: Project) -> list[str]:
-    """What no finished command leaves: hidden files, records of nothing, sidecars of nothing."""
+def left_over(project: Project) -> list[str]:
+    """What no command leaves that ended by itself: hidden files, records of nothing."""
     wrong = [f"litter: {name}" for name in project.litter()]
     for note in project.backups.glob("*.json"):
         beside = any(note.with_suffix(kind).exists() for kind in (".db", ".damaged"))
         if catalog.NAME.fullmatch(note.stem) and not beside:
             wrong.append(f"a record of nothing: {note.name}")
-    if scene.new is None:
-        wrong += [f"left: {path.name}" for path in project.root.glob(f"{project.database.name}*")]
     return wrong
 
 

@@ -18,7 +18,7 @@ from shop import Project, add, crash, make
 
 from quartermaster.sample import fill
 
-ROWS = 800  # of 90 bytes: 20 pages
+ROWS = 1000  # of 90 bytes: 25 pages
 MIGRATED = {"migrate", "reset-db", "alembic"}
 
 class Scene(NamedTuple):
@@ -84,7 +84,6 @@ def _quartermaster(project: Project) -> None:
     """A filled schema with one cheap migration to go."""
     project.ok(*traced.python("alembic", "upgrade", "0005"))
     fill(project.database, 60)
-    shutil.rmtree(project.backups)
 
 
 def partial_wal(database: Path, sql: str) -> None:
@@ -107,6 +106,14 @@ def wal(database: Path, _sql: str) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
+def wal_of_other_pages(database: Path, _sql: str) -> None:
+    """A WAL database whose page size is not its backup's."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA page_size = 8192")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
 def garbage_with_wal(database: Path, sql: str) -> None:
     partial_wal(database, sql)
     database.write_text("this is no database at all\n" * 100)
@@ -117,6 +124,7 @@ STATES: dict[str, Callable[[Path, str], object]] = {
     "hot-journal": hot_journal,
     "wal": wal,
     "partial-wal": partial_wal,
+    "wal-other-pages": wal_of_other_pages,
     "garbage": garbage_with_wal,
     "missing": lambda database, _sql: database.unlink(),
 }

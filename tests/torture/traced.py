@@ -113,12 +113,14 @@ def points(project: Project, command: list[str], log: Path, calls: list[str]) ->
     """Run ``command`` once; those of its successful ``calls`` that touch a file or a folder.
 
     ``openat`` counts where it creates, up to the first look at other processes (/proc), whose
-    number differs from run to run. Of the messages, only the first after a change is taken.
+    number differs from run to run. Of the messages (descriptors 1 and 2), the first after a change
+    counts, and none when ``openat`` is not wanted.
     """
     run(project, command, "-e", f"trace={','.join({*calls, 'openat'})}", log=log)
     found: list[Point] = []
     counts: Counter[str] = Counter()
     told = stable = True
+    silent = "openat" not in calls
     for line in log.read_text(errors="replace").splitlines():
         if not (match := re.match(r"(\w+)\((.*)", line)):
             continue
@@ -130,7 +132,7 @@ def points(project: Project, command: list[str], log: Path, calls: list[str]) ->
         if call == "openat" and not (stable and "O_CREAT" in rest):
             continue
         message = call == "write" and rest.startswith(("1, ", "2, "))
-        if not (message and told):
+        if not (message and (told or silent)):
             found.append(Point(call, counts[call]))
         told = message
     return found
