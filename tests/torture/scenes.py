@@ -21,6 +21,7 @@ from quartermaster.sample import fill
 ROWS = 1000  # of 90 bytes: 25 pages
 MIGRATED = {"migrate", "reset-db", "alembic"}
 
+
 class Scene(NamedTuple):
     """A prepared project, the command to torture in it, and the two contents that may be live."""
 
@@ -89,7 +90,10 @@ def _quartermaster(project: Project) -> None:
 def partial_wal(database: Path, sql: str) -> None:
     """A killed program's -wal with one commit, which covers not nearly every page."""
     off = "c.execute('PRAGMA wal_autocheckpoint = 0')"
-    crash(database, f"c.execute('PRAGMA journal_mode = WAL')\n{off}\nc.execute({sql + ' WHERE id < 9'!r})\nc.commit()")
+    crash(
+        database,
+        f"c.execute('PRAGMA journal_mode = WAL')\n{off}\nc.execute({sql + ' WHERE id < 9'!r})\nc.commit()",
+    )
     size = database.with_name(database.name + "-wal").stat().st_size
     assert 0 < size < database.stat().st_size
 

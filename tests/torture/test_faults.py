@@ -136,3 +136,164 @@ def test_a_file_that_may_not_grow_breaks_no_promise(
         found = judged(scene, project, project.run(*command))
         violations += [f"{name}, files up to {limit} bytes: {what}" for what in found]
     tally(f"RLIMIT_FSIZE in {name.split()[0]}", len(limits), violations)
+
+
+def closed_project(project: Project) -> None:
+    project.root.chmod(0o500)
+
+
+def closed_backups(project: Project) -> None:
+    project.backups.mkdir(exist_ok=True)
+    project.backups.chmod(0o500)
+
+
+def closed_file(project: Project) -> None:
+    project.database.chmod(0o400)
+
+
+CLOSED = {
+    "the project's folder": closed_project,
+    "backups": closed_backups,
+    "the file": closed_file,
+}
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder that every user may enter (pytest's own is closed to others)."""
+    folder = Path(tempfile.mkdtemp(prefix="undrop-torture-"))
+    folder.chmod(0o755)
+    yield folder
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+class Ordinary:
+    """Runs commands as a user whom permissions bind, not as root."""
+
+    def __init__(self, project: Project) -> None:
+        self.who = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+        self.environment = {**project.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+        self.environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        ours = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+        for self.interpreter in (sys.executable, ours):
+            try:
+                tried = self.run(project.root, "-c", "import undrop.cli, blake3, psutil")
+            except OSError:
+                continue
+            if tried.code == 0:
+                return
+        pytest.skip(f"no interpreter that uid {NOBODY} may run reaches undrop")
+
+    def run(self, folder: Path, *arguments: str) -> Done:
+        done = subprocess.run(
+            [self.interpreter, *arguments],
+            cwd=folder,
+            env=self.environment,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=traced.TIMEOUT,
+            check=False,
+            **self.who,  # type: ignore[call-overload]  # all or nothing
+        )
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize("name", ["backup rollback", "restore rollback", "nuke-db rollback"])
+def test_a_closed_folder_or_file_breaks_no_promise(
+    stage: Stage, elsewhere: Path, tally: Tally, name: str, closed: str
+) -> None:
+    scene = stage(name)
+    project = copied(scene.project, elsewhere / "copy")
+    if os.getuid() == 0:
+        subprocess.run(["chown", "-R", str(NOBODY), str(elsewhere)], check=True)
+    ordinary = Ordinary(project)
+    CLOSED[closed](project)
+    done = ordinary.run(project.root, *traced.python(*scene.command)[1:])
+    wrong = promises.after_a_fault(scene, project, done)
+    for path in (project.root, project.backups, project.database):
+        if path.exists():
+            path.chmod(0o700)
+    again = ordinary.run(project.root, *traced.python(*scene.command)[1:])
+    if again.code:
+        wrong.append(f"opened again it ends with {again.code}: {again.err[-300:]}")
+    wrong += promises.unsound_backups(project) + promises.left_over(project)
+    tally("closed folders and files", 1, [f"{name}, {closed}: {what}" for what in wrong])
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with a database of about 60 MB."""
+    root = tmp_path_factory.mktemp("large") / "shop"
+    root.mkdir()
+    project = Project(root)
+    (root / "alembic.ini").unlink()
+    with closing(sqlite3.connect(project.database)) as connection, connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)")
+        connection.executemany("INSERT INTO t (v) VALUES (randomblob(?))", [(4000,)] * 15_000)
+    assert project.database.stat().st_size > 60_000_000
+    project.ok(*traced.python(*BACKUP))
+    return project
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_backup_at_once_and_leaves_nothing(
+    large: Project, tally: Tally, number: signal.Signals
+) -> None:
+    pick = random.Random(int(number))
+    started = time.monotonic()
+    stopped_after(large, number, 60)
+    whole = time.monotonic() - started
+    violations = []
+    moments = [pick.uniform(0, whole) for _ in range(80 if FULL else 4)]
+    for moment in moments:
+        count = len(large.saved())
+        code, err, seconds = stopped_after(large, number, moment)
+        wrong = promises.left_over(large)
+        finished = len(large.saved()) - count
+        if code == 0 and not finished:
+            wrong.append("it ended with 0 and there is no backup")
+        if code not in {0, 128 + number} or "Traceback" in err:
+            wrong.append(f"it ended with {code}: {err[-900:]}")
+        if seconds > 2:
+            wrong.append(f"it took {seconds:.1f} s to end")
+        violations += [f"{number.name} after {moment:.3f} s: {what}" for what in wrong]
+        for path in large.saved()[1:]:
+            path.unlink()
+            path.with_suffix(".json").unlink()
+    tally(f"{number.name} in backup", len(moments), violations)
+
+
+def stopped_after(
+    project: Project, number: signal.Signals, moment: float
+) -> tuple[int, str, float]:
+    """Signal a backup ``moment`` seconds after it listens: its exit code, message and end."""
+    with subprocess.Popen(
+        traced.python(*BACKUP),
+        cwd=project.root,
+        env=project.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while process.poll() is None and not _catches(process.pid, signal.SIGTERM):
+            time.sleep(0.001)
+        try:
+            process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+        sent = time.monotonic()
+        err = process.communicate(timeout=traced.TIMEOUT)[1].decode()
+        return process.returncode, err, time.monotonic() - sent
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal (proc(5), SigCgt)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    mask = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask.split()[1], 16) >> (number - 1) & 1)

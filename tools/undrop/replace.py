@@ -165,10 +165,11 @@ def install(work: Path, live: Path, *, damaged: bool) -> None:
                 sidecar.unlink(missing_ok=True)
             durable.sync_path(live.parent)
             work.rename(live)
+            durable.sync_path(live.parent)
     else:
-        _rename_to_nothing(work, live)
-    with _past_return(live):
-        durable.sync_path(live.parent)
+        with _past_return(live):
+            _rename_to_nothing(work, live)
+            durable.sync_path(live.parent)
 
 
 def refuse_while_open(live: Path) -> None:
@@ -190,19 +191,31 @@ def _rename_to_nothing(work: Path, live: Path) -> None:
             work.rename(live)
     except FileExistsError:
         raise LiveMovedError(f"{live} has just appeared", "the same command again") from None
-    CHANGED.set()
 
 
 @contextmanager
 def _past_return(live: Path) -> "Iterator[None]":
-    CHANGED.set()
+    """Raise ChangedError for what fails inside, unless it was the very first file that failed."""
+    before = _present(live)
     try:
         yield
+        CHANGED.set()
+    except LiveMovedError:
+        raise  # what is there now is somebody else's work
     except BaseException as error:
+        if _present(live) == before:
+            raise
+        CHANGED.set()
         raise ChangedError(
             f"changing the files of {live} failed half way: {error!r}",
             "the same command again, or just restore latest",
         ) from error
+
+
+def _present(live: Path) -> "set[tuple[str, int]]":
+    """Which of a database's files there are, and which they are."""
+    files = (live, *durable.sidecars(live))
+    return {(file.name, file.lstat().st_ino) for file in files if os.path.lexists(file)}
 
 
 def remove(held: sqlite.Held) -> None:
