@@ -112,7 +112,7 @@ def after_a_kill(scene: "Scene", project: Project) -> list[str]:
         if not same and found != scene.new and not gone:
             wrong.append(f"live is neither the damaged file nor the new content: {short(found)}")
         return wrong
-    if found != scene.old and found != scene.new:
+    if found not in (scene.old, scene.new):
         wrong.append(f"live is neither old nor new: {short(found)}")
     if found != scene.old and not held:
         wrong.append("the old content is neither live nor in a backup")

@@ -1,6 +1,6 @@
 """Small projects in every state that a live database can be in.
 
-A scene is a project (its folder and its state folder) that is made once and copied for each point.
+A scene is a project with its state folder, made once and copied for each point.
 """
 
 import copy
@@ -36,7 +36,7 @@ class Scene(NamedTuple):
 
 
 def copied(project: Project, to: Path) -> Project:
-    """The project in a fresh copy of its folder, hard links kept, its environment pointing there."""
+    """The project in a fresh copy of its folder, hard links kept, and an environment for it."""
     subprocess.run(["cp", "-a", str(project.root.parent), str(to)], check=True)
     twin = copy.copy(project)
     twin.root = to / project.root.name
@@ -89,11 +89,12 @@ def _quartermaster(project: Project) -> None:
 
 def partial_wal(database: Path, sql: str) -> None:
     """A killed program's -wal with one commit, which covers not nearly every page."""
-    off = "c.execute('PRAGMA wal_autocheckpoint = 0')"
-    crash(
-        database,
-        f"c.execute('PRAGMA journal_mode = WAL')\n{off}\nc.execute({sql + ' WHERE id < 9'!r})\nc.commit()",
+    statements = (
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA wal_autocheckpoint = 0",
+        f"{sql} WHERE id < 9",
     )
+    crash(database, "\n".join(f"c.execute({each!r})" for each in statements) + "\nc.commit()")
     size = database.with_name(database.name + "-wal").stat().st_size
     assert 0 < size < database.stat().st_size
 

@@ -82,7 +82,11 @@ def test_a_call_that_fails_breaks_no_promise(
             continue
         found = judged(scene, project, done)
         violations += [f"{name}, {fault} at {point}: {what}" for what in found]
-    tally(f"{fault} in {name.split()[0]}", len(points), violations)
+    tally(f"{fault} in {command_of(name)}", len(points), violations)
+
+
+def command_of(name: str) -> str:
+    return name.partition(" ")[0]
 
 
 def judged(scene: Scene, project: Project, done: Done) -> list[str]:
@@ -135,7 +139,7 @@ def test_a_file_that_may_not_grow_breaks_no_promise(
         command = [sys.executable, "-c", LIMITED, str(limit), *traced.python(*scene.command)]
         found = judged(scene, project, project.run(*command))
         violations += [f"{name}, files up to {limit} bytes: {what}" for what in found]
-    tally(f"RLIMIT_FSIZE in {name.split()[0]}", len(limits), violations)
+    tally(f"RLIMIT_FSIZE in {command_of(name)}", len(limits), violations)
 
 
 def closed_project(project: Project) -> None:
@@ -243,7 +247,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_a_signal_ends_a_backup_at_once_and_leaves_nothing(
     large: Project, tally: Tally, number: signal.Signals
 ) -> None:
-    pick = random.Random(int(number))
+    pick = random.Random(int(number))  # noqa: S311 - moments, not secrets
     started = time.monotonic()
     stopped_after(large, number, 60)
     whole = time.monotonic() - started

@@ -74,7 +74,7 @@ def test_killed_anywhere_live_is_old_or_new_and_the_next_run_succeeds(
     for point in points:
         found = killed_at(scene, point, tmp_path / str(point))
         violations += [f"{name}, killed before {point}: {what}" for what in found]
-    tally(f"kill points of {name.split()[0]}", len(points), violations)
+    tally(f"kill points of {name.partition(' ')[0]}", len(points), violations)
 
 
 def killed_at(scene: Scene, point: traced.Point, folder: Path) -> list[str]:

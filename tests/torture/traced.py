@@ -19,12 +19,22 @@ from shop import Done, Project
 
 TIMEOUT = 60  # seconds; a process that has not ended by itself then hangs
 
-CHANGING = (
-    "openat,"
-    "write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,copy_file_range,sendfile,"
-    "fsync,fdatasync,sync_file_range,rename,renameat,renameat2,link,linkat,symlink,symlinkat,"
-    "unlink,unlinkat,mkdir,mkdirat,rmdir,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat"
-).split(",")
+CHANGING = [
+    *(
+        "openat",
+        "write",
+        "writev",
+        "pwrite64",
+        "pwritev",
+        "pwritev2",
+        "copy_file_range",
+        "sendfile",
+    ),
+    *("truncate", "ftruncate", "fallocate", "fsync", "fdatasync", "sync_file_range"),
+    *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
+    *("unlink", "unlinkat", "mkdir", "mkdirat", "rmdir"),
+    *("chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat"),
+]
 
 # The process waits, with all its modules loaded, until strace watches it.
 WAIT = """
