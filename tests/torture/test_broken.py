@@ -15,7 +15,7 @@ import pytest
 from shop import Project, add, content, make
 from tally import Tally, sampled
 
-from undrop import backup, catalog, check, restore, settings
+from undrop import backup, catalog, check, restore, settings, turn
 from undrop.errors import UndropError
 from undrop.record import Record
 
@@ -30,8 +30,8 @@ class Bench:
     def __init__(self, project: Project) -> None:
         make(project.database, 300)
         self.project, self.config = project, settings.load(project.root)
-        with catalog.turn(self.config, print):
-            taken = backup.take(self.config, "good", "", quiet)
+        with turn.take(self.config, print):
+            taken = backup.take(self.config, backup.Purpose("good", ""), quiet)
         assert taken is not None
         assert taken.record is not None
         self.good, self.record = taken.path.read_bytes(), taken.record
@@ -51,7 +51,7 @@ class Bench:
     def restored(self, path: Path) -> str:
         """Empty when refused as it should be, else what happened."""
         try:
-            with catalog.turn(self.config, print):
+            with turn.take(self.config, print):
                 restore.restore(self.config, path.name, self.config.root, quiet)
         except UndropError as error:
             unchanged = self.project.database.read_bytes() == self.live
@@ -136,7 +136,7 @@ def test_a_flipped_bit_in_the_live_schema_does_not_block_its_rescue(
         data[bit // 8] ^= 1 << bit % 8
         live.write_bytes(bytes(data))
         try:
-            with catalog.turn(bench.config, print):
+            with turn.take(bench.config, print):
                 restore.restore(bench.config, "latest", bench.config.root, quiet)
             if content(live) != wanted:
                 found.append(f"bit {bit}: something else is live")

@@ -19,7 +19,7 @@ import pytest
 from shop import Project, add, content, make
 from tally import FULL, Tally, sampled
 
-from undrop import backup, catalog, cli, restore, settings, sqlite, status
+from undrop import backup, catalog, cli, restore, settings, sqlite, status, turn
 from undrop.cli.progress import Bar
 from undrop.errors import UndropError
 from undrop.record import Record
@@ -35,8 +35,8 @@ def backed_up(project: Project) -> tuple[settings.Settings, catalog.Backup]:
     """A database and its backup, then five rows more."""
     make(project.database, 100)
     config = settings.load(project.root)
-    with catalog.turn(config, print):
-        taken = backup.take(config, "good", "", quiet)
+    with turn.take(config, print):
+        taken = backup.take(config, backup.Purpose("good", ""), quiet)
     assert taken is not None
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 5)
@@ -46,7 +46,7 @@ def backed_up(project: Project) -> tuple[settings.Settings, catalog.Backup]:
 def restored(config: settings.Settings, wanted: str) -> str:
     """``restored``, ``refused``, or the exception that nobody turns into a message."""
     try:
-        with catalog.turn(config, print):
+        with turn.take(config, print):
             restore.restore(config, wanted, config.root, quiet)
     except REFUSED:
         return "refused"
@@ -58,8 +58,8 @@ def restored(config: settings.Settings, wanted: str) -> str:
 def test_a_record_that_lies_puts_nothing_else_in_place(project: Project, tally: Tally) -> None:
     config, good = backed_up(project)
     assert good.record is not None
-    with catalog.turn(config, print):
-        later = backup.take(config, "later", "", quiet)
+    with turn.take(config, print):
+        later = backup.take(config, backup.Purpose("later", ""), quiet)
     assert later is not None
     other = project.root / "other.db"
     make(other, 3)
@@ -142,8 +142,8 @@ def test_a_backup_of_an_empty_database_is_as_good_as_any(
             )
     before = content(project.database)
     config = settings.load(project.root)
-    with catalog.turn(config, print):
-        backup.take(config, "empty", "", quiet)
+    with turn.take(config, print):
+        backup.take(config, backup.Purpose("empty", ""), quiet)
     with closing(sqlite3.connect(project.database)) as connection:
         connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
         add(connection, 10)
@@ -207,7 +207,7 @@ def test_nothing_in_a_planted_schema_is_run(
             found.append(f"{kind}, {call}: refused, and the live database was changed")
         for look in (
             lambda: status.look(config, quiet),
-            lambda: backup.take(config, "x", "", quiet),
+            lambda: backup.take(config, backup.Purpose("x", ""), quiet),
         ):
             try:
                 look()

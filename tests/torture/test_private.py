@@ -20,7 +20,7 @@ import pytest
 from shop import Project, add, content, make
 from tally import FULL, Tally
 
-from undrop import backup, catalog, migrate, restore, settings
+from undrop import backup, migrate, restore, settings, turn
 from undrop.errors import UndropError
 
 COMMANDS = [("backup",), ("restore", "latest"), ("migrate", "0005"), ("reset-db",), ("nuke-db",)]
@@ -120,8 +120,8 @@ def test_owner_mode_and_link_stay_whatever_the_live_file_is(
     owner = target.stat()
     before = content(target)
     config = settings.load(project.root)
-    with catalog.turn(config, print):
-        backup.take(config, "good", "", quiet)
+    with turn.take(config, print):
+        backup.take(config, backup.Purpose("good", ""), quiet)
         STATES[state](target)
         restore.restore(config, "latest", project.root, quiet)
     now = target.stat()
@@ -151,16 +151,16 @@ def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
 ) -> None:
     make(project.database, 50)
     config = settings.load(project.root)
-    with catalog.turn(config, print):
-        backup.take(config, "good", "", quiet)
+    with turn.take(config, print):
+        backup.take(config, backup.Purpose("good", ""), quiet)
     outside = tmp_path / "outside.db"
     make(outside, 5)
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 1)
     live = content(project.database)
-    partial, work = catalog.partial(config), catalog.work_copy(config.live)
+    partial, work = turn.partial(config), turn.work_copy(config.live)
     steps: dict[str, Callable[[], object]] = {
-        "backup": lambda: backup.take(config, "x", "", quiet),
+        "backup": lambda: backup.take(config, backup.Purpose("x", ""), quiet),
         "restore": lambda: restore.restore(config, "latest", project.root, quiet),
         "restore from outside": lambda: restore.restore(config, str(outside), project.root, quiet),
         "migrate": lambda: migrate.migrate(config, "0001", quiet),
@@ -171,7 +171,7 @@ def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
     for link, step in [*links, (work, "migrate"), (work, "reset")]:
         for target in (victim, tmp_path / "made by following"):
             points += 1
-            with catalog.turn(config, print):  # the sweep is over: somebody is quick
+            with turn.take(config, print):  # the sweep is over: somebody is quick
                 link.symlink_to(target)
                 try:
                     steps[step]()
