@@ -58,7 +58,7 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
 def private_folder(folder: Path) -> None:
     """Make ``folder`` exist and be closed to everybody but its owner (0700)."""
     try:
-        make_folder(folder)
+        make_folder(folder, 0o700)
     except FileExistsError:
         raise UndropError(
             f"{folder} is in the way: it is no folder",
@@ -68,13 +68,17 @@ def private_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, mode: int = 0o777) -> None:
     """Make ``folder`` exist, with those above it, in a way that outlasts a loss of power.
+
+    ``mode`` (less the umask) is for those that have to be made.
 
     What is fsynced inside a folder is lost with the folder's own name.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        path.mkdir(mode, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # raises when it is no folder
     for path in missing or [folder]:  # one that is there may be a killed run's, not on the disk
         with suppress(PermissionError):  # a folder above that is not ours to read
             sync_path(path.parent)
