@@ -1,4 +1,4 @@
-"""A disk in memory: inodes, the names that lead to them, and the operations that change them."""
+"""A disk in memory: inodes, names, what changes them, and what a loss of power leaves of that."""
 
 import shutil
 from collections.abc import Iterator
@@ -131,3 +131,45 @@ def snapshot(root: Path) -> Disk:
             disk.files[inode] = path.read_bytes()
         disk.folders[known[path.parent.stat().st_ino]][path.name] = inode
     return disk
+
+
+class Lost(NamedTuple):
+    """What a loss of power may leave."""
+
+    how: str
+    ended: bool  # whether the run had ended, so that its result must stay
+    disk: Disk
+
+
+def after_power_loss(before: Disk, operations: list[Operation]) -> Iterator[Lost]:
+    """Every different disk that a loss of power may leave, during the run and after it."""
+    seen: set[tuple[bytes, bool]] = set()
+    for end in range(len(operations) + 1):
+        done, ended = operations[:end], end == len(operations)
+        pending = pending_of(done)
+        lost_sets = [("all kept", set()), ("all lost", pending)] + [
+            (f"{how} {done[one].what!r}", lost)
+            for one in sorted(pending)
+            for how, lost in (("lost", {one}), ("kept only", pending - {one}))
+        ]
+        for how, lost in lost_sets:
+            disk = before.copy()
+            for number, operation in enumerate(done):
+                if number not in lost:
+                    disk.apply(operation, number)
+            if (key := (disk.key(), ended)) not in seen:
+                seen.add(key)
+                after = f"{end}: {done[-1].what!r}" if done else "nothing"
+                yield Lost(f"after {after}, {how} of {len(pending)} pending", ended, disk)
+
+
+def pending_of(done: list[Operation]) -> set[int]:
+    """The operations, by their number, that no later fsync has made safe."""
+    synced: set[int] = set()
+    pending = set()
+    for number, operation in reversed(list(enumerate(done))):
+        if operation.is_sync:
+            synced.add(operation.inode)
+        elif not operation.safe and not operation.needs <= synced:
+            pending.add(number)
+    return pending

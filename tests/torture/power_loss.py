@@ -54,14 +54,6 @@ class Open(NamedTuple):
     safe: bool  # SQLite's own handle on the live database or a sidecar of it
 
 
-class Lost(NamedTuple):
-    """What a loss of power may leave."""
-
-    how: str
-    ended: bool  # whether the run had ended, so that its result must stay
-    disk: Disk
-
-
 class Recording:
     """The operations of one run below ``root``, and the disk that they were made on."""
 
@@ -190,39 +182,6 @@ class Recording:
                 self._add(what, inode, data=(at, data), safe=safe)
         else:
             raise AssertionError(f"{call} is not modelled: {given[:1]}")
-
-    def disks(self) -> Iterator[Lost]:
-        """Every different disk that a loss of power may leave, during the run and after it."""
-        seen: set[tuple[bytes, bool]] = set()
-        for end in range(len(self.operations) + 1):
-            done = self.operations[:end]
-            pending = self._pending(done)
-            lost_sets = [("all kept", set()), ("all lost", pending)] + [
-                (f"{how} {done[one].what!r}", lost)
-                for one in sorted(pending)
-                for how, lost in (("lost", {one}), ("kept only", pending - {one}))
-            ]
-            for how, lost in lost_sets:
-                disk = self.before.copy()
-                for number, operation in enumerate(done):
-                    if number not in lost:
-                        disk.apply(operation, number)
-                ended = end == len(self.operations)
-                if (key := (disk.key(), ended)) not in seen:
-                    seen.add(key)
-                    after = f"{end}: {done[-1].what!r}" if done else "nothing"
-                    yield Lost(f"after {after}, {how} of {len(pending)} pending", ended, disk)
-
-    @staticmethod
-    def _pending(done: list[Operation]) -> set[int]:
-        synced: set[int] = set()
-        pending = set()
-        for number, operation in reversed(list(enumerate(done))):
-            if operation.is_sync:
-                synced.add(operation.inode)
-            elif not operation.safe and not operation.needs <= synced:
-                pending.add(number)
-        return pending
 
 
 def _whole_lines(trace: str) -> Iterator[str]:

@@ -1,4 +1,16 @@
-"""Power loss at any moment of any command: old or new, and every name has whole bytes."""
+"""Power loss at any moment of any command: old or new, and every name has whole bytes.
+
+Each of these broken variants of undrop was tried, and caught by what stands behind it:
+- publish: no fsync of the copy; copied straight to the final name: a name without whole bytes
+- publish: no fsync of the folder, or of the record: the run had ended and no backup holds the old
+- publish: no fsync of the folder before the record; no sweep: orphans and litter, run again
+- damaged set: no fsync of the copies, or of its folder: not the set that its record says
+- nuke: sidecars first; no fsync between the file and its sidecars: live is neither old nor new
+- install: rename before the sidecars go; no fsync between: live is neither old nor new
+- install: no fsync of the work copy: live is unusable; no fsync of the folder: ended, live is old
+- swap as a plain copy into the live file: live is neither old nor new
+- a folder made and not fsynced into the one above: the old content is nowhere, the new not kept
+"""
 
 import shutil
 import sqlite3
@@ -10,6 +22,7 @@ from typing import NamedTuple
 
 import power_loss
 import pytest
+from disk import after_power_loss
 from shop import Project, add, leave_wal, make, wal_of
 from tally import FULL, Tally, sampled
 
@@ -249,7 +262,7 @@ def test_old_or_new_after_a_loss_of_power(
         command, project.environment, cwd=project.root, live=project.database, at=aside
     )
     judge.new_content = judge.content(judge.live())
-    every = list(recording.disks())
+    every = list(after_power_loss(recording.before, recording.operations))
     ended = [lost for lost in every if lost.ended]
     tried = sampled(every[: -len(ended)], DISKS) + ended
     violations = []
