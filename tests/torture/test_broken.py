@@ -6,6 +6,7 @@ dividing by the page size that it finds (flipped bits without a record).
 """
 
 import random
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -138,6 +139,8 @@ def test_a_flipped_bit_in_the_live_schema_does_not_block_its_rescue(
         try:
             with turn.take(bench.config, print):
                 restore.restore(bench.config, "latest", bench.config.root, quiet)
+            for kept in bench.project.backups.glob("*.damaged"):
+                shutil.rmtree(kept)
             if content(live) != wanted:
                 found.append(f"bit {bit}: something else is live")
         except Exception as error:  # noqa: BLE001 - the point of the test

@@ -134,7 +134,7 @@ def test_a_url_names_the_file_that_sqlalchemy_opens_and_looking_makes_none(
         lambda name: name.strip(". ") and not name.startswith(":")
     )
 
-    @often(60, 6)
+    @often(40, 5)
     @given(name=names, prefix=st.sampled_from(["./", "", f"{project.root}/"]))
     def check_one(name: str, prefix: str) -> None:
         url = URL.create("sqlite", database=f"{prefix}{name} {next(tried)}").render_as_string()

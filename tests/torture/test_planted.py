@@ -220,22 +220,10 @@ def test_nothing_in_a_planted_schema_is_run(
     tally("input: planted schemas", 3, found + [f"{call} was run" for call in calls])
 
 
-def pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def folder(path: Path) -> None:
-    path.mkdir()
-
-
-def link_to_itself(path: Path) -> None:
-    path.symlink_to(path.name)
-
-
 IN_THE_WAY: dict[str, Callable[[Path], None]] = {
-    "a pipe": pipe,
-    "a folder": folder,
-    "a link to itself": link_to_itself,
+    "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+    "a link to itself": lambda path: path.symlink_to(path.name),
 }
 
 
