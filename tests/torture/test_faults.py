@@ -71,7 +71,8 @@ def test_a_call_that_fails_breaks_no_promise(
     traced.require_strace()
     scene = stage(name)
     recorded = copied(scene.project, tmp_path / "recorded")
-    points = sampled(traced.points(recorded, scene.command, tmp_path / "log", FAULTS[fault]), 3)
+    every = traced.points(recorded, scene.command, tmp_path / "log", FAULTS[fault])
+    points = sampled(traced.spread(every), 3)
     violations = []
     for point in points:
         project = copied(scene.project, tmp_path / str(point))

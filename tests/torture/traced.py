@@ -18,6 +18,7 @@ import pytest
 from shop import Done, Project
 
 TIMEOUT = 60  # seconds; a process that has not ended by itself then hangs
+MOST = 24  # points of one call in a thinned run
 
 CHANGING = [
     *(
@@ -98,6 +99,16 @@ def run(project: Project, command: list[str], *options: str, log: Path | None = 
         finally:
             process.kill()
     return Done(process.returncode, out.decode(), err.decode())
+
+
+def spread(points: list[Point]) -> list[Point]:
+    """At most MOST points of each call, ends included: one page is written like another."""
+    found: list[Point] = []
+    for call in sorted({point.call for point in points}):
+        ours = [point for point in points if point.call == call]
+        step = max(1, (len(ours) - 1) / (MOST - 1))
+        found += [ours[round(number * step)] for number in range(min(MOST, len(ours)))]
+    return found
 
 
 def inject(project: Project, command: list[str], point: Point, what: str) -> Done:
