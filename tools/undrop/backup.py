@@ -80,11 +80,12 @@ def covered(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -
         )
     with ExitStack() as stack:
         try:
-            if not live.exists():
-                raise sqlite.damaged("the file is gone and its -wal or -journal is still there")
-            held = sqlite.Held(live)
-            stack.callback(held.close)
-            state = State("database", _cover(settings, held, purpose, progress), held)
+            try:
+                state = _hold(settings, purpose, progress, stack)
+            except DamagedError:
+                # SQLite reports a read that the disk failed as damage too; that may pass.
+                stack.close()
+                state = _hold(settings, purpose, progress, stack)
         except DamagedError as found:
             if purpose.before not in RESCUES:
                 raise CheckError(
@@ -108,6 +109,16 @@ def _entry(settings: "Settings", purpose: Purpose) -> Record:
         uid=owner.st_uid,
         gid=owner.st_gid,
     )
+
+
+def _hold(
+    settings: "Settings", purpose: Purpose, progress: sqlite.Progress, stack: ExitStack
+) -> State:
+    if not settings.live.exists():
+        raise sqlite.damaged("the file is gone and its -wal or -journal is still there")
+    held = sqlite.Held(settings.live)
+    stack.callback(held.close)
+    return State("database", _cover(settings, held, purpose, progress), held)
 
 
 def _cover(
