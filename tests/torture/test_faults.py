@@ -3,7 +3,12 @@
 strace makes one system call of a run fail, or pretend to succeed. The model's limits: one fault
 in a run; faults in the thread that runs ``quick_check`` and in memory maps are not made; a write
 that is lost inside a row's payload is seen by nobody, as the design says (a lost page of a new
-file is a hole, and that is seen).
+file is a hole, and that is seen); of long runs of one call a spread is taken.
+
+Seen failing, each against the product broken on purpose: no check of the copy that was read back;
+no removal of the partial; OSError not turned into a message; a failed replacement that ends with
+0; a signal that ends the process on the spot; and, found by these tests, "was changed" said by a
+nuke that could not remove the first file, and a failed read of a healthy database taken for damage.
 """
 
 import os

@@ -2,6 +2,16 @@
 
 A run of each command, in each state of the live database, is recorded with strace; then it runs
 again once for each (call, ordinal) and dies there. The promises are in ``promises``.
+
+The model's limits: the process dies, the machine does not (what was written stays written); only
+the main thread is killed by its own calls; Alembic's child under ``migrate`` and ``reset-db`` is
+not swept (it writes a work copy, which its parent throws away when it dies), and of their runs of
+page writes a spread is taken; creations after the first look at other processes are not points.
+
+Seen failing, each against the product broken on purpose: the copy written straight to its final
+name; nuke with the -wal before the main file; sidecars removed after the rename; a rename over a
+healthy live database; no sweep of left-overs; the damaged set not kept; Alembic without
+transactional DDL.
 """
 
 import shutil
