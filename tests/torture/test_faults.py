@@ -119,7 +119,10 @@ def test_a_write_that_the_disk_loses_is_found(
         wrong = promises.unsound_backups(project) + promises.left_over(project)
         if done.code == 0 and not promises.is_held(scene, project):
             wrong.append("it ended with 0 and no backup holds the content")
-        if done.code not in {0, 1} or "Traceback" in done.err:
+        # SQLite rolls a hot journal back into the live file itself: a write lost there damages
+        # that, and is to be called so.
+        honest = {0, 1, 4} if "hot-journal" in name else {0, 1}
+        if done.code not in honest or "Traceback" in done.err:
             wrong.append(f"it ended with {done.code}: {done.err[-300:]}")
         violations += [f"{name}, {point} lost: {what}" for what in wrong]
     tally("lost writes in backup", len(points), violations)
