@@ -113,9 +113,28 @@ def _backup_into(
                 raise ChangedError(
                     f"interrupted ({error!r}) when the new content was committed", LOOK
                 ) from error
+            if locked_at is not None and held.wal:
+                _forget(live, error)
             raise
     held.let_go()
     return time.monotonic() - (locked_at or deadline)
+
+
+def _forget(live: sqlite3.Connection, error: BaseException) -> None:
+    """Empty the -wal of a commit that failed in its fsync: whole frames, seen at the next opening.
+
+    While others have the database open they see the old content, and their next commit
+    overwrites the frames; then SQLite says that it is busy, which is no failure here.
+    """
+    try:
+        live.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as again:
+        CHANGED.set()
+        raise ChangedError(
+            f"replacing the database failed ({error}), and so did taking it back ({again}): it "
+            "may hold the old content or the new",
+            LOOK,
+        ) from error
 
 
 @contextmanager
