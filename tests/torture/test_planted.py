@@ -154,12 +154,9 @@ def test_a_backup_of_an_empty_database_is_as_good_as_any(
 
 VERSION = "version_num VARCHAR(32) NOT NULL"  # by this Alembic's table is known
 PLANTED = {
-    "a view": "CREATE VIEW v AS SELECT canary(1)",
-    "a view named like Alembic's table": "CREATE VIEW alembic_version AS SELECT canary(1)",
+    "a view": "CREATE VIEW alembic_version AS SELECT canary(1)",
     "a trigger": "CREATE TRIGGER g BEFORE INSERT ON t BEGIN SELECT canary(1); END",
-    "a trigger on deletion": "CREATE TRIGGER g AFTER DELETE ON t BEGIN SELECT canary(1); END",
     "a check": "CREATE TABLE c (v CHECK (canary(v))); INSERT INTO c VALUES (1)",
-    "a default": "CREATE TABLE d (v DEFAULT (canary(1)))",
     "a generated column": "CREATE TABLE g (v, w NOT NULL AS (canary(v))); INSERT INTO g VALUES (1)",
     "a generated revision": f"CREATE TABLE g (v, {VERSION} AS (canary(v)));"
     "INSERT INTO g VALUES (1)",
@@ -242,7 +239,7 @@ def test_what_is_no_file_in_backups_stops_nothing(
     found = []
     commands = [("list",), ("verify",), ("status",), ("backup",), ("restore", saved.name)]
     commands += [("restore", f"{name}.db"), ("restore", name + suffix)]
-    commands = sampled(commands, 3)
+    commands = sampled(commands, 2)
     for command in commands:
         done = project.run("timeout", "10", "undrop", *command)
         fine = {0} if command in {("list",), ("backup",), ("restore", saved.name)} else {0, 1, 2, 4}
