@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 from shop import Project, add, content, make, wal_of
 
-from undrop import catalog, damage, migrate, replace, restore, settings, sqlite, step, turn
+from undrop import (
+    catalog,
+    damage,
+    livefiles,
+    migrate,
+    replace,
+    restore,
+    settings,
+    sqlite,
+    step,
+    turn,
+)
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 
 
@@ -83,7 +94,7 @@ def test_a_commit_just_before_nuke_is_not_lost(
     pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, _ = pair
-    original = replace.remove
+    original = livefiles.remove
     written: list[int] = []
 
     def remove(held: sqlite.Held) -> None:
@@ -94,7 +105,7 @@ def test_a_commit_just_before_nuke_is_not_lost(
             written.append(1)
         original(held)
 
-    monkeypatch.setattr(replace, "remove", remove)
+    monkeypatch.setattr(livefiles, "remove", remove)
     change = restore.nuke(settings.load(project.root), quiet)
     assert not project.database.exists()
     assert change.backup is not None
@@ -120,7 +131,7 @@ def test_a_database_made_meanwhile_is_not_overwritten(project: Project, tmp_path
     make(work, 3)
     make(project.database, 5)
     with pytest.raises(LiveMovedError):
-        replace.install(work, project.database, damaged=False)
+        livefiles.install(work, project.database, damaged=False)
     assert count(project.database) == 5
 
 
@@ -169,9 +180,9 @@ def test_a_failure_half_way_through_nuke_says_so(
     def fail(_path: Path) -> None:
         raise OSError("the disk went away")
 
-    monkeypatch.setattr("undrop.replace.durable.sync_path", fail)
+    monkeypatch.setattr("undrop.livefiles.durable.sync_path", fail)
     with pytest.raises(ChangedError):
-        replace.unlink(project.database)
+        livefiles.unlink(project.database)
 
 
 def test_an_interrupt_after_the_commit_says_that_it_is_changed(pair: tuple[Project, Path]) -> None:

@@ -1,8 +1,7 @@
 """Broken backups as input to restore: cut, grown, replaced, and with any single bit flipped.
 
 Each check was seen failing with the product broken on purpose: ``restore.verify`` without the
-digest (flipped bits), ``parse_header`` without its arithmetic (cut and grown), ``parse_header``
-dividing by the page size that it finds (flipped bits without a record).
+digest (flipped bits), ``parse_header`` without its arithmetic (cut and grown).
 """
 
 import random

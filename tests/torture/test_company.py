@@ -1,11 +1,11 @@
 """Locks and company: other programs hold the database, or write to it, while undrop works.
 
 Each check was seen failing with the product broken on purpose: ``holders.describe`` says nothing
-(holders); a lock is waited for without a deadline (holders); ``replace.install`` by rename instead
-of ``swap`` (holders); ``nuke`` without ``refuse_while_open`` (holders); the copy made without the
-pinned transaction, or with ``shutil.copyfile`` (snapshot under a writer); ``Held.unchanged`` always
-true, or the digest not compared (acknowledged commits); ``turn`` without ``flock`` (all at once);
-``turn`` by a lock file that has to be removed (killed while its turn).
+(holders); a lock is waited for without a deadline (holders); a rename instead of ``swap``
+(holders); ``nuke`` without ``refuse_while_open`` (holders); the copy made without the pinned
+transaction, or with ``shutil.copyfile`` (snapshot under a writer); ``Held.unchanged`` always true
+(acknowledged commits); ``turn`` without ``flock`` (all at once); ``turn`` by a lock file that has
+to be removed (killed while its turn).
 """
 
 import signal

@@ -1,7 +1,7 @@
 """Who may read what undrop writes, and where it writes when links are planted.
 
 Each check was seen failing with the product broken on purpose: ``durable.create`` with mode 0644,
-``shutil.copyfile`` without ``scratch`` before it, or a folder without 0700 (private); a published
+or a folder without 0700 (private); a published
 backup without ``chmod`` (final modes); ``_give_owner_and_mode`` doing nothing, or the rename onto
 the link instead of its target (owner, mode and link); ``durable.create`` without ``O_EXCL``,
 ``turn`` without ``O_NOFOLLOW`` (planted links).

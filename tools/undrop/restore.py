@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import catalog, check, durable, replace, schema, sqlite, step, turn, vault
+from undrop import catalog, check, durable, livefiles, schema, sqlite, step, turn, vault
 from undrop.errors import CheckError, DamagedError, UsageError
 
 if TYPE_CHECKING:
@@ -143,16 +143,16 @@ def nuke(settings: "Settings", progress: sqlite.Progress) -> step.Change:
     Call it inside ``turn.take``. Raises UndropError while another program has it open.
     """
     live = settings.live
-    replace.refuse_while_open(live)
+    livefiles.refuse_while_open(live)
 
     def change(state: "State") -> step.Outcome | None:
         if state.kind == "absent":
             return None
         if state.held is not None:
-            replace.remove(state.held)
+            livefiles.remove(state.held)
         else:
-            replace.refuse_while_open(live)
-            replace.unlink(live)
+            livefiles.refuse_while_open(live)
+            livefiles.unlink(live)
         return step.Outcome(0.0, [])
 
     return step.guarded(settings, "nuke-db", progress, change)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import backup, check, damage, durable, replace, sqlite, steps, turn
+from undrop import backup, check, damage, durable, livefiles, replace, sqlite, steps, turn
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def put(  # noqa: PLR0913 - what goes where, and how it must look
             raise LiveMovedError("the damaged file has changed", "the same command again")
         sqlite.set_journal_mode(work, sqlite.WAL if wal else sqlite.ROLLBACK)
         _give_owner_and_mode(work, state.backup.record if state.backup else like)
-        replace.install(work, live, damaged=state.kind == "damaged")
+        livefiles.install(work, live, damaged=state.kind == "damaged")
         return 0.0
     # SQLite's WAL takes as much as the new content, its rollback journal as much as the old.
     durable.require_space(live.parent, max(size, state.held.bytes))

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from undrop import __version__, replace, settings
+from undrop import __version__, livefiles, settings
 from undrop.cli import answer, looks, steps, tables
 from undrop.cli.progress import Bar
 from undrop.errors import ChangedError, UndropError
@@ -108,8 +108,8 @@ def _answer(arguments: Namespace, bar: Bar) -> int:
 
 
 def _fail(error: UndropError, arguments: Namespace, code: int | None = None) -> int:
-    if replace.CHANGED.is_set() and not error.live_changed:
-        error, code = ChangedError(error.what, replace.LOOK), None
+    if livefiles.CHANGED.is_set() and not error.live_changed:
+        error, code = ChangedError(error.what, livefiles.LOOK), None
     code = error.exit_code if code is None else code
     if arguments.json:
         facts = {"error": error.what, "live_changed": error.live_changed, "next": error.next_step}
