@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from shop import Project
-from tally import pytest_terminal_summary, tally
+from tally import pytest_terminal_summary, strace, tally
 
-__all__ = ["pytest_terminal_summary", "tally"]
+__all__ = ["pytest_terminal_summary", "strace", "tally"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,8 +1,9 @@
 """The torture suite counts what it tried: a sample by default, all of it with ``just torture``."""
 
 import os
+import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -17,6 +18,20 @@ def sampled(points: list[Any], most: int) -> list[Any]:
         return points
     step = (len(points) - 1) / (most - 1)
     return [points[round(number * step)] for number in range(most)]
+
+
+def cannot(why: str) -> NoReturn:
+    """Skip what this machine cannot do; on CI, which installs what is needed, fail."""
+    if os.environ.get("UNDROP_CI"):
+        pytest.fail(f"CI must be able to do this: {why}")
+    pytest.skip(why)
+
+
+@pytest.fixture
+def strace() -> None:
+    """For a test that traces system calls."""
+    if shutil.which("strace") is None:
+        cannot("strace is not installed")
 
 
 @pytest.fixture

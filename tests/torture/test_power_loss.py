@@ -29,9 +29,7 @@ from tally import FULL, Tally, sampled
 from undrop import check, record, sqlite
 from undrop.errors import DamagedError
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("strace"), reason="the calls are recorded with strace, which is not installed"
-)
+pytestmark = pytest.mark.usefixtures("strace")
 DISKS = 24  # a sample's, for each case
 # Disks of each case on which a full run starts the same command again; a sample takes one. More
 # where that is quick: the other commands load Alembic.

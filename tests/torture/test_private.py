@@ -9,7 +9,6 @@ the link instead of its target (owner, mode and link); ``durable.create`` withou
 
 import os
 import re
-import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -65,7 +64,7 @@ def published(project: Project, logs: list[Path]) -> tuple[int, list[str]]:
     return len(ours), [line for line in found if not harmless.match(line)]
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="system calls are watched with strace")
+@pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("wal", [False, True] if FULL else [True])
 def test_nothing_is_readable_by_others_at_any_moment(
     stocked: Project, tmp_path: Path, tally: Tally, *, wal: bool

@@ -14,8 +14,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
 from shop import Done, Project
+from tally import cannot
 
 TIMEOUT = 60  # seconds; a process that has not ended by itself then hangs
 MOST = 24  # points of one call in a thinned run
@@ -62,7 +62,7 @@ class Point(NamedTuple):
 
 def require_strace() -> None:
     if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
+        cannot("strace is not installed")
 
 
 def python(*arguments: str) -> list[str]:
@@ -126,7 +126,7 @@ def _attach(pid: int, *options: str) -> "subprocess.Popen[bytes]":
     if b"attached" not in line:
         watcher.kill()
         watcher.wait()
-        pytest.skip(f"strace may not attach here: {line.decode()}")
+        cannot(f"strace may not attach here: {line.decode()}")
     return watcher
 
 
