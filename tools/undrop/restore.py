@@ -147,6 +147,8 @@ def nuke(settings: "Settings", progress: sqlite.Progress) -> step.Change:
 
     def change(state: "State") -> step.Outcome | None:
         if state.kind == "absent":
+            if any(map(os.path.lexists, durable.sidecars(live))):
+                livefiles.unlink(live)  # what a killed run left, and holds nothing
             return None
         if state.held is not None:
             livefiles.remove(state.held)

@@ -16,6 +16,8 @@ from undrop.cli import answer, looks, steps, tables
 from undrop.cli.progress import Bar
 from undrop.errors import ChangedError, UndropError
 
+STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
 
 class StoppedError(BaseException):
     """A signal asks us to end; what is half done is cleaned up on the way out."""
@@ -72,11 +74,12 @@ def main() -> int:
     _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, _stop)
-    arguments = parser().parse_args()
+    arguments = Namespace(json=False)
     bar = Bar()
     try:
+        for number in STOPPING:
+            signal.signal(number, _stop)
+        parser().parse_args(namespace=arguments)
         try:
             return _answer(arguments, bar)
         finally:
@@ -145,4 +148,7 @@ def _open_closed_streams() -> None:
 
 def run() -> NoReturn:
     """Entry point of the ``undrop`` command."""
-    sys.exit(main())
+    code = main()
+    for number in STOPPING:  # it is decided: nothing may make the exit code lie now
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
