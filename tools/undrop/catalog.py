@@ -164,10 +164,10 @@ def publish(settings: "Settings", work: Path, entry: "Record") -> Backup:
     suffix = ".damaged" if work.is_dir() else ".db"
     stamp = datetime.fromisoformat(entry.created).strftime(STAMP)
     base = f"{stem(settings)}-{stamp}-{slug(entry.reason)}"
+    kept = vault.folder(settings)
     for number in itertools.count(1):
         name = base if number == 1 else f"{base}-{number}"
         path, beside = settings.backups / f"{name}{suffix}", settings.backups / f"{name}.json"
-        kept = vault.folder(settings)
         if os.path.lexists(path) or (kept and os.path.lexists(kept / path.name)):
             continue
         with suppress(FileExistsError):

@@ -124,12 +124,10 @@ def quick_check(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA ignore_check_constraints = ON")
-    found = ["NULL value in"]
-    most = 100
-    while len(found) == most or found == ["NULL value in"]:
-        most *= 10
-        rows = _with_any_collation(connection, f"PRAGMA quick_check({most})")
-        found = [str(row[0]) for row in rows]
+    most = 1000
+    while len(rows := _with_any_collation(connection, f"PRAGMA quick_check({most})")) == most:
+        most *= 10  # so many NULLs may hide what comes after them
+    found = (str(row[0]) for row in rows)
     problems = [line for line in found if not line.startswith("NULL value in") and line != "ok"]
     if problems:
         text = "; ".join(problems[:3]).replace("\n", " ")
