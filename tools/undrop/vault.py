@@ -79,22 +79,16 @@ def _names(place: Path) -> set[str]:
 
 
 def _keep_one(settings: "Settings", source: Path, vault: Path) -> bool:
-    target, hidden = vault / source.name, vault / f".{os.getpid()}.partial"
+    """Whether it is kept; a file too large to copy, where links are impossible, is not."""
+    hidden = vault / f".{os.getpid()}.partial"
     if source.is_dir():
         hidden.mkdir(0o700)
         for file in source.iterdir():
             _link_or_copy(file, hidden / file.name, settings.vault_copy_limit)
         durable.sync_path(hidden)
-        hidden.rename(target)
-        return True
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        if not _link_or_copy(source, hidden, settings.vault_copy_limit):
-            return False
-        hidden.rename(target)
+    elif not _link_or_copy(source, hidden, settings.vault_copy_limit):
+        return False
+    hidden.rename(vault / source.name)
     return True
 
 
