@@ -28,6 +28,18 @@ restore file: (backup "before restore" "restore")
 migrate *args: (backup "before migrate" "migrate")
     @undrop migrate "$@"
 
+# What migrate would do and lose, tried on copies; exit 4 when data would be lost
+[group("guard")]
+[no-exit-message]
+rehearse *args: _ready
+    @undrop rehearse "$@"
+
+# Back to the state before the last step; twice is redo (--list)
+[group("guard")]
+[no-exit-message]
+undo *args: (backup "before undo" "undo")
+    @undrop undo "$@"
+
 # An empty database at head
 [group("guard")]
 [no-exit-message]
@@ -57,6 +69,18 @@ verify *args: _ready
 [no-exit-message]
 status *args: _ready
     @undrop status "$@"
+
+# Rows added, removed and changed between two backups, or since the latest (--json)
+[group("look")]
+[no-exit-message]
+diff *args: _ready
+    @undrop diff "$@"
+
+# Size and rows over the backups, drawn as a chart
+[group("look")]
+[no-exit-message]
+history *args: _ready
+    @undrop history "$@"
 
 # Remove a backup everywhere, on purpose
 [group("look")]

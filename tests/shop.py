@@ -69,6 +69,15 @@ class Project:
         assert done.code == 0, done
         return done.out
 
+    def revise(self, *statements: str, head: str = "") -> None:
+        """A migration after the newest: Python statements of its ``upgrade``, and of its module."""
+        body = "".join(f"    {statement}\n" for statement in statements)
+        (self.root / "alembic/versions/9001_test.py").write_text(
+            "import os, pathlib, time\nimport sqlalchemy as sa\nfrom alembic import op\n"
+            f"revision = '9001'\ndown_revision = '0006'\n{head}\n"
+            f"def upgrade():\n{body}def downgrade():\n    pass\n"
+        )
+
     def saved(self) -> list[Path]:
         """The backups, oldest first."""
         return sorted(self.backups.glob("*.db"), key=lambda path: path.stat().st_mtime_ns)

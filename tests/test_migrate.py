@@ -10,41 +10,11 @@ from pathlib import Path
 import pytest
 from shop import REPOSITORY, Project, content, leave_wal, make
 
-FAILS_HALF_WAY = """
-import sqlalchemy as sa
-from alembic import op
-
-revision = "9001"
-down_revision = "0006"
-
-
-def upgrade() -> None:
-    op.create_table("half", sa.Column("id", sa.Integer, primary_key=True))
-    op.execute("DELETE FROM stock_movements")
-    raise RuntimeError("third operation")
-
-
-def downgrade() -> None:
-    op.drop_table("half")
-"""
-BREAKS_KEYS = """
-from alembic import op
-
-revision = "9001"
-down_revision = "0006"
-
-
-def upgrade() -> None:
-    op.execute("DELETE FROM locations")
-
-
-def downgrade() -> None:
-    pass
-"""
-
-
-def revise(project: Project, text: str) -> None:
-    (project.root / "alembic/versions/9001_test.py").write_text(text)
+FAILS_HALF_WAY = (
+    "op.create_table('half', sa.Column('id', sa.Integer, primary_key=True))",
+    "op.execute('DELETE FROM stock_movements')",
+    "raise RuntimeError('third operation')",
+)
 
 
 def revision(database: Path) -> str:
@@ -69,7 +39,8 @@ def test_moves_a_filled_database_forward_and_back_with_a_backup_each(project: Pr
     taken = len(project.saved())
     done = project.just("migrate")
     assert done.out == "0005 -> 0006\n"
-    assert f"to go back: just restore {project.saved()[-1].name}" in done.err
+    assert f"the state before is {project.saved()[-1].name}" in done.err
+    assert done.err.endswith("undrop: to go back: just undo\n")
     assert content(project.saved()[-1]) == before
     project.ok("alembic", "downgrade", "-1")
     assert len(project.saved()) == taken + 2
@@ -84,7 +55,7 @@ def test_moves_a_filled_database_forward_and_back_with_a_backup_each(project: Pr
 def test_goes_down_when_that_is_where_the_revision_is(
     stocked: Project, wanted: str, line: str
 ) -> None:
-    assert stocked.ok("just", "migrate", wanted).strip() == line
+    assert stocked.ok("just", "migrate", wanted, "--accept-loss").strip() == line
     up = stocked.ok("just", "migrate", "+1" if wanted == "-1" else "head").strip()
     assert up.endswith("-> 0006")
 
@@ -98,7 +69,7 @@ def test_an_unknown_revision_changes_nothing(stocked: Project) -> None:
 
 
 def test_a_migration_that_raises_half_way_leaves_every_byte(stocked: Project) -> None:
-    revise(stocked, FAILS_HALF_WAY)
+    stocked.revise(*FAILS_HALF_WAY)
     live = stocked.database.read_bytes()
     done = stocked.just("migrate")
     assert done.code == 1
@@ -109,14 +80,14 @@ def test_a_migration_that_raises_half_way_leaves_every_byte(stocked: Project) ->
 
 
 def test_alembic_alone_leaves_schema_and_data_too(stocked: Project) -> None:
-    revise(stocked, FAILS_HALF_WAY)
+    stocked.revise(*FAILS_HALF_WAY)
     before = content(stocked.database)
     assert stocked.alembic("upgrade", "head").code == 1
     assert content(stocked.database) == before
 
 
 def test_rows_that_point_nowhere_stop_it(stocked: Project) -> None:
-    revise(stocked, BREAKS_KEYS)
+    stocked.revise("op.execute('DELETE FROM locations')")
     live = stocked.database.read_bytes()
     done = stocked.just("migrate")
     assert done.code == 4
@@ -241,7 +212,7 @@ def test_the_history_renders_as_sql_that_does_the_same(
     written = tmp_path / "written.db"
     scripts = [project.ok("alembic", "upgrade", "head", "--sql")]
     if direction == "downgrade":
-        project.ok("just", "migrate", "0001")
+        project.ok("just", "migrate", "0001", "--accept-loss")
         scripts.append(project.ok("alembic", "downgrade", "0006:0001", "--sql"))
     with closing(sqlite3.connect(written)) as connection:
         for script in scripts:
@@ -263,7 +234,7 @@ def test_two_builds_and_two_fillings_are_the_same(project: Project, tmp_path: Pa
 
 def test_prices_and_contacts_survive_the_way_down_and_up(stocked: Project) -> None:
     before = content(stocked.database)
-    stocked.ok("just", "migrate", "0002")
+    stocked.ok("just", "migrate", "0002", "--accept-loss")
     with closing(sqlite3.connect(stocked.database)) as connection:
         [(price,)] = connection.execute("SELECT price FROM items WHERE id = 1")
         assert price.count(".") == 1

@@ -143,19 +143,18 @@ def test_a_renamed_version_table_is_found(stocked: Project) -> None:
 def test_a_renamed_table_takes_its_old_orphans_along(stocked: Project) -> None:
     with closing(sqlite3.connect(stocked.database)) as connection, connection:
         connection.execute("DELETE FROM locations WHERE id = 1")
-    (stocked.root / "alembic/versions/9001_x.py").write_text(
-        "from alembic import op\nrevision = '9001'\ndown_revision = '0006'\n"
-        "def upgrade():\n    op.execute('DROP VIEW stock_on_hand')\n"
-        "    op.rename_table('stock_movements', 'movements')\n"
+    stocked.revise(
+        "op.execute('DROP VIEW stock_on_hand')",
+        "op.rename_table('stock_movements', 'movements')",
+        head="accepts_loss = ['view stock_on_hand']",
     )
     assert stocked.ok("just", "migrate") == "0006 -> 9001\n"
 
 
 def test_a_migration_that_moves_the_version_elsewhere_is_refused(stocked: Project) -> None:
-    (stocked.root / "alembic/versions/9001_x.py").write_text(
-        "from alembic import op\nrevision = '9001'\ndown_revision = '0006'\n"
-        "def upgrade():\n    op.execute('CREATE TABLE own (version_num VARCHAR(32) NOT NULL)')\n"
-        "    op.execute(\"INSERT INTO own VALUES ('surprise')\")\n"
+    stocked.revise(
+        "op.execute('CREATE TABLE own (version_num VARCHAR(32) NOT NULL)')",
+        "op.execute(\"INSERT INTO own VALUES ('surprise')\")",
     )
     live = stocked.database.read_bytes()
     done = stocked.just("migrate")
@@ -165,10 +164,9 @@ def test_a_migration_that_moves_the_version_elsewhere_is_refused(stocked: Projec
 
 
 def test_a_migration_that_damages_its_copy_is_refused(stocked: Project) -> None:
-    (stocked.root / "alembic/versions/9001_x.py").write_text(
-        "from alembic import op\nrevision = '9001'\ndown_revision = '0006'\n"
-        "def upgrade():\n    op.execute('PRAGMA writable_schema = ON')\n"
-        "    op.execute(\"UPDATE sqlite_master SET rootpage = 3 WHERE name = 'ix_items_name'\")\n"
+    stocked.revise(
+        "op.execute('PRAGMA writable_schema = ON')",
+        "op.execute(\"UPDATE sqlite_master SET rootpage = 3 WHERE name = 'ix_items_name'\")",
     )
     live = stocked.database.read_bytes()
     done = stocked.just("migrate")
@@ -179,9 +177,7 @@ def test_a_migration_that_damages_its_copy_is_refused(stocked: Project) -> None:
 
 @pytest.mark.parametrize("how", ["os._exit(3)", "raise SystemExit(5)"])
 def test_a_migration_that_ends_the_process_fails_it(stocked: Project, how: str) -> None:
-    (stocked.root / "alembic/versions/9001_x.py").write_text(
-        f"import os\nrevision = '9001'\ndown_revision = '0006'\ndef upgrade():\n    {how}\n"
-    )
+    stocked.revise(how)
     live = stocked.database.read_bytes()
     assert stocked.just("migrate").code == 1
     assert stocked.database.read_bytes() == live
@@ -189,21 +185,14 @@ def test_a_migration_that_ends_the_process_fails_it(stocked: Project, how: str) 
 
 
 def test_what_a_migration_prints_is_not_the_result(stocked: Project) -> None:
-    (stocked.root / "alembic/versions/9001_x.py").write_text(
-        "print('loaded')\nrevision = '9001'\ndown_revision = '0006'\n"
-        "def upgrade():\n    print('working')\n"
-    )
+    stocked.revise("print('working')", head="print('loaded')")
     assert json.loads(stocked.ok("undrop", "migrate", "--json"))["to"] == ["9001"]
     assert json.loads(stocked.just("status", "--json").out)["heads"] == ["9001"]
 
 
 def test_alembic_dies_with_a_killed_undrop(stocked: Project) -> None:
     mark = stocked.root / "mark"
-    (stocked.root / "alembic/versions/9001_x.py").write_text(
-        "import os, pathlib, time\nrevision = '9001'\ndown_revision = '0006'\n"
-        f"def upgrade():\n    pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))\n"
-        "    time.sleep(60)\n"
-    )
+    stocked.revise(f"pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))", "time.sleep(60)")
     with subprocess.Popen(["undrop", "migrate"], cwd=stocked.root, env=stocked.environment) as run:
         while not mark.exists() or not mark.read_text():
             time.sleep(0.01)

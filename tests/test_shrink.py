@@ -82,12 +82,18 @@ def test_what_our_own_steps_took_away_sets_no_mark(stocked: Project, recipe: str
     assert "WARNING" not in stocked.just("restore", "latest").err
 
 
-def test_a_migration_may_drop_a_table_but_not_empty_one_unnoticed(stocked: Project) -> None:
-    (stocked.root / "alembic/versions/9001_x.py").write_text(
-        "from alembic import op\nrevision = '9001'\ndown_revision = '0006'\n"
-        "def upgrade():\n    op.execute('DELETE FROM stock_movements')\n"
-        "    op.drop_table('supplier_contacts')\n"
+def test_what_an_accepted_migration_took_away_sets_no_mark(stocked: Project) -> None:
+    stocked.revise(
+        "op.execute('DELETE FROM stock_movements')", "op.drop_table('supplier_contacts')"
     )
+    stocked.ok("just", "migrate", "--accept-loss")
+    assert marks(stocked.ok("just", "backup")) == []
+
+
+def test_a_migration_does_not_hide_what_was_lost_before(stocked: Project) -> None:
+    stocked.ok("just", "backup")
+    empty(stocked, "stock_movements")
+    stocked.revise("op.add_column('items', sa.Column('colour', sa.Text))")
     stocked.ok("just", "migrate")
     assert marks(stocked.ok("just", "backup")) == ["stock_movements"]
 

@@ -11,6 +11,7 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+accepts_loss = ["items.price"]  # it is in price_cents, as a number
 
 SEARCH_TRIGGERS = {
     "item_search_insert": """

@@ -7,6 +7,7 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+accepts_loss = ["suppliers.email", "suppliers.phone"]  # rows of supplier_contacts now
 
 KINDS = ("email", "phone")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import traced
 from shop import Done, Project
 
-from undrop import catalog, check, record, sqlite
+from undrop import catalog, check, header, record
 from undrop.errors import UndropError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def unsound_backups(project: Project) -> list[str]:
     for path in project.backups.glob("*.db"):
         note = record.read(path.with_suffix(".json"))
         try:
-            sqlite.read_header(path)
+            header.read(path)
             found = content_or_damage(path)
             if isinstance(found, str):
                 wrong.append(f"{path.name}: {found}")

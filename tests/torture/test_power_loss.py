@@ -26,7 +26,7 @@ from disk import after_power_loss
 from shop import Project, add, leave_wal, make, wal_of
 from tally import FULL, Tally, sampled
 
-from undrop import check, record, sqlite
+from undrop import check, header, record
 from undrop.errors import DamagedError
 
 pytestmark = pytest.mark.usefixtures("strace")
@@ -176,7 +176,7 @@ class Judge:
                         violations.append(f"{path.name} is not the set that its record says")
                     continue
                 try:
-                    sqlite.read_header(path)
+                    header.read(path)
                 except DamagedError as damage:
                     violations.append(f"{path.name} bears a name: {damage.what}")
                     continue

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from undrop import catalog, check, damage, durable, shrink, sqlite, turn
+from undrop import catalog, check, damage, durable, errors, shrink, sqlite, turn
 from undrop.catalog import Backup
 from undrop.errors import CheckError, DamagedError, UndropError, UsageError
 from undrop.record import Record
@@ -41,6 +41,13 @@ class State(NamedTuple):
     """The verified backup, or the set of damaged files; None when there is no database."""
     held: sqlite.Held | None
     """The snapshot's hold on the live file; only for a database."""
+    step: str
+    """The kind of step that comes next."""
+
+    @property
+    def name(self) -> str:
+        """What holds it, as the log of steps names that: empty when there is no database."""
+        return self.backup.path.name if self.backup else ""
 
 
 def exists(settings: "Settings") -> bool:
@@ -68,7 +75,7 @@ def covered(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -
     Call it inside ``turn.take``.
     """
     if not exists(settings):
-        yield State("absent", None, None)
+        yield State("absent", None, None, purpose.before)
         return
     live = settings.live
     if live.exists() and not live.is_file():
@@ -93,7 +100,7 @@ def covered(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -
                 ) from found
             entry = _entry(settings, purpose)._replace(check=f"damaged: {found.what}")
             kept = damage.set_aside(settings, entry, fresh=purpose.fresh)
-            state = State("damaged", kept, None)
+            state = State("damaged", kept, None, purpose.before)
             stack.close()
         yield state
 
@@ -115,10 +122,10 @@ def _hold(
     settings: "Settings", purpose: Purpose, progress: sqlite.Progress, stack: ExitStack
 ) -> State:
     if not settings.live.exists():
-        raise sqlite.damaged("the file is gone and its -wal or -journal is still there")
+        raise errors.damaged("the file is gone and its -wal or -journal is still there")
     held = sqlite.Held(settings.live)
     stack.callback(held.close)
-    return State("database", _cover(settings, held, purpose, progress), held)
+    return State("database", _cover(settings, held, purpose, progress), held, purpose.before)
 
 
 def _cover(

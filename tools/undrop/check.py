@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
-from undrop import sqlite
+from undrop import errors, header, sqlite, structure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 DIGEST_STEP = 1 << 20  # bytes
@@ -36,8 +36,8 @@ def verify(path: "Path", progress: sqlite.Progress) -> Facts:
     Raises DamagedError when its size is not what its header says or ``quick_check`` finds
     anything, UndropError when it cannot be read. The digest and the check run side by side.
     """
-    header = sqlite.read_header(path)
-    size = header.page_size * header.pages
+    claimed = header.read(path)
+    size = claimed.page_size * claimed.pages
     with sqlite.explained(path, "checking"):
         connection = sqlite.connect(path, "immutable")
         try:
@@ -78,22 +78,34 @@ def live(path: "Path", progress: sqlite.Progress) -> None:
 def _quick_check_beside(
     connection: sqlite3.Connection, progress: sqlite.Progress
 ) -> "Iterator[None]":
-    """``quick_check`` in a thread, so that Ctrl-C and the block's own work need not wait for it."""
+    """``quick_check`` while the block does its own work."""
+    with beside(connection, lambda: quick_check(connection), lambda: progress("check", 1, 1)):
+        yield
+
+
+@contextmanager
+def beside(
+    connection: sqlite3.Connection, work: "Callable[[], object]", tick: "Callable[[], None]"
+) -> "Iterator[None]":
+    """Long SQL in a thread, so that Ctrl-C and the block's own work need not wait for it.
+
+    Calls ``tick`` while the block is done and the work is not; raises what the work raised.
+    """
     errors: list[BaseException] = []
 
-    def check() -> None:
+    def run() -> None:
         try:
-            quick_check(connection)
+            work()
         except BaseException as error:  # noqa: BLE001 - raised again below
             errors.append(error)
 
-    thread = threading.Thread(target=check, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield
         while thread.is_alive():
             thread.join(0.2)
-            progress("check", 1, 1)
+            tick()
     finally:
         while thread.is_alive():
             connection.interrupt()
@@ -125,17 +137,17 @@ def quick_check(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA ignore_check_constraints = ON")
     most = 1000
-    while len(rows := _with_any_collation(connection, f"PRAGMA quick_check({most})")) == most:
+    while len(rows := ask(connection, f"PRAGMA quick_check({most})")) == most:
         most *= 10  # so many NULLs may hide what comes after them
     found = (str(row[0]) for row in rows)
     problems = [line for line in found if not line.startswith("NULL value in") and line != "ok"]
     if problems:
         text = "; ".join(problems[:3]).replace("\n", " ")
-        raise sqlite.damaged(f"quick_check finds: {text}")
+        raise errors.damaged(f"quick_check finds: {text}")
 
 
-def _with_any_collation(connection: sqlite3.Connection, sql: str, *values: str) -> list[Any]:
-    """Run ``sql``; an application's collation, which only that application has, is stood in for."""
+def ask(connection: sqlite3.Connection, sql: str, *values: str) -> list[Any]:
+    """All rows; an application's collation, which only that application has, is stood in for."""
     while True:
         try:
             return connection.execute(sql, values).fetchall()
@@ -147,12 +159,9 @@ def _with_any_collation(connection: sqlite3.Connection, sql: str, *values: str) 
 
 
 def revisions(connection: sqlite3.Connection) -> list[str]:
-    """Alembic's revision(s) of this database, sorted; none when it has no version table.
-
-    The table is known by the column that Alembic gives it: projects may rename the table.
-    """
+    """Alembic's revision(s) of this database, sorted; none when it has no version table."""
     sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE ?"
-    tables = connection.execute(sql, ["%version_num VARCHAR(32) NOT NULL%"]).fetchall()
+    tables = connection.execute(sql, [f"%{structure.VERSION_COLUMN}%"]).fetchall()
     found: list[str] = []
     for (table,) in tables:
         rows = connection.execute(f"SELECT version_num FROM {_quoted(table)}")  # noqa: S608
@@ -188,7 +197,7 @@ def foreign_key_violations(path: "Path") -> dict[tuple[str, str], int]:
         for (table,) in tables.fetchall():
             sql = "SELECT parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY parent"
             try:
-                for parent, count in _with_any_collation(connection, sql, table):
+                for parent, count in ask(connection, sql, table):
                     counts[table, parent] = count
             except sqlite3.OperationalError as error:
                 counts[table, str(error)] = 1

@@ -47,3 +47,17 @@ class DamagedError(CheckError):
 
 class LiveMovedError(UndropError):
     """The live database is no longer what was backed up; the step can start over."""
+
+    def __init__(self, what: str, next_step: str, writes: int = 1) -> None:
+        super().__init__(what, next_step)
+        self.writes = writes
+        """Transactions that came in meanwhile, at least."""
+
+
+class PageSizeError(UndropError):
+    """The new content has another page size, which SQLite changes outside WAL mode only."""
+
+
+def damaged(what: str) -> DamagedError:
+    """The error for a file that is not a whole database."""
+    return DamagedError(what, "just list")

@@ -97,7 +97,9 @@ def remove(held: sqlite.Held) -> None:
         try:
             sqlite.begin(connection, "BEGIN EXCLUSIVE")
             if not held.unchanged():
-                raise LiveMovedError("somebody wrote to the database", "just nuke-db")
+                raise LiveMovedError(
+                    "somebody wrote to the database", "just nuke-db", held.writes()
+                )
             unlink(path)
         finally:
             connection.close()

@@ -4,12 +4,23 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import check, durable, replace, schema, sqlite, step, turn
-from undrop.errors import CheckError, DamagedError
+from undrop import (
+    check,
+    compare,
+    durable,
+    header,
+    loss,
+    record,
+    replace,
+    schema,
+    sqlite,
+    step,
+    turn,
+)
+from undrop.errors import CheckError, DamagedError, UsageError
 
 if TYPE_CHECKING:
     from undrop.backup import State
-    from undrop.catalog import Backup
     from undrop.settings import Settings
 
 AGAIN = "correct the migration, then just migrate again"
@@ -19,36 +30,130 @@ class Migrated(NamedTuple):
     """What ``migrate`` or ``reset`` did."""
 
     moved: schema.Moved
+    report: loss.Report
     change: step.Change
 
 
-def migrate(settings: "Settings", revision: str, progress: sqlite.Progress) -> Migrated:
+class Rehearsed(NamedTuple):
+    """What ``migrate`` would do."""
+
+    moved: schema.Moved
+    report: loss.Report
+    remaining: list[loss.Loss]
+    """Losses that nobody accepted."""
+    seconds_locked: float
+    """How long the replacement took, tried on a copy."""
+
+
+def migrate(
+    settings: "Settings", revision: str, progress: sqlite.Progress, *, accept_loss: bool
+) -> Migrated:
     """Bring the live database's schema to ``revision``, up or down, in one atomic step.
 
     Alembic runs on a copy of the verified backup; the live database stays in use meanwhile and
-    is replaced only when the copy passes its checks. Call it inside ``turn.take``. Raises
+    is replaced only when the copy passes its checks and has lost nothing that was not accepted,
+    in the migration's file or by ``accept_loss``. Call it inside ``turn.take``. Raises LossError,
     CheckError, UndropError with the live database bit for bit as it was.
     """
-    live = settings.live
-    moved = schema.Moved([], [], 0)
+    copy = UNMOVED
 
     def change(state: "State") -> step.Outcome | None:
-        nonlocal moved
+        nonlocal copy
         if state.held:
-            durable.require_space(live.parent, 2 * state.held.bytes)
-        with durable.scratch(turn.work_copy(live)) as work:
+            durable.require_space(settings.live.parent, 2 * state.held.bytes)
+        with durable.scratch(turn.work_copy(settings.live)) as work:
             before = state.backup.path if state.backup else None
-            if before:
-                shutil.copyfile(before, work)
-            moved = schema.run(settings, work, revision)
-            if moved.steps == 0:
+            copy = _migrated(settings, work, before, revision, progress)
+            if copy.facts is None:
                 return None
-            wal, facts = _checked(work, before, moved, progress)
-            filled = _still_expected(state.backup, work, facts)
-            return step.Outcome(step.put(settings, state, work, progress, wal=wal), filled)
+            left = [] if accept_loss else loss.remaining(copy.report, copy.moved.accepts)
+            if left:
+                raise loss.LossError(copy.report, left, revision)
+            entry = state.backup.record if state.backup else None
+            # What an earlier backup misses is missed still, unless its table went on purpose.
+            missed = set(entry.shrunk if entry else ()) & check.tables(work)
+            filled = sorted(missed | set(copy.facts.filled))
+            return step.Outcome(step.put(settings, state, work, progress, wal=copy.wal), filled)
 
     done = step.guarded(settings, "migrate", progress, change)
-    return Migrated(moved, done)
+    return Migrated(copy.moved, copy.report, done)
+
+
+def rehearse(
+    settings: "Settings", revision: str, progress: sqlite.Progress, *, accept_loss: bool
+) -> Rehearsed:
+    """Do all that ``migrate`` does but the last step, which is tried on a copy; keep nothing.
+
+    Call it inside ``turn.take``. Raises UsageError without a database, CheckError and UndropError
+    where ``migrate`` would.
+    """
+    live = settings.live
+    if not live.is_file():
+        raise UsageError("there is no database to rehearse on", "just migrate")
+    held = sqlite.Held(live)
+    try:
+        durable.require_space(live.parent, 4 * held.bytes)
+        with (
+            durable.scratch(turn.partial(settings)) as before,
+            durable.scratch(turn.work_copy(live)) as work,
+        ):
+            held.copy_to(before, progress)
+            held.release()
+            check.verify(before, progress)
+            copy = _migrated(settings, work, before, revision, progress)
+            if copy.facts is None:
+                return Rehearsed(copy.moved, copy.report, [], 0.0)
+            left = [] if accept_loss else loss.remaining(copy.report, copy.moved.accepts)
+            replace.pad(work)
+            seconds = _try_swap(before, work, progress, wal=held.wal)
+            return Rehearsed(copy.moved, copy.report, left, seconds)
+    finally:
+        held.close()
+
+
+class _Copy(NamedTuple):
+    """A migrated work copy, checked and compared."""
+
+    moved: schema.Moved
+    wal: bool
+    """Whether the migration left it in WAL mode."""
+    facts: check.Facts | None
+    """None when there was nothing to do."""
+    report: loss.Report
+
+
+UNMOVED = _Copy(schema.Moved([], [], 0, [], 0.0), False, None, loss.Report([], [], [], []))  # noqa: FBT003 - a field
+
+
+def _migrated(
+    settings: "Settings",
+    work: Path,
+    before: Path | None,
+    revision: str,
+    progress: sqlite.Progress,
+) -> _Copy:
+    """Run Alembic on a copy of ``before`` in ``work``, check it and say what it took away."""
+    if before:
+        shutil.copyfile(before, work)
+    moved = schema.run(settings, work, revision)
+    if moved.steps == 0:
+        return UNMOVED._replace(moved=moved)
+    wal, facts = _checked(work, before, moved, progress)
+    report = loss.report(before, work, progress) if before else UNMOVED.report
+    return _Copy(moved, wal, facts, report)
+
+
+def _try_swap(before: Path, work: Path, progress: sqlite.Progress, *, wal: bool) -> float:
+    header.set_journal_mode(before, header.WAL if wal else header.ROLLBACK)
+    held = sqlite.Held(before)
+    try:
+        if held.wal and held.page_size != header.read(work).page_size:
+            held.close()
+            with replace.without_wal(before):
+                return _try_swap(before, work, progress, wal=False)
+        return replace.swap(held, work, progress)
+    finally:
+        held.close()
 
 
 def reset(settings: "Settings", progress: sqlite.Progress) -> Migrated:
@@ -57,20 +162,26 @@ def reset(settings: "Settings", progress: sqlite.Progress) -> Migrated:
     The new one is made and checked beside the old before that is touched. Call it inside
     ``turn.take``. Raises as ``migrate`` does.
     """
-    live = settings.live
-    with durable.scratch(turn.work_copy(live)) as work:
+    with durable.scratch(turn.work_copy(settings.live)) as work:
         moved = schema.run(settings, work, "heads")
         wal, facts = _checked(work, None, moved, progress)
-        change = step.guarded(
-            settings,
-            "reset-db",
-            progress,
-            lambda state: step.Outcome(
-                step.put(settings, state, work, progress, wal=wal), facts.filled
-            ),
-            sqlite.read_header(work).page_size,
-        )
-    return Migrated(moved, change)
+
+        def change(state: "State") -> step.Outcome:
+            same = _is_same(state, work, facts, progress)
+            seconds = step.put(settings, state, work, progress, wal=wal)
+            return step.Outcome(seconds, facts.filled, same)
+
+        done = step.guarded(settings, "reset-db", progress, change)
+    return Migrated(moved, UNMOVED.report, done)
+
+
+def _is_same(state: "State", work: Path, facts: check.Facts, progress: sqlite.Progress) -> bool:
+    """Whether the database is an empty one at head already."""
+    entry = state.backup.record if state.backup and state.held else None
+    if entry is None or state.backup is None:
+        return False
+    alike = (entry.revisions, entry.filled) == (facts.revisions, facts.filled)
+    return alike and compare.files(state.backup.path, work, progress).same
 
 
 def _checked(
@@ -88,7 +199,8 @@ def _checked(
         raise CheckError(f"the migrated copy is damaged: {damage.what}", AGAIN) from damage
     if facts.revisions != moved.after:
         raise CheckError(
-            f"the migrated copy is at {names(facts.revisions)}, asked for was {names(moved.after)}",
+            f"the migrated copy is at {record.revision_names(facts.revisions)}, "
+            f"asked for was {record.revision_names(moved.after)}",
             AGAIN,
         )
     known = check.foreign_key_violations(before) if before else {}
@@ -104,15 +216,3 @@ def _checked(
         cut = (f"{n} row(s) of {table} point to no row of {to}" for (table, to), n in added.items())
         raise CheckError(f"the migration breaks foreign keys: {'; '.join(cut)}", AGAIN)
     return wal, facts
-
-
-def _still_expected(before: "Backup | None", work: Path, facts: check.Facts) -> list[str]:
-    """Tables that are to have rows: a migration may drop one, but not empty one unnoticed."""
-    entry = before.record if before else None
-    had = {*entry.filled, *entry.shrunk} if entry else set()
-    return sorted((had & check.tables(work)) | set(facts.filled))
-
-
-def names(revisions: list[str]) -> str:
-    """Revisions for people: ``base`` when there is none."""
-    return ", ".join(revisions) or "base"

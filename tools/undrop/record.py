@@ -48,6 +48,11 @@ class Record(NamedTuple):
         return json.dumps(self._asdict(), indent=1) + "\n"
 
 
+def revision_names(revisions: list[str]) -> str:
+    """Revisions for people."""
+    return ", ".join(revisions) or "no revision"
+
+
 def read(path: Path) -> Record | None:
     """The record in ``path``; None when there is none, or it is not one (people edit files)."""
     try:

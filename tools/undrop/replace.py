@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import holders, livefiles, sqlite
+from undrop import header, holders, livefiles, sqlite
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def needs_own_copy(source: Path) -> bool:
     A WAL file would turn a rollback-mode database into a WAL one, and a source of one page is
     committed before the first progress call, where ``swap`` compares.
     """
-    header = sqlite.read_header(source)
-    return header.wal or header.pages == 1
+    claimed = header.read(source)
+    return claimed.wal or claimed.pages == 1
 
 
 def settle(work: Path) -> bool:
@@ -87,7 +87,9 @@ def _backup_into(
                 # written that the rollback after a raise does not take back.
                 locked_at = time.monotonic()
                 if not held.unchanged():
-                    raise LiveMovedError("somebody wrote to the database", "the same again")
+                    raise LiveMovedError(
+                        "somebody wrote to the database", "the same again", held.writes()
+                    )
             progress("replace", total - remaining, total)
         elif time.monotonic() > deadline:
             raise sqlite.locked(held.path, "replacing the database")

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import catalog, check, durable, livefiles, schema, sqlite, step, turn, vault
+from undrop import catalog, check, durable, header, livefiles, schema, sqlite, step, turn, vault
 from undrop.errors import CheckError, DamagedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from undrop.backup import State
     from undrop.catalog import Backup
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Restored(NamedTuple):
-    """What ``restore`` put in place, and what it replaced."""
+    """What was put in place, and what it replaced."""
 
     source: Path
     revisions: list[str]
@@ -33,23 +33,37 @@ def restore(
     Call it inside ``turn.take``. Raises UsageError, CheckError or UndropError with the live
     database as it was, ChangedError when something failed afterwards.
     """
-    chosen = catalog.find(settings, wanted, standing)
+    return put_back(settings, catalog.find(settings, wanted, standing), "restore", progress)
+
+
+def put_back(
+    settings: "Settings",
+    chosen: "Backup",
+    kind: str,
+    progress: sqlite.Progress,
+    first: "Callable[[State], None]" = lambda _state: None,
+) -> Restored:
+    """Make ``chosen`` the live content, as a step of that ``kind``.
+
+    ``first`` is shown the covered state before that is replaced. Raises as ``restore`` does.
+    """
     durable.make_folder(settings.live.parent)  # it may have gone with the database
     _refuse_unfit(settings.live, chosen.path)
     with _checked(settings, chosen, progress) as (source, facts):
         entry = chosen.record
         if entry is None or not catalog.is_of(settings, chosen):
             _refuse_another_application(settings, chosen.path, facts)
-        wal = entry.journal_mode == "wal" if entry else sqlite.read_header(chosen.path).wal
+        wal = entry.journal_mode == "wal" if entry else header.read(chosen.path).wal
 
         filled = sorted({*facts.filled, *(entry.shrunk if entry else ())})
 
         def change(state: "State") -> step.Outcome:
+            first(state)
             seconds = step.put(settings, state, source, progress, wal=wal, like=entry)
-            return step.Outcome(seconds, filled)
+            held = state.backup.record if state.backup else None
+            return step.Outcome(seconds, filled, held is not None and held.digest == facts.digest)
 
-        page_size = sqlite.read_header(source).page_size
-        done = step.guarded(settings, "restore", progress, change, page_size)
+        done = step.guarded(settings, kind, progress, change)
         return Restored(chosen.path, facts.revisions, done)
 
 
@@ -137,10 +151,11 @@ def _checked(
         held.close()
 
 
-def nuke(settings: "Settings", progress: sqlite.Progress) -> step.Change:
+def nuke(settings: "Settings", progress: sqlite.Progress, kind: str = "nuke-db") -> step.Change:
     """Remove the live database and its sidecars, once a verified backup holds it.
 
-    Call it inside ``turn.take``. Raises UndropError while another program has it open.
+    It is written down as a step of that ``kind``. Call it inside ``turn.take``. Raises
+    UndropError while another program has it open.
     """
     live = settings.live
     livefiles.refuse_while_open(live)
@@ -150,11 +165,12 @@ def nuke(settings: "Settings", progress: sqlite.Progress) -> step.Change:
             if any(map(os.path.lexists, durable.sidecars(live))):
                 livefiles.unlink(live)  # what a killed run left, and holds nothing
             return None
-        if state.held is not None:
-            livefiles.remove(state.held)
-        else:
-            livefiles.refuse_while_open(live)
-            livefiles.unlink(live)
+        with step.logged(settings, state):
+            if state.held is not None:
+                livefiles.remove(state.held)
+            else:
+                livefiles.refuse_while_open(live)
+                livefiles.unlink(live)
         return step.Outcome(0.0, [])
 
-    return step.guarded(settings, "nuke-db", progress, change)
+    return step.guarded(settings, kind, progress, change)

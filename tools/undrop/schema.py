@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,10 @@ class Moved(NamedTuple):
     """Revision(s) it was asked for, resolved to their full names."""
     steps: int
     """Migrations that ran."""
+    accepts: list[str]
+    """What their files say that may be lost by them."""
+    seconds: float
+    """How long Alembic took, its start included."""
 
 
 def run(settings: "Settings", work: Path, revision: str) -> Moved:
@@ -42,6 +47,7 @@ def run(settings: "Settings", work: Path, revision: str) -> Moved:
         "work": str(work),
         "revision": revision,
     }
+    began = time.monotonic()
     life, ours = os.pipe()  # its other end closes with this process, and then the child ends
     try:
         child = subprocess.run(  # noqa: S603 - our own module, arguments as data
@@ -62,7 +68,7 @@ def run(settings: "Settings", work: Path, revision: str) -> Moved:
         report, error = {}, f"Alembic's process ended with {child.returncode}"
     if error:
         raise UndropError(f"the migration failed: {error}", "correct it, then just migrate again")
-    return Moved(report["before"], report["after"], report["steps"])
+    return Moved(**report, seconds=time.monotonic() - began)
 
 
 def heads(settings: "Settings") -> list[str] | None:
@@ -78,6 +84,18 @@ def revisions(settings: "Settings") -> set[str] | None:
     """Every revision in the project's migrations; None when they cannot be read."""
     script = _script(settings)
     return None if script is None else {each.revision for each in script.walk_revisions()}
+
+
+def pending(settings: "Settings", current: list[str]) -> list[str]:
+    """The migrations between ``current`` and the head(s), the next one first; none if unknown."""
+    from alembic.util import CommandError
+
+    script = _script(settings)
+    try:
+        between = script.iterate_revisions("heads", tuple(current) or "base") if script else ()
+        return [f"{each.revision} {each.doc}" for each in between][::-1]
+    except CommandError:  # a revision that the code does not have
+        return []
 
 
 def _script(settings: "Settings") -> "ScriptDirectory | None":

@@ -51,7 +51,7 @@ def bring(ask: dict[str, str]) -> dict[str, Any]:
     if ask["variable"]:
         os.environ[ask["variable"]] = url
     script = ScriptDirectory.from_config(config)
-    revision, report = ask["revision"], {"before": [], "after": [], "steps": 0}
+    revision, report = ask["revision"], {"before": [], "after": [], "steps": 0, "accepts": []}
 
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
         _refuse_other_database(context, ask["work"])
@@ -60,12 +60,26 @@ def bring(ask: dict[str, str]) -> dict[str, Any]:
         reached = set(current)
         for step in plan:
             reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
-        report.update(before=sorted(current), after=sorted(reached), steps=len(plan))
+        accepts = [name for step in plan for name in _accepts_loss(step)]
+        report.update(
+            before=sorted(current), after=sorted(reached), steps=len(plan), accepts=accepts
+        )
         return plan
 
     with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
         script.run_env()
     return report
+
+
+def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or StampStep
+    """What the migration's file says that it may take away."""
+    module = getattr(getattr(step, "revision", None), "module", None)
+    names = getattr(module, "accepts_loss", [])
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"accepts_loss in {getattr(module, '__file__', module)} is no list of texts"
+        )
+    return list(names)
 
 
 def _refuse_other_database(context: "MigrationContext", work: str) -> None:

@@ -22,7 +22,7 @@ def expected(settings: "Settings") -> set[str]:
         if step is not None and step.at > entry.created:
             break
         return {*entry.filled, *entry.shrunk}
-    return set(step.filled) if step else set()
+    return set(step.filled or ()) if step else set()
 
 
 def missing(settings: "Settings", filled: list[str]) -> list[str]:

@@ -1,15 +1,16 @@
-"""SQLite files: open them, read their header, hold one snapshot of the live one and copy it."""
+"""SQLite files: open them, hold one snapshot of the live one and copy it."""
 
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from undrop import durable
-from undrop.errors import DamagedError, UndropError
+from undrop import durable, errors, header
+from undrop.errors import UndropError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,53 +20,9 @@ Progress = Callable[[str, int, int], None]
 
 LOCK_DEADLINE = 10.0  # seconds that a step waits for another program's lock
 COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress bar
-MAGIC = b"SQLite format 3\0"
-ROLLBACK, WAL = b"\x01\x01", b"\x02\x02"  # bytes 18 and 19 (fileformat2.html, 1.3.3)
-
-
-class Header(NamedTuple):
-    """The first 100 bytes of a database file (sqlite.org/fileformat2.html, 1.3), in pages."""
-
-    page_size: int
-    pages: int
-    wal: bool
-    counter: bytes
-    """Change counter and the version it is valid for: differs after every rollback-mode commit."""
-
-
-def parse_header(raw: bytes, size: int) -> Header:
-    """Read a header; raise DamagedError when it cannot belong to a file of ``size`` bytes."""
-    if size == 0:
-        raise damaged("it is empty (0 bytes)")
-    if len(raw) < 100 or raw[:16] != MAGIC:
-        raise damaged("it is not a SQLite database")
-    page_size = int.from_bytes(raw[16:18], "big")
-    page_size = 65536 if page_size == 1 else page_size
-    if page_size < 512 or page_size & (page_size - 1):
-        raise damaged(f"its header claims pages of {page_size} bytes")
-    pages = int.from_bytes(raw[28:32], "big")
-    if raw[24:28] != raw[92:96]:  # written by a SQLite before 3.7.0, which left the count alone
-        pages = size // page_size
-    if size != pages * page_size:
-        raise damaged(f"its header claims {pages * page_size:,} bytes and it has {size:,}")
-    return Header(page_size, pages, raw[18:20] == WAL, raw[24:28] + raw[92:96])
-
-
-def read_header(path: Path) -> Header:
-    """Header of a file that this process has not open through SQLite.
-
-    Closing any descriptor of a file drops the process's locks on it
-    (sqlite.org/howtocorrupt.html, 2.2); for the live database there is Held.header.
-    """
-    with path.open("rb") as file:
-        return parse_header(file.read(100), os.fstat(file.fileno()).st_size)
-
-
-def set_journal_mode(path: Path, mode: bytes) -> None:
-    """Make a file that nobody has open a ROLLBACK or WAL one, changing no other byte."""
-    with path.open("r+b") as file:
-        file.seek(18)
-        file.write(mode)
+MMAP = (
+    1 << 40
+)  # bytes of a file that nobody writes which may be read without copying (SQLite caps it)
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -121,11 +78,11 @@ def explained(path: Path, doing: str) -> "Iterator[None]":
     except UnicodeDecodeError as error:
         # SQLite quotes a damaged schema in its message, and Python wants that to be UTF-8.
         text = error.object.decode("utf-8", "backslashreplace")
-        raise damaged(f"SQLite says: {text}") from error
+        raise errors.damaged(f"SQLite says: {text}") from error
     except sqlite3.Error as error:
         code = primary_code(error)
         if code in {11, 26}:  # SQLITE_CORRUPT, SQLITE_NOTADB
-            raise damaged(f"SQLite says: {error}") from error
+            raise errors.damaged(f"SQLite says: {error}") from error
         if is_busy(error):
             raise locked(path, doing) from error
         raise UndropError(
@@ -143,11 +100,6 @@ def locked(path: Path, doing: str) -> UndropError:
     )
 
 
-def damaged(what: str) -> DamagedError:
-    """The error for a file that is not a whole database."""
-    return DamagedError(what, "just list")
-
-
 class Held:
     """The live database as one snapshot saw it, and whether it still is that.
 
@@ -163,6 +115,7 @@ class Held:
     def __init__(self, path: Path, mode: str | None = None) -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDONLY)
+        self._index = -1  # of the -shm, where WAL mode counts its transactions
         try:
             # The last connection to close checkpoints, which would write an old program's
             # left-over -wal into the file merely because we looked; a read-only one does not.
@@ -184,15 +137,18 @@ class Held:
                 self.page_size = int(self.pragma("page_size"))
                 self.bytes = self.page_size * int(self.pragma("page_count"))
                 self._seen = self._state()
+                if self.wal:
+                    self._index = os.open(durable.sidecars(path)[1], os.O_RDONLY)
+                self._counted = self._transactions()
         except BaseException:
             self.close()
             raise
 
     def _refuse_what_is_no_database(self) -> None:
         # SQLite takes a file of a few bytes for an empty database.
-        start = os.pread(self._fd, len(MAGIC), 0)
-        if start not in {b"", MAGIC}:
-            raise damaged("it is not a SQLite database")
+        start = os.pread(self._fd, len(header.MAGIC), 0)
+        if start not in {b"", header.MAGIC}:
+            raise errors.damaged("it is not a SQLite database")
 
     def pragma(self, name: str) -> str:
         """Value of a pragma, as text."""
@@ -223,8 +179,17 @@ class Held:
                 self.connection.backup(copy, pages=pages, progress=step)
             finally:
                 copy.close()
-        set_journal_mode(target, ROLLBACK)
+        header.set_journal_mode(target, header.ROLLBACK)
         durable.sync_path(target)
+
+    def _transactions(self) -> int:
+        """SQLite's own counter (sqlite.org/fileformat2.html, 1.3.7; walformat.html, 2.1)."""
+        fd, at, order = (self._index, 8, sys.byteorder) if self.wal else (self._fd, 24, "big")
+        return int.from_bytes(os.pread(fd, 4, at), order)
+
+    def writes(self) -> int:
+        """How many transactions others have committed since, at least; 1 when that is unknown."""
+        return max(1, (self._transactions() - self._counted) % 2**32)
 
     def release(self) -> None:
         """Let writers and checkpoints go on; ``unchanged`` still tells about them."""
@@ -243,6 +208,7 @@ class Held:
     def close(self) -> None:
         """Close every handle, the plain descriptor last."""
         self.connection.close()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        for fd in (self._index, self._fd):
+            if fd >= 0:
+                os.close(fd)
+        self._index = self._fd = -1

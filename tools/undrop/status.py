@@ -1,13 +1,16 @@
 """One look at where things stand."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import backup, catalog, check, durable, holders, schema, sqlite, turn, vault
+from undrop import backup, catalog, check, durable, holders, schema, sqlite, turn, undo, vault
 from undrop.errors import DamagedError
 
 if TYPE_CHECKING:
     from undrop.catalog import Backup
     from undrop.settings import Settings
+    from undrop.steps import Step
 
 
 class Status(NamedTuple):
@@ -31,6 +34,14 @@ class Status(NamedTuple):
     """Where every backup has its second name; empty when that is turned off."""
     not_in_vault: list[str]
     """Files of backups that have none: no hard links there, and too large to copy."""
+    pending: list[str]
+    """Migrations that the code has and the database has not, the next one first."""
+    shrunk: list[str]
+    """Tables that had rows, have none in the newest backup, and nobody said that it was meant."""
+    used: int
+    """Bytes on the disk of ``backups/`` and the vault, hard links counted once."""
+    undo: "Step | None"
+    """The step that ``undo`` would take back."""
 
 
 def look(settings: "Settings", progress: sqlite.Progress) -> Status:
@@ -51,9 +62,15 @@ def look(settings: "Settings", progress: sqlite.Progress) -> Status:
         damage="",
         vault=str(vault.folder(settings) or ""),
         not_in_vault=vault.missing(settings),
+        pending=schema.pending(settings, []),
+        shrunk=[],
+        used=_used(settings),
+        undo=None,
     )
+    if status.last and status.last.record:
+        status = status._replace(shrunk=status.last.record.shrunk)
     if not status.exists:
-        return status
+        return status._replace(undo=undo.last_change(settings, undo.ABSENT))
     status = status._replace(open_in=holders.of(settings.live), covered=False)
     try:
         return _opened(settings, status, progress)
@@ -61,21 +78,36 @@ def look(settings: "Settings", progress: sqlite.Progress) -> Status:
         what = (
             error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
         )
-        return status._replace(damage=what)
+        other = undo.Point("damaged", settings.live)
+        return status._replace(damage=what, undo=undo.last_change(settings, other))
 
 
 def _opened(settings: "Settings", status: Status, progress: sqlite.Progress) -> Status:
     held = sqlite.Held(settings.live)
     try:
+        revisions = check.revisions(held.connection)
         status = status._replace(
             journal_mode="wal" if held.wal else "rollback",
-            revisions=check.revisions(held.connection),
+            revisions=revisions,
+            pending=schema.pending(settings, revisions),
         )
-        if status.last is not None:
-            with durable.scratch(turn.partial(settings)) as snapshot:
-                held.copy_to(snapshot, progress)
-                found = backup.holding(settings, snapshot, progress)
-                return status._replace(covered=found is not None)
-        return status
+        if not settings.backups.is_dir():
+            return status
+        with durable.scratch(turn.partial(settings)) as snapshot:
+            held.copy_to(snapshot, progress)
+            found = backup.holding(settings, snapshot, progress)
+            digest = found.record.digest if found and found.record else "in no backup"
+            step = undo.last_change(settings, undo.Point(digest, snapshot))
+            return status._replace(covered=found is not None, undo=step)
     finally:
         held.close()
+
+
+def _used(settings: "Settings") -> int:
+    blocks = {}
+    for folder in (settings.backups, vault.folder(settings)):
+        for parent, _, names in os.walk(folder or ""):
+            for name in names:
+                stat = Path(parent, name).lstat()
+                blocks[stat.st_dev, stat.st_ino] = stat.st_blocks
+    return 512 * sum(blocks.values())

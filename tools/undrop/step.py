@@ -2,15 +2,15 @@
 
 import os
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import backup, check, damage, durable, livefiles, replace, sqlite, steps, turn
-from undrop.errors import ChangedError, LiveMovedError, UndropError
+from undrop import backup, check, damage, durable, header, livefiles, replace, sqlite, steps, turn
+from undrop.errors import ChangedError, LiveMovedError, PageSizeError, UndropError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from undrop.backup import State
     from undrop.catalog import Backup
@@ -27,6 +27,8 @@ class Outcome(NamedTuple):
     """How long others were locked out."""
     filled: list[str]
     """Tables that are to have rows from now on."""
+    same: bool = False
+    """Whether the content is what it was before."""
 
 
 class Change(NamedTuple):
@@ -36,6 +38,8 @@ class Change(NamedTuple):
     """What holds the state before: a backup, a set of damaged files, None for no database."""
     seconds: float
     """How long others were locked out."""
+    same: bool = False
+    """Whether the content is what it was before."""
 
 
 def guarded(
@@ -43,34 +47,49 @@ def guarded(
     kind: str,
     progress: sqlite.Progress,
     change: "Callable[[State], Outcome | None]",
-    page_size: int | None = None,
 ) -> Change:
     """Run ``change`` on a state that a verified backup holds, again if somebody wrote meanwhile.
 
-    ``kind`` is the step's name, ``change`` returns None when there was nothing to do; content with
-    another ``page_size`` (bytes) takes a WAL database out of that mode meanwhile. Raises
+    ``kind`` is the step's name, ``change`` returns None when there was nothing to do. Raises
     UndropError with the live database as it was when it moved on TRIES times.
     """
     purpose = backup.Purpose(f"before {kind}", kind)
+    writes = 0
     for _ in range(TRIES):
-        with (
-            suppress(LiveMovedError),
-            backup.covered(settings, purpose, progress) as state,
-        ):
-            held = state.held
-            if page_size is None or held is None or not held.wal or held.page_size == page_size:
+        try:
+            with backup.covered(settings, purpose, progress) as state:
                 outcome = change(state)
                 if outcome is None:
                     return Change(state.backup, 0.0)
-                steps.append(settings, kind, outcome.filled)
-                return Change(state.backup, outcome.seconds)
-            held.close()
+                phase: steps.Phase = "same" if outcome.same else "done"
+                steps.append(settings, kind, state.name, phase, outcome.filled)
+                return Change(state.backup, outcome.seconds, outcome.same)
+        except LiveMovedError as moved:
+            writes += moved.writes
+        except PageSizeError:
             with replace.without_wal(settings.live):
                 return guarded(settings, kind, progress, change)
     raise UndropError(
-        f"{settings.live} was written to during each of {TRIES} tries",
+        f"{settings.live} was written to during each of {TRIES} tries: "
+        f"{writes} transaction(s) came in",
         f"stop the program that writes, then just {kind} again",
     )
+
+
+@contextmanager
+def logged(settings: "Settings", state: "State") -> "Iterator[None]":
+    """Write the step's intent down before the block, and that it failed when it changed nothing.
+
+    That it is done is for ``guarded`` to write; killed in between, it stays open.
+    """
+    steps.append(settings, state.step, state.name)
+    try:
+        yield
+    except BaseException:
+        if not livefiles.CHANGED.is_set():
+            with suppress(OSError):  # the failure itself is what has to be told
+                steps.append(settings, state.step, state.name, "failed")
+        raise
 
 
 def put(  # noqa: PLR0913 - what goes where, and how it must look
@@ -100,16 +119,20 @@ def put(  # noqa: PLR0913 - what goes where, and how it must look
     if state.held is None:
         if state.kind == "damaged" and not damage.is_kept(settings, state.backup):
             raise LiveMovedError("the damaged file has changed", "the same command again")
-        sqlite.set_journal_mode(work, sqlite.WAL if wal else sqlite.ROLLBACK)
+        header.set_journal_mode(work, header.WAL if wal else header.ROLLBACK)
         _give_owner_and_mode(work, state.backup.record if state.backup else like)
-        livefiles.install(work, live, damaged=state.kind == "damaged")
+        with logged(settings, state):
+            livefiles.install(work, live, damaged=state.kind == "damaged")
         return 0.0
+    if state.held.wal and state.held.page_size != header.read(source).page_size:
+        raise PageSizeError("the page size changes", "the same command again")
     # SQLite's WAL takes as much as the new content, its rollback journal as much as the old.
     durable.require_space(live.parent, max(size, state.held.bytes))
     if source == work:
         replace.settle(work)
         replace.pad(work)
-    seconds = replace.swap(state.held, source, progress)
+    with logged(settings, state):
+        seconds = replace.swap(state.held, source, progress)
     try:
         check.live(live, progress)
     except BaseException as error:

@@ -1,9 +1,14 @@
-"""The log of what our own steps did to the database, beside the records."""
+"""The log of what was done to the database, beside the records: ``steps.jsonl``.
+
+A step writes its intent before it changes anything and how it ended afterwards. What was killed
+in between, and a direct ``alembic`` run, of which only the beginning is known, stay *open*: whether
+they changed anything shows in the state that came next.
+"""
 
 import json
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from undrop import durable
 
@@ -12,28 +17,48 @@ if TYPE_CHECKING:
 
     from undrop.settings import Settings
 
+Phase = Literal["open", "done", "same", "failed"]
+"""``same``: it ended well and the content is what it was. ``failed``: nothing was changed."""
+
 
 class Step(NamedTuple):
-    """A step that completed and changed the live database."""
+    """A step, as far as it is known to have come."""
 
     at: str
     """UTC, ISO 8601, with microseconds."""
     kind: str
     source: str
     """The database, as records name it."""
-    filled: list[str]
-    """Tables that are to have rows from now on."""
+    before: str
+    """What holds the state before: a name in ``backups/``; empty when there was no database."""
+    phase: Phase = "open"
+    filled: list[str] | None = None
+    """Tables that are to have rows from now on; None when it says nothing about that."""
+
+    @property
+    def when(self) -> datetime:
+        """The same as ``at``."""
+        return datetime.fromisoformat(self.at).astimezone(UTC)
 
 
-def append(settings: "Settings", kind: str, filled: list[str]) -> None:
-    """Write a completed step down and force it to the disk. Raises OSError."""
+def append(
+    settings: "Settings",
+    kind: str,
+    before: str,
+    phase: Phase = "open",
+    filled: list[str] | None = None,
+) -> None:
+    """Write down how far a step has come and force it to the disk. Raises OSError."""
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    line = json.dumps(Step(now, kind, settings.source, filled)._asdict()) + "\n"
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    step = Step(now, kind, settings.source, before, phase, filled)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     new = not _file(settings).exists()
     fd = os.open(_file(settings), flags, 0o600)
     try:
-        os.write(fd, line.encode())
+        # After a writer that was killed in the middle of its line, one of our own begins.
+        end = os.lseek(fd, 0, os.SEEK_END)
+        torn = end and os.pread(fd, 1, end - 1) != b"\n"
+        os.write(fd, b"\n" * bool(torn) + json.dumps(step._asdict()).encode() + b"\n")
         durable.sync(fd)
     finally:
         os.close(fd)
@@ -41,20 +66,41 @@ def append(settings: "Settings", kind: str, filled: list[str]) -> None:
         durable.sync_path(settings.backups)
 
 
-def last(settings: "Settings") -> Step | None:
-    """The newest step on this database; what is not a whole line (a killed writer) is none."""
+def chain(settings: "Settings") -> list[Step]:
+    """Steps on this database, oldest first; what is not a whole line is passed over."""
     try:
         lines = _file(settings).read_text("utf-8", "replace").splitlines()
     except FileNotFoundError:
-        return None
-    for line in reversed(lines):
-        try:
-            step = Step(**json.loads(line))
-        except (ValueError, TypeError):
+        return []
+    found: list[Step] = []
+    for line in lines:
+        step = _parse(line)
+        if step is None or step.source != settings.source:
             continue
-        if step.source == settings.source:
-            return step
-    return None
+        opened = found and found[-1].phase == "open" and found[-1][1:4] == step[1:4]
+        if opened and step.phase != "open":
+            found.pop()
+        found.append(step)
+    return found
+
+
+def last(settings: "Settings") -> Step | None:
+    """The newest step that says which tables are to have rows."""
+    return next((step for step in reversed(chain(settings)) if step.filled is not None), None)
+
+
+def _parse(line: str) -> Step | None:
+    try:
+        step = Step(**json.loads(line))
+        _ = step.when
+    except (ValueError, TypeError, RecursionError):
+        return None
+    texts = (step.at, step.kind, step.source, step.before)
+    names = [] if step.filled is None else step.filled
+    sound = all(isinstance(text, str) for text in (*texts, *names)) and step.phase in get_args(
+        Phase
+    )
+    return step if sound else None
 
 
 def _file(settings: "Settings") -> "Path":

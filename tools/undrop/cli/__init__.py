@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from undrop import __version__, livefiles, settings
-from undrop.cli import answer, looks, steps, tables
+from undrop.cli import answer, diff, looks, schema, status, steps, tables, undo
 from undrop.cli.progress import Bar
 from undrop.errors import ChangedError, UndropError
 
@@ -58,14 +58,24 @@ def parser() -> ArgumentParser:
     one.add_argument("name", metavar="NAME", help="its name in backups/")
     one = command("restore", steps.restore, "back up, check FILE, put it in place")
     one.add_argument("file", metavar="FILE", help="a path, a name in backups/, or latest")
-    one = command("migrate", steps.migrate, "back up, bring the schema to a revision, check")
-    one.add_argument("revision", nargs="?", default="head", help="as Alembic names it (head)")
+    for one in (
+        command("migrate", schema.migrate, "back up, bring the schema to a revision, check"),
+        command("rehearse", schema.rehearse, "what migrate would do and lose; keeps nothing"),
+    ):
+        one.add_argument("revision", nargs="?", default="head", help="as Alembic names it (head)")
+        one.add_argument("--accept-loss", action="store_true", help="whatever goes may go")
     command("reset-db", steps.reset_db, "back up, then an empty database at head")
     command("nuke-db", steps.nuke_db, "back up, then no database at all")
+    one = command("undo", undo.undo, "back up, then the state before the last step; twice is redo")
+    one.add_argument("--list", action="store_true", help="only say what was done")
     command("list", looks.list_, "the backups, newest first")
     one = command("verify", looks.verify, "prove that a backup, or every one, is whole")
     one.add_argument("file", nargs="?", metavar="FILE", help="a path, a name, or latest")
-    command("status", looks.status, "where things stand; exit 4 when not covered by a backup")
+    command("status", status.status, "where things stand; exit 4 when not covered by a backup")
+    one = command("diff", diff.diff, "what changed between two backups, or a backup and live")
+    one.add_argument("before", nargs="?", default="latest", metavar="A", help="latest")
+    one.add_argument("after", nargs="?", default="live", metavar="B", help="live, the database")
+    command("history", diff.history, "size and rows over the backups, as a chart")
     return top
 
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from undrop.catalog import Backup
     from undrop.settings import Settings
+    from undrop.step import Change
+
+
+UNDO = "to go back: just undo"
 
 
 class Answer(NamedTuple):
@@ -39,12 +43,26 @@ class Run(NamedTuple):
         return Path(os.environ.get("UNDROP_INVOKED_FROM") or Path.cwd())
 
 
-def revision_names(revisions: list[str]) -> str:
-    """Revisions for people."""
-    return ", ".join(revisions) or "no revision"
-
-
 def fields(each: "Backup") -> dict[str, Any]:
     """A backup in JSON: its record, and whether it was verified."""
     facts = each.record._asdict() if each.record else {}
     return {**facts, "verified": each.verified, "only_in_vault": each.only_in_vault}
+
+
+def way_back(change: "Change") -> tuple[str, ...]:
+    """Where the state before a step is, and the line that undoes it."""
+    if change.same:
+        return ("the content is what it was before",)
+    if change.backup is None:
+        return ("there was no database before", UNDO)
+    if change.backup.is_set:
+        return (f"the damaged files from before are kept in {change.backup.path}",)
+    return (f"the state before is {change.backup.path.name}", UNDO)
+
+
+def kept(change: "Change") -> dict[str, Any]:
+    """A step in JSON: what holds the state before, and how long others were locked out."""
+    return {
+        "backup": str(change.backup.path) if change.backup else None,
+        "seconds_locked": round(change.seconds, 3),
+    }

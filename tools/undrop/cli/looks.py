@@ -1,11 +1,10 @@
-"""The commands that only look: list, verify, status."""
+"""The commands that look at backups: list and verify."""
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from undrop import catalog, turn
+from undrop import catalog
 from undrop.cli import tables
-from undrop.cli.answer import Answer, Run, fields, revision_names
+from undrop.cli.answer import Answer, Run, fields
 from undrop.errors import CheckError, UndropError
 
 if TYPE_CHECKING:
@@ -57,54 +56,6 @@ def verify(run: Run) -> Answer:
     result = {"verified": results, "damaged": len(damaged)}
     notes = () if chosen else (f"there are no backups in {run.settings.backups}",)
     return Answer(result, "\n".join(lines), notes, code=CheckError.exit_code if damaged else 0)
-
-
-def status(run: Run) -> Answer:
-    """Where things stand; exit 4 when no verified backup holds the present state."""
-    from undrop import status as core
-
-    settings = run.settings
-    lock = turn.take(settings, run.say) if settings.backups.is_dir() else nullcontext()
-    with lock:
-        seen = core.look(settings, run.bar)
-    pending = seen.heads is not None and seen.exists and seen.revisions != seen.heads
-    last = seen.last
-    lines = [f"database   {settings.database or settings.url}"]
-    if not seen.exists:
-        lines.append("           there is none")
-    else:
-        lines.append(
-            f"size       {tables.size(seen.bytes)}, {seen.journal_mode or 'unreadable'} mode"
-        )
-        if seen.damage:
-            lines.append(f"damaged    {seen.damage}")
-        who = ", ".join(f"{each.name} (pid {each.pid})" for each in seen.open_in)
-        lines.append(f"open in    {who or 'no other program that can be seen'}")
-        lines.append(
-            f"revision   {revision_names(seen.revisions)}"
-            + (
-                f", the code's head is {revision_names(seen.heads or [])}: just migrate"
-                if pending
-                else ""
-            )
-        )
-    lines.append(
-        f"backup     {last.path.name}, {tables.age(last.created)}" if last else "backup     none"
-    )
-    if seen.not_in_vault:
-        lines.append(
-            f"vault      {len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
-        )
-    lines.append(f"covered    {'yes' if seen.covered else 'no: just backup'}")
-    result = {
-        **seen._asdict(),
-        "database": str(settings.database or ""),
-        "open_in": [each._asdict() for each in seen.open_in],
-        "last": str(last.path) if last else None,
-        "pending": pending,
-    }
-    text = "\n".join(map(tables.clean, lines))
-    return Answer(result, text, code=0 if seen.covered else CheckError.exit_code)
 
 
 def _row(each: "Backup") -> tuple[str, ...]:

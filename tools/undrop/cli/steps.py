@@ -2,15 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from undrop import backup, catalog, turn
-from undrop.cli.answer import Answer, Run, fields, revision_names
+from undrop import backup, catalog, steps, turn
+from undrop.cli.answer import Answer, Run, fields, kept, way_back
 from undrop.errors import UsageError
+from undrop.record import revision_names
 
 ACCEPT_SHRINK = "--accept-shrink"
+ALEMBIC = "alembic"
 
 if TYPE_CHECKING:
     from undrop.catalog import Backup
-    from undrop.step import Change
 
 
 def back_up(run: Run) -> Answer:
@@ -25,13 +26,17 @@ def back_up(run: Run) -> Answer:
             f"{before!r} is not a step that a backup can precede",
             'just backup "the whole reason in quotes"',
         )
-    if not backup.exists(run.settings):
-        return Answer({"backup": None}, notes=("nothing to back up: there is no database",))
+    nothing = Answer({"backup": None}, notes=("nothing to back up: there is no database",))
+    known = before == ALEMBIC and run.settings.database is not None  # of a later end nobody tells
+    if not backup.exists(run.settings) and not known:
+        return nothing
     with turn.take(run.settings, run.say):
         purpose = backup.Purpose(reason, before, accept_shrink=accept)
         taken = backup.take(run.settings, purpose, run.bar)
-    if taken is None:  # somebody removed it in this very moment
-        return Answer({"backup": None}, notes=("nothing to back up: there is no database",))
+        if known:
+            steps.append(run.settings, before, taken.path.name if taken else "")
+    if taken is None:
+        return nothing
     result = {"backup": str(taken.path), **fields(taken)}
     if taken.is_set:
         note = f"the live database is damaged; its files are kept in {taken.path}"
@@ -79,30 +84,9 @@ def restore(run: Run) -> Answer:
         "restored": str(done.source),
         "revisions": done.revisions,
         "heads": heads,
-        **_kept(done.change),
+        **kept(done.change),
     }
-    return Answer(result, str(done.source), (at, _way_back(done.change)))
-
-
-def migrate(run: Run) -> Answer:
-    """Bring the schema to a revision."""
-    from undrop import migrate as core
-
-    run.say(f"about to change {run.settings.live}")
-    with turn.take(run.settings, run.say):
-        moved, change = core.migrate(run.settings, run.arguments.revision, run.bar)
-    line = f"{revision_names(moved.before)} -> {revision_names(moved.after)}"
-    result = {
-        "database": str(run.settings.live),
-        "from": moved.before,
-        "to": moved.after,
-        "migrations": moved.steps,
-        **_kept(change),
-    }
-    if moved.steps == 0:
-        return Answer(result, line, ("nothing to do: the schema is there already",))
-    done = f"{moved.steps} migration(s), checked; others were locked out {change.seconds:.2f} s"
-    return Answer(result, line, (done, _way_back(change)))
+    return Answer(result, str(done.source), (at, *way_back(done.change)))
 
 
 def reset_db(run: Run) -> Answer:
@@ -112,10 +96,10 @@ def reset_db(run: Run) -> Answer:
     live = run.settings.live
     run.say(f"about to change {live}")
     with turn.take(run.settings, run.say):
-        moved, change = core.reset(run.settings, run.bar)
-    result = {"database": str(live), "to": moved.after, **_kept(change)}
-    note = f"an empty database at {revision_names(moved.after)}"
-    return Answer(result, str(live), (note, _way_back(change)))
+        done = core.reset(run.settings, run.bar)
+    result = {"database": str(live), "to": done.moved.after, **kept(done.change)}
+    note = f"an empty database at {revision_names(done.moved.after)}"
+    return Answer(result, str(live), (note, *way_back(done.change)))
 
 
 def nuke_db(run: Run) -> Answer:
@@ -126,22 +110,7 @@ def nuke_db(run: Run) -> Answer:
     run.say(f"about to remove {live}")
     with turn.take(run.settings, run.say):
         change = core.nuke(run.settings, run.bar)
-    result = {"database": str(live), **_kept(change)}
+    result = {"database": str(live), **kept(change)}
     if change.backup is None:
         return Answer(result, str(live), ("nothing to remove: there was no database",))
-    return Answer(result, str(live), ("the database is gone", _way_back(change)))
-
-
-def _way_back(change: "Change") -> str:
-    if change.backup is None:
-        return "to go back: just nuke-db (there was no database before)"
-    if change.backup.is_set:
-        return f"the damaged files from before are kept in {change.backup.path}"
-    return f"to go back: just restore {change.backup.path.name}"
-
-
-def _kept(change: "Change") -> dict[str, object]:
-    return {
-        "backup": str(change.backup.path) if change.backup else None,
-        "seconds_locked": round(change.seconds, 3),
-    }
+    return Answer(result, str(live), ("the database is gone", *way_back(change)))

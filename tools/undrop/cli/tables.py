@@ -51,7 +51,13 @@ def show(columns: "Sequence[str]", *rows: "Sequence[str]") -> None:
             table.add_row(*(Text(cell, style) for cell in line))
         Console().print(table)
         return
-    widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
-    for line in ([column.lower() for column in columns], *lines):
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    print("\n".join(aligned([column.lower() for column in columns], *lines)))
+
+
+def aligned(*rows: "Sequence[str]") -> list[str]:
+    """Lines of text with their cells one under the other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,68 @@
+"""status: one screen, or one JSON object for prompts and scripts."""
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from undrop import turn
+from undrop.cli import tables
+from undrop.cli.answer import Answer, Run
+from undrop.errors import CheckError
+from undrop.record import revision_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.settings import Settings
+    from undrop.status import Status
+
+
+def status(run: Run) -> Answer:
+    """Where things stand; exit 4 when no verified backup holds the present state."""
+    from undrop import status as core
+
+    settings = run.settings
+    lock = turn.take(settings, run.say) if settings.backups.is_dir() else nullcontext()
+    with lock:
+        seen = core.look(settings, run.bar)
+    behind = seen.heads is not None and seen.exists and seen.revisions != seen.heads
+    result = {
+        **seen._asdict(),
+        "database": str(settings.database or ""),
+        "open_in": [each._asdict() for each in seen.open_in],
+        "last": str(seen.last.path) if seen.last else None,
+        "pending": behind,
+        "pending_migrations": seen.pending if behind else [],
+        "undo": seen.undo._asdict() if seen.undo else None,
+    }
+    lines = [f"{name:<10} {text}" for name, text in _lines(settings, seen, behind=behind)]
+    text = "\n".join(map(tables.clean, lines))
+    return Answer(result, text, code=0 if seen.covered else CheckError.exit_code)
+
+
+def _lines(settings: "Settings", seen: "Status", *, behind: bool) -> "Iterator[tuple[str, str]]":
+    yield "database", str(settings.database or settings.url)
+    if seen.exists:
+        yield "size", f"{tables.size(seen.bytes)}, {seen.journal_mode or 'unreadable'} mode"
+        if seen.damage:
+            yield "damaged", seen.damage
+        who = ", ".join(f"{each.name} (pid {each.pid})" for each in seen.open_in)
+        yield "open in", who or "no other program that can be seen"
+        head = f", the code's head is {revision_names(seen.heads or [])}: just migrate"
+        yield "revision", revision_names(seen.revisions) + (head if behind else "")
+        if behind:
+            yield from (("pending" if n == 0 else "", each) for n, each in enumerate(seen.pending))
+    else:
+        yield "", "there is none"
+    last = seen.last
+    yield "backup", f"{last.path.name}, {tables.age(last.created)}, verified" if last else "none"
+    if seen.shrunk:
+        yield "ALARM", f"had rows before and have none in it: {', '.join(seen.shrunk)}"
+    yield "space", f"{tables.size(seen.used)} in backups and vault"
+    if seen.not_in_vault:
+        yield "vault", f"{len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
+    if step := seen.undo:
+        before = step.before or "no database"
+        yield "just undo", f"goes back before {step.kind} of {tables.age(step.when)}: {before}"
+    else:
+        yield "just undo", "nothing to undo"
+    yield "covered", "yes" if seen.covered else "no: just backup"

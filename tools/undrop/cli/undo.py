@@ -1,0 +1,81 @@
+"""undo, and what it would do."""
+
+from typing import TYPE_CHECKING
+
+from undrop import steps, turn
+from undrop.cli import tables
+from undrop.cli.answer import Answer, Run, kept, way_back
+
+if TYPE_CHECKING:
+    from undrop.undo import Undone
+
+COLUMNS = ("WHEN", "STEP", "ENDED", "STATE BEFORE", "")
+ENDED = {
+    "done": "done",
+    "same": "changed nothing",
+    "failed": "failed, changed nothing",
+    "open": "not seen to end",
+}
+
+
+def undo(run: Run) -> Answer:
+    """Put back the state from before the last step that changed something."""
+    from undrop import undo as core
+
+    if run.arguments.list:
+        return _chain(run)
+    live = run.settings.live
+    run.say(f"about to change {live}")
+    with turn.take(run.settings, run.say):
+        done = core.undo(run.settings, run.bar)
+    source = str(done.source) if done.source else None
+    back = done.source.name if done.source else "no database: there was none before"
+    said = f"undone: {done.step.kind} of {tables.age(done.step.when)}; now in place: {back}"
+    result = {
+        "database": str(live),
+        "undone": done.step.kind,
+        "at": done.step.at,
+        "restored": source,
+        "left": {each.name: [each.gone, each.changed] for each in done.left},
+        **kept(done.change),
+    }
+    return Answer(result, source or str(live), (said, *_left(done), *way_back(done.change)))
+
+
+def _left(done: "Undone") -> tuple[str, ...]:
+    """What came after the step and is now only in the backup of the state that was left."""
+    texts = []
+    for each in done.left:
+        counts = {"rows added": each.gone, "changed": each.changed}
+        said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        columns = f"{', '.join(each.gone_columns)} added" if each.gone_columns else ""
+        texts.append(f"{each.name}: {', '.join(filter(None, (said, columns)))} since")
+    if not texts or done.change.backup is None:
+        return ()
+    return (*texts, f"all of that is kept in {done.change.backup.path.name}")
+
+
+def _chain(run: Run) -> Answer:
+    """Every step, newest first, and which one undo takes back."""
+    from undrop import status
+
+    with turn.take(run.settings, run.say):
+        first = status.look(run.settings, run.bar).undo
+        chain = steps.chain(run.settings)[::-1]
+    rows = tuple(
+        (
+            tables.age(step.when),
+            step.kind,
+            ENDED[step.phase],
+            step.before or "no database",
+            "just undo goes back there" if step == first else "",
+        )
+        for step in chain
+    )
+    result = {
+        "steps": [step._asdict() for step in chain],
+        "undo": first._asdict() if first else None,
+    }
+    if not rows:
+        return Answer(result, notes=("no step has changed this database",))
+    return Answer(result, table=(COLUMNS, *rows))

@@ -1,0 +1,148 @@
+"""What changed between two database files, by content alone."""
+
+import sqlite3
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import check, rows, sqlite, structure
+from undrop.change import TableChange
+from undrop.structure import Part, Structure, Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Comparison(NamedTuple):
+    """All that differs between a file and a later one."""
+
+    before: Structure
+    after: Structure
+    tables: list[TableChange]
+    """Every table of either, in the order of their names; a new one has no name before."""
+    parts_gone: list[Part]
+    """Indexes, triggers and views that nothing does the work of any more."""
+    parts_new: list[Part]
+    unread: list[str]
+    """Virtual tables that this SQLite has no module for: nothing is known of them."""
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing changed."""
+        return not self.parts_gone and not self.parts_new and all(t.same for t in self.tables)
+
+
+def files(before: "Path", after: "Path", progress: sqlite.Progress) -> Comparison:
+    """Compare two files that nobody writes.
+
+    Raises UndropError when one cannot be read.
+    """
+    with sqlite.explained(after, "comparing"):
+        connection = sqlite.connect(before, "immutable")
+        try:
+            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            connection.execute("PRAGMA trusted_schema = OFF")  # no function of theirs may run
+            connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
+            connection.execute("ATTACH ? AS after", [f"{after.as_uri()}?mode=ro&immutable=1"])
+            found: list[Comparison] = []
+            with check.beside(
+                connection,
+                lambda: found.append(_Compare(connection).all()),
+                lambda: progress("compare", 1, 1),
+            ):
+                pass
+            return found[0]
+        finally:
+            connection.close()
+
+
+class _Compare:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.before = structure.read(connection, "main")
+        self.after = structure.read(connection, "after")
+        self.unread: list[str] = []
+
+    def all(self) -> Comparison:
+        old, new = self.before.tables, self.after.tables
+        tables = [self._pair(old[name], new[name]) for name in old if name in new]
+        added = {name: table for name, table in new.items() if name not in old}
+        for table in (table for name, table in old.items() if name not in new):
+            change = self._renamed(table, added)
+            if change:
+                added.pop(change.now.lower())
+            tables.append(change or self._gone(table))
+        for table in added.values():
+            count = self._count("after", table)
+            tables.append(TableChange("", table.name, 0, count, added=count))
+        return Comparison(
+            self.before,
+            self.after,
+            sorted(tables, key=lambda table: table.name or table.now),
+            _missing(self.before, self.after, tables),
+            _missing(self.after, self.before, []),
+            self.unread,
+        )
+
+    def _pair(self, old: Table, new: Table) -> TableChange:
+        try:
+            return rows.compare(self.connection, old, new)
+        except sqlite3.OperationalError:
+            if not (old.virtual or new.virtual):
+                raise
+            self.unread.append(old.name)
+            return TableChange(old.name, new.name)
+
+    def _count(self, schema: str, table: Table) -> int:
+        try:
+            return rows.count(self.connection, schema, table)
+        except sqlite3.OperationalError:
+            if not table.virtual:
+                raise
+            self.unread.append(table.name)
+            return 0
+
+    def _gone(self, table: Table) -> TableChange:
+        count = self._count("main", table)
+        samples = rows.first(self.connection, table) if count else ()
+        return TableChange(table.name, "", count, gone=count, samples=samples)
+
+    def _renamed(self, gone: Table, added: dict[str, Table]) -> TableChange | None:
+        """The new table that has all of this one's columns and rows, if there is one."""
+        if not self._count("main", gone):
+            return None
+        for candidate in added.values():
+            if candidate.virtual == gone.virtual and _may_hold(candidate, gone):
+                change = self._pair(gone, candidate)
+                if change.before and not change.lost and candidate.name not in self.unread:
+                    return change
+        return None
+
+
+def _may_hold(new: Table, old: Table) -> bool:
+    types = [column.type for column in new.data]
+    for column in old.data:
+        if column.type not in types:
+            return False
+        types.remove(column.type)
+    return True
+
+
+def _missing(one: Structure, other: Structure, changes: list[TableChange]) -> list[Part]:
+    """Parts of ``one`` that ``other`` has neither by name nor, names of things aside, by content.
+
+    What went with its table or its column is that one's loss and no other.
+    """
+    definitions = {part.definition for part in other.parts.values()}
+    by_table = {change.name.lower(): change for change in changes}
+    missing = []
+    for key, part in one.parts.items():
+        change = by_table.get(part.table.lower())
+        words = part.definition.split()
+        if change and part.kind != "view":
+            if not change.now or {name.lower() for name in change.gone_columns} & set(words):
+                continue
+            renamed = {old.lower(): new.lower() for old, new in change.renamed}
+            renamed[change.name.lower()] = change.now.lower()
+            words = [renamed.get(word, word) for word in words]
+        if key not in other.parts and " ".join(words) not in definitions:
+            missing.append(part)
+    return missing

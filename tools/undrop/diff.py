@@ -1,0 +1,49 @@
+"""What changed between two backups, or a backup and the live database."""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from undrop import catalog, compare, durable, restore, sqlite, turn
+from undrop.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from undrop.settings import Settings
+
+LIVE = "live"
+
+
+def between(
+    settings: "Settings", before: str, after: str, standing: "Path", progress: sqlite.Progress
+) -> compare.Comparison:
+    """Compare two states, each ``live``, ``latest``, a path from ``standing`` or a name.
+
+    Backups are verified first. Call it inside ``turn.take``. Raises UsageError, CheckError,
+    UndropError.
+    """
+    with ExitStack() as stack:
+
+        def file(wanted: str) -> "Path":
+            if wanted == LIVE:
+                snapshot = stack.enter_context(durable.scratch(turn.partial(settings)))
+                return _snapshot(settings, snapshot, progress)
+            chosen = catalog.find(settings, wanted, standing)
+            restore.verify(chosen, progress)
+            return chosen.path
+
+        if before == after:
+            raise UsageError(f"{before} and {after} are one", "just diff A B, see just list")
+        return compare.files(file(before), file(after), progress)
+
+
+def _snapshot(settings: "Settings", target: "Path", progress: sqlite.Progress) -> "Path":
+    if not settings.live.is_file():
+        raise UsageError("there is no live database", "just diff A B, see just list")
+    held = sqlite.Held(settings.live)
+    try:
+        durable.require_space(settings.backups, held.bytes)
+        held.copy_to(target, progress)
+    finally:
+        held.close()
+    return target
