@@ -61,6 +61,7 @@ LOSSLESS = {
     "a full-text index renamed": "ALTER TABLE search RENAME TO found;",
     "a column renamed": "ALTER TABLE items RENAME COLUMN code TO sku;",
     "a key's column renamed": "ALTER TABLE movements RENAME COLUMN id TO number;",
+    "a WITHOUT ROWID key's column renamed": "ALTER TABLE prices RENAME COLUMN day TO weekday;",
     "a table and its column renamed": (
         "ALTER TABLE items RENAME COLUMN code TO sku; ALTER TABLE items RENAME TO products;"
     ),
