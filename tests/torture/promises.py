@@ -15,7 +15,7 @@ import traced
 from shop import Done, Project
 
 from undrop import catalog, check, header, record
-from undrop.errors import UndropError
+from undrop.errors import CheckError, UndropError
 
 if TYPE_CHECKING:
     from scenes import Scene
@@ -141,14 +141,23 @@ def after_a_fault(scene: "Scene", project: Project, done: Done) -> list[str]:
 
 
 def after_the_rerun(scene: "Scene", project: Project) -> list[str]:
-    """The same command again succeeds, leaves nothing behind, and a backup holds the old state."""
+    """The same command again succeeds, leaves nothing behind, and a backup holds the old state.
+
+    An undo that was killed when it was done is a step like any other: again is redo.
+    """
+    aside = project.root.parent / "aside"
+    redo = "undo" in scene.command and seen(project.database, aside) == scene.new
     done = project.run(*traced.python(*scene.command))
     wrong = unsound_backups(project)
+    if redo and isinstance(scene.old, str):
+        if done.code != CheckError.exit_code:
+            wrong.append(f"undo put damage back, or ended with {done.code}: {done.err[-500:]}")
+        return wrong + left_over(project)
     if done.code != scene.code:
         wrong.append(f"the same command again ended with {done.code}: {done.err[-500:]}")
-    if (found := seen(project.database, project.root.parent / "aside")) != scene.new:
+    if (found := seen(project.database, aside)) != (scene.old if redo else scene.new):
         wrong.append(f"after the same command again live is not the new content: {short(found)}")
-    if not is_held(scene, project):
+    if not redo and not is_held(scene, project):
         wrong.append("after the same command again no backup holds the old content")
     if scene.new is None:
         wrong += [f"left: {path.name}" for path in project.root.glob(f"{project.database.name}*")]

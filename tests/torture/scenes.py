@@ -57,7 +57,7 @@ def make_scene(folder: Path, command: list[str], state: str) -> Scene:
         _quartermaster(project)
         sql = "UPDATE stock_movements SET note = 'rewritten'"
     else:
-        _shop(project)
+        (_restored if "undo" in command else _shop)(project)
         sql = "UPDATE t SET v = 'rewritten' || v"
     STATES[state](project.database, sql)
     aside = folder.with_name(f"{folder.name}-tried")
@@ -79,6 +79,12 @@ def _shop(project: Project) -> None:
     project.ok(*traced.python("undrop", "backup"))
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, ROWS // 2)
+
+
+def _restored(project: Project) -> None:
+    """A shop whose last step was a restore, over rows that only its safety backup has."""
+    _shop(project)
+    project.ok(*traced.python("undrop", "restore", "latest"))
 
 
 def _quartermaster(project: Project) -> None:

@@ -32,6 +32,7 @@ SCENES = {
     **{f"backup {state}": (["undrop", "backup"], state) for state in OPENABLE},
     "backup garbage": (FOR_RESTORE, "garbage"),
     **{f"restore {state}": (LATEST, state) for state in STATES},
+    **{f"undo {state}": (["undrop", "undo"], state) for state in (*OPENABLE, "missing", "garbage")},
     **{f"nuke-db {state}": (["undrop", "nuke-db"], state) for state in (*OPENABLE, "garbage")},
     "reset-db partial-wal": (["undrop", "reset-db"], "partial-wal"),
     "reset-db garbage": (["undrop", "reset-db"], "garbage"),
@@ -46,6 +47,7 @@ SAMPLE = {  # and how many points of each
     "restore partial-wal": 3,
     "restore garbage": 3,
     "nuke-db partial-wal": 3,
+    "undo partial-wal": 3,
     "migrate hot-journal": 2,
     "alembic partial-wal": 2,
 }

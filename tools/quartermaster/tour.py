@@ -16,8 +16,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 PARTS = ("justfile", "pyproject.toml", "alembic.ini", "alembic", "tools")
 ROWS = 2000
-BAD_MIGRATION = '''"""Tidy up."""
+CASCADING = '''"""Items get a colour; batch mode rebuilds the table for it."""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "9999"
@@ -25,13 +26,19 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    op.execute("DELETE FROM stock_movements WHERE id % 2 = 0")
-    op.execute("UPDATE items SET name = ''")
+    with op.batch_alter_table("items", recreate="always") as batch:
+        batch.add_column(sa.Column("colour", sa.Text))
 
 
 def downgrade() -> None:
     pass
 '''
+ENFORCED = """
+    @sqlalchemy.event.listens_for(engine, "connect")
+    def _enforce(connection, _record):
+        connection.execute("PRAGMA foreign_keys = ON")
+
+"""
 
 
 class Tour:
@@ -51,7 +58,7 @@ class Tour:
         self.environment.pop("QUARTERMASTER_DB_URL", None)
         self.environment["XDG_STATE_HOME"] = str(folder / "state")  # a vault of its own
 
-    def type(self, *command: str) -> str:
+    def type(self, *command: str, ends: int = 0) -> None:
         """Run a command as a person would type it; show it and what it says."""
         print(f"\n$ {shlex.join(command)}", flush=True)
         done = subprocess.run(  # noqa: S603 - the commands stand below
@@ -66,9 +73,10 @@ class Tour:
         for line in done.stdout.splitlines():
             if not line.startswith("INFO"):
                 print(f"  {line}".replace(f"{self.folder}/", ""), flush=True)
-        if done.returncode:
+        if done.returncode != ends:
             sys.exit(f"The tour stops: {shlex.join(command)} ended with {done.returncode}.")
-        return done.stdout
+        if ends:
+            print(f"  # exit code {ends}", flush=True)
 
     def content(self) -> list[str]:
         """Every row and every definition in the database, as SQL."""
@@ -98,16 +106,22 @@ def walk(tour: Tour) -> None:
     tour.type("just", "backup", "stock taken")
     everything = tour.content()
 
-    say("1. A bad migration: half of the movements deleted, every name blank.")
-    (tour.folder / "alembic/versions/9999_tidy_up.py").write_text(BAD_MIGRATION)
-    tour.type("just", "migrate")
-    tour.type("just", "restore", "latest")
+    say("1. A migration that rebuilds a table, with foreign keys on, as many applications run:")
+    say("   dropping the old table deletes the rows that point to it.")
+    enforce_foreign_keys(tour.folder / "alembic/env.py")
+    (tour.folder / "alembic/versions/9999_colour.py").write_text(CASCADING)
+    tour.type("just", "migrate", ends=4)
     tour.expect(everything)
-    (tour.folder / "alembic/versions/9999_tidy_up.py").unlink()
+    say("   Let it happen, look, and take it back.")
+    tour.type("just", "migrate", "head", "--accept-loss")
+    tour.type("just", "diff")
+    tour.type("just", "undo")
+    tour.expect(everything)
+    (tour.folder / "alembic/versions/9999_colour.py").unlink()
 
     say("2. The whole database removed.")
     tour.type("just", "nuke-db")
-    tour.type("just", "restore", "latest")
+    tour.type("just", "undo")
     tour.expect(everything)
 
     say("3. rm, with the -wal of a program that crashed left behind.")
@@ -119,6 +133,12 @@ def walk(tour: Tour) -> None:
     say("All of it is still there.")
     tour.type("just", "list")
     tour.type("just", "verify")
+
+
+def enforce_foreign_keys(env: Path) -> None:
+    """Have the throw-away project's engine switch them on in every connection."""
+    before, engine, after = env.read_text().partition("    transactional_ddl(engine)\n")
+    env.write_text(f"import sqlalchemy.event\n\n{before}{ENFORCED}{engine}{after}")
 
 
 def leave_stale_wal(database: Path) -> None:

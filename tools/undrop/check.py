@@ -10,7 +10,7 @@ from blake3 import blake3
 from undrop import errors, header, sqlite, structure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 DIGEST_STEP = 1 << 20  # bytes
@@ -79,13 +79,15 @@ def _quick_check_beside(
     connection: sqlite3.Connection, progress: sqlite.Progress
 ) -> "Iterator[None]":
     """``quick_check`` while the block does its own work."""
-    with beside(connection, lambda: quick_check(connection), lambda: progress("check", 1, 1)):
+    with beside([connection], lambda: quick_check(connection), lambda: progress("check", 1, 1)):
         yield
 
 
 @contextmanager
 def beside(
-    connection: sqlite3.Connection, work: "Callable[[], object]", tick: "Callable[[], None]"
+    connections: "Sequence[sqlite3.Connection]",
+    work: "Callable[[], object]",
+    tick: "Callable[[], None]",
 ) -> "Iterator[None]":
     """Long SQL in a thread, so that Ctrl-C and the block's own work need not wait for it.
 
@@ -108,7 +110,8 @@ def beside(
             tick()
     finally:
         while thread.is_alive():
-            connection.interrupt()
+            for connection in connections:
+                connection.interrupt()
             thread.join(0.01)
     if errors:
         raise errors[0]

@@ -1,6 +1,7 @@
 """What changed between two database files, by content alone."""
 
 import sqlite3
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import check, rows, sqlite, structure
@@ -35,30 +36,34 @@ def files(before: "Path", after: "Path", progress: sqlite.Progress) -> Compariso
 
     Raises UndropError when one cannot be read.
     """
-    with sqlite.explained(after, "comparing"):
-        connection = sqlite.connect(before, "immutable")
-        try:
-            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            connection.execute("PRAGMA trusted_schema = OFF")  # no function of theirs may run
-            connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
-            connection.execute("ATTACH ? AS after", [f"{after.as_uri()}?mode=ro&immutable=1"])
-            found: list[Comparison] = []
-            with check.beside(
-                connection,
-                lambda: found.append(_Compare(connection).all()),
-                lambda: progress("compare", 1, 1),
-            ):
-                pass
-            return found[0]
-        finally:
-            connection.close()
+    with sqlite.explained(after, "comparing"), ExitStack() as stack:
+        connections = [_both(before, after, stack) for _ in range(2)]
+        found: list[Comparison] = []
+        with check.beside(
+            connections,
+            lambda: found.append(_Compare(connections).all()),
+            lambda: progress("compare", 1, 1),
+        ):
+            pass
+        return found[0]
+
+
+def _both(before: "Path", after: "Path", stack: ExitStack) -> sqlite3.Connection:
+    connection = sqlite.connect(before, "immutable")
+    stack.callback(connection.close)
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    connection.execute("PRAGMA trusted_schema = OFF")  # no function of theirs may run
+    connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
+    connection.execute("ATTACH ? AS after", [f"{after.as_uri()}?mode=ro&immutable=1"])
+    return connection
 
 
 class _Compare:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self.before = structure.read(connection, "main")
-        self.after = structure.read(connection, "after")
+    def __init__(self, connections: list[sqlite3.Connection]) -> None:
+        self.connections = connections
+        self.connection = connections[0]
+        self.before = structure.read(self.connection, "main")
+        self.after = structure.read(self.connection, "after")
         self.unread: list[str] = []
 
     def all(self) -> Comparison:
@@ -84,7 +89,7 @@ class _Compare:
 
     def _pair(self, old: Table, new: Table) -> TableChange:
         try:
-            return rows.compare(self.connection, old, new)
+            return rows.compare(self.connections, old, new)
         except sqlite3.OperationalError:
             if not (old.virtual or new.virtual):
                 raise
