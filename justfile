@@ -118,6 +118,12 @@ cover: _ready
 torture *args: _ready
     @UNDROP_TORTURE=full python -m pytest -q -n auto tests/torture "$@"
 
+# Speed, next to the obvious alternatives in the same run (--profile, --json, sizes)
+[group("develop")]
+[no-exit-message]
+bench *args: _ready
+    @python bench "$@"
+
 # Format, lint and types
 [group("develop")]
 [no-exit-message]

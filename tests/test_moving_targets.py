@@ -84,7 +84,7 @@ def test_a_writer_that_never_stops_makes_it_fail_with_nothing_changed(
 ) -> None:
     project, _ = pair
     written = write_before_each_swap(monkeypatch, project.database, 99)
-    with pytest.raises(UndropError, match="3 tries"):
+    with pytest.raises(UndropError, match="3 tries: 3 transaction"):
         restore.restore(settings.load(project.root), "latest", project.root, quiet)
     assert len(written) == step.TRIES
     assert count(project.database) == 403

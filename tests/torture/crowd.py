@@ -122,7 +122,7 @@ class Template:
         root.mkdir()
         self.project = Project(root)
         shutil.copy(stocked, self.project.database)
-        self.project.ok("undrop", "migrate", "0005")
+        self.project.ok("undrop", "migrate", "0005", "--accept-loss")
         shutil.rmtree(self.project.backups)
         self.add("CREATE TABLE acked (id TEXT PRIMARY KEY)")
         self.good = Path(self.project.ok("undrop", "backup", "good").strip())

@@ -22,7 +22,14 @@ from tally import FULL, Tally
 from undrop import backup, migrate, restore, settings, turn
 from undrop.errors import UndropError
 
-COMMANDS = [("backup",), ("restore", "latest"), ("migrate", "0005"), ("reset-db",), ("nuke-db",)]
+COMMANDS = [
+    ("backup",),
+    ("restore", "latest"),
+    ("migrate", "0005", "--accept-loss"),
+    ("reset-db",),
+    ("nuke-db",),
+    ("undo",),
+]
 OPENED = re.compile(r"^(?:openat|open|creat)\(.*O_CREAT.*, (0\d*)\)\s+= \d+<(.*?)>")
 CHANGED = re.compile(r"^(?:fchmod|chmod|fchmodat)\((.*), (0\d+)\)?.*= 0$")
 MADE = re.compile(r"^mkdir(?:at)?\((.*), (0\d+)\)\s+= 0$")

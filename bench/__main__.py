@@ -1,0 +1,104 @@
+"""``just bench``: how fast it is, next to the obvious alternatives in the same run.
+
+``--profile`` shows the phases of our own backup; ``--json`` prints one object instead of the
+table; sizes given as arguments ("5 MB", "200 MB", "1 GB") are the only ones that are run.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import databases
+import scenarios
+from measure import Place
+from scenarios import Bound, Line
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def project(folder: Path, size: str) -> Place:
+    """A project of its own with a database of ``size``."""
+    place = folder / size.replace(" ", "")
+    place.mkdir()
+    for name in ("justfile", "pyproject.toml", "alembic.ini"):
+        shutil.copy(REPOSITORY / name, place)
+    shutil.copytree(REPOSITORY / "alembic", place / "alembic")
+    (place / "tools").symlink_to(REPOSITORY / "tools")
+    environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state" / size)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment.pop("QUARTERMASTER_DB_URL", None)
+    environment.pop("UNDROP_INVOKED_FROM", None)
+    databases.make(place, environment, databases.SIZES[size])
+    shutil.rmtree(place / "backups", ignore_errors=True)
+    return Place(place, environment)
+
+
+def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
+    """Everything, the quick parts first."""
+    lines: list[Line] = []
+    bounds: list[Bound] = []
+    places: dict[str, Place] = {}
+
+    def take(result: scenarios.Result) -> None:
+        lines.extend(result[0])
+        bounds.extend(result[1])
+
+    for size in sizes:
+        print(f"{size}: making the database", file=sys.stderr)
+        place = places[size] = project(folder, size)
+        megabytes = place.database.stat().st_size / 1e6
+        lines.append(Line(f"{size}: the database", megabytes, "MB"))
+        print(f"{size}: backups", file=sys.stderr)
+        take(scenarios.backups(place, size))
+        if profile:
+            phases = place.phases("backup")
+            print(f"  {size} backup: {scenarios.shown(phases)}", file=sys.stderr)
+        if size != "200 MB":
+            print(f"{size}: migrate", file=sys.stderr)
+            take(scenarios.migrate(place, size))
+        if size == "5 MB":
+            print(f"{size}: a thousand backups", file=sys.stderr)
+            take(scenarios.many(place))
+        if size == "1 GB":
+            print(f"{size}: restore", file=sys.stderr)
+            take(scenarios.restore(place, size))
+        if size == "200 MB":
+            print(f"{size}: writers", file=sys.stderr)
+            take(scenarios.under_writers(place, size))
+    if len(places) > 1:
+        take(scenarios.memory(places))
+    return lines, bounds
+
+
+def main() -> int:
+    """Print the table, or JSON; 1 when a bound does not hold."""
+    parser = argparse.ArgumentParser("just bench", description=__doc__)
+    parser.add_argument("sizes", nargs="*", metavar="SIZE", help=", ".join(databases.SIZES))
+    parser.add_argument("--profile", action="store_true", help="show the phases of our backup")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    sizes = arguments.sizes or list(databases.SIZES)
+    if unknown := set(sizes) - set(databases.SIZES):
+        parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(databases.SIZES)}")
+    with tempfile.TemporaryDirectory(prefix="undrop-bench-") as name:
+        lines, bounds = run(Path(name).resolve(), sizes, profile=arguments.profile)
+    if arguments.json:
+        kept = [{**bound._asdict(), "holds": bound.holds} for bound in bounds]
+        print(json.dumps({"figures": [line._asdict() for line in lines], "bounds": kept}))
+    else:
+        for line in lines:
+            ratio = f"{line.ratio:8.2f} x {line.of}" if line.ratio is not None else ""
+            print(f"{line.what:<52} {line.value:9.3f} {line.unit:<2} {ratio}")
+        print(f"\n{'bound':<60} {'found':>7} {'at most':>8}")
+        for bound in bounds:
+            verdict = "" if bound.holds else "  MISSED"
+            print(f"{bound.what:<60} {bound.found:7.2f} {bound.most:8.2f}{verdict}")
+    return 0 if all(bound.holds for bound in bounds) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
