@@ -49,7 +49,10 @@ class Contender(NamedTuple):
 
 
 def write(name: str, text: str) -> Callable[[Path], None]:
-    return lambda project: (project / name).write_text(text.format(project)) and None
+    def make(project: Path) -> None:
+        (project / name).write_text(text.format(project))
+
+    return make
 
 
 OURS = Contender("just backup", "just", ("just", "backup"))

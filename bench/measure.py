@@ -24,7 +24,12 @@ class Place(NamedTuple):
     def run(self, *command: str) -> str:
         """Run a command that must succeed; what it printed."""
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             sys.exit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}")

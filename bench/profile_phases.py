@@ -57,7 +57,7 @@ def main() -> None:
         loss.report = timed("compare", loss.report)
         replace.swap = timed("replace", replace.swap)
         schema.run = timed("alembic", schema.run)
-        backup.covered = _cover(backup.covered)  # type: ignore[assignment]
+        backup.covered = _cover(backup.covered)
     began = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         code = cli.main()

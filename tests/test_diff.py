@@ -49,6 +49,21 @@ def test_compares_two_backups_in_either_direction(stocked: Project) -> None:
     assert stocked.just("diff", "no-such").code == 2
 
 
+def test_a_definition_that_changed_is_a_difference(stocked: Project) -> None:
+    stocked.ok("just", "backup")
+    write(stocked, "DROP VIEW stock_on_hand", "CREATE VIEW stock_on_hand AS SELECT 1")
+    assert "view stock_on_hand defined anew" in stocked.just("diff").err
+
+
+def test_a_number_that_json_has_not_is_a_text(stocked: Project) -> None:
+    stocked.ok("just", "backup")
+    write(stocked, "INSERT INTO locations (code, description) VALUES (9e999, 9e999)")
+    stocked.ok("just", "backup")
+    found = stocked.ok("just", "diff", "latest", stocked.saved()[0].name, "--json")
+    assert "Infinity" not in found
+    assert json.loads(found)["same"] is False
+
+
 def test_a_damaged_backup_is_not_compared(stocked: Project) -> None:
     saved = stocked.ok("just", "backup").strip()
     stocked.run("chmod", "u+w", saved)

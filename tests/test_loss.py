@@ -15,7 +15,7 @@ SHOP = """
 CREATE TABLE suppliers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE items (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT, code TEXT, unused TEXT,
-  supplier INTEGER REFERENCES suppliers (id) ON DELETE SET NULL,
+  spare TEXT, supplier INTEGER REFERENCES suppliers (id) ON DELETE SET NULL,
   UNIQUE (name), CONSTRAINT short CHECK (length(name) < 9));
 CREATE TABLE movements (
   id INTEGER PRIMARY KEY, item INTEGER REFERENCES items (id) ON DELETE CASCADE, quantity INT);
@@ -25,12 +25,32 @@ CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, twice INT AS (id * 2
 CREATE TABLE empty (id INTEGER PRIMARY KEY, x TEXT);
 CREATE VIRTUAL TABLE search USING fts5 (body);
 CREATE VIRTUAL TABLE finder USING fts5 (name, content=items, content_rowid=id);
+CREATE VIRTUAL TABLE page USING fts5 (body, content=page_content, content_rowid=id);
+CREATE TABLE page_content (id INTEGER PRIMARY KEY, body TEXT);
+CREATE VIRTUAL TABLE bare USING fts5 (a, content='');
+CREATE TABLE banned (user_id INTEGER PRIMARY KEY);
+CREATE TABLE releases (id INTEGER PRIMARY KEY, version_num VARCHAR(32) NOT NULL);
+CREATE TABLE kunden (id INTEGER PRIMARY KEY, "Ä" TEXT, "ä" TEXT);
+CREATE TABLE conf (id INTEGER PRIMARY KEY, v ANY) STRICT;
+CREATE TABLE odd (oid INTEGER PRIMARY KEY, rowid TEXT, _rowid_ TEXT);
+CREATE TABLE down (id INTEGER PRIMARY KEY DESC, v);
 CREATE INDEX by_code ON items (code);
+CREATE UNIQUE INDEX pair ON items (code, spare);
+CREATE INDEX lone ON items (unused);
 CREATE VIEW cheap AS SELECT * FROM prices WHERE price < 1;
-CREATE TRIGGER stamp AFTER INSERT ON movements BEGIN SELECT 1; END;
+CREATE TRIGGER stamp AFTER INSERT ON movements BEGIN SELECT 'unused'; SELECT 1 AS unused; END;
+INSERT INTO page_content VALUES (1, 'precious');
+INSERT INTO bare (rowid, a) VALUES (1, 'x');
+INSERT INTO banned VALUES (1), (3);
+INSERT INTO releases VALUES (1, '1.0');
+INSERT INTO kunden VALUES (1, 'gross', 'klein');
+INSERT INTO conf VALUES (1, '007'), (2, '1e3');
+INSERT INTO odd VALUES (1, 'x', 'y');
+INSERT INTO down VALUES (NULL, 1), (NULL, 2), (3, 3);
 INSERT INTO suppliers VALUES (1, 'Ada'), (2, 'Bob');
-INSERT INTO items VALUES (1, 'bolt', 'n1', '007', NULL, 1), (2, 'nut', '', '12', NULL, 2),
-  (3, 'hinge', NULL, 'x9', NULL, NULL);
+INSERT INTO items VALUES (1, 'bolt', 'n1', '007', NULL, NULL, 1),
+  (2, 'nut', '', '12', NULL, NULL, 2),
+  (3, 'hinge', NULL, 'x9', NULL, NULL, NULL);
 INSERT INTO movements VALUES (1, 1, 5), (2, 1, -2), (3, 3, 9);
 INSERT INTO keyless VALUES (1, 2), (1, 2), (3, 4), (NULL, NULL);
 INSERT INTO prices VALUES ('a', 'mon', 0.5), ('a', 'tue', 2.25), ('b', 'mon', 1e9);
@@ -39,11 +59,13 @@ INSERT INTO search VALUES ('brass hinge'), ('oak');
 """
 REBUILD = """
 CREATE TABLE fresh (id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT, code {code},
-  unused TEXT, supplier INTEGER);
-INSERT INTO fresh SELECT id, name, note, CAST(code AS {code}), unused, supplier FROM items;
+  unused TEXT, spare TEXT, supplier INTEGER);
+INSERT INTO fresh SELECT id, name, note, CAST(code AS {code}), unused, spare, supplier FROM items;
 DROP TABLE items;
 ALTER TABLE fresh RENAME TO items;
 CREATE INDEX by_code ON items (code);
+CREATE UNIQUE INDEX pair ON items (code, spare);
+CREATE INDEX lone ON items (unused);
 """
 ON = "PRAGMA foreign_keys = ON;"
 
@@ -65,10 +87,29 @@ LOSSLESS = {
     "a table and its column renamed": (
         "ALTER TABLE items RENAME COLUMN code TO sku; ALTER TABLE items RENAME TO products;"
     ),
+    "a table set aside and made anew": (
+        "ALTER TABLE prices RENAME TO prices_2025; DROP VIEW cheap;"
+        "CREATE TABLE prices (sku TEXT, day TEXT, price REAL, PRIMARY KEY (sku, day));"
+        "CREATE VIEW cheap AS SELECT * FROM prices WHERE price < 1;"
+    ),
+    "a column renamed and given another type": (
+        "CREATE TABLE fresh (id INTEGER PRIMARY KEY, item INT, amount NUMERIC);"
+        "INSERT INTO fresh SELECT * FROM movements; DROP TABLE movements;"
+        "ALTER TABLE fresh RENAME TO movements;"
+        "CREATE TRIGGER stamp AFTER INSERT ON movements BEGIN SELECT 1; END;"
+    ),
+    "a keyless table rebuilt with a column renamed": (
+        "CREATE TABLE fresh (a, c); INSERT INTO fresh SELECT a, b FROM keyless ORDER BY a DESC;"
+        "DROP TABLE keyless; ALTER TABLE fresh RENAME TO keyless;"
+    ),
+    "a look into the full-text index": (
+        "CREATE VIRTUAL TABLE terms USING fts5vocab (search, row);"
+        "INSERT INTO search VALUES ('more oak');"
+    ),
     "an index under another name": "DROP INDEX by_code; CREATE INDEX ix_code ON items (code);",
     "NULL and blank filled": "UPDATE items SET note = 'some' WHERE coalesce(note, '') = '';",
     "rows added": "INSERT INTO items (id, name) VALUES (9, 'x'); INSERT INTO empty VALUES (1, 2);",
-    "an empty column dropped": "ALTER TABLE items DROP COLUMN unused;",
+    "an empty column dropped": ("DROP INDEX lone; ALTER TABLE items DROP COLUMN unused;"),
     "an empty table dropped": "DROP TABLE empty;",
     "rebuilt with foreign keys off": REBUILD.format(code="TEXT"),
     "a keyless table rebuilt in another order": (
@@ -84,7 +125,7 @@ LOSSLESS = {
 }
 LOSSY = {
     "a column dropped": (
-        "DROP INDEX by_code; ALTER TABLE items DROP COLUMN code;",
+        "DROP INDEX by_code; DROP INDEX pair; ALTER TABLE items DROP COLUMN code;",
         {"items.code": 3},
     ),
     "a column dropped and one like it added": (
@@ -99,6 +140,38 @@ LOSSY = {
     "a table dropped and one like it added": (
         "DROP TABLE movements;CREATE TABLE moved (id INTEGER PRIMARY KEY, item INT, quantity INT);",
         {"table movements": 3},
+    ),
+    "a table dropped, and another that happens to hold its numbers": (
+        "DROP TABLE banned; CREATE TABLE log (id INTEGER PRIMARY KEY, what TEXT);"
+        "INSERT INTO log VALUES (1, 'a'), (2, 'b'), (3, 'c');",
+        {"table banned": 2},
+    ),
+    "a table that only looks like Alembic's": ("DELETE FROM releases;", {"rows releases": 1}),
+    "a table that only looks like a full-text index's": (
+        "DELETE FROM page_content;",
+        {"rows page_content": 1},
+    ),
+    "a full-text index's own table dropped": ("DROP TABLE search_content;", {"rows search": 2}),
+    "a contentless full-text index emptied": (
+        "INSERT INTO bare (bare) VALUES ('delete-all');",
+        {"rows bare": 1},
+    ),
+    "one of two columns whose names differ in the case of Ä": (
+        'UPDATE kunden SET "Ä" = NULL;',
+        {"kunden.Ä": 1},
+    ),
+    "a STRICT table's ANY as a number": (
+        "CREATE TABLE fresh (id INTEGER PRIMARY KEY, v ANY); INSERT INTO fresh SELECT * FROM conf;"
+        "DROP TABLE conf; ALTER TABLE fresh RENAME TO conf;",
+        {"conf.v": 2},
+    ),
+    "a trigger that mentions an empty column's name": (
+        "DROP TRIGGER stamp; DROP INDEX lone; ALTER TABLE items DROP COLUMN unused;",
+        {"trigger stamp": 1},
+    ),
+    "a unique index over more than the empty column": (
+        "DROP INDEX pair; ALTER TABLE items DROP COLUMN spare;",
+        {"index pair": 1},
     ),
     "a full-text index dropped": ("DROP TABLE search;", {"table search": 2}),
     "rows deleted": ("DELETE FROM items WHERE id = 3;", {"rows items": 1}),

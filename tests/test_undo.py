@@ -190,3 +190,87 @@ def test_a_log_of_nonsense_is_passed_over(stocked: Project) -> None:
     stocked.ok("just", "undo")
     assert content(stocked.database) == before
     assert chain(stocked)[0] == ["undo", "done"]
+
+
+def write(project: Project, script: str) -> None:
+    with closing(sqlite3.connect(project.database)) as connection:
+        connection.executescript(script)
+
+
+def undone(project: Project) -> str:
+    return str(json.loads(project.ok("undrop", "undo", "--json"))["undone"])
+
+
+def test_statistics_are_not_alembics_doing(stocked: Project) -> None:
+    stocked.revise("op.add_column('items', sa.Column('colour', sa.Text))")
+    stocked.ok("just", "migrate")
+    stocked.ok("alembic", "upgrade", "head")
+    write(stocked, "ANALYZE")
+    assert undone(stocked) == "migrate"
+
+
+def test_a_database_that_alembic_did_not_make_is_not_removed(project: Project) -> None:
+    project.ok("alembic", "upgrade", "head", "--sql")
+    write(project, "CREATE TABLE mine (id INTEGER PRIMARY KEY)")
+    assert project.just("undo").code == 4
+    assert project.database.exists()
+
+
+def test_a_reset_that_changed_only_definitions_is_undone(stocked: Project) -> None:
+    stocked.ok("just", "reset-db")
+    first = stocked.root / "alembic/versions/0002_movements.py"
+    assert "<> 0" in first.read_text()
+    first.write_text(first.read_text().replace("<> 0", "> 0"))
+    before = content(stocked.database)
+    stocked.ok("just", "reset-db")
+    assert content(stocked.database) != before
+    stocked.ok("just", "undo")
+    assert content(stocked.database) == before
+
+
+def test_what_cannot_be_compared_can_be_undone(project: Project) -> None:
+    script = "PRAGMA encoding = 'UTF-16le'; CREATE TABLE q (t TEXT); INSERT INTO q VALUES ('hello')"
+    write(project, script)
+    before = content(project.database)
+    project.ok("just", "reset-db")
+    project.ok("just", "undo")
+    assert content(project.database) == before
+
+
+def test_a_state_put_back_by_hand_is_not_put_back_again(stocked: Project) -> None:
+    before = content(stocked.database)
+    stocked.ok("just", "migrate", "-1", "--accept-loss")
+    stocked.ok("just", "nuke-db")
+    stocked.ok("just", "restore", stocked.saved()[-1].name)
+    stocked.database.unlink()
+    kept = json.loads(stocked.ok("undrop", "undo", "--list", "--json"))
+    assert kept["undo"]["kind"] == "nuke-db"
+    stocked.ok("just", "undo")
+    stocked.ok("just", "undo")
+    assert not stocked.database.exists()
+    assert content(stocked.saved()[0]) == before
+
+
+def test_two_projects_that_share_a_folder_undo_their_own_steps(
+    stocked: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = Project(tmp_path_factory.mktemp("other"))
+    shared = tmp_path_factory.mktemp("shared")
+    for each in (stocked, other):
+        file = each.root / "pyproject.toml"
+        text = file.read_text().replace('backups = "backups"', f'backups = "{shared}"')
+        file.write_text(text)
+        each.ok("just", "migrate")
+    stocked.ok("just", "reset-db")
+    assert undone(other) == "migrate"
+    assert not other.database.exists()
+    assert undone(stocked) == "reset-db"
+
+
+def test_a_revision_that_the_code_does_not_have_is_no_obstacle(stocked: Project) -> None:
+    stocked.revise("op.add_column('items', sa.Column('colour', sa.Text))")
+    stocked.ok("just", "migrate")
+    (stocked.root / "alembic/versions/9001_test.py").unlink()
+    assert "revision   9001" in stocked.just("status").out
+    assert chain(stocked) == [["migrate", "done"]]
+    stocked.ok("just", "undo")

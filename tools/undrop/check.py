@@ -163,10 +163,12 @@ def ask(connection: sqlite3.Connection, sql: str, *values: str) -> list[Any]:
 
 def revisions(connection: sqlite3.Connection) -> list[str]:
     """Alembic's revision(s) of this database, sorted; none when it has no version table."""
-    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE ?"
-    tables = connection.execute(sql, [f"%{structure.VERSION_COLUMN}%"]).fetchall()
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%version_num%'"
     found: list[str] = []
-    for (table,) in tables:
+    for (table,) in connection.execute(sql).fetchall():
+        columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", [table])
+        if columns.fetchall() != structure.VERSION:
+            continue
         rows = connection.execute(f"SELECT version_num FROM {_quoted(table)}")  # noqa: S608
         found += [str(row[0]) for row in rows]
     return sorted(found)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import check, rows, sqlite, structure
 from undrop.change import TableChange
+from undrop.ddl import fold
 from undrop.structure import Part, Structure, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -22,13 +24,16 @@ class Comparison(NamedTuple):
     parts_gone: list[Part]
     """Indexes, triggers and views that nothing does the work of any more."""
     parts_new: list[Part]
+    redefined: list[str]
+    """Tables, indexes, triggers and views of the same name that are defined in another way."""
     unread: list[str]
     """Virtual tables that this SQLite has no module for: nothing is known of them."""
 
     @property
     def same(self) -> bool:
         """Whether nothing changed."""
-        return not self.parts_gone and not self.parts_new and all(t.same for t in self.tables)
+        parts = self.parts_gone or self.parts_new or self.redefined
+        return not parts and all(change.same for change in self.tables)
 
 
 def files(before: "Path", after: "Path", progress: sqlite.Progress) -> Comparison:
@@ -68,13 +73,20 @@ class _Compare:
 
     def all(self) -> Comparison:
         old, new = self.before.tables, self.after.tables
-        tables = [self._pair(old[name], new[name]) for name in old if name in new]
         added = {name: table for name, table in new.items() if name not in old}
+        tables = []
+        for name in (name for name in old if name in new):
+            change = self._pair(old[name], new[name])
+            moved = self._renamed(old[name], added) if change.lost else None
+            if moved:  # set aside under another name, and a new one made
+                added.pop(fold(moved.now))
+                added[name] = new[name]
+            tables.append(moved or change)
         for table in (table for name, table in old.items() if name not in new):
-            change = self._renamed(table, added)
-            if change:
-                added.pop(change.now.lower())
-            tables.append(change or self._gone(table))
+            moved = self._renamed(table, added)
+            if moved:
+                added.pop(fold(moved.now))
+            tables.append(moved or self._gone(table))
         for table in added.values():
             count = self._count("after", table)
             tables.append(TableChange("", table.name, 0, count, added=count))
@@ -84,6 +96,7 @@ class _Compare:
             sorted(tables, key=lambda table: table.name or table.now),
             _missing(self.before, self.after, tables),
             _missing(self.after, self.before, []),
+            [*_redefined(self.before, self.after)],
             self.unread,
         )
 
@@ -93,8 +106,12 @@ class _Compare:
         except sqlite3.OperationalError:
             if not (old.virtual or new.virtual):
                 raise
-            self.unread.append(old.name)
-            return TableChange(old.name, new.name)
+            try:
+                count = rows.count(self.connection, "main", old)
+            except sqlite3.OperationalError:
+                self.unread.append(old.name)
+                return TableChange(old.name, new.name)
+            return TableChange(old.name, new.name, count, gone=count)  # it could be read before
 
     def _count(self, schema: str, table: Table) -> int:
         try:
@@ -117,7 +134,7 @@ class _Compare:
         for candidate in added.values():
             if candidate.virtual == gone.virtual and _may_hold(candidate, gone):
                 change = self._pair(gone, candidate)
-                if change.before and not change.lost and candidate.name not in self.unread:
+                if change.before and not change.lost and _is_evident(gone, candidate, change):
                     return change
         return None
 
@@ -131,23 +148,54 @@ def _may_hold(new: Table, old: Table) -> bool:
     return True
 
 
+def _is_evident(old: Table, new: Table, change: TableChange) -> bool:
+    """Whether it is no accident that one table's rows are in another: numbers are alike."""
+    if old.columns.keys() == new.columns.keys():
+        return True
+    alike = old.columns.keys() <= new.columns.keys() or len(old.data) == len(new.data)
+    return change.added == 0 and (alike or old.root == new.root)
+
+
+def _redefined(before: Structure, after: Structure) -> "Iterator[str]":
+    for name, table in before.tables.items():
+        other = after.tables.get(name)
+        # A column that came or went is said already.
+        same_columns = other is not None and table.columns.keys() == other.columns.keys()
+        if other and same_columns and table.definition != other.definition:
+            yield f"table {table.name}"
+    for key, part in before.parts.items():
+        if key in after.parts and part.definition != after.parts[key].definition:
+            yield f"{part.kind} {part.name}"
+
+
 def _missing(one: Structure, other: Structure, changes: list[TableChange]) -> list[Part]:
     """Parts of ``one`` that ``other`` has neither by name nor, names of things aside, by content.
 
     What went with its table or its column is that one's loss and no other.
     """
     definitions = {part.definition for part in other.parts.values()}
-    by_table = {change.name.lower(): change for change in changes}
+    by_table = {fold(change.name): change for change in changes}
     missing = []
     for key, part in one.parts.items():
-        change = by_table.get(part.table.lower())
+        change = by_table.get(fold(part.table))
         words = part.definition.split()
         if change and part.kind != "view":
-            if not change.now or {name.lower() for name in change.gone_columns} & set(words):
-                continue
-            renamed = {old.lower(): new.lower() for old, new in change.renamed}
-            renamed[change.name.lower()] = change.now.lower()
+            renamed = {fold(old): fold(new) for old, new in change.renamed}
+            renamed[fold(change.name)] = fold(change.now)
             words = [renamed.get(word, word) for word in words]
+            if not change.now or _went_along(part, words, change, other.tables[fold(change.now)]):
+                continue
         if key not in other.parts and " ".join(words) not in definitions:
             missing.append(part)
     return missing
+
+
+def _went_along(part: Part, words: list[str], change: TableChange, now: Table) -> bool:
+    """Whether an index is no loss of its own: its columns went, or a constraint does its work."""
+    if part.kind != "index" or "(" not in words:
+        return False
+    columns = [word for word in words[words.index("(") :] if word.isidentifier()]
+    lost = {fold(column.name) for column in change.columns if not column.now}
+    gone = {fold(name) for name in change.gone_columns}
+    unique = "unique" in words and tuple(sorted(columns)) in now.uniques
+    return bool(lost & set(columns)) or set(columns) <= gone or unique

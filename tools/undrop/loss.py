@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import compare
 from undrop.change import ColumnChange, Sample, TableChange
+from undrop.ddl import fold
 from undrop.errors import CheckError
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ def report(before: "Path", after: "Path", progress: "sqlite.Progress") -> Report
         for change in found.tables
         if change.name and change.now
         for text in _weaker(
-            found.before.tables[change.name.lower()],
-            found.after.tables[change.now.lower()],
-            {old.lower(): new.lower() for old, new in change.renamed},
-            {change.name.lower(): change.now.lower() for change in found.tables if change.name},
+            found.before.tables[fold(change.name)],
+            found.after.tables[fold(change.now)],
+            {fold(old): fold(new) for old, new in change.renamed},
+            {fold(change.name): fold(change.now) for change in found.tables if change.name},
         )
     ]
     warnings += [f"{name}: this SQLite cannot read it, nothing is known" for name in found.unread]
@@ -77,8 +78,8 @@ def report(before: "Path", after: "Path", progress: "sqlite.Progress") -> Report
 
 def remaining(found: Report, accepted: "Iterable[str]") -> list[Loss]:
     """The losses that ``accepted`` does not name."""
-    names = {" ".join(name.lower().split()) for name in accepted}
-    return [loss for loss in found.losses if not {loss.name.lower(), loss.also.lower()} & names]
+    names = {fold(" ".join(name.split())) for name in accepted}
+    return [loss for loss in found.losses if not {fold(loss.name), fold(loss.also)} & names]
 
 
 def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]":
@@ -90,7 +91,7 @@ def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]"
                 f"table {change.name}", "table gone", change.gone, change.before, change.samples
             )
         return
-    keys = tables[change.name.lower()].foreign_keys
+    keys = tables[fold(change.name)].foreign_keys
     if change.gone:
         parents = sorted({key.parent for key in keys if key.on_delete == "CASCADE"})
         cause = f" (ON DELETE CASCADE from {', '.join(parents)})" if parents else ""
@@ -98,7 +99,7 @@ def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]"
         yield Loss(name, f"rows gone{cause}", change.gone, change.before, change.samples, also)
     for column in change.columns:
         if column.lost:
-            cut = next((key.parent for key in keys if column.name.lower() in key.columns), "")
+            cut = next((key.parent for key in keys if fold(column.name) in key.columns), "")
             yield Loss(
                 f"{change.name}.{column.name}",
                 _what(column, cut),
@@ -146,7 +147,7 @@ def _weaker(
             yield f"{text} had {was or 'no action'}, has {is_now or 'none'}"
         else:
             yield f"{text} is gone"
-    keyed = tuple(sorted(c.name.lower() for c in new.key))
+    keyed = tuple(sorted(fold(c.name) for c in new.key))
     for names in old.uniques:
         wanted_unique = tuple(sorted(now(names)))
         if wanted_unique not in new.uniques and wanted_unique != keyed and there(wanted_unique):
@@ -160,7 +161,7 @@ def _weaker(
         after = new.columns.get(columns.get(name, name))
         if column.required and after and not after.required:
             yield f"NOT NULL of {after.name} is gone"
-    if old.key and there(now(c.name.lower() for c in old.key)) and not new.key:
+    if old.key and there(now(fold(c.name) for c in old.key)) and not new.key:
         yield "PRIMARY KEY is gone"
 
 
@@ -187,3 +188,4 @@ def _changes(found: compare.Comparison) -> "Iterator[str]":
             if change.added:
                 yield f"{change.added:,} rows added to {change.now}"
     yield from (f"{part.kind} {part.name} added" for part in found.parts_new)
+    yield from (f"{name} defined anew" for name in found.redefined)

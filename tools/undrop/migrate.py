@@ -138,9 +138,28 @@ def _migrated(
     moved = schema.run(settings, work, revision)
     if moved.steps == 0:
         return UNMOVED._replace(moved=moved)
-    wal, facts = _checked(work, before, moved, progress)
+    wal, facts = _checked(work, moved, progress)
     report = loss.report(before, work, progress) if before else UNMOVED.report
+    _refuse_new_orphans(before, work, report)
     return _Copy(moved, wal, facts, report)
+
+
+def _refuse_new_orphans(before: Path | None, work: Path, report: loss.Report) -> None:
+    """Raise CheckError for rows that point nowhere and did not before, renamed or not."""
+    found = check.foreign_key_violations(work)
+    if not found:
+        return
+    now = {change.name: change.now for change in report.tables}
+    known = {
+        (now.get(table, table), now.get(parent, parent)): count
+        for (table, parent), count in (
+            check.foreign_key_violations(before) if before else {}
+        ).items()
+    }
+    added = {pair: count for pair, count in found.items() if count > known.get(pair, 0)}
+    if added:
+        cut = (f"{n} row(s) of {table} point to no row of {to}" for (table, to), n in added.items())
+        raise CheckError(f"the migration breaks foreign keys: {'; '.join(cut)}", AGAIN)
 
 
 def _try_swap(before: Path, work: Path, progress: sqlite.Progress, *, wal: bool) -> float:
@@ -164,7 +183,7 @@ def reset(settings: "Settings", progress: sqlite.Progress) -> Migrated:
     """
     with durable.scratch(turn.work_copy(settings.live)) as work:
         moved = schema.run(settings, work, "heads")
-        wal, facts = _checked(work, None, moved, progress)
+        wal, facts = _checked(work, moved, progress)
 
         def change(state: "State") -> step.Outcome:
             same = _is_same(state, work, facts, progress)
@@ -185,12 +204,11 @@ def _is_same(state: "State", work: Path, facts: check.Facts, progress: sqlite.Pr
 
 
 def _checked(
-    work: Path, before: Path | None, moved: schema.Moved, progress: sqlite.Progress
+    work: Path, moved: schema.Moved, progress: sqlite.Progress
 ) -> tuple[bool, check.Facts]:
     """Check a migrated work copy; returns whether it was left in WAL mode, and what it is.
 
-    Raises CheckError when it is damaged, has foreign-key violations that ``before`` had not, or
-    is not at the revision that was asked for.
+    Raises CheckError when it is damaged or not at the revision that was asked for.
     """
     wal = replace.settle(work)
     try:
@@ -203,16 +221,4 @@ def _checked(
             f"asked for was {record.revision_names(moved.after)}",
             AGAIN,
         )
-    known = check.foreign_key_violations(before) if before else {}
-    added = {
-        pair: count - known.get(pair, 0)
-        for pair, count in check.foreign_key_violations(work).items()
-        if count > known.get(pair, 0)
-    }
-    # Rows that pointed nowhere before may do so under their table's new name.
-    there = check.tables(work)
-    renamed = sum(count for (table, _), count in known.items() if table not in there)
-    if sum(added.values()) > renamed:
-        cut = (f"{n} row(s) of {table} point to no row of {to}" for (table, to), n in added.items())
-        raise CheckError(f"the migration breaks foreign keys: {'; '.join(cut)}", AGAIN)
     return wal, facts

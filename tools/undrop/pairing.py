@@ -3,9 +3,10 @@
 ``main`` is the file before, as ``a`` in SQL; ``after`` the other, as ``b``.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import check
+from undrop.ddl import fold
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,35 +33,45 @@ def same(old: str, new: str) -> str:
     )
 
 
+class Join(NamedTuple):
+    """By what a row is known on both sides."""
+
+    on: str
+    mark: str
+    """What is not NULL when a row was found."""
+    certain: bool
+    """Whether a row that is not found is gone."""
+    rowid: str
+    """By which name of the rowid the left side goes; empty when it is another key."""
+
+
 class Pair:
     """A table, what is taken to be the same one afterwards, and how they join."""
 
     columns: dict[str, str]
-    """Lower-case names of those that stayed, as they were and as they are."""
+    """Folded names of those that stayed, as they were and as they are."""
     gone: "list[Column]"
     new: "list[Column]"
-    on: str
-    """The join's condition; empty when rows have no identity."""
-    mark: str
-    """What is not NULL when the join found a row."""
-    certain: bool
-    """Whether that a row is not found means that it is gone."""
-    by_rowid: bool
+    joins: list[Join]
+    """The one to trust most first; none when rows have no identity."""
 
     def __init__(self, connection: "sqlite3.Connection", before: "Table", after: "Table") -> None:
         self._connection, self.before, self.after = connection, before, after
-        names = [column.name.lower() for column in before.data]
+        names = [fold(column.name) for column in before.data]
         self.columns = {name: name for name in names if name in after.columns}
-        self.gone = [c for c in before.data if c.name.lower() not in self.columns]
-        self.new = [c for c in after.data if c.name.lower() not in before.columns]
+        self.gone = [c for c in before.data if fold(c.name) not in self.columns]
+        self.new = [c for c in after.data if fold(c.name) not in before.columns]
         self._pair_keys()
-        self._identify()
-        self._pair_renamed()
+        self.joins = list(self._joins())
+        for old in list(self.gone):
+            new = next((each for each in self.new if self._is_renamed(old, each)), None)
+            if new:
+                self._take(old, new)
 
-    def joined(self, join: str) -> str:
+    def joined(self, kind: str, join: Join) -> str:
         """The FROM clause."""
         before, after = quoted(self.before.name), quoted(self.after.name)
-        return f"FROM main.{before} AS a {join} after.{after} AS b ON {self.on}"
+        return f"FROM main.{before} AS a {kind} after.{after} AS b ON {join.on}"
 
     def pairs(self) -> "Iterator[tuple[Column, Column, str, str]]":
         """Columns that stayed, with their names in SQL."""
@@ -69,7 +80,7 @@ class Pair:
             yield a, b, f"a.{quoted(a.name)}", f"b.{quoted(b.name)}"
 
     def _take(self, old: "Column", new: "Column") -> None:
-        self.columns[old.name.lower()] = new.name.lower()
+        self.columns[fold(old.name)] = fold(new.name)
         self.gone.remove(old)
         self.new.remove(new)
 
@@ -81,51 +92,62 @@ class Pair:
                     self._take(old, new)
                     break
 
-    def _pair_renamed(self) -> None:
-        for old in list(self.gone):
-            for new in list(self.new):
-                if old.type == new.type and self._is_renamed(old, new):
-                    self._take(old, new)
-                    break
+    def _joins(self) -> "Iterator[Join]":
+        """By the same primary key on both sides; by rowid, which a rebuild may give anew."""
+        old, new = self.before.key, self.after.key
+        by_rowid = self.before.key_is_rowid and self.after.key_is_rowid
+        if old and [self.columns.get(fold(c.name)) for c in old] == [fold(c.name) for c in new]:
+            binary = "" if by_rowid else " COLLATE BINARY"
+            both = zip(old, new, strict=True)
+            on = " AND ".join(f"b.{quoted(b.name)} = a.{quoted(a.name)}{binary}" for a, b in both)
+            # Elsewhere a key may be NULL, and NULL equals nothing.
+            never_null = by_rowid or not self.before.rowid or all(c.required for c in old)
+            rowid = f"a.{quoted(old[0].name)}" if by_rowid else ""
+            yield Join(on, f"b.{quoted(new[0].name)}", never_null, rowid)
+            if never_null:
+                return
+        if self.before.rowid_name and self.after.rowid_name:
+            rowid = f"a.{quoted(self.before.rowid_name)}"
+            mark = f"b.{quoted(self.after.rowid_name)}"
+            yield Join(f"{mark} = {rowid}", mark, False, rowid)  # noqa: FBT003 - a field
 
     def _is_renamed(self, old: "Column", new: "Column") -> bool:
         """Whether every value is under the new name, and that is no accident."""
-        if not self.on:
-            return False
         a, b = f"a.{quoted(old.name)}", f"b.{quoted(new.name)}"
-        differ = f"SELECT 1 {self.joined('JOIN')} WHERE NOT {same(a, b)} LIMIT 1"
-        if check.ask(self._connection, differ):
+        in_place = self._place(old) == self._place(new)
+        if not in_place and old.type != new.type:
             return False
-        distinct = f"SELECT count(DISTINCT {a}) FROM main.{quoted(self.before.name)} AS a"  # noqa: S608
-        alike = (old.required, old.default) == (new.required, new.default)
-        return (alike and self._place(old) == self._place(new)) or check.ask(
-            self._connection, distinct
-        )[0][0] > 1
+        alike = (old.type, old.required, old.default) == (new.type, new.required, new.default)
+        if not (in_place and alike) and self._distinct(a) < 2:
+            return False
+        if any(
+            not check.ask(
+                self._connection,
+                f"SELECT 1 {self.joined('JOIN', join)} WHERE NOT {same(a, b)} LIMIT 1",
+            )
+            for join in self.joins
+        ):
+            return True
+        return not any(join.certain for join in self.joins) and self._same_values(a, b)
+
+    def _distinct(self, column: str) -> int:
+        sql = f"SELECT count(DISTINCT {column}) FROM main.{quoted(self.before.name)} AS a"  # noqa: S608
+        return int(check.ask(self._connection, sql)[0][0])
+
+    def _same_values(self, a: str, b: str) -> bool:
+        """Whether each value is there as often as it was, in whatever row."""
+        more = (
+            f"SELECT 1 FROM (SELECT 1 AS side, +{a} COLLATE BINARY AS value "  # noqa: S608
+            f"FROM main.{quoted(self.before.name)} AS a UNION ALL "
+            f"SELECT -1, +{b} FROM after.{quoted(self.after.name)} AS b) "
+            "GROUP BY value HAVING sum(side) > 0 LIMIT 1"
+        )
+        return not check.ask(self._connection, more)
 
     def _place(self, column: "Column") -> int:
         """How many of the columns that stayed come before this one."""
-        old = column.name.lower() in self.before.columns
+        old = column in self.gone
         table = self.before if old else self.after
         stayed = self.columns.keys() if old else self.columns.values()
         names = list(table.columns)
-        return sum(name in stayed for name in names[: names.index(column.name.lower())])
-
-    def _identify(self) -> None:
-        """By the same primary key on both sides; else by rowid, which a rebuild may give anew."""
-        old, new = self.before.key, self.after.key
-        self.on, self.mark, self.certain, self.by_rowid = "", "", False, False
-        if old and [self.columns.get(c.name.lower()) for c in old] == [c.name.lower() for c in new]:
-            self.by_rowid = len(old) == 1 and self.before.rowid and old[0].type == "INTEGER"
-            binary = "" if self.by_rowid else " COLLATE BINARY"
-            both = zip(old, new, strict=True)
-            self.on = " AND ".join(
-                f"b.{quoted(b.name)} = a.{quoted(a.name)}{binary}" for a, b in both
-            )
-            self.mark = f"b.{quoted(new[0].name)}"
-            # Elsewhere a key may be NULL, and NULL equals nothing.
-            never_null = self.by_rowid or not self.before.rowid
-            self.certain = never_null or all(column.required for column in old)
-        elif self.before.rowid_name and self.after.rowid_name:
-            self.mark = f"b.{self.after.rowid_name}"
-            self.on = f"{self.mark} = a.{self.before.rowid_name}"
-            self.by_rowid = True
+        return sum(name in stayed for name in names[: names.index(fold(column.name))])

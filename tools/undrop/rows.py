@@ -4,12 +4,13 @@
 rowid; where neither holds, what counts is how often each whole row is there.
 """
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from undrop import check
 from undrop.change import ColumnChange, Sample, TableChange
-from undrop.pairing import Pair, quoted, same
+from undrop.pairing import Join, Pair, quoted, same
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,10 +60,7 @@ class _Rows:
         self.before, self.after = pair.before, pair.after
 
     def compare(self) -> TableChange:
-        found = self._joined() if self.pair.on else None
-        if found is None or (found.lost and not self.pair.certain):
-            counted = self._counted()
-            found = counted if found is None or counted.gone < found.lost else found
+        found = self._best()
         missing = tuple(change for column in self.pair.gone if (change := self._gone(column)).gone)
         return found._replace(
             columns=(*found.columns, *missing),
@@ -71,21 +69,32 @@ class _Rows:
             renamed=tuple((a.name, b.name) for a, b, _, _ in self.pair.pairs() if a.name != b.name),
         )
 
+    def _best(self) -> TableChange:
+        """By the identity that shows the least loss, of those that may be the right one."""
+        found: list[TableChange] = []
+        for join in self.pair.joins:
+            found.append(self._joined(join))
+            if join.certain or not found[-1].lost:
+                return found[-1]
+        return min([*found, self._counted()], key=lambda change: change.lost)
+
     def _ask(self, sql: str) -> list[Any]:
         return check.ask(self.connection, sql)
 
-    def _joined(self) -> TableChange:
+    def _joined(self, join: Join) -> TableChange:
         pairs = list(self.pair.pairs())
         # A column whose type stayed keeps its affinity too, and needs no plus: see ``same``.
-        old = ", ".join(a if x.type == y.type else f"+{a}" for x, y, a, _ in pairs)
+        # (ANY has none in a STRICT table and another elsewhere.)
+        plus = ["" if x.type == y.type != "ANY" else "+" for x, y, _, _ in pairs]
+        old = ", ".join(f"{sign}{pair[2]}" for sign, pair in zip(plus, pairs, strict=True))
         new = ", ".join(
-            f"{b if x.type == y.type else '+' + b} COLLATE BINARY" for x, y, _, b in pairs
+            f"{sign}{pair[3]} COLLATE BINARY" for sign, pair in zip(plus, pairs, strict=True)
         )
         differ = f"({old}) IS NOT ({new})" if pairs else "0"
-        where = f"({self.pair.mark} IS NULL OR {differ})"
-        sums = [f"count(*) FILTER (WHERE {self.pair.mark} IS {null} NULL)" for null in ("", "NOT")]
+        where = f"({join.mark} IS NULL OR {differ})"
+        sums = [f"count(*) FILTER (WHERE {join.mark} IS {null} NULL)" for null in ("", "NOT")]
         for _, _, a, b in pairs:
-            was, stays = f"{self.pair.mark} IS NOT NULL AND {_something(a)}", _something(b)
+            was, stays = f"{join.mark} IS NOT NULL AND {_something(a)}", _something(b)
             sums += [
                 f"count(*) FILTER (WHERE {was} AND {b} IS NULL)",
                 f"count(*) FILTER (WHERE {was} AND {b} IS NOT NULL AND NOT {stays})",
@@ -93,11 +102,11 @@ class _Rows:
             ]
         counts: list[int] = []
         for start in range(0, len(sums), CHUNK):
-            counts += self._sum(f"{', '.join(sums[start : start + CHUNK])}", where)
+            counts += self._sum(join, ", ".join(sums[start : start + CHUNK]), where)
         before = count(self.connection, "main", self.before)
         after = count(self.connection, "after", self.after)
         gone, changed = counts[:2]
-        rows = f"{self.pair.joined('LEFT JOIN')} WHERE {self.pair.mark} IS NULL"
+        rows = f"{self.pair.joined('LEFT JOIN', join)} WHERE {join.mark} IS NULL"
         return TableChange(
             self.before.name,
             self.after.name,
@@ -106,17 +115,17 @@ class _Rows:
             gone,
             after - (before - gone),
             changed,
-            tuple(self._values(pairs, counts[2:])) if changed else (),
+            tuple(self._values(join, counts[2:])) if changed else (),
             samples=self._samples(rows, gone) if gone else (),
         )
 
-    def _sum(self, sums: str, where: str) -> list[int]:
+    def _sum(self, join: Join, sums: str, where: str) -> list[int]:
         """Sums over the join, of both halves of a large table at once."""
-        sql = f"SELECT {sums} {self.pair.joined('LEFT JOIN')} WHERE {where}"
-        rowid = f"a.{self.before.rowid_name}"
+        sql = f"SELECT {sums} {self.pair.joined('LEFT JOIN', join)} WHERE {where}"
+        rowid = join.rowid
         table = f"FROM main.{quoted(self.before.name)} AS a"
         ends = f"SELECT (SELECT min({rowid}) {table}), (SELECT max({rowid}) {table})"
-        low, high = self._ask(ends)[0] if self.pair.by_rowid else (0, 0)
+        low, high = self._ask(ends)[0] if rowid else (0, 0)
         if not high or high - low < LARGE:
             return list(self._ask(sql)[0])
         middle = low + (high - low) // 2
@@ -125,16 +134,16 @@ class _Rows:
             found = list(both.map(check.ask, (self.connection, self.second), halves))
         return [one + two for one, two in zip(found[0][0], found[1][0], strict=True)]
 
-    def _values(
-        self, pairs: "list[tuple[Column, Column, str, str]]", counts: list[int]
-    ) -> "Iterator[ColumnChange]":
-        for number, (old, new, a, b) in enumerate(pairs):
+    def _values(self, join: Join, counts: list[int]) -> "Iterator[ColumnChange]":
+        for number, (old, new, a, b) in enumerate(self.pair.pairs()):
             nulled, blanked, overwritten = counts[3 * number : 3 * number + 3]
             total = nulled + blanked + overwritten
             if total:
                 lost = f"{_something(a)} AND (({_something(b)}) IS NOT 1 OR NOT {same(a, b)})"
                 shown = self._samples(
-                    f"{self.pair.joined('JOIN')} WHERE {lost}", total, {"before": a, "after": b}
+                    f"{self.pair.joined('JOIN', join)} WHERE {lost}",
+                    total,
+                    {"before": a, "after": b},
                 )
                 types = (old.type, new.type)
                 yield ColumnChange(
@@ -154,8 +163,10 @@ class _Rows:
         if not pairs:
             pairs, old, new = [], "1 AS c0", "1"
         else:
-            old = ", ".join(f"+{a} COLLATE BINARY AS c{n}" for n, (_, _, a, _) in enumerate(pairs))
-            new = ", ".join(f"+{b}" for _, _, _, b in pairs)
+            one = [a if x.type == y.type else f"CAST({a} AS TEXT)" for x, y, a, _ in pairs]
+            two = [b if x.type == y.type else f"CAST({b} AS TEXT)" for x, y, _, b in pairs]
+            old = ", ".join(f"+{a} COLLATE BINARY AS c{n}" for n, a in enumerate(one))
+            new = ", ".join(f"+{b}" for b in two)
         groups = ", ".join(f"c{n}" for n in range(max(1, len(pairs))))
         rows = (
             f"(SELECT {groups}, sum(side) AS n FROM "  # noqa: S608
@@ -195,6 +206,8 @@ def _short(value: object) -> object:
     if isinstance(value, bytes):
         dots = "…" if len(value) > 16 else ""
         return f"x'{value[:16].hex()}{dots}' ({len(value):,} bytes)"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
     if isinstance(value, str) and len(value) > 60:
         return f"{value[:60]}… ({len(value):,} characters)"
     return value

@@ -88,13 +88,14 @@ def revisions(settings: "Settings") -> set[str] | None:
 
 def pending(settings: "Settings", current: list[str]) -> list[str]:
     """The migrations between ``current`` and the head(s), the next one first; none if unknown."""
+    from alembic.script.revision import RevisionError
     from alembic.util import CommandError
 
     script = _script(settings)
     try:
         between = script.iterate_revisions("heads", tuple(current) or "base") if script else ()
         return [f"{each.revision} {each.doc}" for each in between][::-1]
-    except CommandError:  # a revision that the code does not have
+    except (CommandError, RevisionError):  # a revision that the code does not have
         return []
 
 

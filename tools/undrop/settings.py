@@ -44,10 +44,12 @@ class Settings(NamedTuple):
     def source(self) -> str:
         """How records name this database: relative when it is inside the project.
 
-        A project that was moved, or cloned by somebody else, keeps its backups' identity.
+        A project that was moved, or cloned by somebody else, keeps its backups' identity; unless
+        they are kept outside of it, where another project's may be, too.
         """
         path = self.database or Path(":memory:")
-        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+        inside = path.is_relative_to(self.root) and self.backups.is_relative_to(self.root)
+        return str(path.relative_to(self.root) if inside else path)
 
     @property
     def alembic_ini(self) -> Path:

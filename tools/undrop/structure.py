@@ -1,21 +1,18 @@
 """What a database is made of: tables, columns, keys, constraints, indexes, triggers, views."""
 
-import re
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import ddl
+from undrop.ddl import fold
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-VERSION_COLUMN = "version_num VARCHAR(32) NOT NULL"
-"""By this column Alembic's table is known: projects may rename the table."""
-
-TOKEN = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*\]|\w+|[^\s\w]""",
-    re.DOTALL,
-)
+VERSION = [("version_num", "VARCHAR(32)")]
+"""The one column of Alembic's table, by which it is known: projects may rename it."""
 
 
 class Column(NamedTuple):
@@ -49,10 +46,16 @@ class Table(NamedTuple):
     virtual: bool
     rowid: bool
     columns: dict[str, Column]
-    """By lower-case name, in their order."""
+    """By folded name, in their order."""
+    key_index: bool
+    """Whether the primary key has an index of its own."""
     foreign_keys: frozenset[ForeignKey]
     uniques: frozenset[tuple[str, ...]]
     checks: frozenset[str]
+    definition: str
+    """Its SQL with comments, spaces and its own name taken out."""
+    root: int
+    """Number of the page where it begins: a renamed table stays there."""
 
     @property
     def data(self) -> list[Column]:
@@ -65,14 +68,21 @@ class Table(NamedTuple):
         return sorted((c for c in self.columns.values() if c.key), key=lambda c: c.key)
 
     @property
+    def key_is_rowid(self) -> bool:
+        """Whether the primary key is the rowid's alias (sqlite.org/lang_createtable.html#rowid)."""
+        return self.rowid and not self.virtual and bool(self.key) and not self.key_index
+
+    @property
     def rowid_name(self) -> str:
-        """A name of the rowid that no column hides; empty when there is none."""
+        """Its alias, or a name of the rowid that no column hides; empty when there is none."""
+        if self.key_is_rowid:
+            return self.key[0].name
         free = (name for name in ("rowid", "_rowid_", "oid") if name not in self.columns)
         return next(free, "") if self.rowid else ""
 
 
 class Part(NamedTuple):
-    """An index, a full-text table without text of its own (``table``), a trigger or a view."""
+    """An index, a trigger, a view, or a virtual table with nothing of its own (``table``)."""
 
     kind: str
     name: str
@@ -85,9 +95,9 @@ class Structure(NamedTuple):
     """A database's schema."""
 
     tables: dict[str, Table]
-    """By lower-case name; not SQLite's own, Alembic's, nor what virtual tables keep data in."""
+    """By folded name; not SQLite's own, Alembic's, nor what virtual tables keep data in."""
     parts: dict[tuple[str, str], Part]
-    """By kind and lower-case name."""
+    """By kind and folded name."""
 
 
 def read(connection: "sqlite3.Connection", schema: str) -> Structure:
@@ -95,37 +105,44 @@ def read(connection: "sqlite3.Connection", schema: str) -> Structure:
 
     Raises sqlite3.Error.
     """
-    sql = dict(
-        connection.execute(f"SELECT name, sql FROM {schema}.sqlite_master WHERE type = 'table'")  # noqa: S608 - our own name
-    )
+    master = connection.execute(
+        f"SELECT type, name, tbl_name, coalesce(sql, ''), rootpage FROM {schema}.sqlite_master"  # noqa: S608 - our own name
+    ).fetchall()
+    sql = {name: (text, root) for kind, name, _, text, root in master if kind == "table"}
+    owners = {fold(name): text for name, (text, _) in sql.items()}
     found = connection.execute(
-        "SELECT name, type = 'virtual', NOT wr FROM pragma_table_list WHERE schema = ?"
-        " AND type IN ('table', 'virtual') AND substr(name, 1, 7) <> 'sqlite_'",
+        "SELECT name, type, NOT wr FROM pragma_table_list WHERE schema = ?"
+        " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'",
         [schema],
     ).fetchall()
-    parts = connection.execute(
-        f"SELECT type, name, tbl_name, sql FROM {schema}.sqlite_master "  # noqa: S608
-        "WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL"
-    ).fetchall()
-    parts += [("table", name, name, text) for name, text in sql.items() if _is_index(text)]
+    tables = [
+        Table(
+            name,
+            kind == "virtual",
+            bool(rowid),
+            _columns(connection, schema, name),
+            _has_key_index(connection, schema, name),
+            frozenset(_foreign_keys(connection, schema, name)),
+            frozenset(_uniques(connection, schema, name)),
+            frozenset(ddl.checks(sql[name][0])),
+            ddl.definition(sql[name][0], name),
+            sql[name][1],
+        )
+        for name, kind, rowid in found
+        if not ddl.is_derived(sql[name][0]) and (kind != "shadow" or ddl.is_users(name, owners))
+    ]
+    parts = [
+        Part(kind, name, table, ddl.definition(text, name))
+        for kind, name, table, text, _ in master
+        if text and (kind != "table" or ddl.is_derived(text))
+    ]
     return Structure(
         {
-            name.lower(): Table(
-                name,
-                bool(virtual),
-                bool(rowid),
-                _columns(connection, schema, name),
-                frozenset(_foreign_keys(connection, schema, name)),
-                frozenset(_uniques(connection, schema, name)),
-                frozenset(_checks(sql[name])),
-            )
-            for name, virtual, rowid in found
-            if VERSION_COLUMN not in sql[name] and not _is_index(sql[name])
+            fold(table.name): table
+            for table in tables
+            if [(column.name, column.type) for column in table.columns.values()] != VERSION
         },
-        {
-            (kind, name.lower()): Part(kind, name, table, _definition(sql, name))
-            for kind, name, table, sql in parts
-        },
+        {(part.kind, fold(part.name)): part for part in parts},
     )
 
 
@@ -134,7 +151,12 @@ def _columns(connection: "sqlite3.Connection", schema: str, table: str) -> dict[
         'SELECT name, upper(type), "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, ?)',
         [table, schema],
     )
-    return {row[0].lower(): Column(row[0], row[1], bool(row[2]), *row[3:]) for row in rows}
+    return {fold(row[0]): Column(row[0], row[1], bool(row[2]), *row[3:]) for row in rows}
+
+
+def _has_key_index(connection: "sqlite3.Connection", schema: str, table: str) -> bool:
+    sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?, ?) WHERE origin = 'pk')"
+    return bool(connection.execute(sql, [table, schema]).fetchone()[0])
 
 
 def _foreign_keys(
@@ -161,43 +183,3 @@ def _uniques(
     )
     for _, index in groupby(rows, itemgetter(0)):
         yield tuple(str(row[1]) for row in index)
-
-
-def _is_index(sql: str) -> bool:
-    """Whether a full-text table keeps no text of its own (sqlite.org/fts5.html, 4.4)."""
-    words = " ".join(_plain(token) for token in _tokens(sql))
-    return " using fts" in words and ", content =" in words
-
-
-def _tokens(sql: str) -> list[str]:
-    return [token for token in TOKEN.findall(sql) if not token.startswith(("--", "/*"))]
-
-
-def _plain(token: str) -> str:
-    """A name without its quotes, anything else in small letters."""
-    return token[1:-1].lower() if token[0] in '"`[' else token if token[0] == "'" else token.lower()
-
-
-def _definition(sql: str, name: str) -> str:
-    """What an index, trigger or view does, without how it is called."""
-    tokens = [_plain(token) for token in _tokens(sql)]
-    if name.lower() in tokens:
-        tokens.remove(name.lower())
-    return " ".join(tokens)
-
-
-def _checks(sql: str) -> list[str]:
-    """The CHECK constraints in a CREATE TABLE: no pragma tells of them."""
-    tokens = [_plain(token) for token in _tokens(sql)]
-    found = []
-    for start, words in enumerate(pairwise(tokens)):
-        if words != ("check", "("):
-            continue
-        depth, end = 0, start + 1
-        while end < len(tokens):
-            depth += {"(": 1, ")": -1}.get(tokens[end], 0)
-            end += 1
-            if depth == 0:
-                break
-        found.append(" ".join(tokens[start + 2 : end - 1]))
-    return found

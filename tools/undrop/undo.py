@@ -1,5 +1,6 @@
 """Which step was the last to change something, and how to take it back."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,14 +40,15 @@ ABSENT = Point("", None)
 def last_change(settings: "Settings", present: Point) -> "Step | None":
     """The newest step that changed something; ``present`` is what the database is now.
 
-    An open step (killed, or a direct ``alembic`` run) changed something when the state after it,
-    known from the next step or from ``present``, is another. Of ``alembic`` only a change of the
-    revision or the schema counts: rows that the application wrote since are not its doing.
+    One whose state before is in place is undone already. An open step (killed, or a direct
+    ``alembic`` run) changed something when the state after it, known from the next step or from
+    ``present``, is another; rows that the application wrote since are not a migration's doing.
     """
     after = present
     for step in reversed(steps.chain(settings)):
         before = _point(settings, step.before)
-        if step.phase == "done" or (step.phase == "open" and _differ(step, before, after)):
+        changed = step.phase == "done" or (step.phase == "open" and _differ(step, before, after))
+        if changed and not _is(before, present):
             return step
         after = before
     return None
@@ -69,7 +71,10 @@ def undo(settings: "Settings", progress: sqlite.Progress) -> Undone:
 
     def look(state: "State") -> None:
         left.clear()
-        if state.held and state.backup:
+        # It is for information: what cannot be compared is put back all the same.
+        with suppress(UndropError):
+            if not state.held or not state.backup:
+                return
             found = compare.files(state.backup.path, chosen.path, progress)
             seen = (each for each in found.tables if each.name)
             left.extend(each for each in seen if each.lost or each.changed or each.gone_columns)
@@ -114,20 +119,33 @@ def _point(settings: "Settings", name: str) -> Point:
     return Point(found.record.digest if found.record else "", found.path)
 
 
+def _is(one: Point, other: Point) -> bool:
+    return one.digest == other.digest and (one.path is None) == (other.path is None)
+
+
 def _differ(step: "Step", before: Point, after: Point) -> bool:
-    if before.digest == after.digest and (before.path is None) == (after.path is None):
+    if _is(before, after):
         return False
-    both = [point.path for point in (before, after) if point.path and point.path.is_file()]
-    if step.kind != "alembic" or len(both) < 2:
+    if step.kind not in {"alembic", "migrate"} or after.path is None or not after.path.is_file():
         return True
-    return _schema(both[0]) != _schema(both[1])
+    made = _schema(after.path)
+    if before == ABSENT:
+        return bool(made.revisions)  # else it was not Alembic that made it
+    return before.path is None or not before.path.is_file() or _schema(before.path) != made
 
 
-def _schema(path: Path) -> tuple[object, ...]:
+class _Schema(NamedTuple):
+    definitions: list[object]
+    revisions: list[str]
+
+
+def _schema(path: Path) -> _Schema:
     with sqlite.explained(path, "reading the schema"):
         connection = sqlite.connect(path, "immutable")
         try:
             sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
-            return connection.execute(sql).fetchall(), check.revisions(connection)
+            rows = connection.execute(sql).fetchall()
+            found = [row for row in rows if not row[1].startswith("sqlite_")]  # ANALYZE's tables
+            return _Schema(found, check.revisions(connection))
         finally:
             connection.close()

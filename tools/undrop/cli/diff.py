@@ -23,6 +23,7 @@ def diff(run: Run) -> Answer:
     changed = [each for each in found.tables if not each.same]
     parts = [f"{part.kind} {part.name} gone" for part in found.parts_gone]
     parts += [f"{part.kind} {part.name} added" for part in found.parts_new]
+    parts += [f"{name} defined anew" for name in found.redefined]
     result: dict[str, Any] = {
         "before": before,
         "after": after,
