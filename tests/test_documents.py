@@ -11,6 +11,7 @@ import pytest
 from shop import BIN, REPOSITORY, Project
 
 from undrop.cli import parser
+from undrop.cli.progress import LABELS
 
 README = (REPOSITORY / "README.md").read_text()
 CLAUDE = (REPOSITORY / "CLAUDE.md").read_text()
@@ -110,3 +111,9 @@ def test_a_missing_venv_is_told_how_to_make(project: Project) -> None:
     done = project.just("backup", PATH=f"{project.root}/bin:/usr/bin:/bin")
     assert done.code == 2
     assert "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'" in done.err
+
+
+def test_every_phase_has_a_word_on_the_progress_bar() -> None:
+    code = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    phases = set(re.findall(r'\bprogress\("(\w+)"', code))
+    assert {"copy", "check", "compare", "replace", "count"} == phases == set(LABELS)

@@ -5,7 +5,7 @@ import stat
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from undrop import catalog, check, damage, durable, errors, shrink, sqlite, turn
 from undrop.catalog import Backup
@@ -13,7 +13,7 @@ from undrop.errors import CheckError, DamagedError, UndropError, UsageError
 from undrop.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from undrop.settings import Settings
 
@@ -132,28 +132,41 @@ def _cover(
     settings: "Settings", held: sqlite.Held, purpose: Purpose, progress: sqlite.Progress
 ) -> Backup:
     durable.require_space(settings.backups, held.bytes)
+    entries = catalog.entries(settings)
+
+    def seen(digest: str) -> None:
+        if found := holding(settings, entries, digest, progress):
+            raise _HeldBy(found)
+
     with durable.scratch(turn.partial(settings)) as work:
         held.copy_to(work, progress)
         held.release()
-        found = holding(settings, work, progress)
-        if found and not purpose.fresh:
-            return found
         entry = _entry(settings, purpose)
-        known = found.record if found else None
-        if found and known and _link_instead(found.path, work):
-            # Checked when it was taken, and its bytes are, read again just now, this snapshot's.
-            same = ("bytes", "digest", "user_version", "application_id", "revisions", "filled")
-            facts = {name: getattr(known, name) for name in same}
-        else:
-            checked = _verified(settings, work, progress)._asdict()
-            facts = {name: checked[name] for name in Record._fields if name in checked}
+        try:
+            facts = _facts(settings, work, progress, seen)
+        except _HeldBy as found:
+            if not purpose.fresh:
+                return found.backup
+            known = found.backup.record
+            if known and _link_instead(found.backup.path, work):
+                # Checked when it was taken, and its bytes are, read again just now, this one's.
+                same = ("bytes", "digest", "user_version", "application_id", "revisions", "filled")
+                facts = {name: getattr(known, name) for name in same}
+            else:
+                facts = _facts(settings, work, progress)
         entry = entry._replace(
             **facts, check="ok", journal_mode="wal" if held.wal else "delete", shrunk=[]
         )
         if not purpose.accept_shrink:
-            entry = entry._replace(shrunk=shrink.missing(settings, entry.filled))
+            entry = entry._replace(shrunk=shrink.missing(settings, entries, entry.filled))
         work.chmod(0o400)
         return catalog.publish(settings, work, entry)
+
+
+class _HeldBy(Exception):  # noqa: N818 - good news
+    def __init__(self, backup: Backup) -> None:
+        super().__init__(backup.path.name)
+        self.backup = backup
 
 
 def _link_instead(whole: Path, work: Path) -> bool:
@@ -166,27 +179,34 @@ def _link_instead(whole: Path, work: Path) -> bool:
     return False
 
 
-def _verified(settings: "Settings", work: Path, progress: sqlite.Progress) -> check.Facts:
+def _facts(
+    settings: "Settings",
+    work: Path,
+    progress: sqlite.Progress,
+    seen: "Callable[[str], object]" = str,
+) -> dict[str, Any]:
+    """What a checked snapshot is, for its record."""
     try:
-        return check.verify(work, progress)
+        checked = check.verify(work, progress, seen)._asdict()
     except DamagedError as found:
         check.live(settings.live, progress)  # raises when the damage is there already
         raise UndropError(
             f"the disk did not keep the copy that was written to it: {found.what}",
             "see to the disk under backups/, then the same command again",
         ) from found
+    return {name: checked[name] for name in Record._fields if name in checked}
 
 
-def holding(settings: "Settings", snapshot: Path, progress: sqlite.Progress) -> Backup | None:
-    """The newest verified backup whose bytes, read again now, are this snapshot's."""
-    size = durable.size(snapshot)
-    wanted = check.digest(snapshot, progress, size)
-    for backup in reversed(catalog.entries(settings)):
-        if not backup.verified or backup.record is None or backup.record.digest != wanted:
+def holding(
+    settings: "Settings", entries: list[Backup], digest: str, progress: sqlite.Progress
+) -> Backup | None:
+    """The newest verified one of ``entries`` whose bytes, read again now, have this digest."""
+    for backup in reversed(entries):
+        if not backup.verified or backup.record is None or backup.record.digest != digest:
             continue
         with suppress(OSError):  # one that cannot be read holds nothing
             # The live database made a link to a backup would cover itself.
             linked = backup.path.samefile(settings.live)
-            if not linked and check.digest(backup.path, progress, size) == wanted:
+            if not linked and check.digest(backup.path, progress, backup.record.bytes) == digest:
                 return backup
     return None

@@ -3,7 +3,6 @@
 import itertools
 import os
 import re
-import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,6 +141,8 @@ def forget(settings: "Settings", name: str) -> list[str]:
             continue
         for path in (folder / gone.path.name, folder / f"{gone.path.stem}.json"):
             if path.is_dir() and not path.is_symlink():
+                import shutil
+
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
-from undrop import errors, header, sqlite, structure
+from undrop import errors, header, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,10 +30,11 @@ class Facts(NamedTuple):
     """Tables that have rows; not SQLite's own, nor what a virtual table keeps its data in."""
 
 
-def verify(path: "Path", progress: sqlite.Progress) -> Facts:
+def verify(path: "Path", progress: sqlite.Progress, seen: "Callable[[str], object]" = str) -> Facts:
     """Read a file that nobody writes back from the disk, through a connection of its own.
 
-    Raises DamagedError when its size is not what its header says or ``quick_check`` finds
+    ``seen`` is told the digest as soon as it is known, and may raise to end it there. Raises
+    DamagedError when its size is not what its header says or ``quick_check`` finds
     anything, UndropError when it cannot be read. The digest and the check run side by side.
     """
     claimed = header.read(path)
@@ -41,8 +42,10 @@ def verify(path: "Path", progress: sqlite.Progress) -> Facts:
     with sqlite.explained(path, "checking"):
         connection = sqlite.connect(path, "immutable")
         try:
+            connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
             with _quick_check_beside(connection, progress):
                 found = digest(path, progress, size)
+                seen(found)
             return Facts(
                 bytes=size,
                 digest=found,
@@ -67,6 +70,7 @@ def live(path: "Path", progress: sqlite.Progress) -> None:
     with sqlite.explained(path, "checking"):
         connection = sqlite.connect(path, "rw")
         try:
+            connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
             sqlite.begin(connection, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
             with _quick_check_beside(connection, progress):
                 pass
@@ -167,7 +171,7 @@ def revisions(connection: sqlite3.Connection) -> list[str]:
     found: list[str] = []
     for (table,) in connection.execute(sql).fetchall():
         columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", [table])
-        if columns.fetchall() != structure.VERSION:
+        if columns.fetchall() != sqlite.VERSION_TABLE:
             continue
         rows = connection.execute(f"SELECT version_num FROM {_quoted(table)}")  # noqa: S608
         found += [str(row[0]) for row in rows]
@@ -198,6 +202,7 @@ def foreign_key_violations(path: "Path") -> dict[tuple[str, str], int]:
     counts: dict[tuple[str, str], int] = {}
     connection = sqlite.connect(path, "immutable")
     try:
+        connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
             sql = "SELECT parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY parent"

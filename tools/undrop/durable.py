@@ -124,9 +124,9 @@ def size(path: Path) -> int:
 def require_space(folder: Path, needed: int) -> None:
     """Raise OSError(ENOSPC) unless ``needed`` bytes are free where ``folder`` is."""
     import errno
-    import shutil
 
-    free = shutil.disk_usage(folder).free
+    found = os.statvfs(folder)
+    free = found.f_bavail * found.f_frsize
     if free < needed:
         message = f"this step needs {needed:,} bytes free and there are {free:,}"
         raise OSError(errno.ENOSPC, message, str(folder))

@@ -90,7 +90,7 @@ def _backup_into(
                     raise LiveMovedError(
                         "somebody wrote to the database", "the same again", held.writes()
                     )
-            progress("replace", total - remaining, total)
+            progress("replace", (total - remaining) * held.page_size, total * held.page_size)
         elif time.monotonic() > deadline:
             raise sqlite.locked(held.path, "replacing the database")
 

@@ -5,17 +5,18 @@ from typing import TYPE_CHECKING
 from undrop import catalog, steps
 
 if TYPE_CHECKING:
+    from undrop.catalog import Backup
     from undrop.settings import Settings
 
 
-def expected(settings: "Settings") -> set[str]:
+def expected(settings: "Settings", entries: "list[Backup]") -> set[str]:
     """Tables that are to have rows, by the newest backup or, if newer, our own last step.
 
     What an earlier backup was marked for is still expected, so that a backup of the loss does
     not launder it.
     """
     step = steps.last(settings)
-    for backup in reversed(catalog.entries(settings)):
+    for backup in reversed(entries):
         entry = backup.record
         if entry is None or not backup.verified or not catalog.is_of(settings, backup):
             continue
@@ -25,6 +26,6 @@ def expected(settings: "Settings") -> set[str]:
     return set(step.filled or ()) if step else set()
 
 
-def missing(settings: "Settings", filled: list[str]) -> list[str]:
+def missing(settings: "Settings", entries: "list[Backup]", filled: list[str]) -> list[str]:
     """The expected tables that are not among ``filled``, the tables with rows in them."""
-    return sorted(expected(settings) - set(filled))
+    return sorted(expected(settings, entries) - set(filled))

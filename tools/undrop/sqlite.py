@@ -19,6 +19,8 @@ Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and out of how much."""
 
 LOCK_DEADLINE = 10.0  # seconds that a step waits for another program's lock
+VERSION_TABLE = [("version_num", "VARCHAR(32)")]
+"""The one column of Alembic's table, by which it is known: projects may rename it."""
 COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress bar
 MMAP = (
     1 << 40

@@ -95,8 +95,8 @@ def _opened(settings: "Settings", status: Status, progress: sqlite.Progress) -> 
             return status
         with durable.scratch(turn.partial(settings)) as snapshot:
             held.copy_to(snapshot, progress)
-            found = backup.holding(settings, snapshot, progress)
-            digest = found.record.digest if found and found.record else "in no backup"
+            digest = check.digest(snapshot, progress, held.bytes)
+            found = backup.holding(settings, catalog.entries(settings), digest, progress)
             step = undo.last_change(settings, undo.Point(digest, snapshot))
             return status._replace(covered=found is not None, undo=step)
     finally:

@@ -4,15 +4,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import ddl
+from undrop import ddl, sqlite
 from undrop.ddl import fold
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
-
-VERSION = [("version_num", "VARCHAR(32)")]
-"""The one column of Alembic's table, by which it is known: projects may rename it."""
 
 
 class Column(NamedTuple):
@@ -140,7 +137,8 @@ def read(connection: "sqlite3.Connection", schema: str) -> Structure:
         {
             fold(table.name): table
             for table in tables
-            if [(column.name, column.type) for column in table.columns.values()] != VERSION
+            if [(column.name, column.type) for column in table.columns.values()]
+            != sqlite.VERSION_TABLE
         },
         {(part.kind, fold(part.name)): part for part in parts},
     )

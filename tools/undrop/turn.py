@@ -1,10 +1,8 @@
 """One undrop at a time in a project: its lock, its hidden names, the sweep of what was killed."""
 
 import fcntl
-import glob
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,6 +105,8 @@ def _sweep_backups(folder: Path) -> None:
             note.unlink()
     for path in partials:
         if path.is_dir() and not path.is_symlink():
+            import shutil
+
             shutil.rmtree(path)
         else:
             path.unlink()
@@ -116,7 +116,10 @@ def _sweep_work_copies(settings: "Settings") -> None:
     if settings.database is None or not settings.live.parent.is_dir():
         return
     prefix = _work_prefix(settings.live)
-    for path in settings.live.parent.glob(f"{glob.escape(prefix)}*.undrop-work*"):
+    for name in os.listdir(settings.live.parent):
+        if not name.startswith(prefix) or ".undrop-work" not in name:
+            continue
+        path = settings.live.with_name(name)
         # Another project, with a lock of its own, may be at work on the same database.
         owner = path.name.removeprefix(prefix).partition(".")[0]
         if not owner.isdecimal() or not _is_alive(int(owner)):

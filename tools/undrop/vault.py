@@ -6,7 +6,6 @@ writing into the same inode.
 
 import errno
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +102,8 @@ def _link_or_copy(source: Path, target: Path, limit: int) -> bool:
             return False
         try:
             os.close(durable.create(target, 0o600))
+            import shutil
+
             shutil.copyfile(source, target)
             target.chmod(source.stat().st_mode & 0o777)
             durable.sync_path(target)

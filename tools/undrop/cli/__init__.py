@@ -5,9 +5,10 @@ import os
 import signal
 import sqlite3
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, HelpFormatter, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -16,6 +17,7 @@ from undrop.cli import answer, diff, looks, schema, status, steps, tables, undo
 from undrop.cli.progress import Bar
 from undrop.errors import ChangedError, UndropError
 
+NARROW = partial(HelpFormatter, width=96)  # asking the terminal would load shutil, for each backup
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -33,14 +35,18 @@ def _stop(number: int, _frame: object) -> NoReturn:
 
 def parser() -> ArgumentParser:
     """All commands and their arguments."""
-    top = ArgumentParser("undrop", description="Verified SQLite backups, and one line back.")
+    top = ArgumentParser(
+        "undrop", description="Verified SQLite backups, and one line back.", formatter_class=NARROW
+    )
     top.add_argument("--version", action="version", version=f"undrop {__version__}")
-    every = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    common = ArgumentParser(add_help=False)
+    every = top.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="undrop")
+    common = ArgumentParser(add_help=False, formatter_class=NARROW)
     common.add_argument("--json", action="store_true", help="print one JSON object")
 
     def command(name: str, run: object, text: str) -> ArgumentParser:
-        added = every.add_parser(name, help=text, description=text, parents=[common])
+        added = every.add_parser(
+            name, help=text, description=text, parents=[common], formatter_class=NARROW
+        )
         added.set_defaults(run=run)
         return added
 

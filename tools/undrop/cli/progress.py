@@ -8,7 +8,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 PATIENCE = 1.0  # seconds before a bar is worth drawing
-LABELS = {"copy": "Copying", "check": "Checking", "replace": "Replacing"}
+LABELS = {
+    "copy": "Copying",
+    "check": "Checking",
+    "compare": "Comparing",
+    "replace": "Replacing",
+    "count": "Counting",
+}
+OPEN_END = {"check", "compare"}
+"""SQLite does not tell how far these are: when the digest is done the check is just going on."""
 
 
 class Bar:
@@ -27,18 +35,25 @@ class Bar:
             return
         if self._rich is None:
             # Imported when a second has passed already: rich costs more than a small backup.
+            from rich import progress
             from rich.console import Console
-            from rich.progress import Progress
 
-            self._rich = Progress(console=Console(stderr=True), transient=True)
+            self._rich = progress.Progress(
+                "{task.description}",
+                progress.BarColumn(),
+                progress.TaskProgressColumn(),
+                progress.TransferSpeedColumn(),
+                progress.TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
             self._rich.start()
         if self._task is None or phase != self._phase:
             if self._task is not None:
                 self._rich.remove_task(self._task)
             self._task = self._rich.add_task(LABELS[phase], total=total)
             self._phase = phase
-        # A check has no measure of its own: at the end of the digest it is just going on.
-        unknown = phase == "check" and done >= total
+        unknown = phase in OPEN_END and done >= total
         self._rich.update(self._task, completed=done, total=None if unknown else total)
 
     def close(self) -> None:
