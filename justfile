@@ -13,8 +13,8 @@ default:
 # A verified backup of the database; the reason becomes part of its name
 [group("guard")]
 [no-exit-message]
-backup $reason="manual" $before="": _ready
-    @undrop backup --before="$before" -- "$reason"
+backup $reason="manual" $before="":
+    @command -v undrop >/dev/null || exec just _ready; exec undrop backup --before="$before" -- "$reason"
 
 # Put a backup back: a path, a name in backups/, or latest
 [group("guard")]

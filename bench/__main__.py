@@ -30,8 +30,9 @@ def project(folder: Path, size: str) -> Place:
     (place / "tools").symlink_to(REPOSITORY / "tools")
     environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state" / size)}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment.pop("QUARTERMASTER_DB_URL", None)
-    environment.pop("UNDROP_INVOKED_FROM", None)
+    # Compiled modules are kept, as an installed package's are.
+    for name in ("QUARTERMASTER_DB_URL", "UNDROP_INVOKED_FROM", "PYTHONDONTWRITEBYTECODE"):
+        environment.pop(name, None)
     databases.make(place, environment, databases.SIZES[size])
     shutil.rmtree(place / "backups", ignore_errors=True)
     return Place(place, environment)

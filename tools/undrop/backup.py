@@ -187,7 +187,7 @@ def _facts(
 ) -> dict[str, Any]:
     """What a checked snapshot is, for its record."""
     try:
-        checked = check.verify(work, progress, seen)._asdict()
+        checked = check.verify(work, progress, seen, written=True)._asdict()
     except DamagedError as found:
         check.live(settings.live, progress)  # raises when the damage is there already
         raise UndropError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
-from undrop import errors, header, sqlite
+from undrop import durable, errors, header, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +30,18 @@ class Facts(NamedTuple):
     """Tables that have rows; not SQLite's own, nor what a virtual table keeps its data in."""
 
 
-def verify(path: "Path", progress: sqlite.Progress, seen: "Callable[[str], object]" = str) -> Facts:
+def verify(
+    path: "Path",
+    progress: sqlite.Progress,
+    seen: "Callable[[str], object]" = str,
+    *,
+    written: bool = False,
+) -> Facts:
     """Read a file that nobody writes back from the disk, through a connection of its own.
 
+    A file that we have just ``written`` is forced to the disk, too: it reads no slower meanwhile.
     ``seen`` is told the digest as soon as it is known, and may raise to end it there. Raises
-    DamagedError when its size is not what its header says or ``quick_check`` finds
+    OSError, DamagedError when its size is not what its header says or ``quick_check`` finds
     anything, UndropError when it cannot be read. The digest and the check run side by side.
     """
     claimed = header.read(path)
@@ -44,6 +51,8 @@ def verify(path: "Path", progress: sqlite.Progress, seen: "Callable[[str], objec
         try:
             connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
             with _quick_check_beside(connection, progress):
+                if written:
+                    durable.sync_path(path)
                 found = digest(path, progress, size)
                 seen(found)
             return Facts(

@@ -146,7 +146,7 @@ def _checked(
     try:
         with durable.scratch(turn.work_copy(live)) as work:
             held.copy_to(work, progress)
-            yield work, check.verify(work, progress)
+            yield work, check.verify(work, progress, written=True)
     finally:
         held.close()
 

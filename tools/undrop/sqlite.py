@@ -22,9 +22,7 @@ LOCK_DEADLINE = 10.0  # seconds that a step waits for another program's lock
 VERSION_TABLE = [("version_num", "VARCHAR(32)")]
 """The one column of Alembic's table, by which it is known: projects may rename it."""
 COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress bar
-MMAP = (
-    1 << 40
-)  # bytes of a file that nobody writes which may be read without copying (SQLite caps it)
+MMAP = 1 << 40  # bytes that may be read without being copied first (sqlite.org/mmap.html)
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -133,6 +131,7 @@ class Held:
         try:
             with explained(path, "reading the database"):
                 self._refuse_what_is_no_database()
+                self.connection.execute(f"PRAGMA mmap_size = {MMAP}")
                 # Under an EXCLUSIVE lock it is the read, not the BEGIN, that fails.
                 begin(self.connection, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
                 self.wal = self.pragma("journal_mode") == "wal"
@@ -165,7 +164,7 @@ class Held:
     def copy_to(self, target: Path, progress: "Progress") -> None:
         """Write the pinned snapshot into ``target``, an empty file of ours, as a rollback file.
 
-        The copy is on the disk when this returns. Raises UndropError, DamagedError.
+        It is for ``check.verify`` to force it to the disk. Raises UndropError, DamagedError.
         """
         total = max(1, self.bytes)
 
@@ -182,7 +181,6 @@ class Held:
             finally:
                 copy.close()
         header.set_journal_mode(target, header.ROLLBACK)
-        durable.sync_path(target)
 
     def _transactions(self) -> int:
         """SQLite's own counter (sqlite.org/fileformat2.html, 1.3.7; walformat.html, 2.1)."""

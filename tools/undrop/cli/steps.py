@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 from undrop import backup, catalog, steps, turn
 from undrop.cli.answer import Answer, Run, fields, kept, way_back
+from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
 from undrop.record import revision_names
 
-ACCEPT_SHRINK = "--accept-shrink"
 ALEMBIC = "alembic"
 
 if TYPE_CHECKING:

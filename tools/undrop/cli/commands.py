@@ -1,0 +1,109 @@
+"""Every command: its arguments, and which function of which module answers it."""
+
+from argparse import ArgumentParser, HelpFormatter
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from undrop import __version__
+
+if TYPE_CHECKING:
+    from undrop.cli.answer import Answer, Run
+
+NARROW = partial(HelpFormatter, width=96)  # asking the terminal would load shutil, for each backup
+ACCEPT_SHRINK = "--accept-shrink"
+
+
+class Command(NamedTuple):
+    """A command; its module is loaded when it runs."""
+
+    answer: str
+    """``module.function`` under ``undrop.cli``."""
+    text: str
+    arguments: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+
+def _one(name: str, **how: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 - argparse's options
+    return name, how
+
+
+SCHEMA = (
+    _one("revision", nargs="?", default="head", help="as Alembic names it (head)"),
+    _one("--accept-loss", action="store_true", help="whatever goes may go"),
+)
+COMMANDS = {
+    "backup": Command(
+        "steps.back_up",
+        "take a verified backup of the live database",
+        (
+            _one("--before", default="", metavar="STEP", help="the step that it precedes"),
+            _one("reason", nargs="?", default="manual", help="why; part of the file's name"),
+            _one(
+                ACCEPT_SHRINK,
+                dest="before",
+                action="store_const",
+                const=ACCEPT_SHRINK,
+                help="tables that lost all their rows were meant to",
+            ),
+        ),
+    ),
+    "forget": Command(
+        "steps.forget",
+        "remove a backup everywhere, on purpose",
+        (_one("name", metavar="NAME", help="its name in backups/"),),
+    ),
+    "restore": Command(
+        "steps.restore",
+        "back up, check FILE, put it in place",
+        (_one("file", metavar="FILE", help="a path, a name in backups/, or latest"),),
+    ),
+    "migrate": Command("schema.migrate", "back up, bring the schema to a revision, check", SCHEMA),
+    "rehearse": Command("schema.rehearse", "what migrate would do and lose; keeps nothing", SCHEMA),
+    "reset-db": Command("steps.reset_db", "back up, then an empty database at head"),
+    "nuke-db": Command("steps.nuke_db", "back up, then no database at all"),
+    "undo": Command(
+        "undo.undo",
+        "back up, then the state before the last step; twice is redo",
+        (_one("--list", action="store_true", help="only say what was done"),),
+    ),
+    "list": Command("looks.list_", "the backups, newest first"),
+    "verify": Command(
+        "looks.verify",
+        "prove that a backup, or every one, is whole",
+        (_one("file", nargs="?", metavar="FILE", help="a path, a name, or latest"),),
+    ),
+    "status": Command("status.status", "where things stand; exit 4 when not covered by a backup"),
+    "diff": Command(
+        "diff.diff",
+        "what changed between two backups, or a backup and live",
+        (
+            _one("before", nargs="?", default="latest", metavar="A", help="latest"),
+            _one("after", nargs="?", default="live", metavar="B", help="live, the database"),
+        ),
+    ),
+    "history": Command("diff.history", "size and rows over the backups, as a chart"),
+}
+
+
+def parser(wanted: str = "") -> ArgumentParser:
+    """The arguments of the ``wanted`` command alone, which is felt less; else of all."""
+    top = ArgumentParser(
+        "undrop", description="Verified SQLite backups, and one line back.", formatter_class=NARROW
+    )
+    top.add_argument("--version", action="version", version=f"undrop {__version__}")
+    every = top.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="undrop")
+    chosen = {wanted: COMMANDS[wanted]} if wanted in COMMANDS else COMMANDS
+    for name, command in chosen.items():
+        text = command.text
+        added = every.add_parser(name, help=text, description=text, formatter_class=NARROW)
+        for argument, how in command.arguments:
+            added.add_argument(argument, **how)
+        added.add_argument("--json", action="store_true", help="print one JSON object")
+        added.set_defaults(run=partial(_run, command.answer))
+    return top
+
+
+def _run(answer: str, run: "Run") -> "Answer":
+    module, _, function = answer.partition(".")
+    found: Answer = getattr(import_module(f"undrop.cli.{module}"), function)(run)
+    return found
