@@ -327,7 +327,8 @@ def test_no_space_is_said_before_anything_starts(
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 5)
     before = content(project.database)
-    monkeypatch.setattr("shutil.disk_usage", lambda _folder: type("Usage", (), {"free": 4096}))
+    full = type("Full", (), {"f_bavail": 1, "f_frsize": 4096})
+    monkeypatch.setattr("os.statvfs", lambda _folder: full)
     with pytest.raises(OSError, match="bytes free"):
         restore.restore(settings.load(project.root), "latest", project.root, quiet)
     assert content(project.database) == before
