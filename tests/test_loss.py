@@ -348,6 +348,24 @@ def test_names_that_need_quotes(tmp_path: Path) -> None:
     assert found == {"a \"b; --.ü'", 'a "b; --.rowid'}
 
 
+UNKNOWN = (
+    "PRAGMA writable_schema = ON; INSERT INTO sqlite_master VALUES"
+    " ('table', 'place', 'place', 0, 'CREATE VIRTUAL TABLE place USING geo (x)')"
+)
+
+
+def test_a_virtual_table_of_an_unknown_module_is_no_obstacle(tmp_path: Path) -> None:
+    found = report(tmp_path, "ALTER TABLE items ADD COLUMN colour TEXT", f"{SHOP}; {UNKNOWN}")
+    assert found.losses == []
+    assert found.warnings == ["place: this SQLite cannot read it, nothing is known"]
+
+
+def test_a_virtual_table_of_an_unknown_module_that_is_gone_is_named(tmp_path: Path) -> None:
+    gone = "PRAGMA writable_schema = ON; DELETE FROM sqlite_master WHERE name = 'place'"
+    found = report(tmp_path, gone, f"{SHOP}; {UNKNOWN}")
+    assert [each.name for each in found.losses] == ["table place"]
+
+
 ENFORCES = """
 from sqlalchemy import event
 

@@ -69,7 +69,7 @@ class _Compare:
         self.connection = connections[0]
         self.before = structure.read(self.connection, "main")
         self.after = structure.read(self.connection, "after")
-        self.unread: list[str] = []
+        self.unread = [*self.before.unread]
 
     def all(self) -> Comparison:
         old, new = self.before.tables, self.after.tables

@@ -1,5 +1,6 @@
 """What a database is made of: tables, columns, keys, constraints, indexes, triggers, views."""
 
+import sqlite3
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,7 +9,6 @@ from undrop import ddl, sqlite
 from undrop.ddl import fold
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
 
@@ -79,7 +79,7 @@ class Table(NamedTuple):
 
 
 class Part(NamedTuple):
-    """An index, a trigger, a view, or a virtual table with nothing of its own (``table``)."""
+    """An index, a trigger, a view, or a virtual table with nothing to read in it (``table``)."""
 
     kind: str
     name: str
@@ -95,9 +95,11 @@ class Structure(NamedTuple):
     """By folded name; not SQLite's own, Alembic's, nor what virtual tables keep data in."""
     parts: dict[tuple[str, str], Part]
     """By kind and folded name."""
+    unread: list[str]
+    """Virtual tables that this SQLite has no module for; they are among the parts."""
 
 
-def read(connection: "sqlite3.Connection", schema: str) -> Structure:
+def read(connection: sqlite3.Connection, schema: str) -> Structure:
     """The structure of an attached database (``main`` or the name it was attached by).
 
     Raises sqlite3.Error.
@@ -112,26 +114,21 @@ def read(connection: "sqlite3.Connection", schema: str) -> Structure:
         " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'",
         [schema],
     ).fetchall()
-    tables = [
-        Table(
-            name,
-            kind == "virtual",
-            bool(rowid),
-            _columns(connection, schema, name),
-            _has_key_index(connection, schema, name),
-            frozenset(_foreign_keys(connection, schema, name)),
-            frozenset(_uniques(connection, schema, name)),
-            frozenset(ddl.checks(sql[name][0])),
-            ddl.definition(sql[name][0], name),
-            sql[name][1],
-        )
-        for name, kind, rowid in found
-        if not ddl.is_derived(sql[name][0]) and (kind != "shadow" or ddl.is_users(name, owners))
-    ]
+    tables, unread = [], []
+    for name, kind, rowid in found:
+        text, root = sql[name]
+        if ddl.is_derived(text) or (kind == "shadow" and not ddl.is_users(name, owners)):
+            continue
+        try:
+            tables.append(_table(connection, schema, (name, kind, rowid), text, root))
+        except sqlite3.OperationalError:  # a virtual table whose module only its application has
+            if kind != "virtual":
+                raise
+            unread.append(name)
     parts = [
         Part(kind, name, table, ddl.definition(text, name))
         for kind, name, table, text, _ in master
-        if text and (kind != "table" or ddl.is_derived(text))
+        if text and (kind != "table" or ddl.is_derived(text) or name in unread)
     ]
     return Structure(
         {
@@ -141,10 +138,29 @@ def read(connection: "sqlite3.Connection", schema: str) -> Structure:
             != sqlite.VERSION_TABLE
         },
         {(part.kind, fold(part.name)): part for part in parts},
+        unread,
     )
 
 
-def _columns(connection: "sqlite3.Connection", schema: str, table: str) -> dict[str, Column]:
+def _table(
+    connection: sqlite3.Connection, schema: str, listed: tuple[str, str, int], sql: str, root: int
+) -> Table:
+    name, kind, rowid = listed
+    return Table(
+        name,
+        kind == "virtual",
+        bool(rowid),
+        _columns(connection, schema, name),
+        _has_key_index(connection, schema, name),
+        frozenset(_foreign_keys(connection, schema, name)),
+        frozenset(_uniques(connection, schema, name)),
+        frozenset(ddl.checks(sql)),
+        ddl.definition(sql, name),
+        root,
+    )
+
+
+def _columns(connection: sqlite3.Connection, schema: str, table: str) -> dict[str, Column]:
     rows = connection.execute(
         'SELECT name, upper(type), "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, ?)',
         [table, schema],
@@ -152,13 +168,13 @@ def _columns(connection: "sqlite3.Connection", schema: str, table: str) -> dict[
     return {fold(row[0]): Column(row[0], row[1], bool(row[2]), *row[3:]) for row in rows}
 
 
-def _has_key_index(connection: "sqlite3.Connection", schema: str, table: str) -> bool:
+def _has_key_index(connection: sqlite3.Connection, schema: str, table: str) -> bool:
     sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?, ?) WHERE origin = 'pk')"
     return bool(connection.execute(sql, [table, schema]).fetchone()[0])
 
 
 def _foreign_keys(
-    connection: "sqlite3.Connection", schema: str, table: str
+    connection: sqlite3.Connection, schema: str, table: str
 ) -> "Iterator[ForeignKey]":
     rows = connection.execute(
         'SELECT id, lower("from"), lower("table"), on_update, on_delete'
@@ -171,7 +187,7 @@ def _foreign_keys(
 
 
 def _uniques(
-    connection: "sqlite3.Connection", schema: str, table: str
+    connection: sqlite3.Connection, schema: str, table: str
 ) -> "Iterator[tuple[str, ...]]":
     rows = connection.execute(
         "SELECT l.name, lower(i.name) FROM pragma_index_list(?1, ?2) AS l, "
