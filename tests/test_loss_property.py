@@ -26,12 +26,18 @@ VALUES = st.one_of(
 )
 
 
+MOVES = {"name", "column", "build"}
+"""What may not all be done to one table: of its names and its place, something has to stay."""
+
+
 class Table(NamedTuple):
     """A table that the strategies made; ``columns`` has the key first, if there is one."""
 
     name: str
     key: str
     columns: tuple[tuple[str, str], ...]
+    done: frozenset[str] = frozenset()
+    """Which of MOVES it has been through."""
 
     def create(self, name: str) -> str:
         without = self.key == "WITHOUT ROWID"
@@ -72,6 +78,11 @@ class Random:
         what = self.data.draw(
             st.sampled_from(["add", "index", "new", "name", "column", "fill", "build"])
         )
+        if what in MOVES:
+            if table.done | {what} == MOVES:
+                return
+            known, table = table, table._replace(done=table.done | {what})
+            self.replace(known, table)
         run, fresh = self.connection.execute, next(self.names)
         if what == "add":
             default = self.data.draw(st.sampled_from(["", " DEFAULT 7", " DEFAULT 'x'"]))
