@@ -41,7 +41,6 @@ def main() -> None:
     sys.argv = ["undrop", *sys.argv[2:]]
     from undrop import backup, catalog, check, cli, durable, sqlite
 
-    backup._entry  # noqa: B018 - the module is whole
     PHASES["start-up"] = time.time() - started
     sqlite.Held.__init__ = timed("snapshot", sqlite.Held.__init__)  # type: ignore[method-assign]
     sqlite.Held.copy_to = timed("copy", sqlite.Held.copy_to)  # type: ignore[method-assign]

@@ -182,7 +182,7 @@ def revisions(connection: sqlite3.Connection) -> list[str]:
         columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", [table])
         if columns.fetchall() != sqlite.VERSION_TABLE:
             continue
-        rows = connection.execute(f"SELECT version_num FROM {_quoted(table)}")  # noqa: S608
+        rows = connection.execute(f"SELECT version_num FROM {quoted(table)}")  # noqa: S608
         found += [str(row[0]) for row in rows]
     return sorted(found)
 
@@ -194,11 +194,12 @@ def _filled(connection: sqlite3.Connection) -> list[str]:
         table
         for table in tables
         if not table.startswith("sqlite_")
-        and _number(connection, f"SELECT EXISTS (SELECT 1 FROM {_quoted(table)})")  # noqa: S608
+        and _number(connection, f"SELECT EXISTS (SELECT 1 FROM {quoted(table)})")  # noqa: S608
     )
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as SQL takes it, whatever is in it."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
 

@@ -6,6 +6,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import check
+from undrop.check import quoted
 from undrop.ddl import fold
 
 if TYPE_CHECKING:
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undrop.structure import Column, Table
-
-
-def quoted(name: str) -> str:
-    """A name as SQL takes it, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def same(old: str, new: str) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from undrop import check
 from undrop.change import ColumnChange, Sample, TableChange
-from undrop.pairing import Join, Pair, quoted, same
+from undrop.check import quoted
+from undrop.pairing import Join, Pair, same
 
 if TYPE_CHECKING:
     import sqlite3

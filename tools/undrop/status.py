@@ -49,6 +49,11 @@ def look(settings: "Settings", progress: sqlite.Progress) -> Status:
 
     Call it inside ``turn.take`` when ``backups/`` exists. Raises UndropError.
     """
+    seen = _look(settings, progress)
+    return seen._replace(pending=schema.pending(settings, seen.revisions))
+
+
+def _look(settings: "Settings", progress: sqlite.Progress) -> Status:
     ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
     status = Status(
         exists=backup.exists(settings),
@@ -62,7 +67,7 @@ def look(settings: "Settings", progress: sqlite.Progress) -> Status:
         damage="",
         vault=str(vault.folder(settings) or ""),
         not_in_vault=vault.missing(settings),
-        pending=schema.pending(settings, []),
+        pending=[],
         shrunk=[],
         used=_used(settings),
         undo=None,
@@ -85,11 +90,9 @@ def look(settings: "Settings", progress: sqlite.Progress) -> Status:
 def _opened(settings: "Settings", status: Status, progress: sqlite.Progress) -> Status:
     held = sqlite.Held(settings.live)
     try:
-        revisions = check.revisions(held.connection)
         status = status._replace(
             journal_mode="wal" if held.wal else "rollback",
-            revisions=revisions,
-            pending=schema.pending(settings, revisions),
+            revisions=check.revisions(held.connection),
         )
         if not settings.backups.is_dir():
             return status

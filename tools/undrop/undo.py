@@ -44,9 +44,10 @@ def last_change(settings: "Settings", present: Point) -> "Step | None":
     ``alembic`` run) changed something when the state after it, known from the next step or from
     ``present``, is another; rows that the application wrote since are not a migration's doing.
     """
+    kept = {each.path.name: each for each in catalog.entries(settings)}
     after = present
     for step in reversed(steps.chain(settings)):
-        before = _point(settings, step.before)
+        before = _point(kept, step.before)
         changed = step.phase == "done" or (step.phase == "open" and _differ(step, before, after))
         if changed and not _is(before, present):
             return step
@@ -60,7 +61,7 @@ def undo(settings: "Settings", progress: sqlite.Progress) -> Undone:
     It is a step itself: undoing it is a redo. Call it inside ``turn.take``. Raises CheckError
     when there is nothing to undo or that state cannot be put back, and what ``restore`` raises.
     """
-    with backup.covered(settings, _purpose(), progress) as state:
+    with backup.covered(settings, backup.Purpose("before undo", "undo"), progress) as state:
         step = last_change(settings, _present(state))
     if step is None:
         raise CheckError("there is nothing to undo: no step has changed this database", "just list")
@@ -81,10 +82,6 @@ def undo(settings: "Settings", progress: sqlite.Progress) -> Undone:
 
     done = restore.put_back(settings, chosen, "undo", progress, look)
     return Undone(step, done.source, left, done.change)
-
-
-def _purpose() -> backup.Purpose:
-    return backup.Purpose("before undo", "undo")
 
 
 def _kept(settings: "Settings", step: "Step") -> catalog.Backup:
@@ -108,13 +105,12 @@ def _present(state: "State") -> Point:
     return Point(state.backup.record.digest if state.backup.record else "", state.backup.path)
 
 
-def _point(settings: "Settings", name: str) -> Point:
+def _point(kept: dict[str, catalog.Backup], name: str) -> Point:
     """The state that a backup holds; one that is gone is like no other."""
     if not name:
         return ABSENT
-    try:
-        found = catalog.named(settings, name)
-    except UndropError:
+    found = kept.get(name)
+    if found is None:
         return Point(f"gone: {name}", None)
     return Point(found.record.digest if found.record else "", found.path)
 

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from undrop.change import TableChange
 
 COLUMNS = ("TABLE", "ROWS", "ADDED", "REMOVED", "CHANGED", "COLUMNS")
-LIVE = "live"
 
 
 def diff(run: Run) -> Answer:
