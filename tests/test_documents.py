@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from shop import BIN, REPOSITORY, Project
 
-from undrop.cli import parser
+from undrop.cli.commands import parser
 from undrop.cli.progress import LABELS
 
 README = (REPOSITORY / "README.md").read_text()

@@ -1,5 +1,17 @@
-"""``python -m undrop``."""
+"""The ``undrop`` command, also as ``python -m undrop``."""
 
-from undrop.cli import run
+import gc
+from typing import NoReturn
 
-run()
+
+def main() -> NoReturn:
+    """Load the command line and run it."""
+    gc.disable()  # what is being loaded is no garbage, and looking for some is felt
+    from undrop.cli import run
+
+    gc.enable()
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,19 +2,21 @@
 
 import os
 import stat
+import time
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from undrop import catalog, check, damage, durable, errors, shrink, sqlite, turn
-from undrop.catalog import Backup
+from undrop import check, durable, errors, sqlite, turn
 from undrop.errors import CheckError, DamagedError, UndropError, UsageError
-from undrop.record import Record
 
+# The catalog and what it needs are loaded while SQLite checks the copy: on a few megabytes the
+# one takes as long as the other.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from undrop.catalog import Backup
+    from undrop.record import Record
     from undrop.settings import Settings
 
 STEPS = {"", "restore", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
@@ -37,7 +39,7 @@ class State(NamedTuple):
     """What the live database is, and what holds it."""
 
     kind: Literal["database", "absent", "damaged"]
-    backup: Backup | None
+    backup: "Backup | None"
     """The verified backup, or the set of damaged files; None when there is no database."""
     held: sqlite.Held | None
     """The snapshot's hold on the live file; only for a database."""
@@ -54,10 +56,14 @@ def exists(settings: "Settings") -> bool:
     """Whether there is anything to back up: the file, or sidecars that outlived it."""
     if settings.database is None:
         return False
-    return settings.live.exists() or any(map(durable.size, damage.files(settings)))
+    if settings.live.exists():
+        return True
+    from undrop import damage
+
+    return any(map(durable.size, damage.files(settings)))
 
 
-def take(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -> Backup | None:
+def take(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -> "Backup | None":
     """Back the live database up and return the new backup; None when there is no database.
 
     Damage is set aside for those steps that must work then, and raises CheckError for the
@@ -98,17 +104,26 @@ def covered(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -
                 raise CheckError(
                     f"{live} is damaged: {found.what}", "just restore latest"
                 ) from found
-            entry = _entry(settings, purpose)._replace(check=f"damaged: {found.what}")
+            from undrop import damage
+
+            entry = _entry(settings, purpose, time.time())
+            entry = entry._replace(check=f"damaged: {found.what}")
             kept = damage.set_aside(settings, entry, fresh=purpose.fresh)
             state = State("damaged", kept, None, purpose.before)
             stack.close()
         yield state
 
 
-def _entry(settings: "Settings", purpose: Purpose) -> Record:
+def _entry(settings: "Settings", purpose: Purpose, when: float) -> "Record":
+    """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end."""
+    from datetime import UTC, datetime
+
+    from undrop import damage
+    from undrop.record import Record
+
     owner = (damage.files(settings) or [settings.live])[0].stat()
     return Record(
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        created=datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds"),
         reason=purpose.reason,
         before=purpose.before,
         source=settings.source,
@@ -130,18 +145,21 @@ def _hold(
 
 def _cover(
     settings: "Settings", held: sqlite.Held, purpose: Purpose, progress: sqlite.Progress
-) -> Backup:
+) -> "Backup":
     durable.require_space(settings.backups, held.bytes)
-    entries = catalog.entries(settings)
+    entries: list[Backup] = []
 
     def seen(digest: str) -> None:
+        from undrop import catalog, shrink  # noqa: F401 - what is needed next is loaded here, too
+
+        entries.extend(catalog.entries(settings))
         if found := holding(settings, entries, digest, progress):
             raise _HeldBy(found)
 
     with durable.scratch(turn.partial(settings)) as work:
         held.copy_to(work, progress)
         held.release()
-        entry = _entry(settings, purpose)
+        when = time.time()
         try:
             facts = _facts(settings, work, progress, seen)
         except _HeldBy as found:
@@ -154,7 +172,9 @@ def _cover(
                 facts = {name: getattr(known, name) for name in same}
             else:
                 facts = _facts(settings, work, progress)
-        entry = entry._replace(
+        from undrop import catalog, shrink
+
+        entry = _entry(settings, purpose, when)._replace(
             **facts, check="ok", journal_mode="wal" if held.wal else "delete", shrunk=[]
         )
         if not purpose.accept_shrink:
@@ -164,7 +184,7 @@ def _cover(
 
 
 class _HeldBy(Exception):  # noqa: N818 - good news
-    def __init__(self, backup: Backup) -> None:
+    def __init__(self, backup: "Backup") -> None:
         super().__init__(backup.path.name)
         self.backup = backup
 
@@ -194,12 +214,14 @@ def _facts(
             f"the disk did not keep the copy that was written to it: {found.what}",
             "see to the disk under backups/, then the same command again",
         ) from found
+    from undrop.record import Record
+
     return {name: checked[name] for name in Record._fields if name in checked}
 
 
 def holding(
-    settings: "Settings", entries: list[Backup], digest: str, progress: sqlite.Progress
-) -> Backup | None:
+    settings: "Settings", entries: "list[Backup]", digest: str, progress: sqlite.Progress
+) -> "Backup | None":
     """The newest verified one of ``entries`` whose bytes, read again now, have this digest."""
     for backup in reversed(entries):
         if not backup.verified or backup.record is None or backup.record.digest != digest:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -10,6 +9,10 @@ from undrop.errors import UsageError
 
 T = TypeVar("T", str, bool, int)
 SIMPLE_URL = re.compile(r"sqlite(?:\+pysqlite|\+aiosqlite)?:///([\w./-]+)", re.ASCII)
+SIMPLE_LINE = re.compile(
+    r"""([\w-]+)\s*=\s*(?:"([^"\\\x00-\x1f\x7f]*)"|(true|false)|(\d+(?:_\d+)*))\s*(?:\#.*)?|\s*(?:\#.*)?""",
+    re.ASCII | re.VERBOSE,
+)
 DRIVERS = {"sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"}
 HOW_TO_SET = 'set `url = "sqlite:///app.db"` in [tool.undrop] of pyproject.toml'
 
@@ -82,14 +85,43 @@ def _find(start: Path) -> tuple[Path, dict[str, Any]]:
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         try:
-            table = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("undrop")
+            text = file.read_bytes()
         except FileNotFoundError:
             continue
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file} is not valid TOML: {error}", f"correct {file}") from None
+        table = _simple_table(text) or _table(file, text)
         if isinstance(table, dict):
             return folder, table
     raise UsageError(f"no [tool.undrop] in a pyproject.toml in {start} or above", HOW_TO_SET)
+
+
+def _table(file: Path, text: bytes) -> object:
+    import tomllib
+
+    try:
+        return tomllib.loads(text.decode()).get("tool", {}).get("undrop")
+    except ValueError as error:  # TOML's and UTF-8's
+        raise UsageError(f"{file} is not valid TOML: {error}", f"correct {file}") from None
+
+
+def _simple_table(text: bytes) -> dict[str, Any] | None:
+    """``[tool.undrop]`` where it is as plain as in the README; None for the parser to read.
+
+    Loading the parser costs a tenth of a small backup, and reading a long file more than that.
+    """
+    lines = b"\n" + text.replace(b"\r\n", b"\n")
+    before, header, rest = lines.partition(b"\n[tool.undrop]\n")
+    section = rest.partition(b"\n[")[0]
+    if not header or b'"""' in before or b"'''" in before or not section.isascii():
+        return None  # the line may be inside a text
+    table: dict[str, Any] = {}
+    for line in section.decode().split("\n"):
+        found = SIMPLE_LINE.fullmatch(line)
+        if found is None or found[1] in table:
+            return None
+        key, words, truth, number = found.groups()
+        if key:
+            table[key] = int(number) if number else truth == "true" if truth else words
+    return table
 
 
 def _value(table: dict[str, Any], key: str, default: T) -> T:

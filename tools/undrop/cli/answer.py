@@ -1,13 +1,13 @@
 """What commands are given and what they answer with."""
 
 import os
-from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop.cli.progress import Bar
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Callable
 
     from undrop.catalog import Backup
@@ -32,7 +32,7 @@ class Run(NamedTuple):
     """What every command gets."""
 
     settings: "Settings"
-    arguments: Namespace
+    arguments: "Namespace"
     bar: Bar
     say: "Callable[[str], None]"
     """Prints a line on stderr at once."""

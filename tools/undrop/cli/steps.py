@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from undrop import backup, catalog, steps, turn
+from undrop import backup, turn
 from undrop.cli.answer import Answer, Run, fields, kept, way_back
 from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
-from undrop.record import revision_names
 
 ALEMBIC = "alembic"
 
@@ -34,6 +33,8 @@ def back_up(run: Run) -> Answer:
         purpose = backup.Purpose(reason, before, accept_shrink=accept)
         taken = backup.take(run.settings, purpose, run.bar)
         if known:
+            from undrop import steps
+
             steps.append(run.settings, before, taken.path.name if taken else "")
     if taken is None:
         return nothing
@@ -59,6 +60,8 @@ def _alarm(taken: "Backup") -> tuple[str, ...]:
 
 def forget(run: Run) -> Answer:
     """Remove a backup everywhere, on purpose."""
+    from undrop import catalog
+
     with turn.take(run.settings, run.say):
         gone = catalog.named(run.settings, run.arguments.name)
         same = catalog.forget(run.settings, run.arguments.name)
@@ -71,6 +74,7 @@ def restore(run: Run) -> Answer:
     """Put a backup back."""
     from undrop import restore as core
     from undrop import schema
+    from undrop.record import revision_names
 
     run.say(f"about to change {run.settings.live}")
     with turn.take(run.settings, run.say):
@@ -92,6 +96,7 @@ def restore(run: Run) -> Answer:
 def reset_db(run: Run) -> Answer:
     """Make the live database an empty one at head."""
     from undrop import migrate as core
+    from undrop.record import revision_names
 
     live = run.settings.live
     run.say(f"about to change {live}")
