@@ -4,13 +4,13 @@ import ast
 import json
 import re
 import subprocess
-from argparse import _SubParsersAction
+from argparse import Namespace, _SubParsersAction
 from pathlib import Path
 
 import pytest
 from shop import BIN, REPOSITORY, Project
 
-from undrop.cli.commands import parser
+from undrop.cli.commands import parse, parser
 from undrop.cli.progress import LABELS
 
 README = (REPOSITORY / "README.md").read_text()
@@ -28,6 +28,15 @@ def recipes() -> list[str]:
     )
     found = json.loads(dump.stdout)["recipes"].values()
     return [recipe["name"] for recipe in found if not recipe["private"]]
+
+
+@pytest.mark.parametrize("words", [("--before=", "--", "x"), ("--before=migrate", "--", "--json")])
+def test_what_just_backup_says_is_read_by_hand_as_argparse_reads_it(words: tuple[str, ...]) -> None:
+    found, wanted = Namespace(json=False), Namespace(json=False)
+    parse(["backup", *words], found)
+    parser("backup").parse_args(["backup", *words], wanted)
+    assert found.run.func == wanted.run.func
+    assert {**vars(found), "run": found.run.args} == {**vars(wanted), "run": wanted.run.args}
 
 
 @pytest.mark.parametrize("name", recipes())

@@ -1,10 +1,12 @@
 """Which file is meant: exactly the one that SQLAlchemy would open."""
 
 import string
+import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from shop import Project, make
 from sqlalchemy import create_engine
@@ -12,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from undrop.errors import UsageError
-from undrop.settings import database_path, load
+from undrop.settings import _simple_table, database_path, load
 
 URLS = [
     "sqlite:///app.db",
@@ -163,6 +165,56 @@ def test_a_wrong_configuration_says_what_to_set(project: Project, text: str) -> 
     done = project.undrop("backup")
     assert done.code == 2
     assert "Next:" in done.err
+
+
+TRIPLE = '"' * 3
+LINES = st.sampled_from(
+    [
+        'url = "sqlite:///a.db"',
+        "url = 'sqlite:///a.db'",
+        'url="sqlite:///a.db" # comment',
+        'url = "a\\u0041"',
+        f"url = {TRIPLE}",
+        TRIPLE,
+        "'" * 3,
+        "vault = true",
+        "vault = false # [x]",
+        "vault-copy-limit = 1_000",
+        "vault-copy-limit = 0x10",
+        "backups = [",
+        "]",
+        "[tool.undrop]",
+        "[tool.undrop.more]",
+        "[tool.other]",
+        "[[tool.list]]",
+        "# [tool.undrop]",
+        "",
+        "  indented = 1",
+        'a.b = "x"',
+        '"url" = "x"',
+        "[tool]",
+        "undrop.url = 'x'",
+        'text = "é"',
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=8).map("\n".join))
+@example('[tool.undrop]\nurl = "sqlite:///a.db"  # where\nvault = false\nvault-copy-limit = 1_0\n')
+@example(
+    f'x = {TRIPLE}\n[tool.undrop]\nurl = "not"\n{TRIPLE}\n[tool.undrop]\nurl = "sqlite:///b"\n'
+)
+def test_settings_are_what_toml_says_they_are(text: str) -> None:
+    """However plain or odd the file: where TOML's parser would read it, the same is read."""
+    with TemporaryDirectory() as name:
+        file = Path(name, "pyproject.toml")
+        file.write_text(text, "utf-8")
+        try:
+            wanted = tomllib.loads(text).get("tool", {}).get("undrop")
+        except ValueError:
+            return
+        found = _simple_table(file.read_bytes())
+        assert found in (None, {}, wanted)
 
 
 def test_backups_can_be_elsewhere_and_no_variable_is_needed(project: Project) -> None:

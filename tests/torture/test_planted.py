@@ -20,6 +20,7 @@ from shop import Project, add, content, make
 from tally import Tally, sampled
 
 from undrop import backup, catalog, cli, restore, settings, sqlite, status, turn
+from undrop.cli import commands
 from undrop.cli.progress import Bar
 from undrop.errors import UndropError
 from undrop.record import Record
@@ -120,7 +121,7 @@ def test_nonsense_in_a_record_is_no_traceback(
         for command in ("list", "verify", "status", "restore"):
             arguments = [command, good.path.name] if command == "restore" else [command]
             try:
-                cli._answer(cli.parser().parse_args(arguments), Bar())
+                cli._answer(commands.parser().parse_args(arguments), Bar())
                 if command == "restore" and content(project.database) != wanted:
                     found.append(f"{text[:300]}: something else was restored")
             except REFUSED:

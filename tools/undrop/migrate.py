@@ -63,7 +63,7 @@ def migrate(
             durable.require_space(settings.live.parent, 2 * state.held.bytes)
         with durable.scratch(turn.work_copy(settings.live)) as work:
             before = state.backup.path if state.backup else None
-            copy = _migrated(settings, work, before, revision, progress)
+            copy = _migrated(alembic, work, before, revision, progress)
             if copy.facts is None:
                 return None
             left = [] if accept_loss else loss.remaining(copy.report, copy.moved.accepts)
@@ -75,7 +75,8 @@ def migrate(
             filled = sorted(missed | set(copy.facts.filled))
             return step.Outcome(step.put(settings, state, work, progress, wal=copy.wal), filled)
 
-    done = step.guarded(settings, "migrate", progress, change)
+    with schema.Alembic(settings) as alembic:
+        done = step.guarded(settings, "migrate", progress, change)
     return Migrated(copy.moved, copy.report, done)
 
 
@@ -94,13 +95,14 @@ def rehearse(
     try:
         durable.require_space(live.parent, 4 * held.bytes)
         with (
+            schema.Alembic(settings) as alembic,
             durable.scratch(turn.partial(settings)) as before,
             durable.scratch(turn.work_copy(live)) as work,
         ):
             held.copy_to(before, progress)
             held.release()
             check.verify(before, progress)
-            copy = _migrated(settings, work, before, revision, progress)
+            copy = _migrated(alembic, work, before, revision, progress)
             if copy.facts is None:
                 return Rehearsed(copy.moved, copy.report, [], 0.0)
             left = [] if accept_loss else loss.remaining(copy.report, copy.moved.accepts)
@@ -126,7 +128,7 @@ UNMOVED = _Copy(schema.Moved([], [], 0, [], 0.0), False, None, loss.Report([], [
 
 
 def _migrated(
-    settings: "Settings",
+    alembic: schema.Alembic,
     work: Path,
     before: Path | None,
     revision: str,
@@ -135,7 +137,7 @@ def _migrated(
     """Run Alembic on a copy of ``before`` in ``work``, check it and say what it took away."""
     if before:
         shutil.copyfile(before, work)
-    moved = schema.run(settings, work, revision)
+    moved = alembic.run(work, revision)
     if moved.steps == 0:
         return UNMOVED._replace(moved=moved)
     wal, facts = _checked(work, moved, progress)
@@ -181,8 +183,11 @@ def reset(settings: "Settings", progress: sqlite.Progress) -> Migrated:
     The new one is made and checked beside the old before that is touched. Call it inside
     ``turn.take``. Raises as ``migrate`` does.
     """
-    with durable.scratch(turn.work_copy(settings.live)) as work:
-        moved = schema.run(settings, work, "heads")
+    with (
+        schema.Alembic(settings) as alembic,
+        durable.scratch(turn.work_copy(settings.live)) as work,
+    ):
+        moved = alembic.run(work, "heads")
         wal, facts = _checked(work, moved, progress)
 
         def change(state: "State") -> step.Outcome:

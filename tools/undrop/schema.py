@@ -5,9 +5,9 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from undrop.errors import UndropError, UsageError
 
@@ -29,46 +29,86 @@ class Moved(NamedTuple):
     accepts: list[str]
     """What their files say that may be lost by them."""
     seconds: float
-    """How long Alembic took, its start included."""
+    """How long Alembic took, what it had loaded by then not included."""
 
 
-def run(settings: "Settings", work: Path, revision: str) -> Moved:
-    """Bring the database in ``work`` to ``revision``, up or down, with the project's ``env.py``.
+class _Child:
+    """A process that loads Alembic and waits for what to do; it ends when this one does."""
 
-    What migrations print goes to stderr. Raises UndropError when a migration fails or when
-    ``env.py`` would have gone to another database; UsageError without an ``alembic.ini``.
+    def __init__(self, settings: "Settings") -> None:
+        asked, self._ask = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                # -P: no folder of the project's may shadow a module.
+                [sys.executable, "-P", "-m", "undrop.schema_child", str(asked)],
+                cwd=settings.root,
+                stdout=subprocess.PIPE,
+                pass_fds=[asked],
+            )
+        finally:
+            os.close(asked)
+
+    def answer(self, ask: dict[str, str]) -> dict[str, Any]:
+        """What became of ``ask``."""
+        with suppress(BrokenPipeError):
+            os.write(self._ask, json.dumps(ask).encode() + b"\n")
+        said, _ = self._process.communicate()
+        try:
+            found: dict[str, Any] = json.loads(said)
+        except ValueError:
+            return {"error": f"Alembic's process ended with {self._process.returncode}"}
+        return found
+
+    def close(self) -> None:
+        """End it, also when it was never asked."""
+        with self._process:
+            os.close(self._ask)
+            self._process.kill()
+
+
+class Alembic:
+    """Alembic, loading from now on: that lasts longer than the backup that is taken meanwhile.
+
+    Raises UsageError without an ``alembic.ini``. Use it in a ``with``.
     """
-    if not settings.alembic_ini.is_file():
-        raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
-    ask = {
-        "config": str(settings.alembic_ini),
-        "url": settings.url,
-        "variable": settings.variable,
-        "work": str(work),
-        "revision": revision,
-    }
-    began = time.monotonic()
-    life, ours = os.pipe()  # its other end closes with this process, and then the child ends
-    try:
-        child = subprocess.run(  # noqa: S603 - our own module, arguments as data
-            # -P: no folder of the project's may shadow a module.
-            [sys.executable, "-P", "-m", "undrop.schema_child", json.dumps(ask), str(life)],
-            cwd=settings.root,
-            stdout=subprocess.PIPE,
-            pass_fds=[life],
-            check=False,
-        )
-    finally:
-        os.close(life)
-        os.close(ours)
-    try:
-        report = json.loads(child.stdout)
-        error = report.get("error")
-    except ValueError:
-        report, error = {}, f"Alembic's process ended with {child.returncode}"
-    if error:
-        raise UndropError(f"the migration failed: {error}", "correct it, then just migrate again")
-    return Moved(**report, seconds=time.monotonic() - began)
+
+    def __init__(self, settings: "Settings") -> None:
+        if not settings.alembic_ini.is_file():
+            raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
+        self._settings = settings
+        self._waiting: _Child | None = _Child(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._waiting:
+            self._waiting.close()
+
+    def run(self, work: Path, revision: str) -> Moved:
+        """Bring the database in ``work`` to ``revision``, up or down, with the project's env.py.
+
+        What migrations print goes to stderr. Raises UndropError when a migration fails or when
+        ``env.py`` would have gone to another database.
+        """
+        ask = {
+            "config": str(self._settings.alembic_ini),
+            "url": self._settings.url,
+            "variable": self._settings.variable,
+            "work": str(work),
+            "revision": revision,
+        }
+        began = time.monotonic()
+        child, self._waiting = self._waiting or _Child(self._settings), None
+        try:
+            report = child.answer(ask)
+        finally:
+            child.close()
+        if error := report.get("error"):
+            raise UndropError(
+                f"the migration failed: {error}", "correct it, then just migrate again"
+            )
+        return Moved(**report, seconds=time.monotonic() - began)
 
 
 def heads(settings: "Settings") -> list[str] | None:

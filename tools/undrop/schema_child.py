@@ -6,7 +6,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
@@ -98,20 +98,26 @@ def _end_with_parent(pipe: int) -> None:
     os._exit(1)
 
 
-def main() -> int:
-    """Answer on stdout in JSON; whatever migrations print goes to stderr."""
-    threading.Thread(target=_end_with_parent, args=(int(sys.argv[2]),), daemon=True).start()
-    answer = os.dup(1)
+def main() -> NoReturn:
+    """Answer on stdout in JSON what the pipe asks; whatever migrations print goes to stderr."""
+    asked, answer = int(sys.argv[1]), os.dup(1)
     os.dup2(2, 1)
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (part := os.read(asked, 1 << 16)):
+            os._exit(1)
+        line += part
+    threading.Thread(target=_end_with_parent, args=(asked,), daemon=True).start()
     try:
-        report = bring(json.loads(sys.argv[1]))
+        report = bring(json.loads(line))
     except Exception as error:  # noqa: BLE001 - migrations are anybody's code
         traceback.print_exc()
         report = {"error": f"{type(error).__name__}: {error}"}
     sys.stdout.flush()
+    sys.stderr.flush()
     os.write(answer, json.dumps(report).encode())
-    return 1 if "error" in report else 0
+    os._exit(1 if "error" in report else 0)  # taking SQLAlchemy apart lasts as long as some loading
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
