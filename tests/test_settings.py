@@ -201,9 +201,7 @@ LINES = st.sampled_from(
 
 @given(st.lists(LINES, max_size=8).map("\n".join))
 @example('[tool.undrop]\nurl = "sqlite:///a.db"  # where\nvault = false\nvault-copy-limit = 1_0\n')
-@example(
-    f'x = {TRIPLE}\n[tool.undrop]\nurl = "not"\n{TRIPLE}\n[tool.undrop]\nurl = "sqlite:///b"\n'
-)
+@example(f'x = {TRIPLE}\n[tool.undrop]\nurl = "a"\n[b]\n{TRIPLE}\n[tool.undrop]\nurl = "b"\n')
 def test_settings_are_what_toml_says_they_are(text: str) -> None:
     """However plain or odd the file: where TOML's parser would read it, the same is read."""
     with TemporaryDirectory() as name:
