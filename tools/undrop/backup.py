@@ -146,6 +146,8 @@ def _hold(
 def _cover(
     settings: "Settings", held: sqlite.Held, purpose: Purpose, progress: sqlite.Progress
 ) -> "Backup":
+    if not purpose.fresh and (found := _newest_copy(settings, held, progress)):
+        return found
     durable.require_space(settings.backups, held.bytes)
     entries: list[Backup] = []
 
@@ -181,6 +183,24 @@ def _cover(
             entry = entry._replace(shrunk=shrink.missing(settings, entries, entry.filled))
         work.chmod(0o400)
         return catalog.publish(settings, work, entry)
+
+
+def _newest_copy(
+    settings: "Settings", held: sqlite.Held, progress: sqlite.Progress
+) -> "Backup | None":
+    """The newest backup of this database, if its bytes are as recorded and the live file's pages.
+
+    It spares a copy of the live database when nothing was written since.
+    """
+    from undrop import catalog
+
+    ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
+    for newest in [each for each in ours if each.verified][-1:]:
+        with suppress(OSError):
+            if held.is_copied_in(newest.path, progress):
+                digest = newest.record.digest if newest.record else ""
+                return holding(settings, [newest], digest, progress)
+    return None
 
 
 class _HeldBy(Exception):  # noqa: N818 - good news

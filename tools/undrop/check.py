@@ -51,10 +51,10 @@ def verify(
         try:
             connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
             with _quick_check_beside(connection, progress):
-                if written:
-                    durable.sync_path(path)
                 found = digest(path, progress, size)
                 seen(found)
+                if written:
+                    durable.sync_path(path)
             return Facts(
                 bytes=size,
                 digest=found,
@@ -204,10 +204,13 @@ def quoted(name: str) -> str:
     return f'"{doubled}"'
 
 
-def foreign_key_violations(path: "Path") -> dict[tuple[str, str], int]:
+def foreign_key_violations(
+    path: "Path", passed_over: "Callable[[str, set[str]], bool]" = lambda _table, _parents: False
+) -> dict[tuple[str, str], int]:
     """Rows of a file nobody writes whose foreign key points nowhere, per (table, parent).
 
-    A key that SQLite cannot check at all (its parent's columns are not unique) counts as one.
+    ``passed_over`` is asked about each table and its parents. A key that SQLite cannot check at all
+    (its parent's columns are not unique) counts as one.
     """
     counts: dict[tuple[str, str], int] = {}
     connection = sqlite.connect(path, "immutable")
@@ -215,6 +218,11 @@ def foreign_key_violations(path: "Path") -> dict[tuple[str, str], int]:
         connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
+            parents = connection.execute(
+                'SELECT "table" FROM pragma_foreign_key_list(?)', [table]
+            ).fetchall()
+            if not parents or passed_over(table, {str(row[0]) for row in parents}):
+                continue
             sql = "SELECT parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY parent"
             try:
                 for parent, count in ask(connection, sql, table):
@@ -226,12 +234,12 @@ def foreign_key_violations(path: "Path") -> dict[tuple[str, str], int]:
     return counts
 
 
-def tables(path: "Path") -> set[str]:
-    """Names of the tables in a file nobody writes."""
+def tables(path: "Path") -> dict[str, str]:
+    """The tables in a file nobody writes, and their definitions."""
     connection = sqlite.connect(path, "immutable")
     try:
-        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        return {str(row[0]) for row in rows}
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        return {str(name): str(sql) for name, sql in rows}
     finally:
         connection.close()
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import durable, errors, header
+from undrop import durable, errors, header, pages
 from undrop.errors import UndropError
 
 if TYPE_CHECKING:
@@ -200,6 +200,16 @@ class Held:
         """Whether the file still is what the snapshot saw; for the write lock's holder to ask."""
         same_file = os.path.samestat(self.path.stat(), os.fstat(self._fd))
         return same_file and self._state() == self._seen
+
+    def is_copied_in(self, other: Path, progress: "Progress") -> bool:
+        """Whether ``other`` has the same pages; no where that cannot be told from the files.
+
+        A file that another program writes to meanwhile is no copy; a read transaction keeps a
+        writer in rollback mode from that, and checkpoints off a file with an empty -wal.
+        """
+        if durable.size(durable.sidecars(self.path)[0]):
+            return False  # what is in there is not in the file
+        return pages.same(self._fd, other, self.page_size, progress)
 
     def let_go(self) -> None:
         """Close the connection, so that a writer is the last to close and checkpoints."""
