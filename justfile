@@ -34,6 +34,12 @@ migrate *args: (backup "before migrate" "migrate")
 rehearse *args: _ready
     @undrop rehearse "$@"
 
+# Any command, behind a backup: just run rm quartermaster.db
+[group("guard")]
+[no-exit-message]
+run +command: _ready
+    @undrop run -- "$@"
+
 # Back to the state before the last step; twice is redo (--list)
 [group("guard")]
 [no-exit-message]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 STEPS = {"", "restore", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
-RESCUES = {"restore", "reset-db", "nuke-db", "undo"}  # these must work on a damaged database
+# These must work on a damaged database; somebody's own command may be what mends it.
+RESCUES = {"restore", "reset-db", "nuke-db", "undo", "run", "agent"}
 
 
 class Purpose(NamedTuple):

@@ -26,8 +26,8 @@ def between(
 
         def file(wanted: str) -> "Path":
             if wanted == LIVE:
-                snapshot = stack.enter_context(durable.scratch(turn.partial(settings)))
-                return _snapshot(settings, snapshot, progress)
+                work = stack.enter_context(durable.scratch(turn.partial(settings)))
+                return snapshot(settings, work, progress)
             chosen = catalog.find(settings, wanted, standing)
             restore.verify(chosen, progress)
             return chosen.path
@@ -37,7 +37,8 @@ def between(
         return compare.files(file(before), file(after), progress)
 
 
-def _snapshot(settings: "Settings", target: "Path", progress: sqlite.Progress) -> "Path":
+def snapshot(settings: "Settings", target: "Path", progress: sqlite.Progress) -> "Path":
+    """Copy the live database into ``target``, an empty file of ours. Raises UndropError."""
     if not settings.live.is_file():
         raise UsageError("there is no live database", "just diff A B, see just list")
     held = sqlite.Held(settings.live)

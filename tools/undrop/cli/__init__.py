@@ -39,7 +39,7 @@ def main() -> int:
     _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments: Namespace = SimpleNamespace(json=False)  # type: ignore[assignment]  # alike
+    arguments: Namespace = SimpleNamespace(json=False, alone=False)  # type: ignore[assignment]  # alike
     bar = Bar()
     try:
         for number in STOPPING:
@@ -60,8 +60,11 @@ def main() -> int:
 
 
 def _answer(arguments: "Namespace", bar: Bar) -> int:
-    run = answer.Run(settings.load(Path.cwd()), arguments, bar, _say)
-    said: answer.Answer = arguments.run(run)
+    said: answer.Answer
+    if arguments.alone:
+        said = arguments.run(arguments)
+    else:
+        said = arguments.run(answer.Run(settings.load(Path.cwd()), arguments, bar, _say))
     bar.close()
     with _reader_may_leave(sys.stdout):
         if arguments.json:

@@ -21,6 +21,9 @@ class Command(NamedTuple):
     """``module.function`` under ``undrop.cli``."""
     text: str
     arguments: tuple[tuple[str, dict[str, Any]], ...] = ()
+    alone: bool = False
+    """Whether it finds its project by itself, or needs none."""
+    json: bool = True
 
 
 def _one(name: str, **how: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 - argparse's options
@@ -82,6 +85,18 @@ COMMANDS = {
         ),
     ),
     "history": Command("diff.history", "size and rows over the backups, as a chart"),
+    "run": Command(
+        "run.run",
+        "back up, then run COMMAND with its own exit code",
+        (_one("command", nargs="...", metavar="COMMAND", help="-- and the command's words"),),
+        json=False,
+    ),
+    "agent-hook": Command(
+        "agent_hook.agent_hook",
+        "for coding agents: decide about a tool call (JSON on stdin)",
+        (_one("--explain", metavar="COMMAND", help="only say what would be decided, and why"),),
+        alone=True,
+    ),
 }
 
 
@@ -114,12 +129,13 @@ def parser(wanted: str = "") -> "ArgumentParser":
         added = every.add_parser(name, help=text, description=text, formatter_class=narrow)
         for argument, how in command.arguments:
             added.add_argument(argument, **how)
-        added.add_argument("--json", action="store_true", help="print one JSON object")
-        added.set_defaults(run=partial(_run, command.answer))
+        if command.json:
+            added.add_argument("--json", action="store_true", help="print one JSON object")
+        added.set_defaults(run=partial(_run, command.answer), alone=command.alone)
     return top
 
 
-def _run(answer: str, run: "Run") -> "Answer":
+def _run(answer: str, run: "Run | Namespace") -> "Answer":
     module, _, function = answer.partition(".")
     found: Answer = getattr(import_module(f"undrop.cli.{module}"), function)(run)
     return found

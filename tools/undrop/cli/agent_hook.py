@@ -1,0 +1,126 @@
+"""Claude Code's hook protocol: JSON on stdin, a decision in JSON on stdout, never a failure.
+
+code.claude.com/docs/en/hooks: exit 0 and one object; ``hookSpecificOutput`` with a
+``permissionDecision`` only where the usual way of asking the user is to be cut short.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from undrop import settings, sqlite, turn
+from undrop.cli.answer import Answer
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from undrop.agent.verdict import Verdict
+    from undrop.covering import Covered
+    from undrop.settings import Settings
+
+PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
+RULE = (
+    "undrop guards the database {database}: a verified backup is taken before every command that "
+    "may change it. Change the schema with `just migrate` only. Something is lost or wrong? "
+    "`just undo` takes the last step back; `just list` and `just restore NAME` go further. "
+    "Never touch {backups}."
+)
+
+
+def agent_hook(arguments: "Namespace") -> Answer:
+    """Decide about what stdin tells of, or explain what would be decided about a command."""
+    if arguments.explain is not None:
+        return _explain(arguments.explain)
+    sqlite.LOCK_DEADLINE = turn.DEADLINE = PATIENCE
+    event = ""
+    try:
+        given = json.load(sys.stdin)
+        event = str(given.get("hook_event_name"))
+        said = _decide(event, given)
+    except BaseException as error:  # noqa: BLE001 - whatever happens, the call is decided
+        said = _alarm(event, f"{type(error).__name__}: {error}")
+    return Answer({}, json.dumps(said))
+
+
+def _project(folder: Path) -> "Settings":
+    return settings.load(Path(os.environ.get("CLAUDE_PROJECT_DIR") or folder))
+
+
+def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
+    folder = Path(given.get("cwd") or Path.cwd())
+    project = _project(folder)
+    if event == "SessionStart":
+        from undrop import covering
+
+        found = covering.cover(project, "agent", "agent session", lambda *_: None)
+        rule = RULE.format(database=project.database, backups=project.backups)
+        return _said(event, project, found, rule)
+    if event != "PreToolUse":
+        return {}
+    tool, what = given["tool_name"], given["tool_input"]
+    verdict = _verdict(project, tool, what, folder)
+    if verdict.kind == "reads":
+        return {}
+    if verdict.kind == "denied":
+        why = f"undrop: {verdict.why}. Instead: {verdict.safer}"
+        return _decision(event, permissionDecision="deny", permissionDecisionReason=why)
+    from undrop import covering
+
+    name = (str(what.get("command", "")).split() or [""])[0] if tool == "Bash" else tool
+    found = covering.cover(project, "agent", f"before an agent's {name}", lambda *_: None)
+    return _said(event, project, found)
+
+
+def _verdict(project: "Settings", tool: str, what: dict[str, Any], folder: Path) -> "Verdict":
+    from undrop.agent import verdict
+
+    if tool == "Bash" and verdict.only_reads(what["command"]):
+        return verdict.Verdict("reads", "")
+    from undrop.agent import calls
+
+    return calls.judge(project, tool, what, folder)
+
+
+def _said(event: str, project: "Settings", found: "Covered", rule: str = "") -> dict[str, Any]:
+    where = project.backups / found.name
+    if not found.name:
+        text = f"{rule} There is no database yet."
+        return _decision(event, additionalContext=text) if rule else {}
+    if found.damaged:
+        text = f"THE DATABASE {project.live} IS DAMAGED; its files are kept in {where}: just list"
+        return {"systemMessage": f"undrop: {text}", **_decision(event, additionalContext=text)}
+    text = f"undrop: the state before this is kept in {where}; to go back: just undo"
+    told = {"systemMessage": f"undrop: backed up to {where}"} if found.taken else {}
+    return {**told, **_decision(event, additionalContext=f"{rule} {text}".strip())}
+
+
+def _alarm(event: str, failure: str) -> dict[str, Any]:
+    """No backup could be taken: loud, and the user is asked before anything may be changed."""
+    text = f"undrop: NO BACKUP HOLDS THE PRESENT STATE: {' '.join(failure.split())}"
+    said: dict[str, Any] = {"systemMessage": text}
+    if event == "PreToolUse":
+        said |= _decision(event, permissionDecision="ask", permissionDecisionReason=text)
+    elif event == "SessionStart":
+        said |= _decision(event, additionalContext=text)
+    return said
+
+
+def _decision(event: str, **what: str) -> dict[str, Any]:
+    return {"hookSpecificOutput": {"hookEventName": event, **what}}
+
+
+def _explain(command: str) -> Answer:
+    folder = Path(os.environ.get("UNDROP_INVOKED_FROM") or Path.cwd())
+    project = _project(folder)
+    verdict = _verdict(project, "Bash", {"command": command}, folder)
+    kind = {
+        "reads": "goes on at once, without a backup",
+        "goes on": "goes on behind a backup",
+        "denied": "denied",
+    }[verdict.kind]
+    why = verdict.why or "it is one of the commands that only read"
+    safer = (f"instead: {verdict.safer}",) if verdict.safer else ()
+    result = {"command": command, "decision": verdict.kind, "why": why, "safer": verdict.safer}
+    return Answer(result, f"{kind}: {why}", safer)

@@ -1,0 +1,53 @@
+"""``undrop run -- COMMAND…``."""
+
+import sys
+
+from undrop import covering, turn
+from undrop.cli.answer import UNDO, Answer, Run
+from undrop.errors import UndropError, UsageError
+
+
+def run(run: Run) -> Answer:
+    """Back up, run the command, say what it changed; the exit code is the command's."""
+    from undrop import run as core
+
+    words = run.arguments.command
+    command = words[1:] if words[:1] == ["--"] else words
+    if not command:
+        raise UsageError("no command was given", "just run COMMAND…, such as  just run rm app.db")
+    settings = run.settings
+    held = covering.cover(settings, "run", f"before {command[0]}", run.bar)
+    if held.damaged:
+        run.say(f"{settings.live} is damaged; its files are kept in {settings.backups / held.name}")
+    elif held.taken:
+        run.say(f"backed up to {settings.backups / held.name}")
+    ran = core.run(settings, command, run.standing)
+    if ran.code in {126, 127} and not ran.changed:
+        run.say(f"{command[0]} ended with {ran.code}, or there is no such command")
+    if not (ran.changed and held.name and sys.stderr.isatty()):
+        return Answer({}, code=ran.code)
+    return Answer({}, notes=(_changes(run, held.name), UNDO), code=ran.code)
+
+
+def _changes(run: Run, name: str) -> str:
+    """What a command changed, in one line."""
+    from undrop import run as core
+
+    if not run.settings.live.exists():
+        return f"{run.settings.live} is gone"
+    try:
+        with turn.take(run.settings, run.say):
+            found = core.what_changed(run.settings, name, run.bar)
+    except UndropError as error:
+        return f"the database changed: {error.what}"
+    if found is None:
+        return f"the database changed: just diff {name}"
+    texts = []
+    for each in found.tables:
+        counts = {"added": each.added, "removed": each.gone, "changed": each.changed}
+        said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        if not each.now or not each.name:
+            texts.append(f"table {each.name or each.now} {'added' if each.now else 'gone'}")
+        elif said or not each.same:
+            texts.append(f"{each.now}: {said or 'other columns'}")
+    return "the command changed " + ("; ".join(texts) or "nothing that is stored in tables")

@@ -1,0 +1,73 @@
+"""Somebody's own command behind a backup, and whether it changed the database."""
+
+import signal
+import subprocess
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import backup, catalog, compare, covering, diff, durable, sqlite, turn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from undrop.settings import Settings
+
+LOOKED_AT = 200_000_000  # bytes of a database that is compared to say what changed
+
+
+class Ran(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    """Its exit code; 128 and the signal's number when one ended it; 127 when it was not found and
+    126 when it may not be run, as in a shell."""
+    changed: bool
+    """Whether the database's files are others than before."""
+
+
+def run(settings: "Settings", command: "Sequence[str]", folder: "Path") -> Ran:
+    """Run a command in ``folder`` with our own stdin, stdout, stderr and terminal.
+
+    Raises OSError when it cannot be started for another reason than those in ``Ran.code``.
+    """
+    before = covering.fingerprint(settings.live) if backup.exists(settings) else []
+    try:
+        code = _code(command, folder)
+    except FileNotFoundError:
+        return Ran(127, changed=False)
+    except PermissionError:
+        return Ran(126, changed=False)
+    after = covering.fingerprint(settings.live) if backup.exists(settings) else []
+    return Ran(code, changed=before is None or before != after)
+
+
+def _code(command: "Sequence[str]", folder: "Path") -> int:
+    with ExitStack() as stack:
+        children: list[subprocess.Popen[bytes]] = []
+
+        def pass_on(number: int, _frame: object) -> None:
+            if number != signal.SIGINT:  # the terminal sends that to both of us
+                for child in children:
+                    child.send_signal(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            stack.callback(signal.signal, number, signal.signal(number, pass_on))
+        children.append(subprocess.Popen(command, cwd=folder))  # noqa: S603 - the user's own
+        code = children[0].wait()
+    return 128 - code if code < 0 else code
+
+
+def what_changed(
+    settings: "Settings", name: str, progress: sqlite.Progress
+) -> "compare.Comparison | None":
+    """From the backup ``name`` to the live database; None where that would take long.
+
+    Call it inside ``turn.take``. Raises UndropError.
+    """
+    kept = catalog.named(settings, name)
+    if kept.is_set or durable.size(settings.live) > LOOKED_AT:
+        return None
+    with durable.scratch(turn.partial(settings)) as snapshot:
+        diff.snapshot(settings, snapshot, progress)
+        return compare.files(kept.path, snapshot, progress)
