@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import redirect_stdout, suppress
+from contextlib import chdir, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -41,14 +41,14 @@ class _Child:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 # -P: no folder of the project's may shadow a module.
                 [sys.executable, "-P", "-m", "undrop.schema_child", str(asked)],
-                cwd=settings.root,
+                cwd=settings.alembic_ini.parent,  # where people stand who call alembic
                 stdout=subprocess.PIPE,
                 pass_fds=[asked],
             )
         finally:
             os.close(asked)
 
-    def answer(self, ask: dict[str, str]) -> dict[str, Any]:
+    def answer(self, ask: dict[str, Any]) -> dict[str, Any]:
         """What became of ``ask``."""
         with suppress(BrokenPipeError):
             os.write(self._ask, json.dumps(ask).encode() + b"\n")
@@ -73,7 +73,7 @@ class Alembic:
     """
 
     def __init__(self, settings: "Settings") -> None:
-        if not settings.alembic_ini.is_file():
+        if not settings.alembic_files:
             raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
         self._settings = settings
         self._waiting: _Child | None = _Child(settings)
@@ -92,7 +92,7 @@ class Alembic:
         ``env.py`` would have gone to another database.
         """
         ask = {
-            "config": str(self._settings.alembic_ini),
+            "config": self._settings.alembic_files,
             "url": self._settings.url,
             "variable": self._settings.variable,
             "work": str(work),
@@ -140,14 +140,15 @@ def pending(settings: "Settings", current: list[str]) -> list[str]:
 
 
 def _script(settings: "Settings") -> "ScriptDirectory | None":
-    if not settings.alembic_ini.is_file():
+    if not settings.alembic_files:
         return None
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
     try:
-        with redirect_stdout(sys.stderr):
-            script = ScriptDirectory.from_config(Config(settings.alembic_ini))
+        # A relative script_location is from where people stand who call alembic.
+        with chdir(settings.alembic_ini.parent), redirect_stdout(sys.stderr):
+            script = ScriptDirectory.from_config(Config(**settings.alembic_files))
             script.get_heads()  # loads the files
             return script
     except (Exception, SystemExit):  # noqa: BLE001 - migrations are anybody's code; this is advice

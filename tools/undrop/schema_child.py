@@ -42,11 +42,15 @@ def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...
     return wanted <= below - set(current)
 
 
-def bring(ask: dict[str, str]) -> dict[str, Any]:
+def bring(ask: dict[str, Any]) -> dict[str, Any]:
     """Run the migrations that ``ask`` names and report what was done."""
-    config = Config(ask["config"])
+    config = Config(**ask["config"])
     config.attributes[WORK_COPY] = ask["work"]
-    url = work_url(ask["url"], ask["work"]).render_as_string(hide_password=False)
+    address = work_url(ask["url"], ask["work"])
+    own = config.get_main_option("sqlalchemy.url") or ""
+    if address.drivername == "sqlite" and own.startswith("sqlite+"):
+        address = address.set(drivername=own.partition(":")[0])  # the one that env.py can use
+    url = address.render_as_string(hide_password=False)
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     if ask["variable"]:
         os.environ[ask["variable"]] = url

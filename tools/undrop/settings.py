@@ -30,6 +30,8 @@ class Settings(NamedTuple):
     """Whether backups get a second name outside the project."""
     vault_copy_limit: int = 100_000_000
     """Bytes of a backup that is copied there when it cannot be linked."""
+    alembic_ini: Path = Path("alembic.ini")
+    """Where Alembic's configuration is, if it is in a file of its own."""
 
     @property
     def live(self) -> Path:
@@ -55,9 +57,13 @@ class Settings(NamedTuple):
         return str(path.relative_to(self.root) if inside else path)
 
     @property
-    def alembic_ini(self) -> Path:
-        """Where Alembic's configuration is."""
-        return self.root / "alembic.ini"
+    def alembic_files(self) -> dict[str, Any]:
+        """What ``alembic.config.Config`` takes to read the configuration; empty without one."""
+        toml = self.root / "pyproject.toml"
+        found = {"file_": self.alembic_ini} if self.alembic_ini.is_file() else {}
+        if toml.is_file() and b"[tool.alembic" in toml.read_bytes():
+            found["toml_file"] = toml  # since Alembic 1.16
+        return {name: str(path) for name, path in found.items()}
 
 
 def load(start: Path) -> Settings:
@@ -78,6 +84,7 @@ def load(start: Path) -> Settings:
         database=database_path(url, root),
         vault=_value(table, "vault", True),  # noqa: FBT003 - the default
         vault_copy_limit=_value(table, "vault-copy-limit", 100_000_000),
+        alembic_ini=root / _value(table, "alembic", "alembic.ini"),
     )
 
 

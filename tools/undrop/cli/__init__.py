@@ -62,7 +62,7 @@ def main() -> int:
 def _answer(arguments: "Namespace", bar: Bar) -> int:
     said: answer.Answer
     if arguments.alone:
-        said = arguments.run(arguments)
+        said = arguments.run(answer.Alone(arguments, bar, _say))
     else:
         said = arguments.run(answer.Run(settings.load(Path.cwd()), arguments, bar, _say))
     bar.close()

@@ -14,9 +14,8 @@ from undrop import settings, sqlite, turn
 from undrop.cli.answer import Answer
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from undrop.agent.verdict import Verdict
+    from undrop.cli.answer import Alone
     from undrop.covering import Covered
     from undrop.settings import Settings
 
@@ -29,10 +28,10 @@ RULE = (
 )
 
 
-def agent_hook(arguments: "Namespace") -> Answer:
+def agent_hook(alone: "Alone") -> Answer:
     """Decide about what stdin tells of, or explain what would be decided about a command."""
-    if arguments.explain is not None:
-        return _explain(arguments.explain)
+    if alone.arguments.explain is not None:
+        return _explain(alone.arguments.explain)
     sqlite.LOCK_DEADLINE = turn.DEADLINE = PATIENCE
     event = ""
     try:

@@ -43,6 +43,14 @@ class Run(NamedTuple):
         return Path(os.environ.get("UNDROP_INVOKED_FROM") or Path.cwd())
 
 
+class Alone(NamedTuple):
+    """What a command gets that finds its project by itself, or makes it one."""
+
+    arguments: "Namespace"
+    bar: Bar
+    say: "Callable[[str], None]"
+
+
 def fields(each: "Backup") -> dict[str, Any]:
     """A backup in JSON: its record, and whether it was verified."""
     facts = each.record._asdict() if each.record else {}

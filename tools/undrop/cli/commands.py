@@ -9,7 +9,7 @@ from undrop import __version__
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from undrop.cli.answer import Answer, Run
+    from undrop.cli.answer import Alone, Answer, Run
 
 ACCEPT_SHRINK = "--accept-shrink"
 
@@ -91,6 +91,16 @@ COMMANDS = {
         (_one("command", nargs="...", metavar="COMMAND", help="-- and the command's words"),),
         json=False,
     ),
+    "init": Command(
+        "init.init",
+        "put undrop into the project in this folder: settings, recipes, env.py, hooks",
+        (
+            _one("--dry-run", action="store_true", help="only show what would change"),
+            _one("--remove", action="store_true", help="take out what init put in"),
+            _one("--url", default="", metavar="URL", help="the database, if it is not found"),
+        ),
+        alone=True,
+    ),
     "agent-hook": Command(
         "agent_hook.agent_hook",
         "for coding agents: decide about a tool call (JSON on stdin)",
@@ -135,7 +145,7 @@ def parser(wanted: str = "") -> "ArgumentParser":
     return top
 
 
-def _run(answer: str, run: "Run | Namespace") -> "Answer":
+def _run(answer: str, run: "Run | Alone") -> "Answer":
     module, _, function = answer.partition(".")
     found: Answer = getattr(import_module(f"undrop.cli.{module}"), function)(run)
     return found

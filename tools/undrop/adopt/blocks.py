@@ -1,0 +1,47 @@
+"""A block of lines of ours in somebody's text file, put in and taken out without a trace."""
+
+import re
+
+BEGIN, END = ">>> undrop", "<<< undrop"
+HASH = ("# ", "")
+MARKDOWN = ("<!-- ", " -->")
+OWN = ", whose file this is"
+"""Marks a file that had to be made: without the block it goes."""
+GLUED = ", with the line's end before it"
+"""Marks a file whose last line had none."""
+
+
+def add(text: str | None, body: str, comment: tuple[str, str] = HASH) -> str:
+    """``text`` with a block at its end; None for a file that is not there yet."""
+    before, after = comment
+    newline = "\r\n" if text and "\r\n" in text else "\n"
+    glue = bool(text) and not (text or "").endswith("\n")
+    kind = OWN if text is None else GLUED if glue else ""
+    lines = [
+        f"{before}{BEGIN}{kind}{after}",
+        *body.rstrip("\n").split("\n"),
+        f"{before}{END}{after}",
+    ]
+    gap = "" if text is None else newline * (2 if glue else 1)
+    return (text or "") + gap + newline.join(lines) + newline
+
+
+def has(text: str | None) -> bool:
+    """Whether a block is in it."""
+    return text is not None and BEGIN in text
+
+
+def remove(text: str) -> str | None:
+    """What the text was before; None when the file was ours alone."""
+    found = re.search(
+        rf"(?P<gap>(?:\r?\n)*)^[^\n]*{BEGIN}(?P<kind>[^\n]*?)(?: -->)?\r?\n.*?{END}[^\n]*\r?\n?",
+        text,
+        re.DOTALL | re.MULTILINE,
+    )
+    if found is None:
+        return text
+    kind, newline = found["kind"].rstrip("\r"), "\r\n" if "\r\n" in found[0] else "\n"
+    count = 0 if kind == OWN else 2 if kind == GLUED else 1
+    gap = found["gap"].removesuffix(newline * count)
+    left = text[: found.start()] + gap + text[found.end() :]
+    return None if kind == OWN and not left else left

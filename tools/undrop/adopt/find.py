@@ -1,0 +1,203 @@
+"""What there is to adopt: Alembic's configuration, ``env.py``, the database's URL, its variable."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from undrop import header, settings
+from undrop.errors import DamagedError, UndropError, UsageError
+
+PASSED_OVER = {"node_modules", "site-packages", "build", "dist", "backups", "__pycache__"}
+READ_BY = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']""")
+FIELD = re.compile(r"^\s*(\w*(?:database|db|sqlalchemy)\w*)\s*:\s*\w", re.MULTILINE | re.IGNORECASE)
+LIKELY = re.compile(r"DATABASE|DB|SQL|DSN|URL|URI", re.IGNORECASE)
+MARK = "undrop-probe.db"
+MOST = 8  # variables that are tried, a second each
+PATIENCE = 60  # seconds for env.py to load
+
+
+class Found(NamedTuple):
+    """A project, as far as it can be told."""
+
+    root: Path
+    config: dict[str, str]
+    """Arguments for Alembic's ``Config``; empty without Alembic."""
+    ini: Path | None
+    env: Path | None
+    url: str
+    """Of an SQLite database, relative paths from the root; empty when it was not found."""
+    variable: str
+    """The environment variable that goes before the URL; empty when there is none."""
+    unclear: list[str]
+    """What could not be found, and what to do."""
+
+
+def look(root: Path, url: str = "") -> Found:
+    """Find out about the project in ``root``; a given ``url`` is not looked for.
+
+    Raises UsageError when its database is no SQLite.
+    """
+    found = look_at_alembic(root)
+    ini, config, env, unclear = found.ini, found.config, found.env, found.unclear
+    home = ini.parent if ini else root
+    urls, failure = ([], "") if url or not env else _probe(home, config)
+    if failure and not urls:
+        unclear.append(f"env.py could not be loaded: {failure}")
+    if not url and len(set(urls)) > 1:
+        unclear.append(f"env.py migrates several databases: {', '.join(map(_hidden, urls))}")
+    elif urls:
+        url = urls[0]
+    variable = _variable(root, home, config, env) if env and url else ""
+    relative = _relative(url, home, root) if url else _only_file(root)
+    if not relative:
+        unclear.append("the database: run again with  undrop init --url sqlite:///FILE.db")
+    return Found(root, config, ini, env, relative, variable, unclear)
+
+
+def look_at_alembic(root: Path) -> Found:
+    """The same without the database: nothing of the project is run."""
+    unclear: list[str] = []
+    ini = _ini(root, unclear)
+    config = _config(root, ini)
+    env = _env(root, ini, config, unclear) if config else None
+    return Found(root, config, ini, env, "", "", unclear)
+
+
+def _ini(root: Path, unclear: list[str]) -> Path | None:
+    if (root / "alembic.ini").is_file():
+        return root / "alembic.ini"
+    below = [path for path in _files(root, "alembic.ini", 3) if path.is_file()]
+    if len(below) > 1:
+        unclear.append(f"Alembic: several alembic.ini: {', '.join(map(str, below))}")
+    return below[0] if len(below) == 1 else None
+
+
+def _files(root: Path, pattern: str, depth: int) -> list[Path]:
+    """Files below ``root``, not in hidden folders, environments and the like."""
+    found = []
+    for parent, folders, _ in os.walk(root):
+        here = Path(parent)
+        environment = (here / "pyvenv.cfg").exists()
+        if environment or len(here.relative_to(root).parts) >= depth:
+            folders.clear()
+        folders[:] = [each for each in folders if each not in PASSED_OVER and each[0] != "."]
+        found += [] if environment else sorted(here.glob(pattern))
+    return found
+
+
+def _config(root: Path, ini: Path | None) -> dict[str, str]:
+    toml = root / "pyproject.toml"
+    found = {"file_": str(ini)} if ini else {}
+    if toml.is_file() and "[tool.alembic" in toml.read_text("utf-8"):
+        found["toml_file"] = str(toml)
+    return found
+
+
+def _env(root: Path, ini: Path | None, config: dict[str, str], unclear: list[str]) -> Path | None:
+    from contextlib import chdir
+
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    try:
+        with chdir(ini.parent if ini else root):
+            path = Path(ScriptDirectory.from_config(Config(**config)).env_py_location).resolve()  # type: ignore[arg-type]  # each by its name
+    except (CommandError, OSError, ValueError, KeyError) as error:
+        unclear.append(f"env.py: {error}")
+        return None
+    if not path.is_relative_to(root.resolve()):
+        unclear.append(f"env.py is not in the project: {path}")
+        return None
+    return root / path.relative_to(root.resolve())
+
+
+def _python(root: Path) -> str:
+    """The project's own Python: undrop may have been started by ``uvx``, outside of it."""
+    own = root / ".venv/bin/python"
+    return str(own) if own.exists() else sys.executable
+
+
+def has_undrop(root: Path) -> bool:
+    """Whether the project's own Python can import undrop, as ``env.py`` will have to."""
+    done = subprocess.run(  # noqa: S603 - the project's own interpreter
+        [_python(root), "-c", "import undrop.alembic"], capture_output=True, cwd=root, check=False
+    )
+    return done.returncode == 0
+
+
+def _probe(home: Path, config: dict[str, str], **variables: str) -> tuple[list[str], str]:
+    """The URLs that ``env.py`` would use, and what failed; a file made on the way goes again."""
+    there = set(_files(home, "*", 2))
+    script = Path(__file__).with_name("probe.py")
+    try:
+        done = subprocess.run(  # noqa: S603 - our own script
+            [_python(home), str(script), json.dumps(config)],
+            cwd=home,
+            env={**os.environ, **variables},
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        urls, failure = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        urls, failure = [], str(error)
+    for path in set(_files(home, "*", 2)) - there:
+        if path.is_file() and path.stat().st_size == 0:
+            path.unlink()
+    return urls, failure
+
+
+def _variable(root: Path, home: Path, config: dict[str, str], env: Path) -> str:
+    """The variable that moves ``env.py`` to another database when it is set, tried out."""
+    sources = [env, *_files(root, "*.py", 4), *root.glob(".env*")]
+    names: dict[str, None] = {}
+    for source in sources:
+        if not source.is_file() or source.stat().st_size > 1_000_000:
+            continue
+        text = source.read_text("utf-8", "replace")
+        found = READ_BY.findall(text) + [name.upper() for name in FIELD.findall(text)]
+        if source.name.startswith(".env"):
+            found += re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)
+        names.update(dict.fromkeys(name for name in found if LIKELY.search(name)))
+    for name in list(names)[:MOST]:
+        for driver in ("sqlite", "sqlite+aiosqlite"):
+            given = f"{driver}:////nowhere/{MARK}"
+            if any(MARK in url for url in _probe(home, config, **{name: given})[0]):
+                return name
+    return ""
+
+
+def _relative(url: str, home: Path, root: Path) -> str:
+    """The same URL with its file relative to ``root`` where it is inside."""
+    try:
+        file = settings.database_path(url, home)
+    except UndropError as error:
+        raise UsageError(
+            f"{_hidden(url)}: {error.what}", "undrop init --url sqlite:///FILE"
+        ) from None
+    if file is None or "?" in url:
+        return url
+    name = file.relative_to(root) if file.is_relative_to(root) else file
+    return f"{url.partition(':')[0]}:///{name}"
+
+
+def _hidden(url: str) -> str:
+    return re.sub(r"//([^/@]*)@", "//***@", url)
+
+
+def _only_file(root: Path) -> str:
+    """The URL of the one SQLite file in a project; empty when there are none or several."""
+    found = []
+    for path in [*root.glob("*"), *root.glob("instance/*"), *root.glob("data/*")]:
+        if path.suffix in {".db", ".sqlite", ".sqlite3"} and path.is_file():
+            try:
+                header.read(path)
+            except (DamagedError, OSError):
+                continue
+            found.append(path.relative_to(root))
+    return f"sqlite:///{found[0]}" if len(found) == 1 else ""

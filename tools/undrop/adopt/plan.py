@@ -1,0 +1,225 @@
+"""Which files change how: everything that ``init`` puts in, and takes out again."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from undrop import durable
+from undrop.adopt import blocks, envpy, jsontext
+from undrop.adopt.find import Found
+from undrop.errors import UsageError
+
+RECIPES = "undrop.just"
+DEFAULT = "[private]\ndefault:\n    @just --list --unsorted\n\n"
+HOOK = {
+    "type": "command",
+    "command": 'PATH="$CLAUDE_PROJECT_DIR/.venv/bin:$PATH" undrop agent-hook || echo'
+    ' \'{"systemMessage": "undrop does not guard the database: it is not installed"}\'',
+}
+EVENTS = {
+    "PreToolUse": {"matcher": "Bash|Write|Edit|MultiEdit|NotebookEdit", "hooks": [HOOK]},
+    "SessionStart": {"hooks": [HOOK]},
+}
+RULE = """
+## The database is guarded by undrop
+
+**Run `just backup` before any schema change or destructive command** (`rm`, truncate, `DROP`,
+`DELETE` without `WHERE`, `alembic downgrade`), or put `just run` before it. Change the schema with
+`just migrate`, never by hand; `just rehearse` says what that would lose. Something is lost? `just
+undo`, or `just list` and `just restore NAME`. Never delete or edit anything in `backups/`.
+Without just: `undrop backup`, `undrop undo`, ….
+"""
+
+
+class Edit(NamedTuple):
+    """A file, what is in it and what will be; None where there is no file."""
+
+    path: Path
+    before: str | None
+    after: str | None
+
+
+def adopt(found: Found) -> list[Edit]:
+    """What to write into a project; only what changes anything. Raises UsageError."""
+    root = found.root
+    edits = [
+        _block(root / "pyproject.toml", _settings(found)),
+        _justfile(root),
+        _file(root / RECIPES, lambda text: text or blocks.add(None, _recipes(root))),
+        _block(root / ".gitignore", "/backups/\n.*.undrop-work*"),
+        *(
+            _block(path, RULE.format(backups="backups").strip(), blocks.MARKDOWN)
+            for path in _rules(root)
+        ),
+        _file(root / ".claude/settings.json", _hooked),
+    ]
+    if found.env:
+        edits.append(_file(found.env, lambda text: _guarded(text or "")))
+    return [edit for edit in edits if edit.before != edit.after]
+
+
+def withdraw(root: Path, env: Path | None) -> list[Edit]:
+    """What to write to have everything as it was before."""
+    edits = [
+        _file(path, lambda text: blocks.remove(text) if text else text)
+        for path in (
+            root / "pyproject.toml",
+            _justfiles(root),
+            root / RECIPES,
+            root / ".gitignore",
+            *_rules(root),
+        )
+    ]
+    edits.append(_file(root / ".claude/settings.json", _unhooked))
+    if env and env.is_file():
+        edits.append(_file(env, lambda text: envpy.remove(text) if text else text))
+    return [edit for edit in edits if edit.before != edit.after]
+
+
+def write(edits: list[Edit]) -> None:
+    """Write every file beside itself and rename it into place. Raises OSError."""
+    for path, _, after in edits:
+        if after is None:
+            path.unlink()
+            if path.parent.name == ".claude" and not os.listdir(path.parent):
+                path.parent.rmdir()
+            continue
+        path.parent.mkdir(exist_ok=True)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        work = path.with_name(f".{path.name}.{os.getpid()}.undrop-work")
+        try:
+            durable.write_new(work, after.encode("utf-8", "surrogateescape"), mode)
+            work.replace(path)
+        finally:
+            work.unlink(missing_ok=True)
+
+
+def _file(path: Path, change: Callable[[str | None], str | None]) -> Edit:
+    path = Path(os.path.realpath(path))  # a link stays one
+    before = None
+    if path.is_file():
+        before = path.read_bytes().decode("utf-8", "surrogateescape")
+    return Edit(path, before, change(before))
+
+
+def _block(path: Path, body: str | None, comment: tuple[str, str] = blocks.HASH) -> Edit:
+    def change(text: str | None) -> str | None:
+        return text if body is None or blocks.has(text) else blocks.add(text, body, comment)
+
+    return _file(path, change)
+
+
+def _settings(found: Found) -> str | None:
+    """``[tool.undrop]``; None where it is there already."""
+    file = found.root / "pyproject.toml"
+    if file.is_file() and re.search(r"^\[tool\.undrop\]", file.read_text("utf-8"), re.MULTILINE):
+        return None
+    lines = ["[tool.undrop]", f"url = {json.dumps(found.url)}"]
+    if found.variable:
+        lines.append(f"url-variable = {json.dumps(found.variable)}")
+    if found.ini and found.ini.parent != found.root:
+        lines.append(f"alembic = {json.dumps(str(found.ini.relative_to(found.root)))}")
+    return "\n".join(lines)
+
+
+def _justfiles(root: Path) -> Path:
+    names = ("justfile", "Justfile", ".justfile")
+    return next((root / name for name in names if (root / name).is_file()), root / "justfile")
+
+
+def _justfile(root: Path) -> Edit:
+    file = _justfiles(root)
+    return _block(file, ("" if file.is_file() else DEFAULT) + f"import '{RECIPES}'")
+
+
+def clashes(root: Path) -> list[str]:
+    """Names of our recipes that the justfile had already. Raises UsageError when it is broken."""
+    ours = _template()
+    names = set(re.findall(r"^([a-z][a-z-]*)\b[^\n=]*:", ours, re.MULTILINE))
+    return sorted(names & _taken(_justfiles(root)))
+
+
+def _template() -> str:
+    return Path(__file__).with_name(RECIPES).read_text("utf-8")
+
+
+def _recipes(root: Path) -> str:
+    """Our recipes; one whose name the justfile has already begins with ``undrop-``."""
+    text = _template()
+    for name in clashes(root):
+        text = re.sub(rf"^{name}\b(?!-)", f"undrop-{name}", text, flags=re.MULTILINE)
+        text = text.replace(f"({name} ", f"(undrop-{name} ")
+    return text
+
+
+def _taken(file: Path) -> set[str]:
+    """Names of the recipes and aliases in a justfile. Raises UsageError when it is broken."""
+    if not file.is_file():
+        return set()
+    done = subprocess.run(  # noqa: S603 - just, which comes with undrop
+        ["just", "--justfile", file, "--dump", "--dump-format", "json"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise UsageError(f"just cannot read {file}: {done.stderr.strip()}", f"correct {file}")
+    dump = json.loads(done.stdout)
+    return {*dump["recipes"], *dump["aliases"]}
+
+
+def _rules(root: Path) -> list[Path]:
+    """The files with rules for agents; once where one is a link to the other."""
+    files = {os.path.realpath(root / name): root / name for name in ("CLAUDE.md", "AGENTS.md")}
+    return list(files.values())
+
+
+def _snippets() -> dict[str, str]:
+    return {name: json.dumps(hook) for name, hook in EVENTS.items()}
+
+
+def _hooked(text: str | None) -> str:
+    if text is None:
+        return _own_hooks()
+    try:
+        hooks = json.loads(text).get("hooks", {})
+        if "undrop agent-hook" in text:
+            return text
+        if not hooks and "hooks" not in json.loads(text):
+            return jsontext.insert(text, [], _all_events())
+        for name, snippet in _snippets().items():
+            if name in hooks:
+                text = jsontext.insert(text, ["hooks", name], snippet)
+            else:
+                text = jsontext.insert(text, ["hooks"], f'"{name}": [{snippet}]')
+    except (ValueError, AttributeError) as error:
+        raise UsageError(
+            f".claude/settings.json is not what is documented: {error}",
+            f"correct it, or add by hand {_all_events()}",
+        ) from None
+    return text
+
+
+def _unhooked(text: str | None) -> str | None:
+    if text is None or text == _own_hooks():
+        return None
+    text = jsontext.remove(text, _all_events())
+    for name, snippet in reversed(_snippets().items()):
+        text = jsontext.remove(jsontext.remove(text, f'"{name}": [{snippet}]'), snippet)
+    return text
+
+
+def _all_events() -> str:
+    return '"hooks": {' + ", ".join(f'"{n}": [{s}]' for n, s in _snippets().items()) + "}"
+
+
+def _own_hooks() -> str:
+    return json.dumps({"hooks": {name: [hook] for name, hook in EVENTS.items()}}, indent=2) + "\n"
+
+
+def _guarded(text: str) -> str:
+    return text if envpy.guarded(text) else envpy.add(text)

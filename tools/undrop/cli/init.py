@@ -1,0 +1,95 @@
+"""``undrop init``: adopt a project, or leave it as it was."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from undrop import backup, settings, turn
+from undrop.adopt import find, plan
+from undrop.cli import status
+from undrop.cli.answer import Answer, Run
+from undrop.errors import UsageError
+
+if TYPE_CHECKING:
+    from undrop.adopt.plan import Edit
+    from undrop.cli.answer import Alone
+
+INSTALL = (
+    "undrop is not in this project's own environment, where env.py imports it: uv add --dev undrop"
+    ", or pip install undrop"
+)
+
+
+def init(alone: "Alone") -> Answer:
+    """Find out about the project, show what changes, write it, take a first backup."""
+    root = Path.cwd()
+    if alone.arguments.remove:
+        return _remove(root, dry=alone.arguments.dry_run)
+    found = find.look(root, alone.arguments.url)
+    if not found.url:
+        raise UsageError(
+            f"no SQLite database was found in {root}; {'; '.join(found.unclear)}",
+            "undrop init --url sqlite:///FILE.db",
+        )
+    taken = () if (root / plan.RECIPES).exists() else plan.clashes(root)
+    edits = plan.adopt(found)
+    result = {
+        "url": found.url,
+        "variable": found.variable or None,
+        "unclear": found.unclear,
+        "changed": [str(each.path) for each in edits],
+    }
+    diff = _diff(edits, root)
+    notes = (
+        *found.unclear,
+        *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
+    )
+    if found.env and not find.has_undrop(root):
+        notes = (*notes, INSTALL)
+    if not found.env:
+        notes = (*notes, "without Alembic there is everything but migrate, rehearse and reset-db")
+    if alone.arguments.dry_run:
+        return Answer(result, diff, (*notes, "nothing was written: leave out --dry-run"))
+    plan.write(edits)
+    run = Run(settings.load(root), alone.arguments, alone.bar, alone.say)
+    return _first(run, result, diff, notes)
+
+
+def _first(run: Run, result: dict[str, Any], diff: str, notes: tuple[str, ...]) -> Answer:
+    """A first verified backup, and status."""
+    if backup.exists(run.settings):
+        purpose = backup.Purpose("undrop init", "")
+        with (
+            turn.take(run.settings, run.say),
+            backup.covered(run.settings, purpose, run.bar) as state,
+        ):
+            notes = (*notes, f"backed up to {run.settings.backups / state.name}")
+    seen = status.status(run)
+    back = "adopted; to take it out again: undrop init --remove" if result["changed"] else ""
+    notes = (*notes, back or "nothing to change: this project is adopted already")
+    return Answer({**result, "status": seen.result}, f"{diff}\n{seen.line}".lstrip(), notes)
+
+
+def _remove(root: Path, *, dry: bool) -> Answer:
+    files = find.look_at_alembic(root)
+    edits = plan.withdraw(root, files.env)
+    result = {"changed": [str(each.path) for each in edits]}
+    if not dry:
+        plan.write(edits)
+    said = "nothing was written: leave out --dry-run" if dry else "taken out; backups are kept"
+    return Answer(result, _diff(edits, root), (said if edits else "there is nothing to take out",))
+
+
+def _diff(edits: "list[Edit]", root: Path) -> str:
+    lines: list[str] = []
+    for path, before, after in edits:
+        name = os.path.relpath(path, root)
+        lines += difflib.unified_diff(
+            (before or "").splitlines(),
+            (after or "").splitlines(),
+            "/dev/null" if before is None else f"a/{name}",
+            "/dev/null" if after is None else f"b/{name}",
+            lineterm="",
+        )
+    return "\n".join(lines)
