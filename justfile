@@ -124,11 +124,23 @@ cover: _ready
 torture *args: _ready
     @UNDROP_TORTURE=full python -m pytest -q -n auto tests/torture "$@"
 
+# Adopt real applications from PyPI, migrate their old databases, undo (needs a network)
+[group("develop")]
+[no-exit-message]
+wild *args: _ready
+    @UNDROP_WILD=1 python -m pytest -q tests/wild "$@"
+
 # Speed, next to the obvious alternatives in the same run (--profile, --json, sizes)
 [group("develop")]
 [no-exit-message]
 bench *args: _ready
     @python bench "$@"
+
+# Write the README's command reference anew from the command line
+[group("develop")]
+[no-exit-message]
+reference: _ready
+    @PYTHONPATH=tools python tests/reference.py
 
 # Format, lint and types
 [group("develop")]

@@ -8,6 +8,9 @@ import pytest
 from shop import Project
 from tally import pytest_terminal_summary, strace, tally
 
+# These install others' applications: `just wild` asks for them.
+collect_ignore = [] if "UNDROP_WILD" in os.environ else ["wild"]
+
 __all__ = ["pytest_terminal_summary", "strace", "tally"]
 
 

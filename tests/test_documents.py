@@ -8,6 +8,7 @@ from argparse import Namespace, _SubParsersAction
 from pathlib import Path
 
 import pytest
+from reference import BLOCK, reference
 from shop import BIN, REPOSITORY, Project
 
 from undrop.cli.commands import parse, parser
@@ -42,6 +43,11 @@ def test_what_just_backup_says_is_read_by_hand_as_argparse_reads_it(words: tuple
 @pytest.mark.parametrize("name", recipes())
 def test_every_recipe_is_in_the_readme(name: str) -> None:
     assert f"`just {name}" in README
+
+
+def test_the_command_reference_is_what_the_commands_say() -> None:
+    """``just reference`` writes it anew."""
+    assert BLOCK.findall(README) == [reference()]
 
 
 def test_every_command_is_in_the_readme() -> None:

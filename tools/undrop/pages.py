@@ -4,9 +4,8 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-    from undrop.sqlite import Progress
 
 STEP = 1 << 20  # bytes; every page size divides it
 LOCK_BYTE = 1 << 30  # its page is never written (sqlite.org/fileformat2.html, 1.4)
@@ -14,7 +13,9 @@ COUNTERS = (slice(18, 20), slice(24, 28), slice(40, 44), slice(92, 100))
 """Journal mode, change counter, schema cookie and who wrote last: not content (1.3)."""
 
 
-def same(fd: int, other: "Path", page_size: int, progress: "Progress") -> bool:
+def same(
+    fd: int, other: "Path", page_size: int, progress: "Callable[[str, int, int], None]"
+) -> bool:
     """Whether the file open at ``fd`` and ``other`` have the same pages, read from both now.
 
     The header's counters and the page that SQLite locks by may differ. Nobody may write either

@@ -34,13 +34,14 @@ def has(text: str | None) -> bool:
 def remove(text: str) -> str | None:
     """What the text was before; None when the file was ours alone."""
     found = re.search(
-        rf"(?P<gap>(?:\r?\n)*)^[^\n]*{BEGIN}(?P<kind>[^\n]*?)(?: -->)?\r?\n.*?{END}[^\n]*\r?\n?",
+        rf"(?P<gap>(?:\r?\n)*)^[^\n]*{BEGIN}(?P<kind>[^\r\n]*?)(?: -->)?"
+        rf"(?P<newline>\r?\n).*?{END}[^\n]*\n?",
         text,
         re.DOTALL | re.MULTILINE,
     )
     if found is None:
         return text
-    kind, newline = found["kind"].rstrip("\r"), "\r\n" if "\r\n" in found[0] else "\n"
+    kind, newline = found["kind"], found["newline"]
     count = 0 if kind == OWN else 2 if kind == GLUED else 1
     gap = found["gap"].removesuffix(newline * count)
     left = text[: found.start()] + gap + text[found.end() :]

@@ -155,7 +155,7 @@ def _probe(home: Path, config: dict[str, str], **variables: str) -> tuple[list[s
 def _variable(root: Path, home: Path, config: dict[str, str], env: Path) -> str:
     """The variable that moves ``env.py`` to another database when it is set, tried out."""
     sources = [env, *_files(root, "*.py", 4), *root.glob(".env*")]
-    names: dict[str, None] = {}
+    names = {name: None for name, value in os.environ.items() if value.startswith("sqlite")}
     for source in sources:
         if not source.is_file() or source.stat().st_size > 1_000_000:
             continue
@@ -163,7 +163,7 @@ def _variable(root: Path, home: Path, config: dict[str, str], env: Path) -> str:
         found = READ_BY.findall(text) + [name.upper() for name in FIELD.findall(text)]
         if source.name.startswith(".env"):
             found += re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)
-        names.update(dict.fromkeys(name for name in found if LIKELY.search(name)))
+        names |= {name: None for name in found if LIKELY.search(name)}
     for name in list(names)[:MOST]:
         for driver in ("sqlite", "sqlite+aiosqlite"):
             given = f"{driver}:////nowhere/{MARK}"

@@ -139,7 +139,7 @@ def _justfile(root: Path) -> Edit:
 def clashes(root: Path) -> list[str]:
     """Names of our recipes that the justfile had already. Raises UsageError when it is broken."""
     ours = _template()
-    names = set(re.findall(r"^([a-z][a-z-]*)\b[^\n=]*:", ours, re.MULTILINE))
+    names = set(re.findall(r"^(?!export)([a-z][a-z-]*)\b.*:(?!=)", ours, re.MULTILINE))
     return sorted(names & _taken(_justfiles(root)))
 
 

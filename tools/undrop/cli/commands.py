@@ -14,6 +14,24 @@ if TYPE_CHECKING:
 ACCEPT_SHRINK = "--accept-shrink"
 
 
+DESCRIPTION = """\
+Before anything changes the schema or destroys data, a verified backup of the SQLite database
+exists, and one line takes you back."""
+EPILOG = """\
+in a project:
+  undrop init                  once: settings, recipes, env.py, the hook for coding agents
+  undrop status                is the present state backed up, and what would undo take back?
+  undrop backup "before lunch" a checked copy in backups/; its path is printed
+  undrop rehearse              what the migrations would lose, tried on copies
+  undrop migrate               the schema at head; stops when data would be lost
+  undrop run -- rm app.db      any other command, behind a backup
+  undrop undo                  back to the state before the last step; twice is redo
+  undrop list, restore NAME    further back
+
+`undrop COMMAND --help` says more. Exit codes: 0 done, 1 failed and the database is as it was,
+2 wrong usage or configuration, 3 failed after the database was changed, 4 a check says no."""
+
+
 class Command(NamedTuple):
     """A command; its module is loaded when it runs."""
 
@@ -125,11 +143,14 @@ def parse(words: list[str], into: "Namespace") -> None:
 
 def parser(wanted: str = "") -> "ArgumentParser":
     """The arguments of the ``wanted`` command alone, which is felt less; else of all."""
-    from argparse import ArgumentParser, HelpFormatter
+    from argparse import ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
 
     narrow = partial(HelpFormatter, width=96)
     top = ArgumentParser(
-        "undrop", description="Verified SQLite backups, and one line back.", formatter_class=narrow
+        "undrop",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=partial(RawDescriptionHelpFormatter, width=96),
     )
     top.add_argument("--version", action="version", version=f"undrop {__version__}")
     every = top.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="undrop")
