@@ -1,4 +1,7 @@
-"""Run by CI with the built wheel's environment, far from the source tree: does it work alone?"""
+"""Run by CI with the built wheel's environment, far from the source tree: does it work alone?
+
+``python wheel_smoke.py uvx --from WHEEL`` lets uvx run the adoption.
+"""
 
 import os
 import sqlite3
@@ -39,4 +42,25 @@ with tempfile.TemporaryDirectory() as name:
         assert connection.execute("SELECT v FROM t").fetchall() == [("precious",)]
     type_("undrop", "list")
     type_("just", "--version")
+
+with tempfile.TemporaryDirectory() as name:  # somebody's project, adopted in one command
+    folder = Path(name)
+    with closing(sqlite3.connect(folder / "app.db")) as connection, connection:
+        connection.execute("CREATE TABLE t (v)")
+        connection.execute("INSERT INTO t VALUES ('precious')")
+    type_("alembic", "init", "migrations")
+    ini = folder / "alembic.ini"
+    ini.write_text(ini.read_text().replace("driver://user:pass@localhost/dbname", "sqlite:///app.db"))
+    env = (folder / "migrations/env.py").read_text()
+    type_(*sys.argv[1:], "undrop", "init")
+    assert "backup_before(context)" in (folder / "migrations/env.py").read_text()
+    type_("alembic", "stamp", "head")
+    assert list((folder / "backups").glob("*-alembic.db"))
+    type_("just", "nuke-db")
+    type_("just", "undo")
+    with closing(sqlite3.connect(folder / "app.db")) as connection:
+        assert connection.execute("SELECT v FROM t").fetchall() == [("precious",)]
+    type_("undrop", "init", "--remove")
+    assert (folder / "migrations/env.py").read_text() == env
+    assert not (folder / "undrop.just").exists()
 print(f"the wheel works alone on Python {sys.version.split()[0]}")
