@@ -14,6 +14,7 @@ import pytest
 from shop import Project, add, content, make, wal_of
 
 from undrop import (
+    backup,
     catalog,
     damage,
     livefiles,
@@ -161,15 +162,47 @@ def test_a_failure_after_the_swap_says_so(
 ) -> None:
     project, _ = pair
 
-    def fail(_path: Path, _progress: sqlite.Progress) -> None:
+    def fail(*_: object) -> bool:
         raise OSError("the disk went away")
 
-    monkeypatch.setattr("undrop.check.live", fail)
+    monkeypatch.setattr("undrop.pages.same", fail)  # how it is looked at, unless somebody wrote
     with pytest.raises(ChangedError, match="the disk went away") as raised:
         restore.restore(settings.load(project.root), "latest", project.root, quiet)
     assert raised.value.exit_code == 3
     assert "was changed" in str(raised.value)
     assert "just restore quartermaster-" in str(raised.value)
+
+
+def test_what_somebody_wrote_right_after_the_swap_is_checked_too(
+    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live bytes are no longer those put in place; damage among them is not passed over."""
+    project, saved = pair
+    original = replace.swap
+
+    def swap(held: sqlite.Held, source: Path, progress: sqlite.Progress) -> float:
+        took = original(held, source, progress)
+        with project.database.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 4096)
+        return took
+
+    monkeypatch.setattr(replace, "swap", swap)
+    with pytest.raises(ChangedError, match="check did not end well"):
+        restore.restore(settings.load(project.root), saved.name, project.root, quiet)
+
+
+def test_others_can_write_while_a_covered_state_is_worked_on(pair: tuple[Project, Path]) -> None:
+    """A backup that holds the state already is found without a lock that outlasts the look."""
+    project, _ = pair
+    project.ok("just", "backup")
+    with (
+        backup.covered(settings.load(project.root), backup.Purpose("x", "restore"), quiet) as state,
+        closing(sqlite3.connect(project.database, timeout=0)) as connection,
+    ):
+        add(connection, 1)
+        assert state.held is not None
+        assert not state.held.connection.in_transaction
 
 
 def test_a_failure_half_way_through_nuke_says_so(

@@ -50,7 +50,9 @@ with tempfile.TemporaryDirectory() as name:  # somebody's project, adopted in on
         connection.execute("INSERT INTO t VALUES ('precious')")
     type_("alembic", "init", "migrations")
     ini = folder / "alembic.ini"
-    ini.write_text(ini.read_text().replace("driver://user:pass@localhost/dbname", "sqlite:///app.db"))
+    ini.write_text(
+        ini.read_text().replace("driver://user:pass@localhost/dbname", "sqlite:///app.db")
+    )
     env = (folder / "migrations/env.py").read_text()
     type_(*sys.argv[1:], "undrop", "init")
     assert "backup_before(context)" in (folder / "migrations/env.py").read_text()

@@ -148,6 +148,7 @@ def _cover(
     settings: "Settings", held: sqlite.Held, purpose: Purpose, progress: sqlite.Progress
 ) -> "Backup":
     if not purpose.fresh and (found := _newest_copy(settings, held, progress)):
+        held.release()
         return found
     durable.require_space(settings.backups, held.bytes)
     entries: list[Backup] = []
@@ -169,7 +170,7 @@ def _cover(
             if not purpose.fresh:
                 return found.backup
             known = found.backup.record
-            if known and _link_instead(found.backup.path, work):
+            if known and durable.link_instead(found.backup.path, work):
                 # Checked when it was taken, and its bytes are, read again just now, this one's.
                 same = ("bytes", "digest", "user_version", "application_id", "revisions", "filled")
                 facts = {name: getattr(known, name) for name in same}
@@ -208,16 +209,6 @@ class _HeldBy(Exception):  # noqa: N818 - good news
     def __init__(self, backup: "Backup") -> None:
         super().__init__(backup.path.name)
         self.backup = backup
-
-
-def _link_instead(whole: Path, work: Path) -> bool:
-    """Make ``work`` another name of a backup with the same bytes; False where that cannot be."""
-    beside = work.with_name(work.name + "-journal")  # swept, and cleaned up, as the partial is
-    with suppress(OSError):
-        os.link(whole, beside, follow_symlinks=False)
-        beside.replace(work)
-        return True
-    return False
 
 
 def _facts(

@@ -97,6 +97,16 @@ def scratch(path: Path) -> "Iterator[Path]":
         remove_with_sidecars(path)
 
 
+def link_instead(whole: Path, work: Path) -> bool:
+    """Make ``work``, a file of ours, another name of ``whole``; False where that cannot be."""
+    beside = work.with_name(work.name + "-journal")  # swept, and cleaned up, as work is
+    with suppress(OSError):
+        os.link(whole, beside, follow_symlinks=False)
+        beside.replace(work)
+        return True
+    return False
+
+
 def remove_with_sidecars(path: Path) -> None:
     """Unlink a database file of our own and whatever SQLite left beside it."""
     for name in (path, *sidecars(path)):
