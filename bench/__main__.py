@@ -62,6 +62,8 @@ def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
             print(f"{size}: migrate", file=sys.stderr)
             take(scenarios.migrate(place, size))
         if size == "5 MB":
+            print(f"{size}: the agents' hook", file=sys.stderr)
+            take(scenarios.hook(place))
             print(f"{size}: a thousand backups", file=sys.stderr)
             take(scenarios.many(place))
         if size == "1 GB":
@@ -70,6 +72,7 @@ def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
         if size == "200 MB":
             print(f"{size}: writers", file=sys.stderr)
             take(scenarios.under_writers(place, size))
+    take(scenarios.growth(lines))
     if len(places) > 1:
         take(scenarios.memory(places))
     return lines, bounds
@@ -93,7 +96,7 @@ def main() -> int:
     else:
         for line in lines:
             ratio = f"{line.ratio:8.2f} x {line.of}" if line.ratio is not None else ""
-            print(f"{line.what:<52} {line.value:9.3f} {line.unit:<2} {ratio}")
+            print(f"{line.what:<52} {line.value:9.3f} {line.unit:<3} {ratio}")
         print(f"\n{'bound':<60} {'found':>7} {'at most':>8}")
         for bound in bounds:
             verdict = "" if bound.holds else "  MISSED"

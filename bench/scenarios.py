@@ -1,5 +1,6 @@
 """What is measured: each function returns lines for the table, and the bounds that must hold."""
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ import contenders
 from contenders import LIMIT
 from measure import Place, disk_bytes, in_turn, peak_private, percentile
 
-ROUNDS = {"5 MB": 15, "200 MB": 5, "1 GB": 5}
+ROUNDS = {"5 MB": 15, "200 MB": 5, "1 GB": 3}
 CHEAP = """
 import sqlalchemy as sa
 from alembic import op
@@ -89,6 +90,21 @@ def backups(place: Place, size: str) -> Result:
             Bound("1 GB: just backup / .backup", ours / bare, 2.0),
         ]
     return lines, bounds
+
+
+def growth(lines: list[Line]) -> Result:
+    """What each further gigabyte costs, and 100 of them, from the two largest databases."""
+    of = {line.what: line.value for line in lines}
+    sizes = [size for size in ROUNDS if f"{size}: just backup" in of][-2:]
+    if len(sizes) < 2:
+        return [], []
+    small, large = (of[f"{size}: the database"] / 1000 for size in sizes)
+    quick, slow = (of[f"{size}: just backup"] for size in sizes)
+    each = (slow - quick) / (large - small)
+    return [
+        Line("just backup: each further GB", each, "s"),
+        Line("just backup of 100 GB, at that", each * 100 / 60, "min"),
+    ], []
 
 
 def memory(places: dict[str, Place]) -> Result:
@@ -225,6 +241,26 @@ def under_writers(place: Place, size: str) -> Result:
                     Bound(f"{what}: its p99 / quiet", p99, 3.0),
                 ]
     return lines, bounds
+
+
+def hook(place: Place) -> Result:
+    """What an agent waits for before a call: one that only reads, and one behind a backup."""
+    place.run("undrop", "backup")
+
+    def call(command: str) -> float:
+        given = {"hook_event_name": "PreToolUse", "tool_name": "Bash", "cwd": str(place.folder)}
+        text = json.dumps({**given, "tool_input": {"command": command}})
+        return place.seconds("sh", "-c", 'printf %s "$1" | undrop agent-hook', "sh", text)
+
+    time.sleep(0.1)  # a state that was written to just now is not known by its files' times
+    call("make")
+    runs = {"ls": lambda: call("ls"), "make": lambda: call("make")}
+    found = in_turn(9, runs, lambda: None)
+    lines = [
+        Line("agent hook: ls, which only reads", found["ls"] * 1000, "ms"),
+        Line("agent hook: make, nothing changed since", found["make"] * 1000, "ms"),
+    ]
+    return lines, [Bound("agent hook: ls, in ms", found["ls"] * 1000, 150)]
 
 
 def many(place: Place) -> Result:
