@@ -48,8 +48,11 @@ def cover(settings: "Settings", kind: str, reason: str, progress: "Progress") ->
     with turn.take(settings, lambda _: None):
         before = fingerprint(settings.live)
         had = set(os.listdir(settings.backups))
-        with backup.covered(settings, backup.Purpose(reason, kind), progress) as state:
-            found = Covered(state.name, state.name not in had, state.kind == "damaged")
+        for fresh in (False, True):
+            with backup.covered(settings, backup.Purpose(reason, kind, fresh), progress) as state:
+                found = Covered(state.name, state.name not in had, state.kind == "damaged")
+            if (settings.backups / found.name).exists():
+                break  # else only the vault has it
         last = steps.chain(settings)[-1:]
         if not last or last[0][1:5] != (kind, settings.source, found.name, "open"):
             steps.append(settings, kind, found.name)
@@ -76,9 +79,12 @@ def fingerprint(live: "Path") -> list[list[object]] | None:
             start = os.pread(fd, length, 0).hex()
         finally:
             os.close(fd)
-        if suffix != "-shm" and now - max(stat.st_mtime_ns, stat.st_ctime_ns) < SETTLED:
+        # SQLite gives a -wal its owner anew whenever root opens it, which changes its ctime.
+        times = {"": [stat.st_mtime_ns, stat.st_ctime_ns], "-shm": []}.get(
+            suffix, [stat.st_mtime_ns]
+        )
+        if times and now - max(times) < SETTLED:
             return None
-        times = [] if suffix == "-shm" else [stat.st_mtime_ns, stat.st_ctime_ns]
         found.append([suffix, stat.st_dev, stat.st_ino, stat.st_size, *times, start])
     return found
 

@@ -45,15 +45,20 @@ def run(settings: "Settings", command: "Sequence[str]", folder: "Path") -> Ran:
 def _code(command: "Sequence[str]", folder: "Path") -> int:
     with ExitStack() as stack:
         children: list[subprocess.Popen[bytes]] = []
+        early: list[int] = []
 
         def pass_on(number: int, _frame: object) -> None:
             if number != signal.SIGINT:  # the terminal sends that to both of us
+                if not children:
+                    early.append(number)
                 for child in children:
                     child.send_signal(number)
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             stack.callback(signal.signal, number, signal.signal(number, pass_on))
         children.append(subprocess.Popen(command, cwd=folder))  # noqa: S603 - the user's own
+        for late in early:  # it came before there was anybody to pass it on to
+            children[0].send_signal(late)
         code = children[0].wait()
     return 128 - code if code < 0 else code
 

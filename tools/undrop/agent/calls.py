@@ -2,11 +2,11 @@
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop import vault
 from undrop.agent import verdict
 from undrop.agent.verdict import Verdict
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 FILE_TOOLS = {"Write", "Edit", "MultiEdit", "NotebookEdit"}
+SECTION = re.compile(r"^\[tool\.undrop\][^\[]*", re.MULTILINE)
 
 
 def judge(settings: "Settings", tool: str, given: dict[str, Any], folder: Path) -> Verdict:
@@ -25,15 +26,19 @@ def judge(settings: "Settings", tool: str, given: dict[str, Any], folder: Path) 
         return verdict.decide(given["command"], folder, settings)
     if tool not in FILE_TOOLS:
         return Verdict("reads", f"{tool} is no tool that undrop looks at")
+    from undrop.agent.places import Places
+
     path = Path(os.path.realpath(folder / (given.get("file_path") or given["notebook_path"])))
-    kept = vault.folder(settings)
-    for place in (settings.backups, kept):
-        if place and path.is_relative_to(os.path.realpath(place)):
-            return Verdict("denied", f"{path} is where backups are", verdict.SAFER["backups"])
-    root = Path(os.path.realpath(settings.root))
-    if path == root / "pyproject.toml" or path.parent == root / ".claude":
+    places = Places(settings, folder)
+    if any(map(path.is_relative_to, places.guarded)):
+        return Verdict("denied", f"{path} is where backups are", verdict.SAFER["backups"])
+    if path in {places.project, *places.claude}:
         before = path.read_text("utf-8") if path.is_file() else ""
-        if _guarding(path, before) != _guarding(path, _after(before, given)):
+        after = _after(before, given)
+        was, will = _guarding(path, before), _guarding(path, after)
+        if was is None:  # a broken one may be mended
+            was, will = SECTION.findall(before), SECTION.findall(after)
+        if was != will:
             return Verdict("denied", f"it changes the guard in {path}", verdict.SAFER["settings"])
     return Verdict("goes on", "it may change something: a backup holds the state before it")
 
@@ -49,11 +54,16 @@ def _after(text: str, given: dict[str, Any]) -> str:
 
 
 def _guarding(path: Path, text: str) -> object:
-    """What of a settings file the guard depends on; a broken one is like no other."""
+    """What of a settings file the guard depends on; None when it is broken."""
     try:
         if path.suffix == ".toml":
-            return tomllib.loads(text).get("tool", {}).get("undrop")
+            return str(tomllib.loads(text).get("tool", {}).get("undrop"))
         found = json.loads(text or "{}")
-        return found.get("disableAllHooks"), text.count("undrop agent-hook")
-    except (ValueError, AttributeError) as error:
-        return f"{error} {text}"
+        hooks = {
+            event: [group for group in groups if "agent-hook" in json.dumps(group)]
+            for event, groups in found.get("hooks", {}).items()
+        }
+        ours = {event: groups for event, groups in hooks.items() if groups}
+        return bool(found.get("disableAllHooks")), ours
+    except (ValueError, AttributeError):
+        return None

@@ -10,20 +10,25 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from undrop.agent.places import UNKNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tree_sitter import Node, Parser
 
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"
-SHELLS = {"sh", "bash", "zsh", "dash", "ksh", "fish"}
-PREFIXES = {
+SHELLS = {"sh", "bash", "zsh", "dash", "ksh", "fish", "su"}
+RUNNERS = {"uv", "poetry", "pipenv", "hatch", "pdm", "just", "undrop"}  # only as ``uv run …``
+RUN = (["run"], ["undrop-run"])
+PREFIXES = RUNNERS | {
     "sudo", "doas", "env", "nohup", "time", "nice", "ionice", "command", "builtin", "exec",
-    "stdbuf", "timeout", "setsid", "xargs", "busybox", "uv", "poetry", "pipenv", "hatch", "pdm",
+    "stdbuf", "timeout", "setsid", "xargs", "busybox", "coproc",
 }  # fmt: skip
-MANY = 50  # values of a for loop that are looked at
-RUNNERS = {"uv", "poetry", "pipenv", "hatch", "pdm"}  # guarded only as ``uv run …``
 WITH_VALUE = {"-u", "-n", "-I", "-P", "-L", "-s", "-k", "-C", "-c", "-d", "-g", "-p", "--signal"}
+MANY = 50  # values of a for loop that are looked at
+REDIRECTIONS = {"file_redirect", "heredoc_redirect", "herestring_redirect"}
+SUBSTITUTIONS = {"command_substitution", "process_substitution"}
+VARIABLE = re.compile(r"\$\{?(\w+)(?::?-(.*))?\}?", re.DOTALL)
 
 
 class Simple(NamedTuple):
@@ -35,15 +40,28 @@ class Simple(NamedTuple):
     """Files that its redirections write."""
     stdin: str
     """A here-document or here-string."""
-    fed: list[str]
-    """Words of what is piped into it."""
+    fed: list[list[str]]
+    """The words of every command that is piped into it."""
     folder: Path
     """Where it runs, as far as ``cd`` tells."""
 
 
+class _Given(NamedTuple):
+    """What a command gets from around it."""
+
+    writes: list[str]
+    stdin: str
+    fed: list[list[str]]
+    more: list[str]
+    """Arguments that stand behind a redirection."""
+
+
+NOTHING = _Given([], "", [], [])
+
+
 def commands(text: str, folder: Path) -> "list[Simple]":
     """Every simple command in ``text``, nested ones too, in the order in which they stand."""
-    return list(_Walk(folder, {}).all(text))
+    return list(_Walk(folder, folder, {}).all(text))
 
 
 @cache
@@ -55,111 +73,114 @@ def _parser() -> "Parser":
 
 
 class _Walk:
-    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+    def __init__(self, folder: Path, before: Path, variables: dict[str, str]) -> None:
         self.folder = folder
+        self.before = before
         self.variables = variables
 
     def all(self, text: str) -> "Iterator[Simple]":
-        tree = _parser().parse(text.encode("utf-8", "surrogateescape"))
-        yield from self._node(tree.root_node, [], "", [])
+        tree = _parser().parse(text.replace("\0", "").encode("utf-8", "replace"))
+        yield from self._node(tree.root_node, NOTHING)
+        if tree.root_node.has_error:  # what the grammar does not know, roughly
+            for line in re.split(r"[;&|(){}\n]+", text):
+                if words := _unwrapped([word.strip("'\"") for word in line.split()]):
+                    yield Simple(words, [], "", [], self.folder)
 
-    def _node(
-        self, node: "Node", writes: list[str], stdin: str, fed: list[str]
-    ) -> "Iterator[Simple]":
+    def _inner(self) -> "_Walk":
+        return _Walk(self.folder, self.before, dict(self.variables))
+
+    def _node(self, node: "Node", given: _Given) -> "Iterator[Simple]":
         kind = node.type
         if kind == "command":
-            yield from self._command(node, writes, stdin, fed)
+            yield from self._command(node, given)
         elif kind == "redirected_statement":
-            writes = [*writes]
-            for part in node.children:
-                if part.type == "file_redirect":
-                    writes += self._written(part)
-                elif part.type in {"heredoc_redirect", "herestring_redirect"}:
-                    stdin += _here(part)
-            yield from self._children(node, writes, stdin, fed)
+            given = self._redirected(node, given)
+            if all(part.type in REDIRECTIONS for part in node.named_children):
+                yield Simple([":", *given.more], *given[:3], self.folder)
+            yield from self._children(node, given)
         elif kind == "pipeline":
-            words: list[str] = []
+            fed: list[list[str]] = []
             for part in node.named_children:
-                for found in self._node(part, writes, stdin, fed + words):
-                    words += found.words[1:]
+                for found in self._node(part, given._replace(fed=[*given.fed, *fed])):
+                    fed.append(found.words)
                     yield found
-        elif kind in {"subshell", "command_substitution", "process_substitution"}:
-            inner = _Walk(self.folder, dict(self.variables))
-            yield from inner._children(node, writes, stdin, fed)
+        elif kind in {"subshell", *SUBSTITUTIONS}:
+            yield from self._inner()._children(node, given)
         elif kind == "for_statement":
-            yield from self._loop(node, writes, stdin, fed)
+            yield from self._loop(node, given)
         elif kind == "variable_assignment":
-            self._assign(node)
-            yield from self._children(node, [], "", [])
+            name, _, value = _text(node).partition("=")
+            self.variables[name] = self._word(node.named_children[-1]) if value else ""
+            yield from self._children(node, NOTHING)
         else:
-            yield from self._children(node, writes, stdin, fed)
+            yield from self._children(node, given)
 
-    def _loop(
-        self, node: "Node", writes: list[str], stdin: str, fed: list[str]
-    ) -> "Iterator[Simple]":
-        name, *values, body = node.named_children
-        for value in map(self._word, values[:MANY]):
-            self.variables[_text(name)] = value
-            yield from self._node(body, writes, stdin, fed)
-
-    def _children(
-        self, node: "Node", writes: list[str], stdin: str, fed: list[str]
-    ) -> "Iterator[Simple]":
+    def _children(self, node: "Node", given: _Given) -> "Iterator[Simple]":
         for part in node.named_children:
-            yield from self._node(part, writes, stdin, fed)
+            yield from self._node(part, given)
 
-    def _command(
-        self, node: "Node", writes: list[str], stdin: str, fed: list[str]
-    ) -> "Iterator[Simple]":
+    def _loop(self, node: "Node", given: _Given) -> "Iterator[Simple]":
+        name, *values, body = node.named_children
+        for each in values:
+            yield from self._nested(each)
+        for value in list(map(self._word, values[:MANY])) or [UNKNOWN]:
+            self.variables[_text(name)] = value
+            yield from self._node(body, given)
+
+    def _command(self, node: "Node", given: _Given) -> "Iterator[Simple]":
+        given = self._redirected(node, given)
         words: list[str] = []
         for part in node.children:
-            if part.type in {"file_redirect", "herestring_redirect", "heredoc_redirect"}:
-                writes = writes + self._written(part)
-                stdin += _here(part)
-            elif part.type != "variable_assignment":
+            if part.type not in {*REDIRECTIONS, "variable_assignment"}:
                 words.append(self._word(part))
             yield from self._nested(part)
-        words = _unwrapped(words)
-        if not words:
-            if writes:
-                yield Simple([":"], writes, stdin, fed, self.folder)
-            return
-        yield Simple(words, writes, stdin, fed, self.folder)
+        words = _unwrapped([*words, *given.more]) or [":"]
+        simple = Simple(words, *given[:3], self.folder)
+        yield simple
         name = Path(words[0]).name
-        if name == "cd" and len(words) > 1 and UNKNOWN not in words[-1]:
-            self.folder = self.folder / os.path.expanduser(words[-1])  # noqa: PTH111 - never raises
-        inner = _Walk(self.folder, dict(self.variables))
-        if name == "eval":
-            yield from inner.all(" ".join(words[1:]))
-        elif name in SHELLS:
-            given = next((n for n, word in enumerate(words) if re.fullmatch("-[a-z]*c", word)), 0)
-            yield from inner.all(words[given + 1] if 0 < given < len(words) - 1 else stdin)
+        if name in {"cd", "pushd"}:
+            self._move([word for word in words[1:] if not re.match("-.", word)])
+        elif text := _shell_code(name, simple):
+            yield from self._inner().all(text)
+
+    def _move(self, words: list[str]) -> None:
+        to = words[-1] if words else "~"
+        if UNKNOWN not in to:
+            there = self.before if to == "-" else self.folder / os.path.expanduser(to)  # noqa: PTH111 - never raises
+            self.before, self.folder = self.folder, there
 
     def _nested(self, node: "Node") -> "Iterator[Simple]":
         """Commands inside a word: ``"$(…)"``."""
-        if node.type in {"command_substitution", "process_substitution"}:
-            yield from self._node(node, [], "", [])
+        if node.type in SUBSTITUTIONS:
+            yield from self._node(node, NOTHING)
         else:
             for part in node.named_children:
                 yield from self._nested(part)
 
-    def _written(self, node: "Node") -> list[str]:
-        if node.type != "file_redirect":
-            return []
-        operator = "".join(part.type for part in node.children if not part.is_named)
-        target = self._word(node.named_children[-1]) if node.named_children else ""
-        return [] if "<" in operator and ">" not in operator else [target]
-
-    def _assign(self, node: "Node") -> None:
-        name, _, value = _text(node).partition("=")
-        self.variables[name] = self._word(node.named_children[-1]) if value else ""
+    def _redirected(self, node: "Node", given: _Given) -> _Given:
+        """With the redirections that are children of ``node``, also those behind a ``<<EOF``."""
+        writes, stdin, fed, more = given
+        for part in node.children:
+            if part.type == "file_redirect":
+                operator = "".join(each.type for each in part.children if not each.is_named)
+                named = [each for each in part.named_children if each.type != "file_descriptor"]
+                target, *rest = [*map(self._word, named)] or [""]
+                writes = [*writes, target] if ">" in operator else writes
+                more = [*more, *rest]
+            elif part.type == "heredoc_redirect":
+                bodies = (each for each in part.named_children if each.type == "heredoc_body")
+                stdin += "".join(map(_text, bodies))
+                writes, stdin, fed, more = self._redirected(part, _Given(writes, stdin, fed, more))
+            elif part.type == "herestring_redirect":
+                stdin += self._word(part.named_children[-1])
+        return _Given(writes, stdin, fed, more)
 
     def _word(self, node: "Node") -> str:  # noqa: PLR0911 - one for each kind of node
         kind, text = node.type, _text(node)
         if kind in {"command_name", "concatenation"}:
             return "".join(map(self._word, node.named_children))
-        if kind == "raw_string":
-            return text[1:-1]
+        if kind in {"raw_string", "ansi_c_string"}:
+            return text.lstrip("$")[1:-1]
         if kind == "string":
             # What stands between the quotes and is no node of its own is spaces and newlines.
             inner, end = "", node.start_byte + 1
@@ -170,12 +191,15 @@ class _Walk:
         if kind == "string_content":
             return re.sub(r'\\(["\\$`])', r"\1", text)
         if kind in {"simple_expansion", "expansion"}:
-            name = text.strip("${}")
-            known = {"HOME": str(Path.home()), "PWD": str(self.folder), **self.variables}
-            return known.get(name, UNKNOWN)
-        if kind in {"command_substitution", "process_substitution", "arithmetic_expansion"}:
-            return UNKNOWN
+            return self._value(text)
+        if kind in {*SUBSTITUTIONS, "arithmetic_expansion"}:
+            return str(self.folder) if text.strip("$()` ") == "pwd" else UNKNOWN
         return re.sub(r"\\(.)", r"\1", text)
+
+    def _value(self, text: str) -> str:
+        name, default = found.groups() if (found := VARIABLE.fullmatch(text)) else ("", None)
+        known = {**os.environ, "PWD": str(self.folder), **self.variables}
+        return known.get(name) or (default.rstrip("}") if default else UNKNOWN)
 
 
 def _gap(node: "Node", start: int, end: int) -> str:
@@ -183,28 +207,33 @@ def _gap(node: "Node", start: int, end: int) -> str:
     return (node.text or b"")[start - at : end - at].decode("utf-8", "replace")
 
 
-def _here(node: "Node") -> str:
-    bodies = [_text(part) for part in node.named_children if part.type == "heredoc_body"]
-    if node.type == "herestring_redirect":
-        bodies = [_text(node.named_children[-1]).strip("'\"")]
-    return "".join(bodies)
-
-
 def _text(node: "Node") -> str:
     return (node.text or b"").decode("utf-8", "replace")
 
 
+def _shell_code(name: str, simple: Simple) -> str:
+    """What of a simple command is a command line itself."""
+    words = simple.words
+    if name in {"eval", "trap"}:
+        return " ".join(words[1:] if name == "eval" else words[1:2])
+    if name not in SHELLS:
+        return ""
+    given = next((n for n, word in enumerate(words) if re.fullmatch("-[a-z]*c", word)), 0)
+    if 0 < given < len(words) - 1:
+        return words[given + 1]
+    return simple.stdin or "\n".join(" ".join(each[1:]) for each in simple.fed)
+
+
 def _unwrapped(words: list[str]) -> list[str]:
-    """Take ``sudo -u me``, ``env A=1``, ``timeout 5``, ``uv run`` off the front."""
-    while words and (name := Path(words[0]).name) in PREFIXES:
+    """Take ``sudo -u me``, ``env A=1``, ``timeout 5``, ``uv run``, ``python -m`` off the front."""
+    while words and (name := Path(words[0]).name):
         rest = words[1:]
-        if name in RUNNERS:
-            if rest[:1] != ["run"]:
-                return words
-            rest = rest[1:]
+        if re.fullmatch(r"python[\d.]*", name) and rest[:1] == ["-m"] and rest[1:]:
+            return _unwrapped(rest[1:])
+        if name not in PREFIXES or (name in RUNNERS and rest[:1] not in RUN):
+            return words
+        rest = rest[1:] if name in RUNNERS else rest
         while rest and (rest[0].startswith("-") or "=" in rest[0]):
             rest = rest[2:] if rest[0] in WITH_VALUE else rest[1:]
-        if name == "timeout":
-            rest = rest[1:]
-        words = rest
+        words = rest[1:] if name == "timeout" else rest
     return words

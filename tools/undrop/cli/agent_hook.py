@@ -14,7 +14,6 @@ from undrop import settings, sqlite, turn
 from undrop.cli.answer import Answer
 
 if TYPE_CHECKING:
-    from undrop.agent.verdict import Verdict
     from undrop.cli.answer import Alone
     from undrop.covering import Covered
     from undrop.settings import Settings
@@ -35,7 +34,7 @@ def agent_hook(alone: "Alone") -> Answer:
     sqlite.LOCK_DEADLINE = turn.DEADLINE = PATIENCE
     event = ""
     try:
-        given = json.load(sys.stdin)
+        given = json.load(sys.stdin.buffer)
         event = str(given.get("hook_event_name"))
         said = _decide(event, given)
     except BaseException as error:  # noqa: BLE001 - whatever happens, the call is decided
@@ -48,6 +47,8 @@ def _project(folder: Path) -> "Settings":
 
 
 def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
+    if event == "PreToolUse" and _only_reads(given):
+        return {}
     folder = Path(given.get("cwd") or Path.cwd())
     project = _project(folder)
     if event == "SessionStart":
@@ -58,8 +59,10 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
         return _said(event, project, found, rule)
     if event != "PreToolUse":
         return {}
+    from undrop.agent import calls
+
     tool, what = given["tool_name"], given["tool_input"]
-    verdict = _verdict(project, tool, what, folder)
+    verdict = calls.judge(project, tool, what, folder)
     if verdict.kind == "reads":
         return {}
     if verdict.kind == "denied":
@@ -72,14 +75,11 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
     return _said(event, project, found)
 
 
-def _verdict(project: "Settings", tool: str, what: dict[str, Any], folder: Path) -> "Verdict":
+def _only_reads(given: dict[str, Any]) -> bool:
+    """Asked before anything else: a command that only reads needs no project that works."""
     from undrop.agent import verdict
 
-    if tool == "Bash" and verdict.only_reads(what["command"]):
-        return verdict.Verdict("reads", "")
-    from undrop.agent import calls
-
-    return calls.judge(project, tool, what, folder)
+    return given["tool_name"] == "Bash" and verdict.only_reads(given["tool_input"]["command"])
 
 
 def _said(event: str, project: "Settings", found: "Covered", rule: str = "") -> dict[str, Any]:
@@ -90,7 +90,9 @@ def _said(event: str, project: "Settings", found: "Covered", rule: str = "") -> 
     if found.damaged:
         text = f"THE DATABASE {project.live} IS DAMAGED; its files are kept in {where}: just list"
         return {"systemMessage": f"undrop: {text}", **_decision(event, additionalContext=text)}
-    text = f"undrop: the state before this is kept in {where}; to go back: just undo"
+    # A command that takes steps of its own has undo go back to before the last one of them.
+    back = f"just undo, or just restore {found.name}"
+    text = f"undrop: the state before this is kept in {where}; to go back: {back}"
     told = {"systemMessage": f"undrop: backed up to {where}"} if found.taken else {}
     return {**told, **_decision(event, additionalContext=f"{rule} {text}".strip())}
 
@@ -113,13 +115,19 @@ def _decision(event: str, **what: str) -> dict[str, Any]:
 def _explain(command: str) -> Answer:
     folder = Path(os.environ.get("UNDROP_INVOKED_FROM") or Path.cwd())
     project = _project(folder)
-    verdict = _verdict(project, "Bash", {"command": command}, folder)
+    from undrop.agent import verdict as agent
+
+    verdict = agent.decide(command, folder, project)
     kind = {
         "reads": "goes on at once, without a backup",
         "goes on": "goes on behind a backup",
         "denied": "denied",
     }[verdict.kind]
-    why = verdict.why or "it is one of the commands that only read"
     safer = (f"instead: {verdict.safer}",) if verdict.safer else ()
-    result = {"command": command, "decision": verdict.kind, "why": why, "safer": verdict.safer}
-    return Answer(result, f"{kind}: {why}", safer)
+    result = {
+        "command": command,
+        "decision": verdict.kind,
+        "why": verdict.why,
+        "safer": verdict.safer,
+    }
+    return Answer(result, f"{kind}: {verdict.why}", safer)

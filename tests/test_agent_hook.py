@@ -1,0 +1,715 @@
+"""``undrop agent-hook``: what an agent's tool call gets, on real projects and by real processes.
+
+``hook_inputs.jsonl`` has the inputs, in the shape that Claude Code documents; PROJECT stands for
+the project's folder, and ``from`` says which public incident, or which way of the shell, it is.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies
+from shop import BIN, REPOSITORY, Project, add, content, make, uncheckpointed
+
+from undrop import settings as projects
+from undrop import vault
+from undrop.agent import calls, verdict
+
+INPUTS = [
+    json.loads(line)
+    for line in Path(__file__).with_name("hook_inputs.jsonl").read_text("utf-8").splitlines()
+]
+HEAVY = {"tree_sitter", "tree_sitter_bash", "sqlalchemy", "alembic", "rich", "psutil"}
+
+
+def guard(project: Project) -> None:
+    """The hook in its settings, a git repository that ignores what it should, a first backup."""
+    shutil.copytree(REPOSITORY / ".claude", project.root / ".claude")
+    shutil.copy(REPOSITORY / ".gitignore", project.root / ".gitignore")
+    project.ok("git", "init", "-q")
+    project.ok("undrop", "backup")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A guarded project that nothing here changes."""
+    root = tmp_path_factory.mktemp("hook") / "shop"
+    root.mkdir()
+    made = Project(root)
+    make(made.database)
+    guard(made)
+    return made
+
+
+@pytest.fixture
+def guarded(project: Project) -> Project:
+    """A guarded project of the test's own."""
+    make(project.database)
+    guard(project)
+    return project
+
+
+@pytest.fixture
+def at_home(shop: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The project that nothing here changes, for decisions inside this process."""
+    home = shop.root.parent / "home"
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_STATE_HOME", shop.environment["XDG_STATE_HOME"])
+    return shop
+
+
+def call(project: Project, tool: str, **what: object) -> dict[str, Any]:
+    """A PreToolUse input as Claude Code writes it."""
+    return {
+        "session_id": "00893aaf-19fa-41d2-8238-13269b9b3ca0",
+        "transcript_path": "/home/me/.claude/projects/-home-me-shop/00893aaf.jsonl",
+        "cwd": str(project.root),
+        "permission_mode": "default",
+        "hook_event_name": "PreToolUse",
+        "tool_name": tool,
+        "tool_input": what,
+        "tool_use_id": "toolu_01ABC123",
+    }
+
+
+def hook(
+    project: Project,
+    said: object,
+    command: tuple[str, ...] = ("undrop", "agent-hook"),
+    /,
+    **variables: str,
+) -> dict[str, Any]:
+    """What the hook answers, as a process; it always ends well, with one JSON object."""
+    done = subprocess.run(
+        command,
+        input=said if isinstance(said, bytes) else json.dumps(said).encode(),
+        cwd=project.root,
+        env={**project.environment, "CLAUDE_PROJECT_DIR": str(project.root), **variables},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def bash(project: Project, command: str, **variables: str) -> dict[str, Any]:
+    return hook(project, call(project, "Bash", command=command), **variables)
+
+
+def decision(answer: dict[str, Any]) -> str:
+    return str(answer.get("hookSpecificOutput", {}).get("permissionDecision", "goes on"))
+
+
+def here(project: Project, each: dict[str, Any]) -> dict[str, Any]:
+    """A recorded input in this project's folder."""
+    text = json.dumps(each["input"]).replace("PROJECT", str(project.root))
+    return dict(json.loads(text))
+
+
+@pytest.mark.parametrize("each", INPUTS, ids=lambda each: each["input"]["tool_input"]["command"])
+def test_what_only_reads_goes_on_what_takes_the_guard_away_is_denied(
+    at_home: Project, each: dict[str, Any]
+) -> None:
+    said = here(at_home, each)
+    project = projects.load(at_home.root)
+    found = verdict.decide(said["tool_input"]["command"], Path(said["cwd"]), project)
+    assert found.kind == each["decision"], (found, each["from"])
+    assert bool(found.safer) == (found.kind == "denied")
+
+
+def some(kind: str, count: int) -> list[dict[str, Any]]:
+    """A few of the recorded inputs with that decision, evenly spread."""
+    ours = [each for each in INPUTS if each["decision"] == kind]
+    return ours[:: len(ours) // count][:count]
+
+
+@pytest.mark.parametrize("each", some("reads", 3))
+def test_a_reading_command_is_not_spoken_about(shop: Project, each: dict[str, Any]) -> None:
+    assert hook(shop, here(shop, each)) == {}
+
+
+@pytest.mark.parametrize("each", some("goes on", 5))
+def test_another_goes_on_by_the_usual_permissions_and_the_agent_learns_the_way_back(
+    shop: Project, each: dict[str, Any]
+) -> None:
+    """No ``permissionDecision``: whom the user wants to be asked about, they are asked about."""
+    [kept] = shop.saved()
+    assert hook(shop, here(shop, each)) == {
+        "hookSpecificOutput": {
+            "hookEventName": "PreToolUse",
+            "additionalContext": f"undrop: the state before this is kept in {kept}; "
+            f"to go back: just undo, or just restore {kept.name}",
+        }
+    }
+
+
+@pytest.mark.parametrize("each", some("denied", 5))
+def test_a_denied_one_gets_the_reason_and_the_safer_way(
+    shop: Project, each: dict[str, Any]
+) -> None:
+    answer = hook(shop, here(shop, each))
+    assert list(answer) == ["hookSpecificOutput"]
+    said = answer["hookSpecificOutput"]
+    assert said["hookEventName"] == "PreToolUse"
+    assert said["permissionDecision"] == "deny"
+    assert set(said) == {"hookEventName", "permissionDecision", "permissionDecisionReason"}
+    assert re.fullmatch(r"undrop: .+\. Instead: .+", said["permissionDecisionReason"])
+
+
+def test_the_user_is_told_of_a_backup_that_was_taken(project: Project) -> None:
+    make(project.database)
+    answer = bash(project, "rm quartermaster.db")
+    [kept] = project.saved()
+    assert answer["systemMessage"] == f"undrop: backed up to {kept}"
+    assert str(kept) in answer["hookSpecificOutput"]["additionalContext"]
+    assert content(kept) == content(project.database)
+    assert "before-an-agent-s-rm" in kept.name
+
+
+def test_without_a_database_there_is_nothing_to_say(project: Project) -> None:
+    assert bash(project, "python make_one.py") == {}
+    assert decision(bash(project, "rm -rf backups")) == "deny"
+
+
+def imported(project: Project, command: str) -> set[str]:
+    """The top-level modules that a process loads for a command."""
+    done = subprocess.run(
+        [BIN / "python", "-X", "importtime", "-m", "undrop", "agent-hook"],
+        input=json.dumps(call(project, "Bash", command=command)).encode(),
+        cwd=project.root,
+        env=project.environment,
+        capture_output=True,
+        check=True,
+    )
+    return set(re.findall(r"\| +(\w+)[\w.]*$", done.stderr.decode(), re.MULTILINE))
+
+
+def test_a_reading_command_takes_no_backup_and_loads_next_to_nothing(project: Project) -> None:
+    """An agent waits for the hook before its every command."""
+    make(project.database)
+    loaded = imported(project, "git status")
+    assert "undrop" in loaded
+    assert not loaded & HEAVY
+    assert not project.backups.exists()
+
+
+def test_a_state_that_has_its_backup_costs_no_more_than_the_parser(guarded: Project) -> None:
+    settle(guarded)
+    assert imported(guarded, "rm quartermaster.db") & HEAVY == {"tree_sitter", "tree_sitter_bash"}
+
+
+def settle(project: Project) -> None:
+    """Let the hook run until it knows the present state by the files' times alone."""
+    for _ in range(20):
+        bash(project, "make")
+        if (project.backups / "covered.json").exists():
+            return
+    pytest.fail("the hook never remembered that the state has a backup")
+
+
+def test_an_unchanged_database_waits_for_nobody(project: Project) -> None:
+    """Not for another undrop, and not for a program that holds a lock and has written nothing."""
+    make(project.database)
+    settle(project)
+    with (
+        (project.backups / ".lock").open("w") as lock,
+        closing(sqlite3.connect(project.database, isolation_level=None)) as other,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        other.execute("BEGIN EXCLUSIVE")
+        answer = bash(project, "rm x")
+    assert decision(answer) == "goes on"
+    assert "systemMessage" not in answer
+
+
+def test_an_unchanged_database_is_backed_up_once(project: Project) -> None:
+    make(project.database)
+    settle(project)
+    told = [bash(project, command) for command in ("rm x", "rm y", "just nuke-db")]
+    assert len(project.saved()) == 1
+    assert not any("systemMessage" in answer for answer in told)
+
+
+def more_rows(project: Project) -> None:
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 3)
+
+
+def same_size(project: Project) -> None:
+    size = project.database.stat().st_size
+    with closing(sqlite3.connect(project.database)) as connection, connection:
+        connection.execute("UPDATE t SET v = upper(v) WHERE id = 7")
+    assert project.database.stat().st_size == size
+
+
+def other_file(project: Project) -> None:
+    aside = project.root / "aside.db"
+    make(aside, rows=50)
+    with closing(sqlite3.connect(aside)) as connection, connection:
+        connection.execute("UPDATE t SET v = 'other'")
+    aside.replace(project.database)
+
+
+@pytest.mark.parametrize("change", [more_rows, same_size, other_file])
+@pytest.mark.parametrize("wal", [False, True])
+def test_a_changed_database_is_backed_up_again(
+    project: Project, change: Callable[[Project], None], *, wal: bool
+) -> None:
+    make(project.database, wal=wal)
+    settle(project)
+    before = content(project.database)
+    change(project)
+    bash(project, "rm x")
+    [first, second] = project.saved()
+    assert content(first) == before != content(project.database) == content(second)
+
+
+def test_a_commit_that_is_only_in_the_wal_is_backed_up(project: Project) -> None:
+    make(project.database, wal=True)
+    with uncheckpointed(project.database) as connection:
+        settle(project)
+        file = project.database.read_bytes()
+        with connection:
+            connection.execute("UPDATE t SET v = upper(v) WHERE id = 7")
+        assert project.database.read_bytes() == file
+        bash(project, "rm x")
+        [_, second] = project.saved()
+        assert content(second) == content(project.database)
+
+
+def test_a_database_held_open_in_wal_mode_is_backed_up_once(project: Project) -> None:
+    """As a development server holds it all day."""
+    make(project.database, wal=True)
+    with uncheckpointed(project.database):
+        settle(project)
+        bash(project, "rm x")
+        bash(project, "rm y")
+    assert len(project.saved()) == 1
+
+
+def test_backups_that_are_gone_hold_nothing(guarded: Project) -> None:
+    settle(guarded)
+    shutil.rmtree(guarded.backups)
+    bash(guarded, "rm quartermaster.db")
+    [kept] = guarded.saved()
+    assert content(kept) == content(guarded.database)
+
+
+def test_one_backup_that_is_gone_holds_nothing(guarded: Project) -> None:
+    settle(guarded)
+    guarded.saved()[0].unlink()
+    bash(guarded, "rm quartermaster.db")
+    [kept] = guarded.saved()
+    assert content(kept) == content(guarded.database)
+
+
+@pytest.mark.parametrize("tool", ["Write", "Edit", "MultiEdit", "NotebookEdit"])
+@pytest.mark.parametrize("place", ["backups", "vault", "link"])
+def test_no_tool_writes_where_backups_are(guarded: Project, tool: str, place: str) -> None:
+    kept = vault.folder(projects.load(guarded.root))
+    assert kept is not None
+    (guarded.root / "link").symlink_to(guarded.backups)
+    path = {"backups": Path("backups"), "vault": kept, "link": guarded.root / "link"}[place]
+    key = "notebook_path" if tool == "NotebookEdit" else "file_path"
+    what = {key: str(path / guarded.saved()[0].name), "content": ""}
+    assert decision(hook(guarded, call(guarded, tool, **what))) == "deny"
+
+
+def judged(project: Project, name: str, tool: str, **what: object) -> str:
+    given = {"file_path": str(project.root / name), **what}
+    return calls.judge(projects.load(project.root), tool, given, project.root).kind
+
+
+PYPROJECT = [
+    ("goes on", {"old_string": "line-length = 100", "new_string": "line-length = 120"}),
+    ("goes on", {"old_string": "no such text", "new_string": "[tool.undrop]"}),
+    ("denied", {"old_string": "[tool.undrop]", "new_string": "[tool.other]"}),
+    ("denied", {"old_string": 'backups = "backups"', "new_string": 'backups = "/tmp/b"'}),
+    ("denied", {"old_string": "quartermaster.db", "new_string": "other.db"}),
+    ("denied", {"old_string": "[tool.ruff]", "new_string": "[tool.ruff", "replace_all": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "edit"), PYPROJECT)
+def test_the_settings_are_a_persons_and_other_lines_of_their_file_are_not(
+    at_home: Project, kind: str, edit: dict[str, object]
+) -> None:
+    text = (at_home.root / "pyproject.toml").read_text()
+    assert judged(at_home, "pyproject.toml", "Edit", **edit) == kind
+    other = {"old_string": 'name = "undrop"', "new_string": 'name = "shop"'}
+    assert judged(at_home, "pyproject.toml", "MultiEdit", edits=[other, edit]) == kind
+    count = -1 if edit.get("replace_all") else 1
+    whole = text.replace(str(edit["old_string"]), str(edit["new_string"]), count)
+    assert judged(at_home, "pyproject.toml", "Write", content=whole) == kind
+
+
+def test_a_file_of_settings_that_is_gone_or_emptied_guards_nothing(guarded: Project) -> None:
+    for name in ("pyproject.toml", ".claude/settings.json"):
+        assert judged(guarded, name, "Write", content="") == "denied"
+
+
+def test_broken_settings_may_be_mended(guarded: Project) -> None:
+    file = guarded.root / "pyproject.toml"
+    text = file.read_text()
+    file.write_text(text.replace("[tool.ruff]", "[tool.ruff"))
+    assert judged(guarded, "pyproject.toml", "Write", content=text) == "goes on"
+    without = text.replace("[tool.undrop]", "[tool.other]")
+    assert judged(guarded, "pyproject.toml", "Write", content=without) == "denied"
+
+
+def hooks(change: Callable[[dict[str, Any]], object]) -> str:
+    """This repository's ``.claude/settings.json``, changed."""
+    found = json.loads((REPOSITORY / ".claude/settings.json").read_text())
+    change(found)
+    return json.dumps(found, indent=2)
+
+
+CLAUDE = {
+    "other settings": ("goes on", hooks(lambda all_: all_.update(permissions={"allow": ["Bash"]}))),
+    "another hook": ("goes on", hooks(lambda all_: all_["hooks"].update(Stop=[{"hooks": []}]))),
+    "hooks stay enabled": ("goes on", hooks(lambda all_: all_.update(disableAllHooks=False))),
+    "all hooks off": ("denied", hooks(lambda all_: all_.update(disableAllHooks=True))),
+    "no hooks": ("denied", hooks(lambda all_: all_.pop("hooks"))),
+    "not at the start": ("denied", hooks(lambda all_: all_["hooks"].pop("SessionStart"))),
+    "not before a tool": ("denied", hooks(lambda all_: all_["hooks"].pop("PreToolUse"))),
+    "before another tool": (
+        "denied",
+        hooks(lambda all_: all_["hooks"]["PreToolUse"][0].update(matcher="WebFetch")),
+    ),
+    "broken": ("denied", "{"),
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), CLAUDE.values(), ids=CLAUDE)
+def test_the_hook_is_a_persons_and_other_settings_are_not(
+    at_home: Project, kind: str, text: str
+) -> None:
+    assert judged(at_home, ".claude/settings.json", "Write", content=text) == kind
+
+
+def test_hooks_are_not_turned_off_in_other_settings_either(at_home: Project) -> None:
+    for name in (".claude/settings.local.json", f"{os.environ['HOME']}/.claude/settings.json"):
+        assert judged(at_home, name, "Write", content='{"disableAllHooks": true}') == "denied"
+        assert judged(at_home, name, "Write", content='{"model": "opus"}') == "goes on"
+
+
+def test_other_files_of_the_same_folder_or_name_are_anybodys(at_home: Project) -> None:
+    for name in (".claude/CLAUDE.md", ".claude/agents/one.md", "sub/pyproject.toml", "backups.md"):
+        assert judged(at_home, name, "Write", content="hello") == "goes on"
+
+
+def test_an_edit_of_the_settings_is_denied_by_the_process_too(guarded: Project) -> None:
+    edit = {"old_string": "[tool.undrop]", "new_string": "[tool.other]"}
+    file = str(guarded.root / "pyproject.toml")
+    assert decision(hook(guarded, call(guarded, "Edit", file_path=file, **edit))) == "deny"
+
+
+def test_a_write_anywhere_else_goes_on_behind_a_backup(project: Project) -> None:
+    make(project.database)
+    answer = hook(project, call(project, "Write", file_path="quartermaster.db", content=""))
+    assert decision(answer) == "goes on"
+    assert len(project.saved()) == 1
+
+
+def test_other_tools_are_none_of_our_business(project: Project) -> None:
+    make(project.database)
+    assert hook(project, call(project, "Read", file_path="backups/x.db")) == {}
+    assert not project.backups.exists()
+
+
+def start(project: Project, **variables: str) -> dict[str, Any]:
+    said = {"hook_event_name": "SessionStart", "source": "startup", "cwd": str(project.root)}
+    return hook(project, said, **variables)
+
+
+def test_a_session_starts_with_a_backup_and_the_rule(project: Project) -> None:
+    make(project.database)
+    answer = start(project)
+    [kept] = project.saved()
+    assert answer["systemMessage"] == f"undrop: backed up to {kept}"
+    assert answer["hookSpecificOutput"]["hookEventName"] == "SessionStart"
+    rule = answer["hookSpecificOutput"]["additionalContext"]
+    for word in (str(project.database), "just migrate", "just undo", "just restore", str(kept)):
+        assert word in rule
+    assert "permissionDecision" not in answer["hookSpecificOutput"]
+    assert "systemMessage" not in start(project)
+    assert len(project.saved()) == 1
+
+
+def test_a_session_starts_without_a_database(project: Project) -> None:
+    answer = start(project)
+    assert "There is no database yet" in answer["hookSpecificOutput"]["additionalContext"]
+    assert not project.backups.exists()
+
+
+BROKEN: dict[str, object] = {
+    "nothing": b"",
+    "no json": b"rm -rf backups",
+    "no utf-8": b'{"hook_event_name": "\xff"}',
+    "a list": [],
+    "null": None,
+    "endless": b"[" * 100_000,
+    "only the event": {"hook_event_name": "PreToolUse"},
+    "no input": {"hook_event_name": "PreToolUse", "tool_name": "Bash"},
+    "input is text": {"hook_event_name": "PreToolUse", "tool_name": "Bash", "tool_input": "ls"},
+    "no command": {"hook_event_name": "PreToolUse", "tool_name": "Bash", "tool_input": {}},
+    "a number": {
+        "hook_event_name": "PreToolUse",
+        "tool_name": "Bash",
+        "tool_input": {"command": 1},
+    },
+    "no path": {"hook_event_name": "PreToolUse", "tool_name": "Write", "tool_input": {}},
+    "folder is a number": {
+        **{"hook_event_name": "PreToolUse", "tool_name": "Bash", "cwd": 7},
+        "tool_input": {"command": "rm x"},
+    },
+}
+
+
+@pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN)
+def test_input_of_another_shape_is_asked_about(shop: Project, said: object) -> None:
+    """The shape may change with a release: then nothing goes on in silence."""
+    answer = hook(shop, said)
+    assert "NO BACKUP HOLDS THE PRESENT STATE" in answer["systemMessage"]
+    if isinstance(said, dict):
+        assert decision(answer) == "ask"
+        assert answer["hookSpecificOutput"]["permissionDecisionReason"] == answer["systemMessage"]
+
+
+def test_another_event_is_none_of_our_business(shop: Project) -> None:
+    assert hook(shop, {"hook_event_name": "Stop", "cwd": str(shop.root)}) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["rm \0 x", "rm \ud800", "rm ~nobody-of-that-name/x", "rm " + "x" * 5000]
+)
+def test_odd_texts_are_commands_as_well(shop: Project, text: str) -> None:
+    assert decision(bash(shop, text)) == "goes on"
+
+
+def unable(project: Project, answer: dict[str, Any], why: str) -> None:
+    """Nothing goes on in silence: the user sees why, and is asked."""
+    assert "NO BACKUP HOLDS THE PRESENT STATE" in answer["systemMessage"]
+    assert re.search(why, answer["systemMessage"])
+    assert decision(answer) == "ask"
+    assert answer["hookSpecificOutput"]["permissionDecisionReason"] == answer["systemMessage"]
+    assert bash(project, "git status") == {}
+
+
+def test_a_locked_database_is_asked_about_soon(project: Project) -> None:
+    """The deadline of ten seconds is for a person's step; an agent's every call waits for this."""
+    make(project.database)
+    with closing(sqlite3.connect(project.database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        done = subprocess.run(
+            ["undrop", "agent-hook"],
+            input=json.dumps(call(project, "Bash", command="rm x")).encode(),
+            cwd=project.root,
+            env=project.environment,
+            capture_output=True,
+            check=True,
+            timeout=8,
+        )
+        unable(project, json.loads(done.stdout), "was locked")
+    assert project.saved() == []
+
+
+def test_another_undrop_at_work_is_asked_about_soon(project: Project) -> None:
+    make(project.database)
+    project.backups.mkdir()
+    with (project.backups / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        unable(project, bash(project, "rm x"), "another undrop")
+
+
+def test_backups_that_are_a_file_are_asked_about(project: Project) -> None:
+    make(project.database)
+    project.backups.write_text("not a folder")
+    unable(project, bash(project, "rm x"), "backups")
+
+
+def test_backups_that_are_a_link_to_elsewhere_are_asked_about(
+    project: Project, tmp_path: Path
+) -> None:
+    make(project.database)
+    (tmp_path / "elsewhere").mkdir()
+    project.backups.symlink_to(tmp_path / "elsewhere")
+    unable(project, bash(project, "rm x"), "link out of the project")
+
+
+def test_backups_that_cannot_be_written_are_asked_about(project: Project) -> None:
+    make(project.database)
+    full = "ulimit -f 0; exec undrop agent-hook"  # for root, too, and like a full disk
+    said = call(project, "Bash", command="rm x")
+    unable(project, hook(project, said, ("bash", "-c", full)), "large|space")
+    assert project.saved() == []
+
+
+def test_another_engine_is_asked_about(project: Project) -> None:
+    """A shell with the production URL in it: undrop cannot help there."""
+    url = "postgresql://db.example.org/shop"
+    answer = bash(project, "alembic downgrade base", QUARTERMASTER_DB_URL=url)
+    unable(project, answer, "postgresql is not supported")
+    assert decision(start(project, QUARTERMASTER_DB_URL=url)) == "goes on"
+
+
+def test_no_project_is_asked_about(project: Project) -> None:
+    (project.root / "pyproject.toml").unlink()
+    unable(project, bash(project, "rm x"), r"no \[tool.undrop\]")
+
+
+def test_a_session_that_has_no_backup_starts_loudly(project: Project) -> None:
+    project.backups.write_text("not a folder")
+    make(project.database)
+    answer = start(project)
+    assert "NO BACKUP HOLDS THE PRESENT STATE" in answer["systemMessage"]
+    assert answer["hookSpecificOutput"] == {
+        "hookEventName": "SessionStart",
+        "additionalContext": answer["systemMessage"],
+    }
+
+
+def test_a_damaged_database_is_shouted_about_and_its_files_are_kept(project: Project) -> None:
+    """The command goes on: it may be the one that mends it."""
+    project.database.write_text("no database")
+    for _ in range(2):
+        answer = bash(project, "python mend.py")
+        assert f"THE DATABASE {project.database} IS DAMAGED" in answer["systemMessage"]
+        assert "IS DAMAGED" in answer["hookSpecificOutput"]["additionalContext"]
+        assert decision(answer) == "goes on"
+    [kept] = project.backups.glob("*.damaged")
+    assert (kept / project.database.name).read_text() == "no database"
+
+
+def test_the_project_is_the_agents_wherever_it_stands(project: Project, tmp_path: Path) -> None:
+    make(project.database)
+    elsewhere = {**call(project, "Bash", command=f"rm -rf {project.backups}"), "cwd": str(tmp_path)}
+    assert decision(hook(project, elsewhere)) == "deny"
+    from_below = {**call(project, "Bash", command="rm x"), "cwd": str(project.root / "alembic")}
+    assert "systemMessage" in hook(project, from_below, CLAUDE_PROJECT_DIR="")
+
+
+def test_the_vault_is_guarded_where_it_usually_is(
+    shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    project = projects.load(shop.root)
+    for text in ("rm -rf ~/.local/state/undrop", "rm -r ~/.local", "mv ~/.local/state /tmp/"):
+        assert verdict.decide(text, shop.root, project).kind == "denied"
+    assert verdict.decide("rm -rf ~/.local/share/x", shop.root, project).kind == "goes on"
+
+
+@pytest.mark.parametrize("command", ["git clean -fd", "git stash -u"])
+def test_backups_that_git_does_not_ignore_are_not_swept_away(
+    guarded: Project, command: str
+) -> None:
+    assert decision(bash(guarded, command)) == "goes on"
+    (guarded.root / ".gitignore").unlink()
+    assert decision(bash(guarded, command)) == "deny"
+
+
+def test_a_pattern_that_fits_the_first_backup_is_denied_before_there_is_one(
+    project: Project,
+) -> None:
+    """The hook would take that backup just before the command deletes it."""
+    make(project.database)
+    assert not project.backups.exists()
+    for command in ("rm -rf *", "rm -rf ./b*", "find . -name '*.db' -delete"):
+        assert decision(bash(project, command)) == "deny"
+    assert not project.backups.exists()
+
+
+def test_it_explains_what_it_would_decide(guarded: Project) -> None:
+    done = guarded.undrop("agent-hook", "--explain", "git clean -fdx")
+    assert done.out == "denied: git clean -x removes what git ignores: backups/ too\n"
+    assert "instead: git clean -fdx -e backups" in done.err
+    said = json.loads(guarded.ok("undrop", "agent-hook", "--json", "--explain", "ls"))
+    assert said["decision"] == "reads"
+    assert len(guarded.saved()) == 1
+
+
+def installed(project: Project, event: str, path: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the line in this repository's ``.claude/settings.json`` as Claude Code does."""
+    found = json.loads((REPOSITORY / ".claude/settings.json").read_text())["hooks"][event]
+    line = found[0]["hooks"][0]["command"]
+    said = {**call(project, "Bash", command="rm -rf backups"), "hook_event_name": event}
+    folder = str(project.root)
+    return subprocess.run(
+        ["/bin/sh", "-c", line],
+        input=json.dumps(said).encode(),
+        cwd=project.root,
+        env={**project.environment, "PATH": path, "CLAUDE_PROJECT_DIR": folder},
+        capture_output=True,
+        check=True,
+    )
+
+
+def test_the_installed_hook_denies(project: Project) -> None:
+    (project.root / ".venv").symlink_to(BIN.parent)
+    answer = json.loads(installed(project, "PreToolUse", "/usr/bin:/bin").stdout)
+    assert decision(answer) == "deny"
+
+
+@pytest.mark.parametrize("event", ["SessionStart", "PreToolUse"])
+def test_the_installed_hook_says_so_when_undrop_is_not_installed(
+    project: Project, event: str, tmp_path: Path
+) -> None:
+    answer = json.loads(installed(project, event, str(tmp_path)).stdout)
+    assert "does not guard the database" in answer["systemMessage"]
+
+
+WORDS = """rm -rf -f ls cat backups backups/x.db * ./* ; && || | & > >> < << <<< $( ) ` ' { } ( EOF
+for in do done while if then fi case esac find . -name -delete -exec {} xargs sqlite3 python -c
+DELETE cd .. ~ $X ${X:-y} ${ git clean -fdx -e stash -a sed -i mv cp -t tar -C [[ ]] = ! \\ bash
+eval X=backups f() function coproc time {a,b} {a, just run forget -- -m 2>&1 " \\n"""
+ANY = strategies.text(strategies.characters(), max_size=60)
+TEXTS = strategies.one_of(
+    ANY, strategies.lists(strategies.sampled_from(WORDS.split()), max_size=14).map(" ".join)
+)
+
+
+@given(text=TEXTS)
+@settings(deadline=None, max_examples=150)
+def test_no_text_confuses_it(shop: Project, text: str) -> None:
+    """A line that no shell would take is decided, too, and nothing but a plain word only reads."""
+    found = verdict.decide(text, shop.root, projects.load(shop.root))
+    assert found.kind in {"reads", "goes on", "denied"}
+    if re.search(r"[;&|<>$`(){}\n]", text):
+        assert not verdict.only_reads(text)
+        assert found.kind != "reads"
+
+
+@given(before=TEXTS, sign=strategies.sampled_from([*";&|<>$`(){}\n"]), after=TEXTS)
+@settings(deadline=None)
+def test_a_sign_of_the_shell_makes_no_command_a_reading_one(
+    before: str, sign: str, after: str
+) -> None:
+    assert not verdict.only_reads(f"ls {before}{sign}{after}")
+    assert not verdict.only_reads(f"cat x{sign}rm x")
+
+
+def test_a_parser_that_crashes_takes_nothing_with_it(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is C code: what it cannot bear goes on behind a backup, like anything unknown."""
+    monkeypatch.setattr(
+        "undrop.agent.shell.commands", lambda *_: os.kill(os.getpid(), signal.SIGSEGV)
+    )
+    found = verdict.decide("rm -rf backups", shop.root, projects.load(shop.root))
+    assert found.kind == "goes on"
+    assert "could not be understood" in found.why
