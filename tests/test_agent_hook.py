@@ -501,6 +501,15 @@ def test_odd_texts_are_commands_as_well(shop: Project, text: str) -> None:
     assert decision(bash(shop, text)) == "goes on"
 
 
+@pytest.mark.parametrize(("inner", "kind"), [("rm x", "goes on"), ("rm -rf backups", "deny")])
+def test_what_is_nested_too_deep_to_follow_is_still_looked_at(
+    shop: Project, inner: str, kind: str
+) -> None:
+    """Where the parser gives up or crashes, the words that stand there are judged."""
+    answer = bash(shop, f"{'$(' * 3000}{inner}{')' * 3000}")
+    assert decision(answer) == kind
+
+
 def unable(project: Project, answer: dict[str, Any], why: str) -> None:
     """Nothing goes on in silence: the user sees why, and is asked."""
     assert "NO BACKUP HOLDS THE PRESENT STATE" in answer["systemMessage"]
@@ -706,10 +715,12 @@ def test_a_sign_of_the_shell_makes_no_command_a_reading_one(
 def test_a_parser_that_crashes_takes_nothing_with_it(
     shop: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is C code: what it cannot bear goes on behind a backup, like anything unknown."""
+    """It is C code: what it cannot bear is judged by its words, and goes on behind a backup."""
     monkeypatch.setattr(
         "undrop.agent.shell.commands", lambda *_: os.kill(os.getpid(), signal.SIGSEGV)
     )
-    found = verdict.decide("rm -rf backups", shop.root, projects.load(shop.root))
+    project = projects.load(shop.root)
+    assert verdict.decide("rm -rf backups", shop.root, project).kind == "denied"
+    found = verdict.decide("rm x", shop.root, project)
     assert found.kind == "goes on"
     assert "could not be understood" in found.why

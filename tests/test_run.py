@@ -195,12 +195,31 @@ def signalled(project: Project, script: str, number: signal.Signals) -> tuple[in
         try:
             assert running.stdout is not None
             assert running.stdout.readline() == b"ready\n"
-            running.send_signal(number)
+            if number == signal.SIGINT:
+                os.killpg(running.pid, number)
+            else:
+                running.send_signal(number)
             out, _ = running.communicate(timeout=30)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
     return running.returncode, out.decode()
+
+
+def test_after_ctrl_c_undrop_waits_for_how_the_command_ends(project: Project) -> None:
+    """The terminal sends it to both of them, and the command may have to clean up."""
+    make(project.database)
+    script = (
+        "import signal, sys, time\n"
+        "told = []\n"
+        "signal.signal(signal.SIGINT, lambda number, frame: told.append(number))\n"
+        "print('ready', flush=True)\n"
+        "while not told:\n"
+        "    time.sleep(0.01)\n"
+        "print('cleaned up', flush=True)\n"
+        "sys.exit(9)\n"
+    )
+    assert signalled(project, script, signal.SIGINT) == (9, "cleaned up\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -279,6 +298,22 @@ def test_a_terminal_is_told_of_a_database_that_is_none_now(stocked: Project) -> 
     text = shown(stocked, *python("open('quartermaster.db', 'w').write('no database')"))
     assert "undrop: the database changed: " in text
     assert text.endswith("undrop: to go back: just undo\n")
+
+
+def test_a_way_back_to_damaged_files_is_not_promised(project: Project) -> None:
+    project.database.write_text("no database")
+    text = shown(project, "rm", "quartermaster.db")
+    [line] = text.splitlines()
+    assert "is damaged; its files are kept in" in line
+
+
+def test_a_large_database_is_not_compared_unasked(project: Project) -> None:
+    """That would hold up whoever typed the command; the line to type for it is given."""
+    make(project.database)
+    huge = 210_000_000
+    text = shown(project, *python(f"import os; os.truncate('quartermaster.db', {huge})"))
+    [kept] = project.saved()
+    assert f"undrop: the database changed: just diff {kept.name}\n" in text
 
 
 def test_a_command_that_changed_nothing_is_not_spoken_about(stocked: Project) -> None:

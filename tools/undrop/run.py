@@ -71,7 +71,7 @@ def what_changed(
     Call it inside ``turn.take``. Raises UndropError.
     """
     kept = catalog.named(settings, name)
-    if kept.is_set or durable.size(settings.live) > LOOKED_AT:
+    if durable.size(settings.live) > LOOKED_AT:
         return None
     with durable.scratch(turn.partial(settings)) as snapshot:
         diff.snapshot(settings, snapshot, progress)

@@ -64,6 +64,13 @@ def commands(text: str, folder: Path) -> "list[Simple]":
     return list(_Walk(folder, folder, {}).all(text))
 
 
+def roughly(text: str, folder: Path) -> "Iterator[Simple]":
+    """The simple commands in what the grammar does not know, as far as their words stand there."""
+    for line in re.split(r"[;&|(){}\n]+", text.replace("\0", "")):
+        if words := _unwrapped([word.strip("'\"") for word in line.split()]):
+            yield Simple(words, [], "", [], folder)
+
+
 @cache
 def _parser() -> "Parser":
     import tree_sitter_bash
@@ -81,10 +88,8 @@ class _Walk:
     def all(self, text: str) -> "Iterator[Simple]":
         tree = _parser().parse(text.replace("\0", "").encode("utf-8", "replace"))
         yield from self._node(tree.root_node, NOTHING)
-        if tree.root_node.has_error:  # what the grammar does not know, roughly
-            for line in re.split(r"[;&|(){}\n]+", text):
-                if words := _unwrapped([word.strip("'\"") for word in line.split()]):
-                    yield Simple(words, [], "", [], self.folder)
+        if tree.root_node.has_error:
+            yield from roughly(text, self.folder)
 
     def _inner(self) -> "_Walk":
         return _Walk(self.folder, self.before, dict(self.variables))

@@ -4,6 +4,7 @@ Only what is denied has to be understood here; a backup is taken before everythi
 not plainly only read. Code in other languages is looked at as text.
 """
 
+import faulthandler
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from undrop.agent.shell import Simple
@@ -31,15 +33,6 @@ DESTRUCTION = re.compile(
     r"rmtree|unlink|\bremove(?!prefix|suffix)|\brmdir|rename|\bmove\b|truncate|\brm(_|\b)|chmod"
     r"|\b(?<!stdout\.)write(?!r)|rmSync|['\"][wax]b?\+?['\"]|(?i:delete\s+from|drop\s+\w+|insert\s+into"
     r"|update\s+\w+\s+set|alter\s+table|\bvacuum\b|executescript)"
-)
-READING_SQL = re.compile(
-    r"\s*((select|explain)\b.*|pragma\s+(\w+\.)?\w+(?<!optimize)(?<!vacuum)(?<!checkpoint)"
-    r"|pragma\s+(\w+\.)?\w+_(check|x?info|list)\s*\([^()]*\))?\s*",
-    re.IGNORECASE | re.DOTALL,
-)
-READING_COMMAND = re.compile(
-    r"\s*\.(schema|tables|dump|mode|headers?|indexes|indices|databases|dbinfo|show|width|timeout"
-    r"|fullschema|backup|save|clone|once|output|quit|exit)\b.*"
 )
 SUBSTITUTION = re.compile(r"s([^\w\s]).*\1.*\1\w*")
 GUARDING = re.compile(r"undrop|hook|url|backups|vault|sqlite|\.db")
@@ -75,6 +68,7 @@ def decide(text: str, folder: "Path", settings: "Settings") -> Verdict:
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which have no part in it
         child = os.fork()
     if child == 0:
+        faulthandler.disable()  # nobody is to be told of that
         with suppress(BaseException):
             os.write(theirs, json.dumps(_judged(text, folder, settings)).encode())
         os._exit(0)
@@ -84,16 +78,23 @@ def decide(text: str, folder: "Path", settings: "Settings") -> Verdict:
     os.waitpid(child, 0)
     if said:
         return Verdict(*json.loads(said))
-    return Verdict("goes on", "it could not be understood: a backup holds the state before it")
+    from undrop.agent import shell
+
+    why = "it could not be understood: a backup holds the state before it"
+    return _first(shell.roughly(text, folder), settings) or Verdict("goes on", why)
 
 
 def _judged(text: str, folder: "Path", settings: "Settings") -> Verdict:
     from undrop.agent import shell
 
-    for simple in shell.commands(text, folder):
-        if found := _Judge(settings, simple).verdict():
-            return found
-    return Verdict("goes on", "it may change something: a backup holds the state before it")
+    why = "it may change something: a backup holds the state before it"
+    return _first(shell.commands(text, folder), settings) or Verdict("goes on", why)
+
+
+def _first(commands: "Iterable[Simple]", settings: "Settings") -> Verdict | None:
+    """The first denial, if there is one."""
+    verdicts = (_Judge(settings, simple).verdict() for simple in commands)
+    return next(filter(None, verdicts), None)
 
 
 def only_reads(text: str) -> bool:
@@ -186,14 +187,22 @@ class _Judge:
     def _sqlite(self) -> Verdict | None:
         if self.name not in {"sqlite3", "litecli", "sqlite-utils"}:
             return None
+        from undrop.agent import sql as statements
+
         given = self.words[0] if self.words else ""
         sql = "\n".join([*self.words[1:], self.simple.stdin])
         places = "|".join(re.escape(place.name) for place in self.places.backups)
         named = re.findall(rf"(?:file:)?([^\s'\"()?]*(?:{places})[^\s'\"()?]*)([^\s'\"()]*)", sql)
-        if any(self.places.inside(path) and not _only(query) for path, query in named):
+        if any(
+            self.places.inside(path) and not statements.only_reads(query) for path, query in named
+        ):
             return self._no("its SQL names a file in backups/", "sqlite")
         path, _, query = given.removeprefix("file:").partition("?")
-        reads = {"-readonly", "--readonly"} & {*self.options} or _only(query) or _reading(sql)
+        reads = (
+            {"-readonly", "--readonly"} & {*self.options}
+            or statements.only_reads(query)
+            or statements.reads(sql)
+        )
         if given and self.places.inside(path) and not reads:
             return self._no(f"it may write to {given}", "sqlite")
         return None
@@ -227,14 +236,3 @@ class _Judge:
         if re.search(r"agent-hook|\[?tool\.undrop|\.claude/settings|pyproject\.toml", code):
             return self._no("its code names the guard's settings, and writes", "settings")
         return None
-
-
-def _only(query: str) -> bool:
-    """Whether the query of a ``file:`` URI says that nothing is written."""
-    return bool(re.search(r"\b(mode=ro|immutable=1)\b", query))
-
-
-def _reading(sql: str) -> bool:
-    """Whether there is something to run, and all of it only reads."""
-    lines = [line for line in sql.splitlines() if not READING_COMMAND.fullmatch(line)]
-    return bool(sql.strip()) and all(map(READING_SQL.fullmatch, "\n".join(lines).split(";")))

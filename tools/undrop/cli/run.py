@@ -24,8 +24,8 @@ def run(run: Run) -> Answer:
     ran = core.run(settings, command, run.standing)
     if ran.code in {126, 127} and not ran.changed:
         run.say(f"{command[0]} ended with {ran.code}, or there is no such command")
-    if not (ran.changed and held.name and sys.stderr.isatty()):
-        return Answer({}, code=ran.code)
+    if not (ran.changed and held.name and sys.stderr.isatty()) or held.damaged:
+        return Answer({}, code=ran.code)  # undo does not go back to damaged files
     return Answer({}, notes=(_changes(run, held.name), UNDO), code=ran.code)
 
 
