@@ -116,7 +116,7 @@ test *args: _ready
 [group("develop")]
 [no-exit-message]
 cover: _ready
-    @coverage erase && coverage run -m pytest -q -n auto --ignore=tests/torture && coverage combine -q && coverage report
+    @coverage erase && coverage run -m pytest -q -n auto --ignore=tests/torture --ignore=tests/test_incidents.py && coverage combine -q && coverage report
 
 # The torture suite, all of it: crashes, power loss, faults, locks, hostile input
 [group("develop")]
