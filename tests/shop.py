@@ -88,6 +88,20 @@ class Project:
         return [path.name for path in hidden if path.name not in {".lock", ".venv"}]
 
 
+def drain(master: int) -> str:
+    """All that is shown on a pseudo-terminal until its other side closes; closes it."""
+    shown = b""
+    with os.fdopen(master, "rb", buffering=0) as terminal:
+        while True:
+            try:
+                piece = terminal.read(65536)
+            except OSError:  # Linux says EIO when the other side is closed
+                return shown.decode()
+            if not piece:
+                return shown.decode()
+            shown += piece
+
+
 def content(database: Path) -> list[str]:
     """Every definition and every row, as SQL."""
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:

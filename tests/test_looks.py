@@ -10,7 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from shop import Project, add, leave_wal, make
+from shop import Project, add, drain, leave_wal, make
 
 from undrop.cli import tables
 from undrop.cli.progress import Bar
@@ -24,17 +24,7 @@ def on_a_terminal(project: Project, *command: str, **variables: str) -> str:
         command, cwd=project.root, env=environment, stdout=slave, stderr=subprocess.DEVNULL
     ):
         os.close(slave)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(master, 65536)
-            except OSError:  # Linux says EIO when the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-    os.close(master)
-    return shown.decode()
+        return drain(master)
 
 
 def test_list_shows_the_live_database_then_the_newest(stocked: Project) -> None:

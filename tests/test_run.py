@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from shop import Project, content, make
+from shop import Project, content, drain, make
 
 SQL = "import sqlite3, sys; sqlite3.connect('quartermaster.db').executescript(sys.argv[1])"
 
@@ -256,17 +256,8 @@ def shown(project: Project, *command: str) -> str:
         stderr=slave,
     ):
         os.close(slave)
-        text = b""
-        while True:
-            try:
-                piece = os.read(master, 65536)
-            except OSError:  # Linux says EIO when the other side is closed
-                break
-            if not piece:
-                break
-            text += piece
-    os.close(master)
-    return text.decode().replace("\r\n", "\n")
+        text = drain(master)
+    return text.replace("\r\n", "\n")
 
 
 CHANGES = {

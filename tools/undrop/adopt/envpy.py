@@ -32,7 +32,7 @@ def add(source: str) -> str:
     if not found or last <= found[0][0]:
         raise UsageError("env.py does not import Alembic's context at its top", by_hand)
     at, name = found[0]
-    blank = [cst.EmptyLine(indent=False, newline=cst.Newline()) for _ in range(1)]
+    blank = [cst.EmptyLine(indent=False, newline=cst.Newline())]
     call = cst.parse_statement(CALL.format(context=name), config=module.config_for_parsing)
     body.insert(last, call.with_changes(leading_lines=blank))
     body.insert(at + 1, cst.parse_statement(IMPORT, config=module.config_for_parsing))
