@@ -23,7 +23,7 @@ def make(project: Path, environment: dict[str, str], times: int) -> Path:
     subprocess.run(
         ["undrop", "migrate"], cwd=project, env=environment, check=True, capture_output=True
     )
-    fill(database, ROWS)
+    fill(f"sqlite:///{database}", ROWS)
     if times > 1:
         with closing(sqlite3.connect(database)) as connection:
             # Without the index and the trigger that looks at the stock it is a matter of seconds.

@@ -39,7 +39,8 @@ def timed(phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     started = float(sys.argv[1])
     sys.argv = ["undrop", *sys.argv[2:]]
-    from undrop import backup, catalog, check, cli, durable, sqlite
+    from undrop import backup, catalog, cli, digest, durable
+    from undrop.lite import check, sqlite
 
     PHASES["start-up"] = time.time() - started
     sqlite.Held.__init__ = timed("snapshot", sqlite.Held.__init__)  # type: ignore[method-assign]
@@ -47,10 +48,11 @@ def main() -> None:
     durable.sync_path = timed("fsync", durable.sync_path)
     durable.sync = timed("fsync", durable.sync)
     check.quick_check = timed("check", check.quick_check)
-    check.digest = timed("digest", check.digest)
+    digest.of = timed("digest", digest.of)
     catalog.publish = timed("publish", catalog.publish)
     if sys.argv[1] != "backup":
-        from undrop import loss, replace, schema
+        from undrop import loss, schema
+        from undrop.lite import replace
 
         loss.report = timed("compare", loss.report)
         replace.swap = timed("replace", replace.swap)

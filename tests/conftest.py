@@ -2,9 +2,12 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from served import Served
+from server import Server, lacking, running
 from shop import Project
 from tally import pytest_terminal_summary, strace, tally
 
@@ -28,6 +31,43 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     made = Project(root)
     monkeypatch.setenv("XDG_STATE_HOME", made.environment["XDG_STATE_HOME"])
     return made
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server, started once for each worker; CI must have one."""
+    if reason := lacking():
+        assert "UNDROP_CI" not in os.environ, reason
+        pytest.skip(reason)
+    with running() as started:
+        yield started
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each(request: pytest.FixtureRequest, project: Project) -> Project:
+    """An empty project on either engine."""
+    if request.param == "sqlite":
+        return project
+    return Served(project.root.parent / "served", request.getfixturevalue("server"))
+
+
+@pytest.fixture(scope="session")
+def stocked_server(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """Quartermaster at head with 300 movements in it, on the server."""
+    made = Served(tmp_path_factory.mktemp("stocked") / "served", server)
+    made.ok("just", "migrate")
+    made.ok("just", "sample", "300")
+    return made
+
+
+@pytest.fixture
+def filled(each: Project, request: pytest.FixtureRequest) -> Project:
+    """A project whose database is filled Quartermaster, on either engine."""
+    if isinstance(each, Served):
+        each.stock(request.getfixturevalue("stocked_server"))
+    else:
+        shutil.copy(request.getfixturevalue("stocked_database"), each.database)
+    return each
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -25,6 +25,9 @@ class Done(NamedTuple):
 class Project:
     """A copy of this repository's project, with a database of its own."""
 
+    kind = "sqlite"
+    suffix = ".db"
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.database = root / "quartermaster.db"
@@ -37,6 +40,7 @@ class Project:
         self.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONDONTWRITEBYTECODE"] = "1"
         self.environment["XDG_STATE_HOME"] = str(root.parent / f"{root.name}-state")
+        root.mkdir(exist_ok=True)
         for name in ("justfile", "pyproject.toml", "alembic.ini"):
             shutil.copy(REPOSITORY / name, root / name)
         ignored = shutil.ignore_patterns("__pycache__")
@@ -80,7 +84,39 @@ class Project:
 
     def saved(self) -> list[Path]:
         """The backups, oldest first."""
-        return sorted(self.backups.glob("*.db"), key=lambda path: path.stat().st_mtime_ns)
+        return sorted(
+            self.backups.glob(f"*{self.suffix}"), key=lambda path: path.stat().st_mtime_ns
+        )
+
+    def exists(self) -> bool:
+        """Whether there is a database."""
+        return self.database.exists()
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement on the live database, as another program would; its rows."""
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            return connection.execute(statement).fetchall()
+
+    def content(self) -> list[str]:
+        """Every definition and every row; nothing where there is no database."""
+        return content(self.database) if self.exists() else []
+
+    def lose(self) -> None:
+        """Somebody removes the whole database."""
+        self.database.unlink(missing_ok=True)
+
+    def make(self, rows: int = 50) -> None:
+        """A small database that Alembic knows nothing of."""
+        make(self.database, rows)
+
+    def add(self, rows: int) -> None:
+        """Commit more rows into it."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            add(connection, rows)
+
+    def stock(self, other: "Project") -> None:
+        """Have the content of another project's database."""
+        shutil.copy(other.database, self.database)
 
     def litter(self) -> list[str]:
         """What no finished command leaves behind."""

@@ -570,9 +570,9 @@ def test_backups_that_cannot_be_written_are_asked_about(project: Project) -> Non
 
 def test_another_engine_is_asked_about(project: Project) -> None:
     """A shell with the production URL in it: undrop cannot help there."""
-    url = "postgresql://db.example.org/shop"
+    url = "mysql://db.example.org/shop"
     answer = bash(project, "alembic downgrade base", QUARTERMASTER_DB_URL=url)
-    unable(project, answer, "postgresql is not supported")
+    unable(project, answer, "mysql is not supported")
     assert decision(start(project, QUARTERMASTER_DB_URL=url)) == "goes on"
 
 

@@ -226,7 +226,7 @@ def test_where_no_database_is_found_it_says_the_line_to_type(elsewhere: Elsewher
 def test_another_engine_is_refused_and_nothing_is_written(elsewhere: Elsewhere) -> None:
     elsewhere.alembic("generic", "sqlite:///app.db")
     ini = elsewhere.root / "alembic.ini"
-    ini.write_text(ini.read_text().replace("sqlite:///app.db", "postgresql://me:secret@host/db"))
+    ini.write_text(ini.read_text().replace("sqlite:///app.db", "mysql://me:secret@host/db"))
     before = elsewhere.tree()
     done = elsewhere.run("undrop", "init")
     assert done.code == 2

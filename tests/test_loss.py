@@ -10,6 +10,7 @@ import pytest
 from shop import REPOSITORY, Project
 
 from undrop import loss
+from undrop.lite import compare
 
 SHOP = """
 CREATE TABLE suppliers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
@@ -223,7 +224,7 @@ def report(folder: Path, change: str, setup: str = SHOP) -> loss.Report:
     run(before, setup)
     shutil.copyfile(before, after)
     run(after, change)
-    return loss.report(before, after, quiet)
+    return loss.report(compare.files(before, after, quiet))
 
 
 def run(database: Path, script: str) -> None:
@@ -311,9 +312,9 @@ def test_an_applications_collation_does_not_hide_a_loss(tmp_path: Path) -> None:
         connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
         connection.commit()
     shutil.copyfile(before, after)
-    assert loss.report(before, after, quiet).losses == []
+    assert loss.report(compare.files(before, after, quiet)).losses == []
     run(after, "UPDATE t SET v = NULL WHERE rowid = 77")
-    [found] = loss.report(before, after, quiet).losses
+    [found] = loss.report(compare.files(before, after, quiet)).losses
     assert (found.name, found.lost) == ("t.v", 1)
 
 
@@ -357,7 +358,7 @@ UNKNOWN = (
 def test_a_virtual_table_of_an_unknown_module_is_no_obstacle(tmp_path: Path) -> None:
     found = report(tmp_path, "ALTER TABLE items ADD COLUMN colour TEXT", f"{SHOP}; {UNKNOWN}")
     assert found.losses == []
-    assert found.warnings == ["place: this SQLite cannot read it, nothing is known"]
+    assert found.warnings == ["place: it cannot be read, nothing is known"]
 
 
 def test_a_virtual_table_of_an_unknown_module_that_is_gone_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from undrop import loss
+from undrop.lite import compare
 
 KEYS = ("INTEGER PRIMARY KEY", "TEXT PRIMARY KEY", "TEXT PRIMARY KEY NOT NULL", "WITHOUT ROWID", "")
 TYPES = ("INTEGER", "TEXT", "REAL", "BLOB", "NUMERIC", "")
@@ -162,7 +163,7 @@ def losses(data: st.DataObject, *, lossy: bool) -> tuple[bool, list[loss.Loss]]:
             elif random.tables:
                 connection.execute("CREATE TABLE added (id INTEGER PRIMARY KEY, v TEXT)")
                 connection.execute("VACUUM")
-        return destroyed, loss.report(before, after, quiet).losses
+        return destroyed, loss.report(compare.files(before, after, quiet)).losses
 
 
 ENOUGH = settings(

@@ -13,20 +13,11 @@ from pathlib import Path
 import pytest
 from shop import Project, add, content, make, wal_of
 
-from undrop import (
-    backup,
-    catalog,
-    damage,
-    livefiles,
-    migrate,
-    replace,
-    restore,
-    settings,
-    sqlite,
-    step,
-    turn,
-)
+from undrop import backup, engine, migrate, restore, settings, step, turn
+from undrop.engine import Progress
 from undrop.errors import ChangedError, LiveMovedError, UndropError
+from undrop.lite import livefiles, put, replace, sqlite
+from undrop.record import Record
 
 
 def quiet(_phase: str, _done: int, _total: int) -> None:
@@ -55,7 +46,7 @@ def write_before_each_swap(
     original = replace.swap
     written: list[int] = []
 
-    def swap(held: sqlite.Held, source: Path, progress: sqlite.Progress) -> float:
+    def swap(held: sqlite.Held, source: Path, progress: Progress) -> float:
         held.release()
         if len(written) < times:
             with closing(sqlite3.connect(database)) as connection:
@@ -142,16 +133,16 @@ def test_damage_that_changed_meanwhile_is_kept_too(
     make(project.database)
     project.ok("just", "backup")
     project.database.write_text("garbage")
-    original = damage.is_kept
+    original = put._is_kept
     rounds: list[int] = []
 
-    def is_kept(project_settings: settings.Settings, kept: catalog.Backup | None) -> bool:
+    def is_kept(live: Path, entry: Record | None) -> bool:
         if not rounds:
             project.database.write_text("other garbage")
         rounds.append(1)
-        return original(project_settings, kept)
+        return original(live, entry)
 
-    monkeypatch.setattr(damage, "is_kept", is_kept)
+    monkeypatch.setattr(put, "_is_kept", is_kept)
     restore.restore(settings.load(project.root), "latest", project.root, quiet)
     kept = {(entry / "quartermaster.db").read_text() for entry in project.backups.glob("*.damaged")}
     assert kept == {"garbage", "other garbage"}
@@ -165,7 +156,8 @@ def test_a_failure_after_the_swap_says_so(
     def fail(*_: object) -> bool:
         raise OSError("the disk went away")
 
-    monkeypatch.setattr("undrop.pages.same", fail)  # how it is looked at, unless somebody wrote
+    # How it is looked at, unless somebody wrote.
+    monkeypatch.setattr("undrop.lite.pages.same", fail)
     with pytest.raises(ChangedError, match="the disk went away") as raised:
         restore.restore(settings.load(project.root), "latest", project.root, quiet)
     assert raised.value.exit_code == 3
@@ -180,7 +172,7 @@ def test_what_somebody_wrote_right_after_the_swap_is_checked_too(
     project, saved = pair
     original = replace.swap
 
-    def swap(held: sqlite.Held, source: Path, progress: sqlite.Progress) -> float:
+    def swap(held: sqlite.Held, source: Path, progress: Progress) -> float:
         took = original(held, source, progress)
         with project.database.open("r+b") as file:
             file.seek(4096)
@@ -201,7 +193,7 @@ def test_others_can_write_while_a_covered_state_is_worked_on(pair: tuple[Project
         closing(sqlite3.connect(project.database, timeout=0)) as connection,
     ):
         add(connection, 1)
-        assert state.held is not None
+        assert isinstance(state.held, sqlite.Held)
         assert not state.held.connection.in_transaction
 
 
@@ -213,7 +205,7 @@ def test_a_failure_half_way_through_nuke_says_so(
     def fail(_path: Path) -> None:
         raise OSError("the disk went away")
 
-    monkeypatch.setattr("undrop.livefiles.durable.sync_path", fail)
+    monkeypatch.setattr("undrop.lite.livefiles.durable.sync_path", fail)
     with pytest.raises(ChangedError):
         livefiles.unlink(project.database)
 
@@ -250,7 +242,7 @@ def test_a_write_lock_ends_a_step_in_time(
     pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
     project, _ = pair
-    monkeypatch.setattr(sqlite, "LOCK_DEADLINE", 0.3)
+    monkeypatch.setattr(engine, "LOCK_DEADLINE", 0.3)
     project_settings = settings.load(project.root)
     steps: dict[str, Callable[[], object]] = {
         "restore": lambda: restore.restore(project_settings, "latest", project.root, quiet),
@@ -374,7 +366,7 @@ def test_a_copy_that_the_disk_did_not_keep_is_not_the_databases_damage(
     make(project.database, rows=500)
     original = sqlite.Held.copy_to
 
-    def copy_to(self: sqlite.Held, target: Path, progress: sqlite.Progress) -> None:
+    def copy_to(self: sqlite.Held, target: Path, progress: Progress) -> None:
         original(self, target, progress)
         with target.open("r+b") as file:
             file.seek(4096)

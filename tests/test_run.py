@@ -155,7 +155,7 @@ def locked(project: Project) -> None:
 
 
 def engine(project: Project) -> None:
-    project.environment["QUARTERMASTER_DB_URL"] = "postgresql://db.example.org/shop"
+    project.environment["QUARTERMASTER_DB_URL"] = "mysql://db.example.org/shop"
 
 
 @pytest.mark.parametrize(("fault", "code"), [(locked, 1), (engine, 2)])

@@ -13,7 +13,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from undrop.errors import UsageError
-from undrop.settings import _simple_table, database_path, load
+from undrop.lite.address import database_path
+from undrop.settings import _simple_table, load
 
 URLS = [
     "sqlite:///app.db",
@@ -42,7 +43,7 @@ IN_MEMORY = [
     "sqlite:///file:/name?vfs=memdb&uri=true",
 ]
 REFUSED = [
-    "postgresql://u:p@h/db",
+    "mysql://u:p@h/db",
     "sqlite+pysqlcipher:///x.db",
     "sqlite+nothing:///x.db",
     "no url at all",
@@ -104,7 +105,7 @@ def test_anything_else_is_wrong_configuration(url: str, tmp_path: Path) -> None:
 
 
 def test_a_refused_url_is_exit_2_and_looking_creates_nothing(project: Project) -> None:
-    done = project.just("backup", QUARTERMASTER_DB_URL="postgresql://h/db")
+    done = project.just("backup", QUARTERMASTER_DB_URL="mysql://h/db")
     assert done.code == 2
     assert len(done.err.splitlines()) == 3
     assert not project.backups.exists()

@@ -24,6 +24,23 @@ END
 """
 
 
+NOT_BELOW_ZERO_FUNCTION = """
+CREATE FUNCTION stock_not_below_zero() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.quantity + coalesce(
+    (SELECT sum(quantity) FROM stock_movements
+     WHERE item_id = NEW.item_id AND location_id = NEW.location_id), 0) < 0 THEN
+    RAISE EXCEPTION 'not that many in stock';
+  END IF;
+  RETURN NEW;
+END $$
+"""
+NOT_BELOW_ZERO_TRIGGER = """
+CREATE TRIGGER stock_not_below_zero BEFORE INSERT ON stock_movements
+FOR EACH ROW WHEN (NEW.quantity < 0) EXECUTE FUNCTION stock_not_below_zero()
+"""
+
+
 def upgrade() -> None:
     op.create_table(
         "stock_movements",
@@ -39,11 +56,19 @@ def upgrade() -> None:
     )
     op.create_index("ix_stock_movements_item_id", "stock_movements", ["item_id", "location_id"])
     op.execute(ON_HAND)
-    op.execute(NOT_BELOW_ZERO)
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(NOT_BELOW_ZERO_FUNCTION)
+        op.execute(NOT_BELOW_ZERO_TRIGGER)
+    else:
+        op.execute(NOT_BELOW_ZERO)
 
 
 def downgrade() -> None:
-    op.execute("DROP TRIGGER stock_not_below_zero")
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("DROP TRIGGER stock_not_below_zero ON stock_movements")
+        op.execute("DROP FUNCTION stock_not_below_zero()")
+    else:
+        op.execute("DROP TRIGGER stock_not_below_zero")
     op.execute("DROP VIEW stock_on_hand")
     op.drop_index("ix_stock_movements_item_id", "stock_movements")
     op.drop_table("stock_movements")

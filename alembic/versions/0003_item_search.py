@@ -1,4 +1,4 @@
-"""Full-text search on item names (FTS5), kept current by triggers."""
+"""Full-text search on item names: FTS5 and triggers in SQLite, an index in PostgreSQL."""
 
 from alembic import op
 
@@ -24,7 +24,13 @@ END""",
 }
 
 
+INDEX = "CREATE INDEX item_search ON items USING gin (to_tsvector('simple', name))"
+
+
 def upgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(INDEX)
+        return
     op.execute(
         "CREATE VIRTUAL TABLE item_search USING fts5(name, content='items', content_rowid='id')"
     )
@@ -34,6 +40,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("DROP INDEX item_search")
+        return
     for name in TRIGGERS:
         op.execute(f"DROP TRIGGER {name}")
     op.execute("DROP TABLE item_search")

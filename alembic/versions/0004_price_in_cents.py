@@ -63,7 +63,23 @@ def rebuild(table: sa.Table, *, gone: str, check: bool) -> None:
         op.execute(f"CREATE TRIGGER {name} {body}")
 
 
+def alter_in_place(*, gone: str, check: bool) -> None:
+    """PostgreSQL needs no rebuild: constraints get the names that one would have given them."""
+    op.drop_column("items", gone)
+    names = {"items_sku_key": "uq_items_sku", "items_supplier_id_fkey": "fk_items_supplier_id"}
+    for old, new in names.items():
+        was, now = (old, new) if check else (new, old)
+        op.execute(f"ALTER TABLE items RENAME CONSTRAINT {was} TO {now}")
+    if check:
+        op.create_check_constraint("ck_items_price_cents", "items", "price_cents >= 0")
+
+
 def upgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.add_column("items", sa.Column("price_cents", sa.Integer))
+        op.execute("UPDATE items SET price_cents = round(CAST(price AS numeric) * 100)")
+        alter_in_place(gone="price", check=True)
+        return
     op.add_column("items", sa.Column("price_cents", sa.Integer))
     op.execute("UPDATE items SET price_cents = CAST(round(CAST(price AS REAL) * 100) AS INTEGER)")
     before = items(sa.Column("price", sa.Text), sa.Column("price_cents", sa.Integer))
@@ -71,6 +87,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.add_column("items", sa.Column("price", sa.Text))
+        op.execute("UPDATE items SET price = to_char(price_cents / 100.0, 'FM9999999990.00')")
+        alter_in_place(gone="price_cents", check=False)
+        return
     op.add_column("items", sa.Column("price", sa.Text))
     op.execute("UPDATE items SET price = printf('%d.%02d', price_cents / 100, price_cents % 100)")
     before = items(sa.Column("price_cents", sa.Integer), sa.Column("price", sa.Text))

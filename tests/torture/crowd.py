@@ -19,7 +19,7 @@ from undrop.errors import UndropError
 
 DEADLINE = 10.0 if FULL else 0.5  # seconds that a command waits for a lock
 SLACK = 9.0  # seconds for its start and its work; less than a second deadline on top
-SOON = "import undrop.sqlite as s; s.LOCK_DEADLINE = 0.5; from undrop.cli import run; run()"
+SOON = "import undrop.engine as e; e.LOCK_DEADLINE = 0.5; from undrop.cli import run; run()"
 AFTER = "INSERT INTO locations (code) VALUES ('after')"
 
 
@@ -225,7 +225,7 @@ def not_whole(project: Project) -> list[str]:
     problems = []
     for each in catalog.entries(settings.load(project.root)):
         try:
-            restore.verify(each, lambda *_: None)
+            restore.verify(settings.load(project.root), each, lambda *_: None)
         except UndropError as error:
             problems.append(f"{each.path.name}: {error.what}")
     return problems

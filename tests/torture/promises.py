@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import traced
 from shop import Done, Project
 
-from undrop import catalog, check, header, record
+from undrop import catalog, digest, record
 from undrop.errors import CheckError, UndropError
+from undrop.lite import header
 
 if TYPE_CHECKING:
     from scenes import Scene
@@ -59,13 +60,13 @@ def unsound_backups(project: Project) -> list[str]:
             found = content_or_damage(path)
             if isinstance(found, str):
                 wrong.append(f"{path.name}: {found}")
-            elif note and check.digest(path, lambda *_: None, 0) != note.digest:
+            elif note and digest.of(path) != note.digest:
                 wrong.append(f"{path.name}: its digest is not its record's")
         except UndropError as error:
             wrong.append(f"{path.name}: {error.what}")
     for folder in project.backups.glob("*.damaged"):
         note = record.read(folder.with_suffix(".json"))
-        kept = {p.name: check.digest(p, lambda *_: None, 0) for p in folder.iterdir()}
+        kept = {p.name: digest.of(p) for p in folder.iterdir()}
         if note is None or note.files != kept:
             wrong.append(f"{folder.name}: its files are not its record's")
     return wrong

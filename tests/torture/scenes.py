@@ -90,7 +90,7 @@ def _restored(project: Project) -> None:
 def _quartermaster(project: Project) -> None:
     """A filled schema with one cheap migration to go."""
     project.ok(*traced.python("alembic", "upgrade", "0005"))
-    fill(project.database, 60)
+    fill(f"sqlite:///{project.database}", 60)
 
 
 def partial_wal(database: Path, sql: str) -> None:

@@ -15,7 +15,8 @@ import pytest
 from shop import Project, add, content, make
 from tally import Tally, sampled
 
-from undrop import backup, catalog, check, restore, settings, turn
+from undrop import backup, catalog, restore, settings, turn
+from undrop import digest as digests
 from undrop.errors import UndropError
 from undrop.record import Record
 
@@ -87,7 +88,7 @@ def test_a_cut_or_grown_backup_is_refused_with_and_without_its_record(
     found = []
     cases = sampled(list(cut_and_grown(bench.good)), 40)
     for name, data in cases:
-        digest = check.digest(bench.write(data, None), quiet, 0)
+        digest = digests.of(bench.write(data, None))
         for record in (bench.record, None, bench.record._replace(digest=digest)):
             if problem := bench.restored(bench.write(data, record)):
                 found.append(f"{name}, record {record}: {problem}")
@@ -116,7 +117,7 @@ def test_a_flipped_bit_without_a_record_is_no_traceback(bench: Bench, tally: Tal
         data[bit // 8] ^= 1 << bit % 8
         path = bench.write(bytes(data), None)
         try:
-            restore.verify(catalog.Backup(path, None), quiet)
+            restore.verify(bench.config, catalog.Backup(path, None), quiet)
         except (UndropError, OSError, sqlite3.Error):
             continue
         except Exception as error:  # noqa: BLE001 - the point of the test

@@ -19,10 +19,11 @@ import pytest
 from shop import Project, add, content, make
 from tally import Tally, sampled
 
-from undrop import backup, catalog, cli, restore, settings, sqlite, status, turn
+from undrop import backup, catalog, cli, restore, settings, status, turn
 from undrop.cli import commands
 from undrop.cli.progress import Bar
 from undrop.errors import UndropError
+from undrop.lite import sqlite
 from undrop.record import Record
 
 REFUSED = (UndropError, OSError, sqlite3.Error)  # what the command line turns into three lines

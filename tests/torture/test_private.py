@@ -21,6 +21,7 @@ from tally import FULL, Tally
 
 from undrop import backup, migrate, restore, settings, turn
 from undrop.errors import UndropError
+from undrop.lite import workcopy
 
 COMMANDS = [
     ("backup",),
@@ -166,7 +167,7 @@ def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 1)
     live = content(project.database)
-    partial, work = turn.partial(config), turn.work_copy(config.live)
+    partial, work = turn.partial(config), workcopy.beside(config.root / "quartermaster.db")
     steps: dict[str, Callable[[], object]] = {
         "backup": lambda: backup.take(config, backup.Purpose("x", ""), quiet),
         "restore": lambda: restore.restore(config, "latest", project.root, quiet),

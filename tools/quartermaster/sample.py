@@ -4,11 +4,20 @@
 """
 
 import random
-import sqlite3
+import re
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Connection
 
 SIZES = ("M3", "M4", "M5", "M6", "M8", "10 mm", "25 mm", "1/4 in", "1/2 in")
 MATERIALS = ("steel", "brass", "oak", "nylon", "copper", "zinc", "rubber", "Größe-S felt")
@@ -18,60 +27,77 @@ OPENED = datetime(2024, 1, 1, 8)
 PER_ITEM, PER_SUPPLIER, LOCATIONS = 10, 25, 12
 
 
-def fill(database: Path, rows: int, seed: int = 1) -> None:
+def fill(url: "str | URL", rows: int, seed: int = 1) -> None:
     """Add ``rows`` stock movements and the items, suppliers and locations they need.
 
-    Works on a schema at revision 0005 or newer; one transaction. Raises sqlite3.Error.
+    Works on a schema at revision 0005 or newer; one transaction. Raises SQLAlchemyError.
     """
     pick = random.Random(seed)  # noqa: S311 - sample data, not a secret
     items = rows // PER_ITEM + 1
     suppliers = items // PER_SUPPLIER + 1
-    connection = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)
-    try:
-        with connection:
-            connection.execute("PRAGMA foreign_keys = ON")
-            first_item = _next_id(connection, "items")
-            first_supplier = _next_id(connection, "suppliers")
-            connection.executemany(
-                "INSERT INTO suppliers (id, name) VALUES (?, ?)",
-                ((n, f"Supplier {n}") for n in range(first_supplier, first_supplier + suppliers)),
-            )
-            connection.executemany(
-                "INSERT INTO supplier_contacts (supplier_id, kind, value) VALUES (?, ?, ?)",
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        first_item = _next_id(connection, "items")
+        first_supplier = _next_id(connection, "suppliers")
+        _insert(
+            connection,
+            "INSERT INTO suppliers (id, name) VALUES (:id, :name)",
+            ((n, f"Supplier {n}") for n in range(first_supplier, first_supplier + suppliers)),
+        )
+        _insert(
+            connection,
+            "INSERT INTO supplier_contacts (supplier_id, kind, value) VALUES (:id, :kind, :value)",
+            (
+                (n, kind, value)
+                for n in range(first_supplier, first_supplier + suppliers)
+                for kind, value in (
+                    ("email", f"sales@supplier-{n}.example"),
+                    ("phone", f"+49 30 {pick.randrange(10**6):06}"),
+                )
+            ),
+        )
+        _insert(
+            connection,
+            "INSERT INTO locations (id, code, description) VALUES (:id, :code, :what)"
+            " ON CONFLICT DO NOTHING",
+            ((n, f"A{n:02}", f"Aisle {n}") for n in range(1, LOCATIONS + 1)),
+        )
+        _insert(
+            connection,
+            "INSERT INTO items (id, sku, name, supplier_id, price_cents)"
+            " VALUES (:id, :sku, :name, :supplier, :price)",
+            (
                 (
-                    (n, kind, value)
-                    for n in range(first_supplier, first_supplier + suppliers)
-                    for kind, value in (
-                        ("email", f"sales@supplier-{n}.example"),
-                        ("phone", f"+49 30 {pick.randrange(10**6):06}"),
-                    )
-                ),
-            )
-            connection.executemany(
-                "INSERT OR IGNORE INTO locations (id, code, description) VALUES (?, ?, ?)",
-                ((n, f"A{n:02}", f"Aisle {n}") for n in range(1, LOCATIONS + 1)),
-            )
-            connection.executemany(
-                "INSERT INTO items (id, sku, name, supplier_id, price_cents)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (
-                    (
-                        n,
-                        f"QM-{n:06}",
-                        f"{pick.choice(SIZES)} {pick.choice(MATERIALS)} {pick.choice(THINGS)}",
-                        first_supplier + pick.randrange(suppliers),
-                        pick.randrange(5, 20_000),
-                    )
-                    for n in range(first_item, first_item + items)
-                ),
-            )
-            connection.executemany(
-                "INSERT INTO stock_movements (item_id, location_id, quantity, moved_at, note)"
-                " VALUES (?, ?, ?, ?, ?)",
-                _movements(pick, rows, first_item, items),
-            )
-    finally:
-        connection.close()
+                    n,
+                    f"QM-{n:06}",
+                    f"{pick.choice(SIZES)} {pick.choice(MATERIALS)} {pick.choice(THINGS)}",
+                    first_supplier + pick.randrange(suppliers),
+                    pick.randrange(5, 20_000),
+                )
+                for n in range(first_item, first_item + items)
+            ),
+        )
+        _insert(
+            connection,
+            "INSERT INTO stock_movements (item_id, location_id, quantity, moved_at, note)"
+            " VALUES (:item, :location, :quantity, :at, :note)",
+            _movements(pick, rows, first_item, items),
+        )
+        if engine.dialect.name == "postgresql":  # whose numbering knows nothing of ours
+            for table in ("suppliers", "locations", "items"):
+                connection.exec_driver_sql(
+                    f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"  # noqa: S608
+                )
+
+
+def _insert(connection: "Connection", sql: str, rows: "Iterator[tuple[object, ...]]") -> None:
+    """Insert ``rows``, in the order of the names in ``sql``."""
+    names = re.findall(r":(\w+)", sql)
+    statement = text(sql)
+    for batch in iter(lambda: list(islice(rows, 10_000)), []):
+        connection.execute(statement, [dict(zip(names, row, strict=True)) for row in batch])
 
 
 def _movements(
@@ -88,22 +114,24 @@ def _movements(
         yield (*shelf, quantity, moved_at.isoformat(" "), pick.choice(NOTES))
 
 
-def _next_id(connection: sqlite3.Connection, table: str) -> int:
+def _next_id(connection: "Connection", table: str) -> int:
     sql = f"SELECT coalesce(max(id), 0) + 1 FROM {table}"  # noqa: S608 - our own table names
-    return int(connection.execute(sql).fetchone()[0])
+    return int(connection.exec_driver_sql(sql).scalar_one())
 
 
 def main() -> None:
     """Fill the database of the project that this is run in."""
     from undrop import settings
+    from undrop.alembic import live_url
 
-    live = settings.load(Path.cwd()).live
+    project = settings.load(Path.cwd())
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    label = project.engine.label
     try:
-        fill(live, rows)
-    except sqlite3.Error as error:
-        sys.exit(f"{error} ({live}). The schema comes first: just migrate")
-    print(f"{rows} stock movements added to {live}")
+        fill(live_url(project), rows)
+    except SQLAlchemyError as error:
+        sys.exit(f"{error} ({label}). The schema comes first: just migrate")
+    print(f"{rows} stock movements added to {label}")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
-
-from undrop import settings
-from undrop.schema_child import WORK_COPY, work_url
+from undrop import engines, settings
+from undrop.schema_child import WORK_COPY
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 RULE = "=" * 78
@@ -48,38 +45,34 @@ def backup_before(context: Any) -> None:  # noqa: ANN401 - Alembic's module of p
         )
 
 
-def database_url(context: Any) -> URL:  # noqa: ANN401
-    """The URL for ``env.py``: the very file that ``backup_before`` backs up, as absolute path.
+def database_url(context: Any) -> "URL":  # noqa: ANN401
+    """The URL for ``env.py``: the very database that ``backup_before`` backs up.
 
     Under ``just migrate`` it is the work copy's. Raises UsageError when nothing is configured.
     """
     project = settings.load(_folder(context))
-    work = context.config.attributes.get(WORK_COPY)
-    if work:
-        return work_url(project.url, work)
-    url = make_url(project.url)
-    if project.database is None:
-        return url
-    if url.query.get("uri"):
-        return url.set(database=project.database.as_uri())
-    return url.set(database=str(project.database))
+    target = context.config.attributes.get(WORK_COPY)
+    if not target:
+        return live_url(project)
+    found: URL = engines.migrating(project.engine.kind).target_url(project.url, target)
+    return found
+
+
+def live_url(project: "settings.Settings") -> "URL":
+    """The URL of a project's live database, for SQLAlchemy."""
+    guard = engines.migrating(project.engine.kind)
+    found: URL = guard.live_url(project.url, project.engine)
+    return found
 
 
 def transactional_ddl(engine: "Engine | AsyncEngine") -> None:
     """Make every migration on ``engine`` one transaction, CREATE and DROP included.
 
-    Python's sqlite3 begins a transaction before INSERT, UPDATE and DELETE only and so commits
-    half a migration; here the driver's own handling is off and SQLAlchemy's BEGIN is a real one.
+    SQLite's driver has to be told; PostgreSQL does it by itself.
     """
     sync_engine: Engine = getattr(engine, "sync_engine", engine)  # type: ignore[arg-type]  # one or the other
-
-    @event.listens_for(sync_engine, "connect")
-    def _no_implicit_transactions(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401
-        dbapi_connection.isolation_level = None
-
-    @event.listens_for(sync_engine, "begin")
-    def _begin(connection: "Connection") -> None:
-        connection.exec_driver_sql("BEGIN")
+    if sync_engine.dialect.name in engines.FAMILIES:
+        engines.migrating(sync_engine.dialect.name).transactional(sync_engine)
 
 
 def _folder(context: Any) -> Path:  # noqa: ANN401

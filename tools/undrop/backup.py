@@ -1,21 +1,20 @@
 """Take a verified backup, and know whether the present state is held by one."""
 
-import os
-import stat
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from undrop import check, durable, errors, sqlite, turn
-from undrop.errors import CheckError, DamagedError, UndropError, UsageError
+from undrop import digest, durable, turn
+from undrop.errors import CheckError, DamagedError
 
 # The catalog and what it needs are loaded while SQLite checks the copy: on a few megabytes the
 # one takes as long as the other.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from undrop.catalog import Backup
+    from undrop.engine import Held, Progress
     from undrop.record import Record
     from undrop.settings import Settings
 
@@ -37,13 +36,13 @@ class Purpose(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the live database is, and what holds it."""
+    """What the live database is, and what holds it (``engine.State``)."""
 
     kind: Literal["database", "absent", "damaged"]
     backup: "Backup | None"
     """The verified backup, or the set of damaged files; None when there is no database."""
-    held: sqlite.Held | None
-    """The snapshot's hold on the live file; only for a database."""
+    held: "Held | None"
+    """The snapshot's hold on the live database; only for a database."""
     step: str
     """The kind of step that comes next."""
 
@@ -52,19 +51,18 @@ class State(NamedTuple):
         """What holds it, as the log of steps names that: empty when there is no database."""
         return self.backup.path.name if self.backup else ""
 
+    @property
+    def path(self) -> "Path | None":
+        """Where that is."""
+        return self.backup.path if self.backup else None
 
-def exists(settings: "Settings") -> bool:
-    """Whether there is anything to back up: the file, or sidecars that outlived it."""
-    if settings.database is None:
-        return False
-    if settings.live.exists():
-        return True
-    from undrop import damage
-
-    return any(map(durable.size, damage.files(settings)))
+    @property
+    def entry(self) -> "Record | None":
+        """Its record."""
+        return self.backup.record if self.backup else None
 
 
-def take(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -> "Backup | None":
+def take(settings: "Settings", purpose: Purpose, progress: "Progress") -> "Backup | None":
     """Back the live database up and return the new backup; None when there is no database.
 
     Damage is set aside for those steps that must work then, and raises CheckError for the
@@ -75,23 +73,17 @@ def take(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -> "
 
 
 @contextmanager
-def covered(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -> "Iterator[State]":
+def covered(settings: "Settings", purpose: Purpose, progress: "Progress") -> "Iterator[State]":
     """The live state, held by a verified backup for as long as the block runs.
 
     The backup that holds it is found by content (the digest of a snapshot taken now) or taken.
     Call it inside ``turn.take``.
     """
-    if not exists(settings):
+    engine = settings.engine
+    if not engine.exists():
         yield State("absent", None, None, purpose.before)
         return
-    live = settings.live
-    if live.exists() and not live.is_file():
-        raise UsageError(f"{live} is not a file", "set the right URL in pyproject.toml")
-    if live.is_relative_to(os.path.realpath(settings.backups)):
-        raise UsageError(
-            f"the live database {live} is inside backups/",
-            f"cp {live} beside it, and let the URL name the copy",
-        )
+    engine.refuse_place(settings.backups)
     with ExitStack() as stack:
         try:
             try:
@@ -103,7 +95,7 @@ def covered(settings: "Settings", purpose: Purpose, progress: sqlite.Progress) -
         except DamagedError as found:
             if purpose.before not in RESCUES:
                 raise CheckError(
-                    f"{live} is damaged: {found.what}", "just restore latest"
+                    f"{engine.label} is damaged: {found.what}", "just restore latest"
                 ) from found
             from undrop import damage
 
@@ -119,78 +111,62 @@ def _entry(settings: "Settings", purpose: Purpose, when: float) -> "Record":
     """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end."""
     from datetime import UTC, datetime
 
-    from undrop import damage
     from undrop.record import Record
 
-    owner = (damage.files(settings) or [settings.live])[0].stat()
     return Record(
         created=datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds"),
         reason=purpose.reason,
         before=purpose.before,
         source=settings.source,
-        mode=f"{stat.S_IMODE(owner.st_mode):04o}",
-        uid=owner.st_uid,
-        gid=owner.st_gid,
     )
 
 
-def _hold(
-    settings: "Settings", purpose: Purpose, progress: sqlite.Progress, stack: ExitStack
-) -> State:
-    if not settings.live.exists():
-        raise errors.damaged("the file is gone and its -wal or -journal is still there")
-    held = sqlite.Held(settings.live)
+def _hold(settings: "Settings", purpose: Purpose, progress: "Progress", stack: ExitStack) -> State:
+    held = settings.engine.hold()
     stack.callback(held.close)
     return State("database", _cover(settings, held, purpose, progress), held, purpose.before)
 
 
-def _cover(
-    settings: "Settings", held: sqlite.Held, purpose: Purpose, progress: sqlite.Progress
-) -> "Backup":
+def _cover(settings: "Settings", held: "Held", purpose: Purpose, progress: "Progress") -> "Backup":
     if not purpose.fresh and (found := _newest_copy(settings, held, progress)):
         held.release()
         return found
     durable.require_space(settings.backups, held.bytes)
     entries: list[Backup] = []
 
-    def seen(digest: str) -> None:
-        from undrop import catalog, shrink  # noqa: F401 - what is needed next is loaded here, too
-
-        entries.extend(catalog.entries(settings))
-        if found := holding(settings, entries, digest, progress):
-            raise _HeldBy(found)
-
     with durable.scratch(turn.partial(settings)) as work:
-        held.copy_to(work, progress)
-        held.release()
-        when = time.time()
-        try:
-            facts = _facts(settings, work, progress, seen)
-        except _HeldBy as found:
-            if not purpose.fresh:
-                return found.backup
-            known = found.backup.record
-            if known and durable.link_instead(found.backup.path, work):
-                # Checked when it was taken, and its bytes are, read again just now, this one's.
-                same = ("bytes", "digest", "user_version", "application_id", "revisions", "filled")
-                facts = {name: getattr(known, name) for name in same}
-            else:
-                facts = _facts(settings, work, progress)
-        from undrop import catalog, shrink
 
-        entry = _entry(settings, purpose, when)._replace(
-            **facts, check="ok", journal_mode="wal" if held.wal else "delete", shrunk=[]
-        )
+        def seen(content: str) -> None:
+            from undrop import catalog, shrink  # noqa: F401 - what is needed next, loaded here, too
+
+            entries.extend(catalog.entries(settings))
+            found = holding(settings, entries, content, progress)
+            if found and (not purpose.fresh or durable.link_instead(found.path, work)):
+                raise _HeldBy(found)
+
+        try:
+            facts = held.snapshot(work, progress, seen)._asdict()
+        except _HeldBy as found:
+            held.release()
+            if not purpose.fresh or not found.backup.record:
+                return found.backup
+            # Checked when it was taken, and its bytes are, read again just now, this one's.
+            facts = found.backup.record._asdict()
+            held.taken = held.taken or time.time()
+        from undrop import catalog, shrink
+        from undrop.engine import Facts
+        from undrop.record import Record
+
+        same = {name: facts[name] for name in Record._fields if name in Facts._fields}
+        entry = _entry(settings, purpose, held.taken)._replace(**same, **held.source())
         if not purpose.accept_shrink:
             entry = entry._replace(shrunk=shrink.missing(settings, entries, entry.filled))
-        work.chmod(0o400)
-        return catalog.publish(settings, work, entry)
+        durable.make_read_only(work)
+        return catalog.publish(settings, work, entry, settings.engine.suffix)
 
 
-def _newest_copy(
-    settings: "Settings", held: sqlite.Held, progress: sqlite.Progress
-) -> "Backup | None":
-    """The newest backup of this database, if its bytes are as recorded and the live file's pages.
+def _newest_copy(settings: "Settings", held: "Held", progress: "Progress") -> "Backup | None":
+    """The newest backup of this database, if it has the live content, asked the cheap way.
 
     It spares a copy of the live database when nothing was written since.
     """
@@ -199,9 +175,8 @@ def _newest_copy(
     ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
     for newest in [each for each in ours if each.verified][-1:]:
         with suppress(OSError):
-            if held.is_copied_in(newest.path, progress):
-                digest = newest.record.digest if newest.record else ""
-                return holding(settings, [newest], digest, progress)
+            if newest.record and held.is_in(newest.path, newest.record, progress):
+                return holding(settings, [newest], newest.record.state, progress)
     return None
 
 
@@ -211,36 +186,17 @@ class _HeldBy(Exception):  # noqa: N818 - good news
         self.backup = backup
 
 
-def _facts(
-    settings: "Settings",
-    work: Path,
-    progress: sqlite.Progress,
-    seen: "Callable[[str], object]" = str,
-) -> dict[str, Any]:
-    """What a checked snapshot is, for its record."""
-    try:
-        checked = check.verify(work, progress, seen, written=True)._asdict()
-    except DamagedError as found:
-        check.live(settings.live, progress)  # raises when the damage is there already
-        raise UndropError(
-            f"the disk did not keep the copy that was written to it: {found.what}",
-            "see to the disk under backups/, then the same command again",
-        ) from found
-    from undrop.record import Record
-
-    return {name: checked[name] for name in Record._fields if name in checked}
-
-
 def holding(
-    settings: "Settings", entries: "list[Backup]", digest: str, progress: sqlite.Progress
+    settings: "Settings", entries: "list[Backup]", content: str, progress: "Progress"
 ) -> "Backup | None":
-    """The newest verified one of ``entries`` whose bytes, read again now, have this digest."""
+    """The newest verified one of ``entries`` with this content, its bytes read again now."""
     for backup in reversed(entries):
-        if not backup.verified or backup.record is None or backup.record.digest != digest:
+        entry = backup.record
+        if not backup.verified or entry is None or entry.state != content:
             continue
         with suppress(OSError):  # one that cannot be read holds nothing
             # The live database made a link to a backup would cover itself.
-            linked = backup.path.samefile(settings.live)
-            if not linked and check.digest(backup.path, progress, backup.record.bytes) == digest:
+            linked = settings.engine.is_live(backup.path)
+            if not linked and digest.of(backup.path, progress, entry.bytes) == entry.digest:
                 return backup
     return None

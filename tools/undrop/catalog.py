@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable, record, vault
+from undrop.engines import SUFFIXES
 from undrop.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Backup(NamedTuple):
     @property
     def verified(self) -> bool:
         """Whether it was read back and found whole when it was taken."""
-        return self.record is not None and self.record.check == "ok"
+        return self.record is not None and self.record.check.partition(",")[0] == "ok"
 
     @property
     def created(self) -> datetime:
@@ -62,10 +63,8 @@ def slug(reason: str) -> str:
 
 
 def stem(settings: "Settings") -> str:
-    """What this database's backups' names begin with: its file's stem, fit for a file name."""
-    name = settings.database.stem if settings.database else ""
-    name = re.sub(r"[\x00-\x1f\x7f]|^[.-]", "_", name)
-    return os.fsencode(name)[:STEM_LENGTH].decode("utf-8", "ignore") or "database"
+    """What this database's backups' names begin with: fit for a file name."""
+    return os.fsencode(settings.engine.stem)[:STEM_LENGTH].decode("utf-8", "ignore") or "database"
 
 
 def entries(settings: "Settings") -> list[Backup]:
@@ -80,7 +79,7 @@ def entries(settings: "Settings") -> list[Backup]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         for path in (Path(folder or "", name) for name in names if name not in found):
-            if path.suffix in {".db", ".damaged"} and not path.name.startswith("."):
+            if path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith("."):
                 note = record.read(path.with_suffix(".json"))
                 found[path.name] = Backup(path, note, folder != settings.backups)
     return sorted(found.values(), key=lambda backup: (backup.created, backup.path.name))
@@ -123,7 +122,7 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
 
 
 def named(settings: "Settings", name: str) -> Backup:
-    """The backup of that name, with or without ``.db``. Raises UsageError."""
+    """The backup of that name, with or without its suffix. Raises UsageError."""
     for backup in entries(settings):
         if name in {backup.path.name, backup.path.stem}:
             return backup
@@ -155,14 +154,13 @@ def forget(settings: "Settings", name: str) -> list[str]:
     ]
 
 
-def publish(settings: "Settings", work: Path, entry: "Record") -> Backup:
-    """Give a finished, synced file (or folder of damaged files) its name in ``backups/``.
+def publish(settings: "Settings", work: Path, entry: "Record", suffix: str) -> Backup:
+    """Give a finished, synced file or folder its name in ``backups/``.
 
     The name is reserved by creating the record without overwriting; nothing half-written ever
     bears a name. Raises OSError; the record is gone again then.
     """
     durable.sync_path(settings.backups)  # the sweep knows a reserved name by its partial
-    suffix = ".damaged" if work.is_dir() else ".db"
     stamp = datetime.fromisoformat(entry.created).strftime(STAMP)
     base = f"{stem(settings)}-{stamp}-{slug(entry.reason)}"
     kept = vault.folder(settings)

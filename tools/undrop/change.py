@@ -1,6 +1,9 @@
-"""What became of a table and of its columns: the words that a comparison answers in."""
+"""What became of tables and their columns: the words that a comparison answers in."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from undrop.structure import Part, Structure
 
 Sample = dict[str, object]
 
@@ -57,3 +60,25 @@ class TableChange(NamedTuple):
     def same(self) -> bool:
         """Whether nothing about it changed."""
         return self == TableChange(self.name, self.name, self.before, self.before)
+
+
+class Comparison(NamedTuple):
+    """All that differs between a state and a later one."""
+
+    before: "Structure"
+    after: "Structure"
+    tables: list[TableChange]
+    """Every table of either, in the order of their names; a new one has no name before."""
+    parts_gone: "list[Part]"
+    """Indexes, triggers and views that nothing does the work of any more."""
+    parts_new: "list[Part]"
+    redefined: list[str]
+    """Tables, indexes, triggers and views of the same name that are defined in another way."""
+    unread: list[str]
+    """Tables that cannot be read: nothing is known of them."""
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing changed."""
+        parts = self.parts_gone or self.parts_new or self.redefined
+        return not parts and all(change.same for change in self.tables)

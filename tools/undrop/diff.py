@@ -3,20 +3,22 @@
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from undrop import catalog, compare, durable, restore, sqlite, turn
+from undrop import catalog, durable, restore, turn
 from undrop.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from undrop.change import Comparison
+    from undrop.engine import Progress
     from undrop.settings import Settings
 
 LIVE = "live"
 
 
 def between(
-    settings: "Settings", before: str, after: str, standing: "Path", progress: sqlite.Progress
-) -> compare.Comparison:
+    settings: "Settings", before: str, after: str, standing: "Path", progress: "Progress"
+) -> "Comparison":
     """Compare two states, each ``live``, ``latest``, a path from ``standing`` or a name.
 
     Backups are verified first. Call it inside ``turn.take``. Raises UsageError, CheckError,
@@ -29,19 +31,19 @@ def between(
                 work = stack.enter_context(durable.scratch(turn.partial(settings)))
                 return snapshot(settings, work, progress)
             chosen = catalog.find(settings, wanted, standing)
-            restore.verify(chosen, progress)
+            restore.verify(settings, chosen, progress)
             return chosen.path
 
         if before == after:
             raise UsageError(f"{before} and {after} are one", "just diff A B, see just list")
-        return compare.files(file(before), file(after), progress)
+        return settings.engine.compare(file(before), file(after), progress)
 
 
-def snapshot(settings: "Settings", target: "Path", progress: sqlite.Progress) -> "Path":
+def snapshot(settings: "Settings", target: "Path", progress: "Progress") -> "Path":
     """Copy the live database into ``target``, an empty file of ours. Raises UndropError."""
-    if not settings.live.is_file():
+    if not settings.engine.exists():
         raise UsageError("there is no live database", "just diff A B, see just list")
-    held = sqlite.Held(settings.live)
+    held = settings.engine.hold()
     try:
         durable.require_space(settings.backups, held.bytes)
         held.copy_to(target, progress)

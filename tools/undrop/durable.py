@@ -86,7 +86,7 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
 
 @contextmanager
 def scratch(path: Path) -> "Iterator[Path]":
-    """An empty private file at ``path``, gone with its SQLite sidecars when the block ends.
+    """An empty private file at ``path``, gone when the block ends, or the folder made of it.
 
     A file that the block renamed away is simply no longer there to remove.
     """
@@ -98,20 +98,41 @@ def scratch(path: Path) -> "Iterator[Path]":
 
 
 def link_instead(whole: Path, work: Path) -> bool:
-    """Make ``work``, a file of ours, another name of ``whole``; False where that cannot be."""
+    """Make ``work``, a file of ours, another name of ``whole``; False where that cannot be.
+
+    For a folder a new one is made, with its files linked into it.
+    """
     beside = work.with_name(work.name + "-journal")  # swept, and cleaned up, as work is
     with suppress(OSError):
-        os.link(whole, beside, follow_symlinks=False)
-        beside.replace(work)
+        if whole.is_dir():
+            beside.mkdir(0o700)
+            for file in whole.iterdir():
+                os.link(file, beside / file.name, follow_symlinks=False)
+            sync_path(beside)
+            work.unlink()
+            beside.rename(work)
+        else:
+            os.link(whole, beside, follow_symlinks=False)
+            beside.replace(work)
         return True
     return False
 
 
+def make_read_only(work: Path) -> None:
+    """Take the right to write from a file, or from the files in a folder."""
+    for file in work.iterdir() if work.is_dir() else [work]:
+        file.chmod(0o400)
+
+
 def remove_with_sidecars(path: Path) -> None:
-    """Unlink a database file of our own and whatever SQLite left beside it."""
+    """Remove a file or folder of our own and whatever SQLite left beside it."""
     for name in (path, *sidecars(path)):
-        with suppress(FileNotFoundError):
-            name.unlink()
+        if name.is_dir() and not name.is_symlink():
+            import shutil
+
+            shutil.rmtree(name)
+        else:
+            name.unlink(missing_ok=True)
 
 
 def sidecars(path: Path) -> tuple[Path, Path, Path]:
@@ -124,8 +145,10 @@ def sidecars(path: Path) -> tuple[Path, Path, Path]:
 
 
 def size(path: Path) -> int:
-    """Bytes in ``path``; 0 when there is no such file."""
+    """Bytes in ``path``, a file or a folder of files; 0 when there is nothing."""
     try:
+        if path.is_dir():
+            return sum(file.stat().st_size for file in path.iterdir())
         return path.stat().st_size
     except FileNotFoundError:
         return 0

@@ -1,5 +1,13 @@
 """What can go wrong, as exceptions: the core raises them, the command line prints them."""
 
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+CHANGED = threading.Event()
+"""Set from the moment this process has changed a live database: what fails later must say so."""
+LOOK = "just list, then just restore with the state that you want"
+
 
 class UndropError(Exception):
     """The step failed and the live database is as it was.
@@ -42,7 +50,7 @@ class CheckError(UndropError):
 
 
 class DamagedError(CheckError):
-    """A file is not a whole SQLite database."""
+    """A file is not a whole database."""
 
 
 class LiveMovedError(UndropError):
@@ -55,7 +63,12 @@ class LiveMovedError(UndropError):
 
 
 class PageSizeError(UndropError):
-    """The new content has another page size, which SQLite changes outside WAL mode only."""
+    """The new content has another page size, which takes the file alone: the step starts over."""
+
+    def __init__(self, alone: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__("the page size changes", "the same command again")
+        self.alone = alone
+        """What to start over in."""
 
 
 def damaged(what: str) -> DamagedError:

@@ -4,13 +4,12 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import catalog, durable, rows, sqlite, structure, turn
+from undrop import catalog, durable, turn
 from undrop.errors import UndropError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from undrop.catalog import Backup
+    from undrop.engine import Progress
     from undrop.settings import Settings
 
 Rows = dict[str, int]
@@ -26,7 +25,7 @@ class Point(NamedTuple):
     """By table."""
 
 
-def points(settings: "Settings", progress: sqlite.Progress) -> list[Point]:
+def points(settings: "Settings", progress: "Progress") -> list[Point]:
     """The verified backups of this database, oldest first, each with its rows counted.
 
     Counts are remembered by digest in ``backups/rows.json``: a backup is opened once. Call it
@@ -47,29 +46,22 @@ def points(settings: "Settings", progress: sqlite.Progress) -> list[Point]:
         digest = each.record.digest
         if digest not in known:
             with suppress(UndropError, OSError):
-                known[digest] = _count(each.path)
+                known[digest] = dict(each.record.rows or settings.engine.rows(each.path))
                 counted = True
         if digest in known:
-            found.append(Point(each, each.record.bytes, each.record.revisions, known[digest]))
+            found.append(
+                Point(
+                    each,
+                    each.record.database_bytes or each.record.bytes,
+                    each.record.revisions,
+                    known[digest],
+                )
+            )
     if counted:
         _remember(
             settings, {each.backup.record.digest: each.rows for each in found if each.backup.record}
         )
     return found
-
-
-def _count(path: "Path") -> Rows:
-    with sqlite.explained(path, "counting rows"):
-        connection = sqlite.connect(path, "immutable")
-        try:
-            tables = structure.read(connection, "main").tables.values()
-            return {
-                table.name: rows.count(connection, "main", table)
-                for table in tables
-                if not table.virtual
-            }
-        finally:
-            connection.close()
 
 
 def _remembered(settings: "Settings") -> dict[str, Rows]:

@@ -2,16 +2,13 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import compare
-from undrop.change import ColumnChange, Sample, TableChange
-from undrop.ddl import fold
+from undrop.change import ColumnChange, Comparison, Sample, TableChange
 from undrop.errors import CheckError
+from undrop.structure import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
-    from undrop import sqlite
     from undrop.structure import Table
 
 
@@ -54,9 +51,8 @@ class LossError(CheckError):
         self.report, self.remaining = report, remaining
 
 
-def report(before: "Path", after: "Path", progress: "sqlite.Progress") -> Report:
-    """Compare a backup with the migrated copy. Raises UndropError when one cannot be read."""
-    found = compare.files(before, after, progress)
+def report(found: Comparison) -> Report:
+    """What of a comparison is a loss, and what else is to be said."""
     losses = [loss for change in found.tables for loss in _losses(change, found.before.tables)]
     losses += [
         Loss(f"{part.kind} {part.name}", f"{part.kind} gone", 1, 1) for part in found.parts_gone
@@ -72,7 +68,7 @@ def report(before: "Path", after: "Path", progress: "sqlite.Progress") -> Report
             {fold(change.name): fold(change.now) for change in found.tables if change.name},
         )
     ]
-    warnings += [f"{name}: this SQLite cannot read it, nothing is known" for name in found.unread]
+    warnings += [f"{name}: it cannot be read, nothing is known" for name in found.unread]
     return Report(losses, warnings, list(_changes(found)), found.tables)
 
 
@@ -170,7 +166,7 @@ def _actions(key: "tuple[object, ...]") -> str:
     return " ".join(f"{kind} {action}" for kind, action in kinds if action != "NO ACTION")
 
 
-def _changes(found: compare.Comparison) -> "Iterator[str]":
+def _changes(found: Comparison) -> "Iterator[str]":
     for change in found.tables:
         if not change.name:
             yield f"table {change.now} added ({change.after:,} rows)"

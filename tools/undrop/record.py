@@ -19,10 +19,10 @@ class Record(NamedTuple):
     """The step it was taken for: ``restore``, ``migrate``…; empty for a plain backup."""
     source: str
     """The database: relative to the project when inside it, else absolute."""
-    mode: str
+    mode: str = "0600"
     """File mode of the source, octal."""
-    uid: int
-    gid: int
+    uid: int = -1
+    gid: int = -1
     bytes: int = 0
     digest: str = ""
     """``blake3:`` and hexadecimal digits; empty for a set of damaged files."""
@@ -34,6 +34,18 @@ class Record(NamedTuple):
     """``ok``, or what is wrong with a set of damaged files."""
     journal_mode: str = ""
     """Of the source: ``wal`` or ``delete``."""
+    content: str = ""
+    """What tells the state of the database from others; empty where that is the digest."""
+    definitions: str = ""
+    """Digest of the schema; empty where the backup itself is looked at."""
+    database_bytes: int = 0
+    """Size of the database, where that is not the backup's."""
+    rows: dict[str, int] = {}  # noqa: RUF012
+    """By table, from the same snapshot; empty where the backup itself is looked at."""
+    server: str = ""
+    """Version of the server that it came from."""
+    extensions: dict[str, str] = {}  # noqa: RUF012
+    """Of the server, and their versions."""
     filled: list[str] = []  # noqa: RUF012
     """Tables that have rows."""
     shrunk: list[str] = []  # noqa: RUF012
@@ -42,6 +54,11 @@ class Record(NamedTuple):
     """Digests of a damaged set's files by name; empty for a backup."""
     version: str = __version__
     """The undrop that wrote it."""
+
+    @property
+    def state(self) -> str:
+        """What two backups have in common when they hold the same."""
+        return self.content or self.digest
 
     def to_json(self) -> str:
         """The record's file."""

@@ -1,11 +1,10 @@
 """Put a backup back, or take the database away."""
 
-import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import catalog, check, durable, header, livefiles, schema, sqlite, step, turn, vault
+from undrop import catalog, engines, schema, step, vault
 from undrop.errors import CheckError, DamagedError, UsageError
 
 if TYPE_CHECKING:
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
     from undrop.backup import State
     from undrop.catalog import Backup
+    from undrop.engine import Content, Facts, Progress
     from undrop.settings import Settings
 
 
@@ -25,9 +25,7 @@ class Restored(NamedTuple):
     change: step.Change
 
 
-def restore(
-    settings: "Settings", wanted: str, standing: Path, progress: sqlite.Progress
-) -> Restored:
+def restore(settings: "Settings", wanted: str, standing: Path, progress: "Progress") -> Restored:
     """Make ``wanted`` the live content: a path from ``standing``, a name, or ``latest``.
 
     Call it inside ``turn.take``. Raises UsageError, CheckError or UndropError with the live
@@ -40,34 +38,39 @@ def put_back(
     settings: "Settings",
     chosen: "Backup",
     kind: str,
-    progress: sqlite.Progress,
+    progress: "Progress",
     first: "Callable[[State], None]" = lambda _state: None,
 ) -> Restored:
     """Make ``chosen`` the live content, as a step of that ``kind``.
 
     ``first`` is shown the covered state before that is replaced. Raises as ``restore`` does.
     """
-    durable.make_folder(settings.live.parent)  # it may have gone with the database
-    _refuse_unfit(settings.live, chosen.path)
-    with _checked(settings, chosen, progress) as (source, facts):
-        entry = chosen.record
+    if not chosen.path.exists():
+        raise UsageError(f"{chosen.path} is not there", "just list")
+    if engines.of_backup(settings.engine, chosen.path) is not settings.engine:
+        raise UsageError(
+            f"{chosen.path.name} is a backup of another engine than {settings.engine.label}",
+            "just list; to restore it, let the URL name a database of its kind",
+        )
+    settings.engine.refuse_unfit(chosen.path)
+    with _checked(settings, chosen, progress) as content:
+        entry, facts = chosen.record, content.facts
         if entry is None or not catalog.is_of(settings, chosen):
             _refuse_another_application(settings, chosen.path, facts)
-        wal = entry.journal_mode == "wal" if entry else header.read(chosen.path).wal
-
         filled = sorted({*facts.filled, *(entry.shrunk if entry else ())})
 
         def change(state: "State") -> step.Outcome:
             first(state)
-            seconds = step.put(settings, state, source, progress, wal=wal, like=entry)
-            held = state.backup.record if state.backup else None
-            return step.Outcome(seconds, filled, held is not None and held.digest == facts.digest)
+            seconds = content.put(state, step.logged(settings, state), progress)
+            known = facts.content or facts.digest
+            before = state.entry.state if state.held and state.entry else ""
+            return step.Outcome(seconds, filled, before == known)
 
         done = step.guarded(settings, kind, progress, change)
         return Restored(chosen.path, facts.revisions, done)
 
 
-def _refuse_another_application(settings: "Settings", path: Path, facts: check.Facts) -> None:
+def _refuse_another_application(settings: "Settings", path: Path, facts: "Facts") -> None:
     """A file that no record of ours vouches for may be anything that SQLite can open."""
     known = schema.revisions(settings)
     strange = [each for each in facts.revisions if known is not None and each not in known]
@@ -92,85 +95,60 @@ def _refuse_another_application(settings: "Settings", path: Path, facts: check.F
         )
 
 
-def verify(chosen: "Backup", progress: sqlite.Progress) -> check.Facts:
-    """Prove that a backup is whole: header, size, ``quick_check``, its record's digest.
+def verify(settings: "Settings", chosen: "Backup", progress: "Progress") -> "Facts":
+    """Prove that a backup is whole, and what its record says.
 
     Raises CheckError when it is not, or is a set of damaged files.
     """
     path, entry = chosen.path, chosen.record
-    if path.is_dir():
+    if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", "just list")
-    if not path.is_file():
-        raise CheckError(f"{path.name} is not a file", "just list")
     try:
-        facts = check.verify(path, progress)
+        facts = engines.of_backup(settings.engine, path).check(path, entry, progress)
     except DamagedError as damage:
         raise CheckError(f"{path} is damaged: {damage.what}", "just list") from damage
-    if entry is None and not facts.has_table:
-        raise CheckError(f"{path} has no record and no table in it", "just list")
-    if entry is not None and entry.digest != facts.digest:
-        raise CheckError(
-            f"{path} is not what its record says: the digest differs, it was changed", "just list"
-        )
+    _refuse_changed(chosen, facts)
     return facts
 
 
-def _refuse_unfit(live: Path, path: Path) -> None:
-    if live.exists() and path.samefile(live):
-        raise UsageError(f"{path} is the live database itself", "just list")
-    if not path.is_file() and not path.is_dir():
-        raise UsageError(f"{path} is not a file", "just list")
-    wal, _shm, journal = durable.sidecars(path)
-    for sidecar in (wal, journal):
-        if size := durable.size(sidecar):
-            raise CheckError(
-                f"{path.name} is not whole alone: {sidecar.name} has {size:,} bytes of it",
-                f"sqlite3 {path} '.backup whole.db', then just restore whole.db",
-            )
+def _refuse_changed(chosen: "Backup", facts: "Facts") -> None:
+    if chosen.record is not None and chosen.record.digest != facts.digest:
+        raise CheckError(
+            f"{chosen.path} is not what its record says: the digest differs, it was changed",
+            "just list",
+        )
 
 
 @contextmanager
-def _checked(
-    settings: "Settings", chosen: "Backup", progress: sqlite.Progress
-) -> "Iterator[tuple[Path, check.Facts]]":
-    """The chosen file, checked, where nobody can change it any more: ``backups/`` or a copy."""
-    facts = verify(chosen, progress)
+def _checked(settings: "Settings", chosen: "Backup", progress: "Progress") -> "Iterator[Content]":
+    """The chosen backup, checked, where nobody can change it any more: ``backups/`` or a copy."""
+    path = chosen.path
+    if chosen.is_set:
+        raise CheckError(f"{path.name} is a set of damaged files, no backup", "just list")
     ours = (settings.backups, vault.folder(settings))
-    if any(folder and chosen.path.parent.resolve() == folder.resolve() for folder in ours):
-        yield chosen.path, facts
-        return
-    live = settings.live
-    durable.require_space(live.parent, 2 * facts.bytes)
-    mode = "rw" if os.access(chosen.path.parent, os.W_OK) else "immutable"
-    held = sqlite.Held(chosen.path, mode)
-    try:
-        with durable.scratch(turn.work_copy(live)) as work:
-            held.copy_to(work, progress)
-            yield work, check.verify(work, progress, written=True)
-    finally:
-        held.close()
+    inside = any(folder and path.parent.resolve() == folder.resolve() for folder in ours)
+    with ExitStack() as stack:
+        try:
+            content = stack.enter_context(
+                settings.engine.admit(path, chosen.record, progress, ours=inside)
+            )
+        except DamagedError as damage:
+            raise CheckError(f"{path} is damaged: {damage.what}", "just list") from damage
+        _refuse_changed(chosen, content.facts)
+        yield content
 
 
-def nuke(settings: "Settings", progress: sqlite.Progress, kind: str = "nuke-db") -> step.Change:
-    """Remove the live database and its sidecars, once a verified backup holds it.
+def nuke(settings: "Settings", progress: "Progress", kind: str = "nuke-db") -> step.Change:
+    """Remove the live database, once a verified backup holds it.
 
     It is written down as a step of that ``kind``. Call it inside ``turn.take``. Raises
     UndropError while another program has it open.
     """
-    live = settings.live
-    livefiles.refuse_while_open(live)
+    engine = settings.engine
+    engine.refuse_while_open()
 
     def change(state: "State") -> step.Outcome | None:
-        if state.kind == "absent":
-            if any(map(os.path.lexists, durable.sidecars(live))):
-                livefiles.unlink(live)  # what a killed run left, and holds nothing
-            return None
-        with step.logged(settings, state):
-            if state.held is not None:
-                livefiles.remove(state.held)
-            else:
-                livefiles.refuse_while_open(live)
-                livefiles.unlink(live)
-        return step.Outcome(0.0, [])
+        gone = engine.remove(state, step.logged(settings, state))
+        return step.Outcome(0.0, []) if gone else None
 
     return step.guarded(settings, kind, progress, change)

@@ -5,12 +5,14 @@ import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import backup, catalog, compare, covering, diff, durable, sqlite, turn
+from undrop import catalog, diff, durable, turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from undrop.change import Comparison
+    from undrop.engine import Progress
     from undrop.settings import Settings
 
 LOOKED_AT = 200_000_000  # bytes of a database that is compared to say what changed
@@ -31,14 +33,14 @@ def run(settings: "Settings", command: "Sequence[str]", folder: "Path") -> Ran:
 
     Raises OSError when it cannot be started for another reason than those in ``Ran.code``.
     """
-    before = covering.fingerprint(settings.live) if backup.exists(settings) else []
+    before = settings.engine.fingerprint() if settings.engine.exists() else []
     try:
         code = _code(command, folder)
     except FileNotFoundError:
         return Ran(127, changed=False)
     except PermissionError:
         return Ran(126, changed=False)
-    after = covering.fingerprint(settings.live) if backup.exists(settings) else []
+    after = settings.engine.fingerprint() if settings.engine.exists() else []
     return Ran(code, changed=before is None or before != after)
 
 
@@ -63,16 +65,14 @@ def _code(command: "Sequence[str]", folder: "Path") -> int:
     return 128 - code if code < 0 else code
 
 
-def what_changed(
-    settings: "Settings", name: str, progress: sqlite.Progress
-) -> "compare.Comparison | None":
+def what_changed(settings: "Settings", name: str, progress: "Progress") -> "Comparison | None":
     """From the backup ``name`` to the live database; None where that would take long.
 
     Call it inside ``turn.take``. Raises UndropError.
     """
     kept = catalog.named(settings, name)
-    if durable.size(settings.live) > LOOKED_AT:
+    if (settings.engine.size() or 0) > LOOKED_AT:
         return None
     with durable.scratch(turn.partial(settings)) as snapshot:
         diff.snapshot(settings, snapshot, progress)
-        return compare.files(kept.path, snapshot, progress)
+        return settings.engine.compare(kept.path, snapshot, progress)

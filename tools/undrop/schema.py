@@ -1,4 +1,4 @@
-"""Alembic on a file of our choosing, in a process of its own, and what the code's head is."""
+"""Alembic on a database of our choosing, in a process of its own, and what the code's head is."""
 
 import json
 import os
@@ -6,30 +6,15 @@ import subprocess
 import sys
 import time
 from contextlib import chdir, redirect_stdout, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from undrop.errors import UndropError, UsageError
+from undrop.engine import Moved
+from undrop.errors import LiveMovedError, UndropError, UsageError
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
     from undrop.settings import Settings
-
-
-class Moved(NamedTuple):
-    """What Alembic did to a file."""
-
-    before: list[str]
-    """Revision(s) it started from."""
-    after: list[str]
-    """Revision(s) it was asked for, resolved to their full names."""
-    steps: int
-    """Migrations that ran."""
-    accepts: list[str]
-    """What their files say that may be lost by them."""
-    seconds: float
-    """How long Alembic took, what it had loaded by then not included."""
 
 
 class _Child:
@@ -85,8 +70,8 @@ class Alembic:
         if self._waiting:
             self._waiting.close()
 
-    def run(self, work: Path, revision: str) -> Moved:
-        """Bring the database in ``work`` to ``revision``, up or down, with the project's env.py.
+    def run(self, target: dict[str, Any], revision: str) -> Moved:
+        """Bring ``target`` to ``revision``, up or down, with the project's env.py.
 
         What migrations print goes to stderr. Raises UndropError when a migration fails or when
         ``env.py`` would have gone to another database.
@@ -95,7 +80,8 @@ class Alembic:
             "config": self._settings.alembic_files,
             "url": self._settings.url,
             "variable": self._settings.variable,
-            "work": str(work),
+            "kind": self._settings.engine.kind,
+            "target": target,
             "revision": revision,
         }
         began = time.monotonic()
@@ -104,6 +90,8 @@ class Alembic:
             report = child.answer(ask)
         finally:
             child.close()
+        if report.get("moved"):
+            raise LiveMovedError("somebody wrote to the database", "just migrate again")
         if error := report.get("error"):
             raise UndropError(
                 f"the migration failed: {error}", "correct it, then just migrate again"

@@ -1,30 +1,24 @@
-"""The process that ``schema.run`` starts: Alembic on the work copy and on nothing else."""
+"""The process that ``schema.run`` starts: Alembic on one database and no other."""
 
 import json
 import os
 import sys
 import threading
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import URL, make_url
+
+from undrop import engines
+from undrop.errors import LiveMovedError
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
+    from sqlalchemy.engine import URL
 
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
-
-
-def work_url(url: str, work: str) -> URL:
-    """The project's URL with the work copy as its database, the driver and its options kept."""
-    configured = make_url(url)
-    if configured.query.get("uri"):
-        configured = configured.set(query={})  # its other parameters belong to the other file
-    return configured.set(database=work)
 
 
 def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...]) -> bool:
@@ -45,20 +39,22 @@ def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...
 def bring(ask: dict[str, Any]) -> dict[str, Any]:
     """Run the migrations that ``ask`` names and report what was done."""
     config = Config(**ask["config"])
-    config.attributes[WORK_COPY] = ask["work"]
-    address = work_url(ask["url"], ask["work"])
+    target, guard = ask["target"], engines.migrating(ask["kind"])
+    config.attributes[WORK_COPY] = target
+    address: URL = guard.target_url(ask["url"], target)
     own = config.get_main_option("sqlalchemy.url") or ""
-    if address.drivername == "sqlite" and own.startswith("sqlite+"):
+    if own.startswith(f"{address.drivername}+"):
         address = address.set(drivername=own.partition(":")[0])  # the one that env.py can use
     url = address.render_as_string(hide_password=False)
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     if ask["variable"]:
         os.environ[ask["variable"]] = url
     script = ScriptDirectory.from_config(config)
-    revision, report = ask["revision"], {"before": [], "after": [], "steps": 0, "accepts": []}
+    revision = ask["revision"]
+    report: dict[str, Any] = {"before": [], "after": [], "steps": 0, "accepts": []}
 
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
-        _refuse_other_database(context, ask["work"])
+        guard.prepare(context.connection, target)
         down = is_downgrade(script, revision, current)
         plan = (script._downgrade_revs if down else script._upgrade_revs)(revision, current)  # type: ignore[arg-type]
         reached = set(current)
@@ -72,6 +68,7 @@ def bring(ask: dict[str, Any]) -> dict[str, Any]:
 
     with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
         script.run_env()
+    report["outside"] = guard.report(target)
     return report
 
 
@@ -84,16 +81,6 @@ def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or Sta
             f"accepts_loss in {getattr(module, '__file__', module)} is no list of texts"
         )
     return list(names)
-
-
-def _refuse_other_database(context: "MigrationContext", work: str) -> None:
-    rows = context.connection.exec_driver_sql("PRAGMA database_list") if context.connection else ()
-    opened = next((row[2] for row in rows if row[1] == "main"), "")
-    if not opened or not Path(opened).samefile(work):
-        raise RuntimeError(
-            f"env.py connects to {opened or 'memory'}, not to the work copy it was given; take the "
-            "URL from undrop.alembic.database_url(context), or from config or the variable"
-        )
 
 
 def _end_with_parent(pipe: int) -> None:
@@ -115,8 +102,10 @@ def main() -> NoReturn:
     try:
         report = bring(json.loads(line))
     except Exception as error:  # noqa: BLE001 - migrations are anybody's code
-        traceback.print_exc()
-        report = {"error": f"{type(error).__name__}: {error}"}
+        moved = isinstance(error, LiveMovedError)
+        if not moved:
+            traceback.print_exc()
+        report = {"error": f"{type(error).__name__}: {error}", "moved": moved}
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(answer, json.dumps(report).encode())

@@ -3,17 +3,19 @@
 import os
 import re
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from undrop import engines
 from undrop.errors import UsageError
 
+if TYPE_CHECKING:
+    from undrop.engine import Engine
+
 T = TypeVar("T", str, bool, int)
-SIMPLE_URL = re.compile(r"sqlite(?:\+pysqlite|\+aiosqlite)?:///([\w./-]+)", re.ASCII)
 SIMPLE_LINE = re.compile(
     r"""([\w-]+)\s*=\s*(?:"([^"\\\x00-\x1f\x7f]*)"|(true|false)|(\d+(?:_\d+)*))\s*(?:\#.*)?|\s*(?:\#.*)?""",
     re.ASCII | re.VERBOSE,
 )
-DRIVERS = {"sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"}
 HOW_TO_SET = 'set `url = "sqlite:///app.db"` in [tool.undrop] of pyproject.toml'
 
 
@@ -24,8 +26,8 @@ class Settings(NamedTuple):
     url: str
     variable: str
     backups: Path
-    database: Path | None
-    """The file as the URL names it; None for a database that lives in memory."""
+    engine: "Engine"
+    """What answers for the database."""
     vault: bool = True
     """Whether backups get a second name outside the project."""
     vault_copy_limit: int = 100_000_000
@@ -34,27 +36,9 @@ class Settings(NamedTuple):
     """Where Alembic's configuration is, if it is in a file of its own."""
 
     @property
-    def live(self) -> Path:
-        """The database file itself, symbolic links followed as SQLite does.
-
-        SQLite keeps ``-wal`` and ``-journal`` beside the target of a link, not beside the link.
-        """
-        if self.database is None:
-            raise UsageError(
-                f"{self.url} is in memory: there is no file to change", f"{HOW_TO_SET}, or a URL"
-            )
-        return Path(os.path.realpath(self.database))
-
-    @property
     def source(self) -> str:
-        """How records name this database: relative when it is inside the project.
-
-        A project that was moved, or cloned by somebody else, keeps its backups' identity; unless
-        they are kept outside of it, where another project's may be, too.
-        """
-        path = self.database or Path(":memory:")
-        inside = path.is_relative_to(self.root) and self.backups.is_relative_to(self.root)
-        return str(path.relative_to(self.root) if inside else path)
+        """How records name this database."""
+        return self.engine.source
 
     @property
     def alembic_files(self) -> dict[str, Any]:
@@ -76,12 +60,18 @@ def load(start: Path) -> Settings:
     url = (os.environ.get(variable) if variable else None) or _value(table, "url", "")
     if not url:
         raise UsageError("no database is configured", HOW_TO_SET)
+    backups = root / _value(table, "backups", "backups")
     return Settings(
         root=root,
         url=url,
         variable=variable,
-        backups=root / _value(table, "backups", "backups"),
-        database=database_path(url, root),
+        backups=backups,
+        engine=engines.choose(
+            url,
+            root,
+            inside=backups.is_relative_to(root),
+            verify_url=_value(table, "verify-url", ""),
+        ),
         vault=_value(table, "vault", True),  # noqa: FBT003 - the default
         vault_copy_limit=_value(table, "vault-copy-limit", 100_000_000),
         alembic_ini=root / _value(table, "alembic", "alembic.ini"),
@@ -137,56 +127,3 @@ def _value(table: dict[str, Any], key: str, default: T) -> T:
         kind = {str: "text", bool: "true or false", int: "a whole number"}[type(default)]
         raise UsageError(f"[tool.undrop] {key} must be {kind}, not {value!r}", "correct it")
     return value
-
-
-def database_path(url: str, root: Path) -> Path | None:
-    """The file that SQLAlchemy would open for ``url``, relative paths taken from ``root``.
-
-    None when the database would live in memory. Raises UsageError for anything but SQLite.
-    """
-    # SQLAlchemy's import costs more than a small backup; it is asked whenever a URL has a
-    # character that its releases read in different ways.
-    if simple := SIMPLE_URL.fullmatch(url):
-        return _absolute(simple[1], root)
-    name, is_uri = _sqlite_name(url)
-    if is_uri and name.startswith("file:"):
-        return _uri_path(name, root)
-    return None if name in {"", ":memory:"} else _absolute(name, root)
-
-
-def _sqlite_name(url: str) -> tuple[str, bool]:
-    """What SQLAlchemy would give to ``sqlite3.connect``, and whether that is a URI.
-
-    Raises UsageError.
-    """
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parsed = make_url(url)
-        if parsed.drivername not in DRIVERS:
-            raise UsageError(f"{parsed.drivername} is not supported, only SQLite is", HOW_TO_SET)
-        [name], options = parsed.get_dialect()().create_connect_args(parsed)
-    except (ArgumentError, ValueError) as error:
-        raise UsageError(f"not a database URL: {error}", HOW_TO_SET) from None
-    return (str(name), True) if options.get("uri") else (parsed.database or "", False)
-
-
-def _absolute(name: str, root: Path) -> Path:
-    return Path(os.path.abspath(root / name))  # noqa: PTH100 - keeps symbolic links
-
-
-def _uri_path(uri: str, root: Path) -> Path | None:
-    """The file that SQLite opens for a ``file:`` URI (sqlite.org/uri.html, section 3)."""
-    from urllib.parse import parse_qs, unquote
-
-    rest, _, query = uri.removeprefix("file:").partition("#")[0].partition("?")
-    if rest.startswith("//"):
-        authority, slash, rest = rest[2:].partition("/")
-        rest = slash + rest
-        if authority not in {"", "localhost"}:
-            raise UsageError(f"{uri}: SQLite takes no host but localhost", HOW_TO_SET)
-    name = unquote(rest, errors="surrogateescape").partition("\0")[0]
-    parameters = parse_qs(query)
-    in_memory = parameters.get("mode") == ["memory"] or parameters.get("vfs") == ["memdb"]
-    return None if in_memory or name in {"", ":memory:"} else _absolute(name, root)

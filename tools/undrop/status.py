@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import backup, catalog, check, durable, holders, schema, sqlite, turn, undo, vault
+from undrop import backup, catalog, durable, schema, turn, undo, vault
 from undrop.errors import DamagedError
 
 if TYPE_CHECKING:
     from undrop.catalog import Backup
+    from undrop.engine import Holder, Progress
     from undrop.settings import Settings
     from undrop.steps import Step
 
@@ -19,11 +20,12 @@ class Status(NamedTuple):
     exists: bool
     bytes: int
     """Size of the file, its -wal not counted."""
-    journal_mode: str
+    mode: str
+    """How it keeps its files, or what serves it."""
     revisions: list[str]
     heads: list[str] | None
     """The code's newest revision(s); None where Alembic is not set up."""
-    open_in: list[holders.Holder]
+    open_in: "list[Holder]"
     last: "Backup | None"
     """The newest verified backup of this database, whatever it was taken for."""
     covered: bool
@@ -44,7 +46,7 @@ class Status(NamedTuple):
     """The step that ``undo`` would take back."""
 
 
-def look(settings: "Settings", progress: sqlite.Progress) -> Status:
+def look(settings: "Settings", progress: "Progress") -> Status:
     """Compare the live database with its backups by content. Changes nothing.
 
     Call it inside ``turn.take`` when ``backups/`` exists. Raises UndropError.
@@ -53,12 +55,12 @@ def look(settings: "Settings", progress: sqlite.Progress) -> Status:
     return seen._replace(pending=schema.pending(settings, seen.revisions))
 
 
-def _look(settings: "Settings", progress: sqlite.Progress) -> Status:
+def _look(settings: "Settings", progress: "Progress") -> Status:
     ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
     status = Status(
-        exists=backup.exists(settings),
-        bytes=durable.size(settings.live) if settings.database else 0,
-        journal_mode="",
+        exists=settings.engine.exists(),
+        bytes=settings.engine.size() or 0,
+        mode="",
         revisions=[],
         heads=schema.heads(settings),
         open_in=[],
@@ -76,31 +78,27 @@ def _look(settings: "Settings", progress: sqlite.Progress) -> Status:
         status = status._replace(shrunk=status.last.record.shrunk)
     if not status.exists:
         return status._replace(undo=undo.last_change(settings, undo.ABSENT))
-    status = status._replace(open_in=holders.of(settings.live), covered=False)
+    status = status._replace(open_in=settings.engine.holders(), covered=False)
     try:
         return _opened(settings, status, progress)
     except (DamagedError, FileNotFoundError) as error:
         what = (
             error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
         )
-        other = undo.Point("damaged", settings.live)
+        other = undo.Point("damaged", lambda: None)
         return status._replace(damage=what, undo=undo.last_change(settings, other))
 
 
-def _opened(settings: "Settings", status: Status, progress: sqlite.Progress) -> Status:
-    held = sqlite.Held(settings.live)
+def _opened(settings: "Settings", status: Status, progress: "Progress") -> Status:
+    held = settings.engine.hold()
     try:
-        status = status._replace(
-            journal_mode="wal" if held.wal else "rollback",
-            revisions=check.revisions(held.connection),
-        )
+        status = status._replace(mode=held.mode, revisions=held.revisions())
         if not settings.backups.is_dir():
             return status
-        with durable.scratch(turn.partial(settings)) as snapshot:
-            held.copy_to(snapshot, progress)
-            digest = check.digest(snapshot, progress, held.bytes)
-            found = backup.holding(settings, catalog.entries(settings), digest, progress)
-            step = undo.last_change(settings, undo.Point(digest, snapshot))
+        with durable.scratch(turn.partial(settings)) as work:
+            present = held.identify(work, progress)
+            found = backup.holding(settings, catalog.entries(settings), present.content, progress)
+            step = undo.last_change(settings, undo.Point(*present))
             return status._replace(covered=found is not None, undo=step)
     finally:
         held.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import durable, vault
+from undrop.engines import SUFFIXES
 from undrop.errors import UndropError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def take(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[None]
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         _sweep_backups(settings.backups)
-        _sweep_work_copies(settings)
+        settings.engine.sweep()
         kept = vault.folder(settings)
         if kept is not None and kept.is_dir():
             _sweep_backups(kept)
@@ -82,15 +83,6 @@ def partial(settings: "Settings") -> Path:
     return settings.backups / f".{os.getpid()}.partial"
 
 
-def work_copy(live: Path) -> Path:
-    """A hidden name beside the live database, on its file system; swept by the next run."""
-    return live.with_name(f"{_work_prefix(live)}{os.getpid()}.undrop-work")
-
-
-def _work_prefix(live: Path) -> str:
-    return f".{os.fsencode(live.name)[:120].decode('utf-8', 'ignore')}."
-
-
 def _sweep_backups(folder: Path) -> None:
     names = os.listdir(folder)
     partials = [folder / name for name in names if PARTIAL.fullmatch(name)]
@@ -100,7 +92,7 @@ def _sweep_backups(folder: Path) -> None:
     # that is older, or without any partial, belongs to a backup that somebody has moved away.
     oldest = min(path.lstat().st_ctime_ns for path in partials)
     for note in (folder / name for name in names if name.endswith(".json")):
-        beside = (note.with_suffix(kind) for kind in (".db", ".damaged"))
+        beside = (note.with_suffix(kind) for kind in (*SUFFIXES, ".damaged"))
         if note.lstat().st_ctime_ns >= oldest and not any(map(os.path.lexists, beside)):
             note.unlink()
     for path in partials:
@@ -110,27 +102,3 @@ def _sweep_backups(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def _sweep_work_copies(settings: "Settings") -> None:
-    if settings.database is None or not settings.live.parent.is_dir():
-        return
-    prefix = _work_prefix(settings.live)
-    for name in os.listdir(settings.live.parent):
-        if not name.startswith(prefix) or ".undrop-work" not in name:
-            continue
-        path = settings.live.with_name(name)
-        # Another project, with a lock of its own, may be at work on the same database.
-        owner = path.name.removeprefix(prefix).partition(".")[0]
-        if not owner.isdecimal() or not _is_alive(int(owner)):
-            path.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()

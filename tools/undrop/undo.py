@@ -1,25 +1,28 @@
 """Which step was the last to change something, and how to take it back."""
 
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import backup, catalog, check, compare, restore, sqlite, steps
+from undrop import backup, catalog, restore, steps
 from undrop.errors import CheckError, UndropError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from undrop.backup import State
     from undrop.change import TableChange
+    from undrop.engine import Progress
     from undrop.settings import Settings
     from undrop.step import Change
     from undrop.steps import Step
 
 
 class Point(NamedTuple):
-    """A state of the database: a file with its content, or none where there was no database."""
+    """A state of the database; ``definitions`` is None where there was no database."""
 
-    digest: str
-    path: Path | None
+    content: str
+    definitions: "Callable[[], object] | None"
 
 
 class Undone(NamedTuple):
@@ -27,7 +30,7 @@ class Undone(NamedTuple):
 
     step: "Step"
     """The step that was taken back."""
-    source: Path | None
+    source: "Path | None"
     """What was put in place; None when that was no database."""
     left: list["TableChange"]
     """From the state that was left to the one put in place, what that has not or has otherwise."""
@@ -47,7 +50,7 @@ def last_change(settings: "Settings", present: Point) -> "Step | None":
     kept = {each.path.name: each for each in catalog.entries(settings)}
     after = present
     for step in reversed(steps.chain(settings)):
-        before = _point(kept, step.before)
+        before = _point(settings, kept, step.before)
         changed = step.phase == "done" or (step.phase == "open" and _differ(step, before, after))
         if changed and not _is(before, present):
             return step
@@ -55,14 +58,14 @@ def last_change(settings: "Settings", present: Point) -> "Step | None":
     return None
 
 
-def undo(settings: "Settings", progress: sqlite.Progress) -> Undone:
+def undo(settings: "Settings", progress: "Progress") -> Undone:
     """Put back the state from before the last step that changed something.
 
     It is a step itself: undoing it is a redo. Call it inside ``turn.take``. Raises CheckError
     when there is nothing to undo or that state cannot be put back, and what ``restore`` raises.
     """
     with backup.covered(settings, backup.Purpose("before undo", "undo"), progress) as state:
-        step = last_change(settings, _present(state))
+        step = last_change(settings, _present(settings, state))
     if step is None:
         raise CheckError("there is nothing to undo: no step has changed this database", "just list")
     if not step.before:
@@ -76,7 +79,7 @@ def undo(settings: "Settings", progress: sqlite.Progress) -> Undone:
         with suppress(UndropError):
             if not state.held or not state.backup:
                 return
-            found = compare.files(state.backup.path, chosen.path, progress)
+            found = settings.engine.compare(state.backup.path, chosen.path, progress)
             seen = (each for each in found.tables if each.name)
             left.extend(each for each in seen if each.lost or each.changed or each.gone_columns)
 
@@ -99,49 +102,39 @@ def _kept(settings: "Settings", step: "Step") -> catalog.Backup:
     return chosen
 
 
-def _present(state: "State") -> Point:
-    if state.backup is None:
-        return ABSENT
-    return Point(state.backup.record.digest if state.backup.record else "", state.backup.path)
+def _present(settings: "Settings", state: "State") -> Point:
+    return ABSENT if state.backup is None else _of(settings, state.backup)
 
 
-def _point(kept: dict[str, catalog.Backup], name: str) -> Point:
+def _point(settings: "Settings", kept: dict[str, catalog.Backup], name: str) -> Point:
     """The state that a backup holds; one that is gone is like no other."""
     if not name:
         return ABSENT
     found = kept.get(name)
-    if found is None:
-        return Point(f"gone: {name}", None)
-    return Point(found.record.digest if found.record else "", found.path)
+    return _of(settings, found) if found else Point(f"gone: {name}", lambda: None)
+
+
+def _of(settings: "Settings", found: catalog.Backup) -> Point:
+    entry = found.record
+    if found.is_set or not found.path.exists():
+        return Point(entry.state if entry else "", lambda: None)
+    return Point(
+        entry.state if entry else "", lambda: settings.engine.definitions(found.path, entry)
+    )
 
 
 def _is(one: Point, other: Point) -> bool:
-    return one.digest == other.digest and (one.path is None) == (other.path is None)
+    return one.content == other.content and (one is ABSENT) == (other is ABSENT)
 
 
 def _differ(step: "Step", before: Point, after: Point) -> bool:
     if _is(before, after):
         return False
-    if step.kind not in {"alembic", "migrate"} or after.path is None or not after.path.is_file():
+    if step.kind not in {"alembic", "migrate"} or after.definitions is None:
         return True
-    made = _schema(after.path)
-    if before == ABSENT:
-        return bool(made.revisions)  # else it was not Alembic that made it
-    return before.path is None or not before.path.is_file() or _schema(before.path) != made
-
-
-class _Schema(NamedTuple):
-    definitions: list[object]
-    revisions: list[str]
-
-
-def _schema(path: Path) -> _Schema:
-    with sqlite.explained(path, "reading the schema"):
-        connection = sqlite.connect(path, "immutable")
-        try:
-            sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
-            rows = connection.execute(sql).fetchall()
-            found = [row for row in rows if not row[1].startswith("sqlite_")]  # ANALYZE's tables
-            return _Schema(found, check.revisions(connection))
-        finally:
-            connection.close()
+    made = after.definitions()
+    if made is None:
+        return True
+    if before.definitions is None:
+        return bool(getattr(made, "revisions", True))  # else it was not Alembic that made it
+    return before.definitions() != made

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from undrop import durable
+from undrop.engines import SUFFIXES
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -65,7 +66,7 @@ def missing(settings: "Settings") -> list[str]:
     found = []
     for note in sorted(name for name in here if name.endswith(".json")):
         stem = note.removesuffix(".json")
-        wanted = [name for name in (f"{stem}.db", f"{stem}.damaged") if name in here]
+        wanted = [name for suffix in (*SUFFIXES, ".damaged") if (name := stem + suffix) in here]
         found += [name for name in (*wanted, note) if wanted and name not in there]
     return found
 

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from undrop import header, settings
-from undrop.errors import DamagedError, UndropError, UsageError
+from undrop import engines
+from undrop.errors import UndropError, UsageError
 
 PASSED_OVER = {"node_modules", "site-packages", "build", "dist", "backups", "__pycache__"}
 READ_BY = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']""")
 FIELD = re.compile(r"^\s*(\w*(?:database|db|sqlalchemy)\w*)\s*:\s*\w", re.MULTILINE | re.IGNORECASE)
 LIKELY = re.compile(r"DATABASE|DB|SQL|DSN|URL|URI", re.IGNORECASE)
-MARK = "undrop-probe.db"
+MARK = "undrop-probe"
 MOST = 8  # variables that are tried, a second each
 PATIENCE = 60  # seconds for env.py to load
 
@@ -29,7 +29,7 @@ class Found(NamedTuple):
     ini: Path | None
     env: Path | None
     url: str
-    """Of an SQLite database, relative paths from the root; empty when it was not found."""
+    """Relative paths are from the root; empty when it was not found."""
     variable: str
     """The environment variable that goes before the URL; empty when there is none."""
     unclear: list[str]
@@ -39,7 +39,7 @@ class Found(NamedTuple):
 def look(root: Path, url: str = "") -> Found:
     """Find out about the project in ``root``; a given ``url`` is not looked for.
 
-    Raises UsageError when its database is no SQLite.
+    Raises UsageError when its database is of no kind that is known.
     """
     found = look_at_alembic(root)
     ini, config, env, unclear = found.ini, found.config, found.env, found.unclear
@@ -51,8 +51,8 @@ def look(root: Path, url: str = "") -> Found:
         unclear.append(f"env.py migrates several databases: {', '.join(map(_hidden, urls))}")
     elif urls:
         url = urls[0]
-    variable = _variable(root, home, config, env) if env and url else ""
-    relative = _relative(url, home, root) if url else _only_file(root)
+    variable = _variable(root, home, config, env, url) if env and url else ""
+    relative = _settled(url, home, root) if url else engines.only_one(root)
     if not relative:
         unclear.append("the database: run again with  undrop init --url sqlite:///FILE.db")
     return Found(root, config, ini, env, relative, variable, unclear)
@@ -152,10 +152,11 @@ def _probe(home: Path, config: dict[str, str], **variables: str) -> tuple[list[s
     return urls, failure
 
 
-def _variable(root: Path, home: Path, config: dict[str, str], env: Path) -> str:
+def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: str) -> str:
     """The variable that moves ``env.py`` to another database when it is set, tried out."""
     sources = [env, *_files(root, "*.py", 4), *root.glob(".env*")]
-    names = {name: None for name, value in os.environ.items() if value.startswith("sqlite")}
+    scheme = engines.family(url)
+    names = {name: None for name, value in os.environ.items() if value.startswith(scheme)}
     for source in sources:
         if not source.is_file() or source.stat().st_size > 1_000_000:
             continue
@@ -165,39 +166,21 @@ def _variable(root: Path, home: Path, config: dict[str, str], env: Path) -> str:
             found += re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)
         names |= {name: None for name in found if LIKELY.search(name)}
     for name in list(names)[:MOST]:
-        for driver in ("sqlite", "sqlite+aiosqlite"):
-            given = f"{driver}:////nowhere/{MARK}"
+        for given in engines.adopting(url).probes(MARK):
             if any(MARK in url for url in _probe(home, config, **{name: given})[0]):
                 return name
     return ""
 
 
-def _relative(url: str, home: Path, root: Path) -> str:
-    """The same URL with its file relative to ``root`` where it is inside."""
+def _settled(url: str, home: Path, root: Path) -> str:
+    """The same URL as it is written down."""
     try:
-        file = settings.database_path(url, home)
+        return str(engines.adopting(url).settled(url, home, root))
     except UndropError as error:
         raise UsageError(
             f"{_hidden(url)}: {error.what}", "undrop init --url sqlite:///FILE"
         ) from None
-    if file is None or "?" in url:
-        return url
-    name = file.relative_to(root) if file.is_relative_to(root) else file
-    return f"{url.partition(':')[0]}:///{name}"
 
 
 def _hidden(url: str) -> str:
     return re.sub(r"//([^/@]*)@", "//***@", url)
-
-
-def _only_file(root: Path) -> str:
-    """The URL of the one SQLite file in a project; empty when there are none or several."""
-    found = []
-    for path in [*root.glob("*"), *root.glob("instance/*"), *root.glob("data/*")]:
-        if path.suffix in {".db", ".sqlite", ".sqlite3"} and path.is_file():
-            try:
-                header.read(path)
-            except (DamagedError, OSError):
-                continue
-            found.append(path.relative_to(root))
-    return f"sqlite:///{found[0]}" if len(found) == 1 else ""

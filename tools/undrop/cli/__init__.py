@@ -10,11 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from undrop import livefiles, settings
+from undrop import settings
 from undrop.cli import answer, tables
 from undrop.cli.commands import parse
 from undrop.cli.progress import Bar
-from undrop.errors import ChangedError, UndropError
+from undrop.errors import CHANGED, LOOK, ChangedError, UndropError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -81,8 +81,8 @@ def _answer(arguments: "Namespace", bar: Bar) -> int:
 
 
 def _fail(error: UndropError, arguments: "Namespace", code: int | None = None) -> int:
-    if livefiles.CHANGED.is_set() and not error.live_changed:
-        error, code = ChangedError(error.what, livefiles.LOOK), None
+    if CHANGED.is_set() and not error.live_changed:
+        error, code = ChangedError(error.what, LOOK), None
     code = error.exit_code if code is None else code
     if arguments.json:
         import json

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop import settings, sqlite, turn
+from undrop import engine, settings, turn
 from undrop.cli.answer import Answer
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def agent_hook(alone: "Alone") -> Answer:
     """Decide about what stdin tells of, or explain what would be decided about a command."""
     if alone.arguments.explain is not None:
         return _explain(alone.arguments.explain)
-    sqlite.LOCK_DEADLINE = turn.DEADLINE = PATIENCE
+    engine.LOCK_DEADLINE = turn.DEADLINE = PATIENCE
     event = ""
     try:
         given = json.load(sys.stdin.buffer)
@@ -55,7 +55,7 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
         from undrop import covering
 
         found = covering.cover(project, "agent", "agent session", lambda *_: None)
-        rule = RULE.format(database=project.database, backups=project.backups)
+        rule = RULE.format(database=project.engine.label, backups=project.backups)
         return _said(event, project, found, rule)
     if event != "PreToolUse":
         return {}
@@ -88,7 +88,8 @@ def _said(event: str, project: "Settings", found: "Covered", rule: str = "") -> 
         text = f"{rule} There is no database yet."
         return _decision(event, additionalContext=text) if rule else {}
     if found.damaged:
-        text = f"THE DATABASE {project.live} IS DAMAGED; its files are kept in {where}: just list"
+        name = project.engine.label
+        text = f"THE DATABASE {name} IS DAMAGED; its files are kept in {where}: just list"
         return {"systemMessage": f"undrop: {text}", **_decision(event, additionalContext=text)}
     # A command that takes steps of its own has undo go back to before the last one of them.
     back = f"just undo, or just restore {found.name}"

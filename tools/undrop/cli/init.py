@@ -58,7 +58,7 @@ def init(alone: "Alone") -> Answer:
 
 def _first(run: Run, result: dict[str, Any], diff: str, notes: tuple[str, ...]) -> Answer:
     """A first verified backup, and status."""
-    if backup.exists(run.settings):
+    if run.settings.engine.exists():
         purpose = backup.Purpose("undrop init", "")
         with (
             turn.take(run.settings, run.say),

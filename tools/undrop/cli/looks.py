@@ -16,19 +16,18 @@ COLUMNS = ("NAME", "AGE", "SIZE", "REVISION", "REASON", "CHECK")
 def list_(run: Run) -> Answer:
     """The catalog, newest first, with the live database at its top."""
     settings = run.settings
-    live = {"database": str(settings.database) if settings.database else None}
-    there = settings.database is not None and settings.live.is_file()
-    stat = settings.live.stat() if there else None
+    engine = settings.engine
+    live, size = {"database": None if engine.in_memory else engine.label}, engine.size()
     first = (
-        (settings.source, "live", tables.size(stat.st_size), "", "", "")
-        if stat
+        (settings.source, "live", tables.size(size), "", "", "")
+        if size is not None
         else (settings.source, "live", "", "", "no database", "")
     )
     backups = catalog.entries(settings)[::-1]
     rows = tuple(_row(each) for each in backups)
     result = {
         **live,
-        "bytes": stat.st_size if stat else None,
+        "bytes": size,
         "backups": [{"path": str(each.path), **fields(each)} for each in backups],
     }
     return Answer(result, table=(COLUMNS, first, *rows))
@@ -45,7 +44,7 @@ def verify(run: Run) -> Answer:
     lines, damaged, results = [], [], []
     for each in chosen:
         try:
-            restore.verify(each, run.bar)
+            restore.verify(run.settings, each, run.bar)
             problem = ""
         except (UndropError, OSError) as error:
             problem = error.what if isinstance(error, UndropError) else str(error)

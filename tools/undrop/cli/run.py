@@ -18,7 +18,8 @@ def run(run: Run) -> Answer:
     settings = run.settings
     held = covering.cover(settings, "run", f"before {command[0]}", run.bar)
     if held.damaged:
-        run.say(f"{settings.live} is damaged; its files are kept in {settings.backups / held.name}")
+        kept = settings.backups / held.name
+        run.say(f"{settings.engine.label} is damaged; its files are kept in {kept}")
     elif held.taken:
         run.say(f"backed up to {settings.backups / held.name}")
     ran = core.run(settings, command, run.standing)
@@ -33,8 +34,8 @@ def _changes(run: Run, name: str) -> str:
     """What a command changed, in one line."""
     from undrop import run as core
 
-    if not run.settings.live.exists():
-        return f"{run.settings.live} is gone"
+    if not run.settings.engine.exists():
+        return f"{run.settings.engine.label} is gone"
     try:
         with turn.take(run.settings, run.say):
             found = core.what_changed(run.settings, name, run.bar)

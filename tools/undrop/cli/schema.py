@@ -8,8 +8,8 @@ from undrop.cli.answer import Answer, Run, kept, way_back
 from undrop.record import revision_names
 
 if TYPE_CHECKING:
+    from undrop.engine import Moved
     from undrop.loss import Loss, Report
-    from undrop.schema import Moved
 
 
 def migrate(run: Run) -> Answer:
@@ -18,7 +18,7 @@ def migrate(run: Run) -> Answer:
     from undrop import migrate as core
 
     settings, arguments = run.settings, run.arguments
-    run.say(f"about to change {settings.live}")
+    run.say(f"about to change {settings.engine.label}")
     try:
         with turn.take(settings, run.say):
             moved, report, change = core.migrate(
@@ -30,7 +30,12 @@ def migrate(run: Run) -> Answer:
         result = {**failure, "exit_code": stopped.exit_code, **_facts(stopped.report, left)}
         notes = (*_words(stopped.report, left), str(stopped))
         return Answer(result, notes=notes, code=stopped.exit_code)
-    result = {"database": str(settings.live), **_way(moved), **kept(change), **_facts(report, [])}
+    result = {
+        "database": settings.engine.label,
+        **_way(moved),
+        **kept(change),
+        **_facts(report, []),
+    }
     if moved.steps == 0:
         return Answer(result, _line(moved), ("nothing to do: the schema is there already",))
     done = f"{moved.steps} migration(s), checked; others were locked out {change.seconds:.2f} s"
@@ -48,7 +53,7 @@ def rehearse(run: Run) -> Answer:
             run.settings, arguments.revision, run.bar, accept_loss=arguments.accept_loss
         )
     result = {
-        "database": str(run.settings.live),
+        "database": run.settings.engine.label,
         **_way(moved),
         "seconds_migrating": round(moved.seconds, 3),
         "seconds_locked": round(seconds, 3),

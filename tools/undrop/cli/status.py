@@ -27,7 +27,8 @@ def status(run: Run) -> Answer:
     behind = seen.heads is not None and seen.exists and seen.revisions != seen.heads
     result = {
         **seen._asdict(),
-        "database": str(settings.database or ""),
+        "database": "" if settings.engine.in_memory else settings.engine.label,
+        "journal_mode": seen.mode.removesuffix(" mode"),
         "open_in": [each._asdict() for each in seen.open_in],
         "last": str(seen.last.path) if seen.last else None,
         "pending": behind,
@@ -40,9 +41,9 @@ def status(run: Run) -> Answer:
 
 
 def _lines(settings: "Settings", seen: "Status", *, behind: bool) -> "Iterator[tuple[str, str]]":
-    yield "database", str(settings.database or settings.url)
+    yield "database", settings.engine.label
     if seen.exists:
-        yield "size", f"{tables.size(seen.bytes)}, {seen.journal_mode or 'unreadable'} mode"
+        yield "size", f"{tables.size(seen.bytes)}, {seen.mode or 'unreadable'}"
         if seen.damage:
             yield "damaged", seen.damage
         who = ", ".join(f"{each.name} (pid {each.pid})" for each in seen.open_in)

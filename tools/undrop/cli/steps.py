@@ -26,8 +26,8 @@ def back_up(run: Run) -> Answer:
             'just backup "the whole reason in quotes"',
         )
     nothing = Answer({"backup": None}, notes=("nothing to back up: there is no database",))
-    known = before == ALEMBIC and run.settings.database is not None  # of a later end nobody tells
-    if not backup.exists(run.settings) and not known:
+    known = before == ALEMBIC and not run.settings.engine.in_memory  # of a later end nobody tells
+    if not run.settings.engine.exists() and not known:
         return nothing
     with turn.take(run.settings, run.say):
         purpose = backup.Purpose(reason, before, accept_shrink=accept)
@@ -76,7 +76,7 @@ def restore(run: Run) -> Answer:
     from undrop import schema
     from undrop.record import revision_names
 
-    run.say(f"about to change {run.settings.live}")
+    run.say(f"about to change {run.settings.engine.label}")
     with turn.take(run.settings, run.say):
         done = core.restore(run.settings, run.arguments.file, run.standing, run.bar)
     heads = schema.heads(run.settings)
@@ -84,7 +84,7 @@ def restore(run: Run) -> Answer:
     if heads and done.revisions != heads:
         at += f"; the code's head is {revision_names(heads)}: `just migrate` brings it forward"
     result = {
-        "database": str(run.settings.live),
+        "database": run.settings.engine.label,
         "restored": str(done.source),
         "revisions": done.revisions,
         "heads": heads,
@@ -98,24 +98,24 @@ def reset_db(run: Run) -> Answer:
     from undrop import migrate as core
     from undrop.record import revision_names
 
-    live = run.settings.live
+    live = run.settings.engine.label
     run.say(f"about to change {live}")
     with turn.take(run.settings, run.say):
         done = core.reset(run.settings, run.bar)
-    result = {"database": str(live), "to": done.moved.after, **kept(done.change)}
+    result = {"database": live, "to": done.moved.after, **kept(done.change)}
     note = f"an empty database at {revision_names(done.moved.after)}"
-    return Answer(result, str(live), (note, *way_back(done.change)))
+    return Answer(result, live, (note, *way_back(done.change)))
 
 
 def nuke_db(run: Run) -> Answer:
     """Remove the database altogether."""
     from undrop import restore as core
 
-    live = run.settings.live
+    live = run.settings.engine.label
     run.say(f"about to remove {live}")
     with turn.take(run.settings, run.say):
         change = core.nuke(run.settings, run.bar)
-    result = {"database": str(live), **kept(change)}
+    result = {"database": live, **kept(change)}
     if change.backup is None:
-        return Answer(result, str(live), ("nothing to remove: there was no database",))
-    return Answer(result, str(live), ("the database is gone", *way_back(change)))
+        return Answer(result, live, ("nothing to remove: there was no database",))
+    return Answer(result, live, ("the database is gone", *way_back(change)))

@@ -24,7 +24,7 @@ def undo(run: Run) -> Answer:
 
     if run.arguments.list:
         return _chain(run)
-    live = run.settings.live
+    live = run.settings.engine.label
     run.say(f"about to change {live}")
     with turn.take(run.settings, run.say):
         done = core.undo(run.settings, run.bar)
@@ -32,14 +32,14 @@ def undo(run: Run) -> Answer:
     back = done.source.name if done.source else "no database: there was none before"
     said = f"undone: {done.step.kind} of {tables.age(done.step.when)}; now in place: {back}"
     result = {
-        "database": str(live),
+        "database": live,
         "undone": done.step.kind,
         "at": done.step.at,
         "restored": source,
         "left": {each.name: [each.gone, each.changed] for each in done.left},
         **kept(done.change),
     }
-    return Answer(result, source or str(live), (said, *_left(done), *way_back(done.change)))
+    return Answer(result, source or live, (said, *_left(done), *way_back(done.change)))
 
 
 def _left(done: "Undone") -> tuple[str, ...]:

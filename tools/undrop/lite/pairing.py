@@ -5,9 +5,9 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import check
-from undrop.check import quoted
-from undrop.ddl import fold
+from undrop.lite import check
+from undrop.lite.check import quoted
+from undrop.structure import fold
 
 if TYPE_CHECKING:
     import sqlite3

@@ -2,17 +2,19 @@
 
 import errno
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from undrop import durable, holders, sqlite
-from undrop.errors import ChangedError, LiveMovedError, UndropError
+from undrop import durable
+from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+from undrop.lite import holders, sqlite
 
-CHANGED = threading.Event()
-"""Set from the moment this process has changed a live database: what fails later must say so."""
-LOOK = "just list, then just restore with the state that you want"
+
+def with_content(live: Path) -> list[Path]:
+    """The live file and the sidecars that hold content, those that there are."""
+    wal, _shm, journal = durable.sidecars(live)  # a -shm is an index, not content
+    return [file for file in (live, wal, journal) if file.is_file()]
 
 
 def install(work: Path, live: Path, *, damaged: bool) -> None:

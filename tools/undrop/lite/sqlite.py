@@ -4,21 +4,19 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import durable, errors, header, pages
+from undrop import durable, engine, errors
 from undrop.errors import UndropError
+from undrop.lite import header, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Progress = Callable[[str, int, int], None]
-"""Called with a phase, how much of it is done, and out of how much."""
+    from undrop.engine import Progress
 
-LOCK_DEADLINE = 10.0  # seconds that a step waits for another program's lock
 VERSION_TABLE = [("version_num", "VARCHAR(32)")]
 """The one column of Alembic's table, by which it is known: projects may rename it."""
 COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress bar
@@ -45,7 +43,7 @@ def begin(connection: sqlite3.Connection, *statements: str) -> None:
 
     Raises what SQLite said last.
     """
-    deadline = time.monotonic() + LOCK_DEADLINE
+    deadline = time.monotonic() + engine.LOCK_DEADLINE
     while True:
         try:
             for statement in statements:
@@ -92,10 +90,11 @@ def explained(path: Path, doing: str) -> "Iterator[None]":
 
 def locked(path: Path, doing: str) -> UndropError:
     """The error for a lock that outlasted LOCK_DEADLINE; it names who has the file open."""
-    from undrop import holders
+    from undrop.lite import holders
 
     return UndropError(
-        f"{doing}: {path} was locked for {LOCK_DEADLINE:.0f} seconds{holders.describe(path)}",
+        f"{doing}: {path} was locked for {engine.LOCK_DEADLINE:.0f} seconds"
+        f"{holders.describe(path)}",
         "end that program's transaction, then the same command again",
     )
 

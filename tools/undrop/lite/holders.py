@@ -2,16 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from undrop import durable
-
-
-class Holder(NamedTuple):
-    """A process that has the database or one of its sidecars open."""
-
-    pid: int
-    name: str
+from undrop.engine import Holder
 
 
 def of(path: Path) -> list[Holder]:

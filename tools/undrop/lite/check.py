@@ -5,34 +5,20 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from blake3 import blake3
-
-from undrop import durable, errors, header, sqlite
+from undrop import digest, durable, errors
+from undrop.engine import Facts
+from undrop.lite import header, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-DIGEST_STEP = 1 << 20  # bytes
-
-
-class Facts(NamedTuple):
-    """What a whole file turned out to be."""
-
-    bytes: int
-    digest: str
-    """``blake3:`` and the hash of the file's bytes, in hexadecimal."""
-    user_version: int
-    application_id: int
-    revisions: list[str]
-    has_table: bool
-    filled: list[str]
-    """Tables that have rows; not SQLite's own, nor what a virtual table keeps its data in."""
+    from undrop.engine import Progress
 
 
 def verify(
     path: "Path",
-    progress: sqlite.Progress,
+    progress: "Progress",
     seen: "Callable[[str], object]" = str,
     *,
     written: bool = False,
@@ -51,7 +37,7 @@ def verify(
         try:
             connection.execute(f"PRAGMA mmap_size = {sqlite.MMAP}")
             with _quick_check_beside(connection, progress):
-                found = digest(path, progress, size)
+                found = digest.of(path, progress, size)
                 seen(found)
                 if written:
                     durable.sync_path(path)
@@ -61,20 +47,13 @@ def verify(
                 user_version=_number(connection, "PRAGMA user_version"),
                 application_id=_number(connection, "PRAGMA application_id"),
                 revisions=revisions(connection),
-                # A file with no table is nobody's backup unless a record vouches for it.
-                has_table=bool(
-                    _number(
-                        connection,
-                        "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table')",
-                    )
-                ),
                 filled=_filled(connection),
             )
         finally:
             connection.close()
 
 
-def live(path: "Path", progress: sqlite.Progress) -> None:
+def live(path: "Path", progress: "Progress") -> None:
     """``quick_check`` the live database, in use or not. Raises DamagedError, UndropError."""
     with sqlite.explained(path, "checking"):
         connection = sqlite.connect(path, "rw")
@@ -88,9 +67,7 @@ def live(path: "Path", progress: sqlite.Progress) -> None:
 
 
 @contextmanager
-def _quick_check_beside(
-    connection: sqlite3.Connection, progress: sqlite.Progress
-) -> "Iterator[None]":
+def _quick_check_beside(connection: sqlite3.Connection, progress: "Progress") -> "Iterator[None]":
     """``quick_check`` while the block does its own work."""
     with beside([connection], lambda: quick_check(connection), lambda: progress("check", 1, 1)):
         yield
@@ -128,18 +105,6 @@ def beside(
             thread.join(0.01)
     if errors:
         raise errors[0]
-
-
-def digest(path: "Path", progress: sqlite.Progress, size: int) -> str:
-    """BLAKE3 of a file's bytes, in a form that names the algorithm."""
-    hasher = blake3()
-    done = 0
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(DIGEST_STEP):
-            hasher.update(chunk)
-            done += len(chunk)
-            progress("check", done, max(1, size))
-    return f"blake3:{hasher.hexdigest()}"
 
 
 def quick_check(connection: sqlite3.Connection) -> None:
@@ -246,3 +211,28 @@ def tables(path: "Path") -> dict[str, str]:
 
 def _number(connection: sqlite3.Connection, sql: str) -> int:
     return int(connection.execute(sql).fetchone()[0])
+
+
+def has_table(path: "Path") -> bool:
+    """Whether there is any: a file with none is nobody's backup unless a record vouches for it."""
+    return bool(tables(path))
+
+
+class Definitions(NamedTuple):
+    """What a database is made of, and at which revision(s) it is."""
+
+    statements: list[object]
+    revisions: list[str]
+
+
+def definitions(path: "Path") -> Definitions:
+    """Those of a file nobody writes. Raises UndropError."""
+    with sqlite.explained(path, "reading the schema"):
+        connection = sqlite.connect(path, "immutable")
+        try:
+            sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
+            rows = connection.execute(sql).fetchall()
+            found = [row for row in rows if not row[1].startswith("sqlite_")]  # ANALYZE's tables
+            return Definitions(found, revisions(connection))
+        finally:
+            connection.close()

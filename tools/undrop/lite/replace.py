@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import header, holders, livefiles, sqlite
-from undrop.errors import ChangedError, LiveMovedError, UndropError
+from undrop import engine
+from undrop.errors import CHANGED, LOOK, ChangedError, LiveMovedError, UndropError
+from undrop.lite import header, holders, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from undrop.engine import Progress
 
 SQLITE_OK, SQLITE_DONE = 0, 101
 STEP = 256  # pages copied between two looks at Ctrl-C and the progress bar
@@ -52,7 +55,7 @@ def pad(work: Path) -> None:
         connection.close()
 
 
-def swap(held: sqlite.Held, source: Path, progress: sqlite.Progress) -> float:
+def swap(held: sqlite.Held, source: Path, progress: "Progress") -> float:
     """Replace the live content by ``source``'s in one SQLite transaction, if it is unchanged.
 
     Returns how long, in seconds, others were locked out. The file's inode, permissions and
@@ -76,9 +79,9 @@ def _backup_into(
     origin: sqlite3.Connection,
     live: sqlite3.Connection,
     held: sqlite.Held,
-    progress: sqlite.Progress,
+    progress: "Progress",
 ) -> float:
-    deadline = time.monotonic() + sqlite.LOCK_DEADLINE
+    deadline = time.monotonic() + engine.LOCK_DEADLINE
     locked_at = None
 
     def step(status: int, remaining: int, total: int) -> None:
@@ -105,15 +108,15 @@ def _backup_into(
             # The comparison must come before the last step.
             pages = max(1, min(STEP, count - 1))
             origin.backup(live, pages=pages, progress=step, sleep=0.001)
-            livefiles.CHANGED.set()
+            CHANGED.set()
         except LiveMovedError:
             raise
         except BaseException as error:
             # A signal can strike in the very call that commits: the file itself tells.
             if locked_at is not None and not held.unchanged():
-                livefiles.CHANGED.set()
+                CHANGED.set()
                 raise ChangedError(
-                    f"interrupted ({error!r}) when the new content was committed", livefiles.LOOK
+                    f"interrupted ({error!r}) when the new content was committed", LOOK
                 ) from error
             if locked_at is not None and held.wal:
                 _forget(live, error)
@@ -131,11 +134,11 @@ def _forget(live: sqlite3.Connection, error: BaseException) -> None:
     try:
         live.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error as again:
-        livefiles.CHANGED.set()
+        CHANGED.set()
         raise ChangedError(
             f"replacing the database failed ({error}), and so did taking it back ({again}): it "
             "may hold the old content or the new",
-            livefiles.LOOK,
+            LOOK,
         ) from error
 
 

@@ -8,14 +8,15 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from undrop import check
 from undrop.change import ColumnChange, Sample, TableChange
-from undrop.check import quoted
-from undrop.pairing import Join, Pair, same
+from undrop.lite import check, sqlite, structure
+from undrop.lite.check import quoted
+from undrop.lite.pairing import Join, Pair, same
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from undrop.structure import Column, Table
 
@@ -32,6 +33,21 @@ def compare(
     Two connections, so that two processors can work. Raises sqlite3.Error.
     """
     return _Rows(connections, Pair(connections[0], before, after)).compare()
+
+
+def of(path: "Path") -> dict[str, int]:
+    """Rows by table in a file nobody writes. Raises UndropError."""
+    with sqlite.explained(path, "counting rows"):
+        connection = sqlite.connect(path, "immutable")
+        try:
+            tables = structure.read(connection, "main").tables.values()
+            return {
+                table.name: count(connection, "main", table)
+                for table in tables
+                if not table.virtual
+            }
+        finally:
+            connection.close()
 
 
 def count(connection: "sqlite3.Connection", schema: str, table: "Table") -> int:

@@ -2,51 +2,36 @@
 
 import sqlite3
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from undrop import check, rows, sqlite, structure
-from undrop.change import TableChange
-from undrop.ddl import fold
-from undrop.structure import Part, Structure, Table
+from undrop.change import Comparison, TableChange
+from undrop.lite import check, rows, sqlite, structure
+from undrop.structure import Part, Structure, Table, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
-class Comparison(NamedTuple):
-    """All that differs between a file and a later one."""
-
-    before: Structure
-    after: Structure
-    tables: list[TableChange]
-    """Every table of either, in the order of their names; a new one has no name before."""
-    parts_gone: list[Part]
-    """Indexes, triggers and views that nothing does the work of any more."""
-    parts_new: list[Part]
-    redefined: list[str]
-    """Tables, indexes, triggers and views of the same name that are defined in another way."""
-    unread: list[str]
-    """Virtual tables that this SQLite has no module for: nothing is known of them."""
-
-    @property
-    def same(self) -> bool:
-        """Whether nothing changed."""
-        parts = self.parts_gone or self.parts_new or self.redefined
-        return not parts and all(change.same for change in self.tables)
+    from undrop.engine import Progress
 
 
-def files(before: "Path", after: "Path", progress: sqlite.Progress) -> Comparison:
+def files(
+    before: "Path",
+    after: "Path",
+    progress: "Progress",
+    known: tuple[Structure, Structure] | None = None,
+) -> Comparison:
     """Compare two files that nobody writes.
 
-    Raises UndropError when one cannot be read.
+    Where they stand for another engine's, what those are made of is ``known``. Raises UndropError
+    when one cannot be read.
     """
     with sqlite.explained(after, "comparing"), ExitStack() as stack:
         connections = [_both(before, after, stack) for _ in range(2)]
         found: list[Comparison] = []
         with check.beside(
             connections,
-            lambda: found.append(_Compare(connections).all()),
+            lambda: found.append(_Compare(connections, known).all()),
             lambda: progress("compare", 1, 1),
         ):
             pass
@@ -64,11 +49,15 @@ def _both(before: "Path", after: "Path", stack: ExitStack) -> sqlite3.Connection
 
 
 class _Compare:
-    def __init__(self, connections: list[sqlite3.Connection]) -> None:
+    def __init__(
+        self, connections: list[sqlite3.Connection], known: tuple[Structure, Structure] | None
+    ) -> None:
         self.connections = connections
         self.connection = connections[0]
-        self.before = structure.read(self.connection, "main")
-        self.after = structure.read(self.connection, "after")
+        self.before, self.after = known or (
+            structure.read(self.connection, "main"),
+            structure.read(self.connection, "after"),
+        )
         self.unread = [*self.before.unread]
 
     def all(self) -> Comparison:

@@ -3,18 +3,14 @@
 import re
 from itertools import pairwise
 
+from undrop.structure import fold
+
 TOKEN = re.compile(
     r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*\]|\w+|[^\s\w]""",
     re.DOTALL,
 )
 SHOWING = {"fts5vocab", "fts4aux"}
 """Modules whose tables only show what another table holds."""
-SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
-
-
-def fold(name: str) -> str:
-    """A name as SQLite compares names: of ASCII letters alone the case does not count."""
-    return name.translate(SMALL)
 
 
 def words(sql: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""SQLite: what is asked of a database, answered for its files."""

@@ -1,0 +1,65 @@
+"""Which file a URL names: what SQLAlchemy and SQLite would open."""
+
+import os
+import re
+from pathlib import Path
+
+from undrop.errors import UsageError
+
+SIMPLE_URL = re.compile(r"sqlite(?:\+pysqlite|\+aiosqlite)?:///([\w./-]+)", re.ASCII)
+DRIVERS = {"sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"}
+HOW_TO_SET = 'set `url = "sqlite:///app.db"` in [tool.undrop] of pyproject.toml'
+
+
+def database_path(url: str, root: Path) -> Path | None:
+    """The file that SQLAlchemy would open for ``url``, relative paths taken from ``root``.
+
+    None when the database would live in memory. Raises UsageError for anything but SQLite.
+    """
+    # SQLAlchemy's import costs more than a small backup; it is asked whenever a URL has a
+    # character that its releases read in different ways.
+    if simple := SIMPLE_URL.fullmatch(url):
+        return _absolute(simple[1], root)
+    name, is_uri = _sqlite_name(url)
+    if is_uri and name.startswith("file:"):
+        return _uri_path(name, root)
+    return None if name in {"", ":memory:"} else _absolute(name, root)
+
+
+def _sqlite_name(url: str) -> tuple[str, bool]:
+    """What SQLAlchemy would give to ``sqlite3.connect``, and whether that is a URI.
+
+    Raises UsageError.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+        if parsed.drivername not in DRIVERS:
+            what = f"{parsed.drivername} is not supported: SQLite and PostgreSQL are"
+            raise UsageError(what, HOW_TO_SET)
+        [name], options = parsed.get_dialect()().create_connect_args(parsed)
+    except (ArgumentError, ValueError) as error:
+        raise UsageError(f"not a database URL: {error}", HOW_TO_SET) from None
+    return (str(name), True) if options.get("uri") else (parsed.database or "", False)
+
+
+def _absolute(name: str, root: Path) -> Path:
+    return Path(os.path.abspath(root / name))  # noqa: PTH100 - keeps symbolic links
+
+
+def _uri_path(uri: str, root: Path) -> Path | None:
+    """The file that SQLite opens for a ``file:`` URI (sqlite.org/uri.html, section 3)."""
+    from urllib.parse import parse_qs, unquote
+
+    rest, _, query = uri.removeprefix("file:").partition("#")[0].partition("?")
+    if rest.startswith("//"):
+        authority, slash, rest = rest[2:].partition("/")
+        rest = slash + rest
+        if authority not in {"", "localhost"}:
+            raise UsageError(f"{uri}: SQLite takes no host but localhost", HOW_TO_SET)
+    name = unquote(rest, errors="surrogateescape").partition("\0")[0]
+    parameters = parse_qs(query)
+    in_memory = parameters.get("mode") == ["memory"] or parameters.get("vfs") == ["memdb"]
+    return None if in_memory or name in {"", ":memory:"} else _absolute(name, root)

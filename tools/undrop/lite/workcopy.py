@@ -1,0 +1,42 @@
+"""Work copies beside the live database, on its file system, and the sweep of what was killed."""
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def beside(live: "Path") -> "Path":
+    """A hidden name beside the live database; swept by the next run."""
+    return live.with_name(f"{_prefix(live)}{os.getpid()}.undrop-work")
+
+
+def _prefix(live: "Path") -> str:
+    return f".{os.fsencode(live.name)[:120].decode('utf-8', 'ignore')}."
+
+
+def sweep(live: "Path") -> None:
+    """Remove the work copies of runs that were killed."""
+    if not live.parent.is_dir():
+        return
+    prefix = _prefix(live)
+    for name in os.listdir(live.parent):
+        if not name.startswith(prefix) or ".undrop-work" not in name:
+            continue
+        path = live.with_name(name)
+        # Another project, with a lock of its own, may be at work on the same database.
+        owner = path.name.removeprefix(prefix).partition(".")[0]
+        if not owner.isdecimal() or not is_alive(int(owner)):
+            path.unlink(missing_ok=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether another process of that number is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()

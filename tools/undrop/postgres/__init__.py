@@ -1,0 +1,1 @@
+"""PostgreSQL: what is asked of a database, answered by its own tools."""

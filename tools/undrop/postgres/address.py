@@ -1,0 +1,91 @@
+"""Where a database is: from SQLAlchemy's URL to what libpq takes, with the password kept apart."""
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from undrop.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+EXTRA = "pip install 'undrop[postgres]'"
+HOW_TO_SET = 'set `url = "postgresql://HOST/NAME"` in [tool.undrop] of pyproject.toml'
+SECRETS = {"password", "sslpassword", "passfile"}
+
+
+class Address(NamedTuple):
+    """A database on a server."""
+
+    keywords: dict[str, str]
+    """libpq's (postgresql.org/docs/current/libpq-connect.html, 34.1.2)."""
+
+    @property
+    def name(self) -> str:
+        """The database's name."""
+        found = self.keywords.get("dbname") or os.environ.get("PGDATABASE")
+        return found or self.keywords.get("user") or os.environ.get("PGUSER") or ""
+
+    @property
+    def label(self) -> str:
+        """``postgresql://HOST:PORT/NAME``: without user, password and options."""
+        from urllib.parse import quote
+
+        if service := self.keywords.get("service"):
+            return f"postgresql:///{quote(self.name)}?service={quote(service)}"
+        host = self.keywords.get("host") or os.environ.get("PGHOST") or ""
+        port = self.keywords.get("port") or os.environ.get("PGPORT") or ""
+        if host.startswith(("/", "@")) or "," in host:  # a socket's folder, or several servers
+            more = f"&port={port}" if port else ""
+            return f"postgresql:///{quote(self.name)}?host={quote(host, safe='/,@')}{more}"
+        return f"postgresql://{host}{f':{port}' if port else ''}/{quote(self.name)}"
+
+    def other(self, name: str) -> "Address":
+        """Another database on the same server."""
+        return Address({**self.keywords, "dbname": name})
+
+    def environment(self) -> dict[str, str]:
+        """For the server's tools: what must not be seen on a command line."""
+        given = {"PGPASSWORD": self.keywords.get("password"), "PGAPPNAME": "undrop"}
+        passfile = {"PGPASSFILE": self.keywords.get("passfile")}
+        found = {name: value for name, value in {**given, **passfile}.items() if value}
+        return {**os.environ, **found}
+
+    def conninfo(self) -> str:
+        """For the server's tools: everything else, as one argument."""
+        from psycopg.conninfo import make_conninfo
+
+        plain = {name: text for name, text in self.keywords.items() if name not in SECRETS}
+        return make_conninfo(**plain)
+
+    def hidden(self, text: str) -> str:
+        """A message without the password, should it be quoted in it."""
+        secret = self.keywords.get("password", "")
+        return text.replace(secret, "***") if len(secret) > 2 else text
+
+
+def parse(url: str) -> Address:
+    """What SQLAlchemy would connect to. Raises UsageError."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return of_url(make_url(url))
+    except (ArgumentError, ValueError):
+        what = "not a database URL (it is not shown: it may hold a password)"
+        raise UsageError(what, HOW_TO_SET) from None
+
+
+def of_url(url: "URL") -> Address:
+    """The same of a URL that SQLAlchemy has read."""
+    dialect: Any = url.set(drivername="postgresql+psycopg").get_dialect()()
+    _, options = dialect.create_connect_args(url.set(drivername="postgresql+psycopg"))
+    return Address({name: str(text) for name, text in options.items() if name in _known()})
+
+
+def _known() -> set[str]:
+    """Libpq's keywords; a driver of another make has options of its own."""
+    try:
+        from psycopg import pq
+    except ImportError:
+        raise UsageError("the driver for PostgreSQL is not installed (psycopg)", EXTRA) from None
+    return {option.keyword.decode() for option in pq.Conninfo.get_defaults()}

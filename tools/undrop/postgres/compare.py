@@ -1,0 +1,121 @@
+"""Compare two databases: the tables that differ are copied into SQLite files, and those compared.
+
+Two databases of a server cannot be joined, and SQLite's comparison is there: one judgement of what
+a loss is, whatever the engine.
+"""
+
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from undrop.lite import compare
+from undrop.lite.check import quoted
+from undrop.postgres import content, session, structure
+from undrop.postgres.content import SETTINGS
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from undrop.change import Comparison
+    from undrop.engine import Progress
+    from undrop.postgres.address import Address
+    from undrop.postgres.structure import Source
+    from undrop.structure import Structure, Table
+
+BATCH = 10_000  # rows
+WHOLE = {"smallint", "integer", "bigint", "oid"}
+
+
+def databases(
+    before: "Address", after: "Address", progress: "Progress", *, copied: bool
+) -> "Comparison":
+    """Compare two databases that nobody writes; ``copied``: one was made as a copy of the other.
+
+    Raises UndropError.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="undrop-")))
+        sides = [
+            _Side(stack.enter_context(session.opened(address, "comparing")), rooted=copied)
+            for address in (before, after)
+        ]
+        old, new = sides
+        same = {
+            name
+            for name, table in old.structure.tables.items()
+            if name in new.structure.tables
+            and table._replace(root=0) == new.structure.tables[name]._replace(root=0)
+            and old.sums[name] == new.sums[name]
+        }
+        for number, side in enumerate(sides):
+            side.write(folder / f"{number}.db", same, progress)
+        known: tuple[Structure, Structure] = (old.structure, new.structure)
+        found = compare.files(folder / "0.db", folder / "1.db", progress, known)
+        counts = {old.structure.tables[name].name: old.sums[name][0] for name in same}
+        tables = [
+            change._replace(before=counts[change.name], after=counts[change.name])
+            if change.name in counts and change.name == change.now
+            else change
+            for change in found.tables
+        ]
+        return found._replace(tables=tables)
+
+
+class _Side:
+    def __init__(self, connection: "psycopg.Connection[Any]", *, rooted: bool) -> None:
+        self._connection = connection
+        ask = session.asker(connection)
+        ask(SETTINGS)
+        self.structure, self._sources = structure.read(ask, rooted=rooted)
+        self.sums = {
+            name: content.sum_of(ask, source.sql) for name, source in self._sources.items()
+        }
+
+    def write(self, path: Path, without: set[str], progress: "Progress") -> None:
+        """Every table into a SQLite file; the rows of those in ``without`` are left out."""
+        with closing(sqlite3.connect(path, isolation_level=None)) as file:
+            file.execute("PRAGMA journal_mode = OFF")
+            file.execute("PRAGMA synchronous = OFF")
+            file.execute("BEGIN")
+            for done, (name, table) in enumerate(self.structure.tables.items()):
+                _create(file, table)
+                if name not in without:
+                    self._copy(file, table, self._sources[name])
+                progress("compare", done, len(self.structure.tables))
+            file.execute("COMMIT")
+
+    def _copy(self, file: sqlite3.Connection, table: "Table", source: "Source") -> None:
+        names = list(source.columns)
+        if not names:
+            return
+        values = ", ".join(_value(name, kind) for name, kind in source.columns.items())
+        marks = ", ".join("?" * len(names))
+        insert = f"INSERT INTO {quoted(table.name)} VALUES ({marks})"  # noqa: S608 - quoted
+        select = f"COPY (SELECT {values} FROM {source.sql}) TO STDOUT"  # noqa: S608 - quoted
+        kinds = ["int8" if kind in WHOLE else "text" for kind in source.columns.values()]
+        with self._connection.cursor().copy(select) as copy:
+            copy.set_types(kinds)
+            batch: list[tuple[Any, ...]] = []
+            for row in copy.rows():
+                batch.append(row)
+                if len(batch) == BATCH:
+                    file.executemany(insert, batch)
+                    batch.clear()
+            file.executemany(insert, batch)
+
+
+def _value(name: str, kind: str) -> str:
+    """How a value is compared: 5.00 and 5 are the same number."""
+    if kind in WHOLE:
+        return f"{name}::bigint"
+    return f"trim_scale({name})::text" if kind == "numeric" else f"{name}::text"
+
+
+def _create(file: sqlite3.Connection, table: "Table") -> None:
+    """A table without types: SQLite shall turn no value into another."""
+    columns = [quoted(column.name) for column in table.data]
+    if table.key:
+        columns.append(f"PRIMARY KEY ({', '.join(quoted(column.name) for column in table.key)})")
+    file.execute(f"CREATE TABLE {quoted(table.name)} ({', '.join(columns) or 'nothing'})")

@@ -1,0 +1,116 @@
+"""What a database holds, in numbers: rows and checksums by table, sequences, large objects."""
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import digest
+
+if TYPE_CHECKING:
+    from undrop.postgres.session import Ask
+
+# What the text of a value depends on; asked for inside a transaction, and for it alone.
+SETTINGS = (
+    "SELECT set_config(name, value, true) FROM (VALUES ('TimeZone', 'UTC'), "
+    "('DateStyle', 'ISO, YMD'), ('IntervalStyle', 'postgres'), ('extra_float_digits', '3'), "
+    "('bytea_output', 'hex'), ('lc_monetary', 'C'), ('row_security', 'off'), "
+    "('search_path', ''), ('statement_timeout', '0')) AS needed (name, value)"
+)
+MEMBER = (
+    "EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '{0}'::regclass AND e.objid = {1}.oid "
+    "AND e.deptype = 'e')"
+)
+SYSTEM = "n.nspname = 'information_schema' OR n.nspname ^@ 'pg_'"  # nobody else may be called so
+NAME = (
+    "CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END "
+    "|| quote_ident(c.relname)"
+)
+RELATIONS = (
+    f"SELECT {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname) "  # noqa: S608 - ours
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')} "
+    "AND c.relkind = '{0}' ORDER BY 1"
+)
+VERSIONS = (
+    "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
+    "WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped GROUP BY n.nspname, c.relname "
+    "HAVING array_agg(a.attname::text) = ARRAY['version_num'] "
+    "AND min(format_type(a.atttypid, a.atttypmod)) = 'character varying(32)'"
+)
+
+
+class Content(NamedTuple):
+    """What a database holds."""
+
+    tables: dict[str, tuple[int, str]]
+    """Rows, and a checksum in which their order does not count, by the name that people use."""
+    sequences: dict[str, str]
+    large_objects: str
+    definitions: str
+    """A digest of every definition, as SQL."""
+    revisions: list[str]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows by table."""
+        return {name: count for name, (count, _) in self.tables.items()}
+
+    @property
+    def filled(self) -> list[str]:
+        """Tables that have rows, Alembic's own among them."""
+        return sorted(name for name, (count, _) in self.tables.items() if count)
+
+    @property
+    def data(self) -> str:
+        """What tells these rows and large objects from others."""
+        return digest.of_text(json.dumps([sorted(self.tables.items()), self.large_objects]))
+
+    @property
+    def positions(self) -> str:
+        """What tells these sequences' positions from others."""
+        return digest.of_text(json.dumps(sorted(self.sequences.items())))
+
+    @property
+    def all(self) -> str:
+        """What tells this state from others: three digests, so that each can be compared."""
+        return f"{self.data} {self.positions} {self.definitions}"
+
+
+def read(ask: "Ask", definitions: str) -> Content:
+    """Count and sum up everything, in the transaction that ``ask`` is in; sets its settings.
+
+    A row's text is hashed to 128 bits (``hashtextextended`` with two seeds) and a table's hashes
+    are added up.
+    """
+    ask(SETTINGS)
+    return Content(
+        {name: sum_of(ask, "ONLY " + sql) for name, sql in ask(RELATIONS.format("r"))},
+        {
+            name: str(tuple(ask(f"SELECT last_value, is_called FROM {sql}")[0]))  # noqa: S608
+            for name, sql in ask(RELATIONS.format("S"))
+        },
+        str(tuple(ask(LARGE_OBJECTS)[0])),
+        digest.of_text(definitions),
+        revisions(ask),
+    )
+
+
+LARGE_OBJECTS = (
+    "SELECT count(*), sum(hashtextextended(oid::text || encode(lo_get(oid), 'hex'), 0))::text "
+    "FROM pg_largeobject_metadata"
+)
+
+
+def sum_of(ask: "Ask", table: str) -> tuple[int, str]:
+    """Rows of a table, as it stands after FROM, and their checksum."""
+    [found] = ask(
+        "SELECT count(*), sum(hashtextextended(v, 0))::text, sum(hashtextextended(v, 1))::text "  # noqa: S608
+        f"FROM (SELECT undrop_row::text AS v FROM {table} AS undrop_row OFFSET 0) AS texts"
+    )
+    return found[0], f"{found[1]} {found[2]}"
+
+
+def revisions(ask: "Ask") -> list[str]:
+    """Alembic's revision(s): its table is known by its one column, whatever it is called."""
+    tables = [name for (name,) in ask(VERSIONS)]
+    return sorted(str(row[0]) for name in tables for row in ask(f"SELECT * FROM {name}"))  # noqa: S608

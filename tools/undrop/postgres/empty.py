@@ -1,0 +1,105 @@
+"""Take everything out of a database but what belongs to the server: extensions and ``public``."""
+
+from typing import TYPE_CHECKING
+
+from undrop.postgres.content import MEMBER, SYSTEM
+
+if TYPE_CHECKING:
+    from undrop.postgres.session import Ask
+
+FIRST_OF_USERS = 16384  # lower OIDs are the server's own (access/transam.h, FirstNormalObjectId)
+ACROSS = (
+    "pg_event_trigger", "pg_publication", "pg_foreign_server", "pg_foreign_data_wrapper", "pg_cast",
+    "pg_language",
+)  # fmt: skip
+"""Catalogs of what lies in no schema, in the order in which it goes."""
+KEPT_SCHEMA = (
+    "(n.nspname = 'public' OR EXISTS (SELECT 1 FROM pg_extension x WHERE x.extnamespace = n.oid))"
+)
+IN_SCHEMAS = (
+    "SELECT i.type, i.identity FROM pg_depend d "  # noqa: S608 - our own
+    "JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid "
+    "CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i "
+    f"WHERE NOT ({SYSTEM}) AND d.deptype = 'n' AND d.classid <> 'pg_extension'::regclass "
+    "AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = d.classid "
+    "AND e.objid = d.objid AND e.deptype IN ('e', 'i', 'a'))"
+)
+SQL_NAMES = {
+    "composite type": "TYPE",
+    "statistics object": "STATISTICS",
+    "foreign-data wrapper": "FOREIGN DATA WRAPPER",
+    "default acl": "",
+}
+
+
+def objects(ask: "Ask") -> list[tuple[str, str]]:
+    """Everything of the user's, by its kind and its name in SQL."""
+    found = ask(IN_SCHEMAS)
+    for catalog in ACROSS:
+        found += ask(
+            f"SELECT i.type, i.identity FROM {catalog} c CROSS JOIN LATERAL "  # noqa: S608 - ours
+            f"pg_identify_object('{catalog}'::regclass, c.oid, 0) i "
+            f"WHERE c.oid >= {FIRST_OF_USERS} AND NOT {MEMBER.format(catalog, 'c')}"
+        )
+    named = [(SQL_NAMES.get(kind, kind.upper()), name) for kind, name in found]
+    return [(kind, name) for kind, name in named if kind]
+
+
+def is_empty(ask: "Ask") -> bool:
+    """Whether there is nothing to lose in it: no object, no schema, no large object."""
+    if objects(ask) or ask("SELECT 1 FROM pg_largeobject_metadata LIMIT 1"):
+        return False
+    return not ask(f"SELECT 1 FROM pg_namespace n WHERE NOT ({SYSTEM}) AND NOT {KEPT_SCHEMA}")  # noqa: S608
+
+
+def empty(ask: "Ask", extensions: "set[str] | None" = None) -> None:
+    """Drop everything, in the transaction that ``ask`` is in.
+
+    Extensions stay: only some users may make one again. Of those that are this user's own, the
+    ones that are not among ``extensions`` go (None: all stay); their tables' rows of the user's
+    go in any case.
+    """
+    first = {"EVENT TRIGGER", "PUBLICATION"}  # they act on what is dropped after them
+    for kind, name in sorted(objects(ask), key=lambda each: each[0] not in first):
+        ask(f"DROP {kind} IF EXISTS {name} CASCADE")
+    if extensions is not None:
+        for name, text in ask(
+            "SELECT extname, quote_ident(extname) FROM pg_extension WHERE extname <> 'plpgsql' "
+            "AND pg_has_role(extowner, 'USAGE')"
+        ):
+            if name not in extensions:
+                ask(f"DROP EXTENSION {text} CASCADE")
+    for (name,) in ask(
+        "SELECT quote_ident(n.nspname) FROM pg_namespace n "  # noqa: S608 - our own
+        f"WHERE NOT ({SYSTEM}) AND NOT {KEPT_SCHEMA} AND NOT {MEMBER.format('pg_namespace', 'n')}"
+    ):
+        ask(f"DROP SCHEMA {name} CASCADE")
+    ask("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
+    _forget_extensions_rows(ask)
+    _reset_grants(ask)
+
+
+def _forget_extensions_rows(ask: "Ask") -> None:
+    """The rows that a dump has of an extension's own tables: they come back with it."""
+    rows = ask(
+        "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), e.condition "
+        "FROM pg_extension x CROSS JOIN LATERAL unnest(x.extconfig, x.extcondition) "
+        "AS e (relation, condition) JOIN pg_class c ON c.oid = e.relation AND c.relkind = 'r' "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace"
+    )
+    for table, condition in rows:
+        ask(f"DELETE FROM {table} {condition or ''}")  # noqa: S608 - the extension's own words
+
+
+def _reset_grants(ask: "Ask") -> None:
+    """The schemas that stay get the grants that they began with: a dump tells what differs."""
+    who = "CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END"
+    schemas = (
+        "FROM pg_namespace n LEFT JOIN pg_init_privs p ON p.objoid = n.oid "
+        "AND p.classoid = 'pg_namespace'::regclass CROSS JOIN LATERAL aclexplode({0}) a "
+        "WHERE n.nspname = 'public'"
+    )
+    for (grantee,) in ask(f"SELECT DISTINCT {who} {schemas.format('n.nspacl')}"):
+        ask(f"REVOKE ALL ON SCHEMA public FROM {grantee}")
+    for privilege, grantee in ask(f"SELECT privilege_type, {who} {schemas.format('p.initprivs')}"):
+        ask(f"GRANT {privilege} ON SCHEMA public TO {grantee}")

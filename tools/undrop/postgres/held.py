@@ -1,0 +1,205 @@
+"""The live database under one exported snapshot, and the proof that a dump of it is whole."""
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+
+from undrop import digest, durable
+from undrop.engine import Facts, Identity
+from undrop.errors import DamagedError, UndropError
+from undrop.postgres import content, load, programs, session
+from undrop.postgres.scratch import NoScratchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from undrop.engine import Progress
+    from undrop.postgres.address import Address
+    from undrop.postgres.content import Content
+    from undrop.postgres.scratch import Scratch
+    from undrop.record import Record
+
+
+class Definitions(NamedTuple):
+    """What tells a schema from others, and at which revision(s) it is."""
+
+    digest: str
+    revisions: list[str]
+
+
+class Held:
+    """The live database, held (``engine.Held``): a read-only transaction that exports its snapshot.
+
+    postgresql.org/docs/current/functions-admin.html, 9.28.5: pg_dump joins it.
+    """
+
+    taken = 0.0
+
+    def __init__(self, address: "Address", scratch: "Scratch | None") -> None:
+        self._address, self._scratch = address, scratch
+        with session.explained(address, "opening the database"):
+            self._connection = session.connect(address)
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
+        self._ask = session.asker(self._connection)
+        self._content: Content | None = None
+        try:
+            with session.explained(address, "reading the database"):
+                self.version = self._connection.info.server_version // 10000
+                programs.require(self.version)
+                [(self._snapshot, self.bytes, self.server)] = self._ask(
+                    "SELECT pg_export_snapshot(), pg_database_size(current_database()), "
+                    "split_part(current_setting('server_version'), ' ', 1)"
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def mode(self) -> str:
+        """What serves it."""
+        return f"PostgreSQL {self.server}"
+
+    def source(self) -> dict[str, Any]:
+        """What a record says besides: nothing."""
+        return {}
+
+    @property
+    def content(self) -> "Content":
+        """What it holds, read once."""
+        if self._content is None:
+            with session.explained(self._address, "reading the database"):
+                definitions = programs.definitions(self._address, self._snapshot)
+                self._content = content.read(self._ask, definitions)
+        return self._content
+
+    def revisions(self) -> list[str]:
+        """Alembic's revision(s)."""
+        with session.explained(self._address, "reading the revision"):
+            return content.revisions(self._ask)
+
+    def is_in(self, _path: "Path", entry: "Record", _progress: "Progress") -> bool:
+        """Whether the backup was taken of this very content."""
+        return self.content.all == entry.content
+
+    def snapshot(
+        self, work: "Path", progress: "Progress", seen: "Callable[[str], object]" = str
+    ) -> Facts:
+        """Dump the snapshot, let it go, and restore the dump into a scratch database."""
+        whole = self.content
+        seen(whole.all)
+        extensions = self._extensions()
+        self.copy_to(work, progress)
+        self.taken = time.time()
+        self.release()
+        facts = prove(self._scratch, work, whole, progress)
+        return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
+
+    def _extensions(self) -> dict[str, str]:
+        sql = "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
+        return dict(self._ask(sql))
+
+    def copy_to(self, work: "Path", progress: "Progress") -> None:
+        """Dump the snapshot."""
+        programs.dump(self._address, work, self._snapshot, self.bytes, progress)
+
+    def identify(self, _work: "Path", _progress: "Progress") -> Identity:
+        """By what is in it: nothing is written."""
+        whole = self.content
+        return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
+
+    def release(self) -> None:
+        """End the transaction: its locks would keep others, and ourselves, from changing tables."""
+        with suppress(psycopg.Error):
+            self._connection.rollback()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def prove(
+    scratch: "Scratch | None", dump: "Path", whole: "Content | None", progress: "Progress"
+) -> Facts:
+    """Restore a dump into a scratch database and compare what it holds with ``whole``.
+
+    Where no scratch database can be made, ``pg_restore --list`` has to do, and ``Facts.check``
+    says so. Raises DamagedError, UndropError.
+    """
+    programs.contents(dump)
+    size, found = durable.size(dump), digest.of(dump, progress, durable.size(dump))
+    why, there = "there is no server to try it on", whole
+    try:
+        if scratch:
+            with scratch.database() as address:
+                there, why = restored(address, dump, progress), ""
+    except NoScratchError as no:
+        why = no.what
+    except _NotAllowedError as no:
+        why = str(no)
+    if there is None:
+        return Facts(size, found, [], [], f"ok, not restored: {why}")
+    if whole and there.data != whole.data:
+        wrong = [
+            f"{name}: {whole.rows.get(name, 'no'):,} rows, {there.rows.get(name, 'no')} in the dump"
+            for name in sorted({*whole.tables, *there.tables})
+            if whole.tables.get(name) != there.tables.get(name)
+        ]
+        raise DamagedError(
+            f"it does not hold what the database held: {'; '.join(wrong) or 'large objects'}",
+            "just list",
+        )
+    if whole:
+        there = there._replace(definitions=whole.definitions)
+    return Facts(
+        bytes=size,
+        digest=found,
+        revisions=there.revisions,
+        filled=there.filled,
+        check=f"ok, not restored: {why}" if why else "ok",
+        content=there.all,
+        definitions=there.definitions,
+        rows=there.rows,
+    )
+
+
+class _NotAllowedError(Exception):
+    """The dump needs rights that this user has not got, so that it cannot be tried."""
+
+
+def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content":
+    """Load a dump into an empty scratch database and read what is there then.
+
+    Raises DamagedError, UndropError.
+    """
+    size = max(1, durable.size(dump))
+    with session.opened(address, f"restoring {dump.name} into a scratch database") as connection:
+        connection.execute("SET synchronous_commit = off")
+        try:
+            load.load(connection, dump, lambda done: progress("check", done, size), bare=True)
+            connection.commit()
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise _NotAllowedError(" ".join(str(error).split())) from error
+        except psycopg.errors.DataError as error:
+            raise DamagedError(f"it cannot be restored: {error}", "just list") from error
+        return content.read(session.asker(connection), "")
+
+
+def dumped(address: "Address", work: "Path", progress: "Progress") -> None:
+    """Dump a database of ours that nobody else uses. Raises UndropError."""
+    held = Held(address, None)
+    try:
+        held.copy_to(work, progress)
+    finally:
+        held.close()
+
+
+def refused(what: str) -> UndropError:
+    """The error for what cannot be done without a scratch database."""
+    return UndropError(
+        f"{what} takes a scratch database, and this user may not create one",
+        "ALTER ROLE … CREATEDB, or set `verify-url` in [tool.undrop], then the same again",
+    )

@@ -1,0 +1,73 @@
+"""What Alembic's own process does for PostgreSQL: the URL, the locks, what is not transactional."""
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+
+from undrop import engine
+from undrop.postgres import address, alone
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+    from undrop.postgres.engine import Postgres
+
+OUTSIDE: list[str] = []
+COMMITS: list[None] = []
+
+
+def live_url(url: str, _engine: "Postgres") -> URL:
+    """The project's URL as it is."""
+    return make_url(url)
+
+
+def target_url(url: str, target: dict[str, Any]) -> URL:
+    """The project's driver on the database that was asked for."""
+    configured = make_url(url)
+    if target["server"]:
+        configured = make_url(target["server"]).set(drivername=configured.drivername)
+    if target["expect"] is not None:
+        return configured
+    return configured.set(database=target["database"])
+
+
+def prepare(connection: "Connection | None", target: dict[str, Any]) -> None:
+    """Before the first migration: refuse another database; lock the live one and compare it.
+
+    Raises RuntimeError, LiveMovedError.
+    """
+
+    def ask(sql: str) -> list[Any]:
+        assert connection is not None  # noqa: S101 - asked only with one
+        result = connection.exec_driver_sql(sql)
+        return [tuple(row) for row in result] if result.returns_rows else []
+
+    opened = ask("SELECT current_database()")[0][0] if connection else "no database"
+    if opened != target["database"] or connection is None:
+        raise RuntimeError(
+            f"env.py connects to {opened}, not to the database it was given; take the URL from "
+            "undrop.alembic.database_url(context), or from config or the variable"
+        )
+    if target["expect"] is not None:
+        engine.LOCK_DEADLINE = target["seconds"]
+        alone.compare_and_lock(ask, address.of_url(connection.engine.url), target["expect"])
+    event.listen(connection, "before_cursor_execute", _look)
+    event.listen(connection, "commit", lambda _connection: COMMITS.append(None))
+
+
+def _look(connection: "Connection", _cursor: object, statement: str, *_: object) -> None:
+    """Remember what runs in no transaction: CREATE INDEX CONCURRENTLY and the like."""
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        OUTSIDE.append(" ".join(statement.split()))
+
+
+def report(_target: dict[str, Any]) -> list[str]:
+    """What of the migrations was not in their one transaction."""
+    if OUTSIDE:
+        return OUTSIDE
+    return ["each migration was committed by itself"] if len(COMMITS) > 1 else []
+
+
+def transactional(_engine: "Engine") -> None:
+    """Nothing to do: PostgreSQL's CREATE and DROP are part of a transaction."""

@@ -1,0 +1,140 @@
+"""``pg_dump`` and ``pg_restore``: which ones, and running them."""
+
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from undrop import durable, engine
+from undrop.errors import DamagedError, UndropError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from undrop.engine import Progress
+    from undrop.postgres.address import Address
+
+BIG = 256_000_000  # bytes of a database that is dumped by several processes into a folder
+JOBS = 4
+NOISE = re.compile(
+    r"^\\(un)?restrict .*\n|^-- Dumped (from|by) .*\n|^-- (Started|Completed) on .*\n", re.MULTILINE
+)
+
+
+def require(server: int) -> None:
+    """Raise UsageError unless both are there and no older than ``server``, a major version.
+
+    An older pg_dump refuses a newer server (postgresql.org/docs/current/app-pgdump.html, Notes).
+    """
+    for program in ("pg_dump", "pg_restore"):
+        path = shutil.which(program)
+        how = f"install PostgreSQL's client programs, version {server} or newer, on PATH"
+        if path is None:
+            raise UsageError(f"{program} is not on PATH", how)
+        said = subprocess.run(  # noqa: S603 - as found on PATH
+            [path, "--version"], capture_output=True, text=True, check=False
+        ).stdout
+        found = re.search(r"\) (\d+)", said)
+        if found and int(found[1]) < server:
+            raise UsageError(f"{path} is version {found[1]}, the server is {server}", how)
+
+
+def dump(address: "Address", work: "Path", snapshot: str, size: int, progress: "Progress") -> None:
+    """Write a dump of that exported snapshot into ``work``, an empty file of ours.
+
+    One of a big database becomes a folder. Raises UndropError, DamagedError.
+    """
+    kind = ["--format=custom"]
+    if size >= BIG:
+        work.unlink()
+        work.mkdir(0o700)
+        kind = ["--format=directory", f"--jobs={JOBS}"]
+    command = [
+        *_pg_dump(address), *kind, "--compress=1", f"--snapshot={snapshot}", f"--file={work}"
+    ]  # fmt: skip
+    with subprocess.Popen(  # noqa: S603 - as found on PATH
+        command, env=address.environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            said = _wait(process, lambda: progress("copy", durable.size(work), max(1, size)))
+        except BaseException:
+            process.kill()
+            raise
+    _refuse(process.returncode, said, "pg_dump", address)
+    for file in work.iterdir() if work.is_dir() else [work]:
+        durable.sync_path(file)
+    if work.is_dir():
+        durable.sync_path(work)
+
+
+def _wait(process: "subprocess.Popen[str]", tick: Any) -> str:  # noqa: ANN401 - a callable
+    while True:
+        try:
+            return process.communicate(timeout=0.2)[1]
+        except subprocess.TimeoutExpired:
+            tick()
+
+
+def definitions(address: "Address", snapshot: str = "") -> str:
+    """Every definition in a database, as SQL, without what differs from one dump to the next."""
+    pinned = [f"--snapshot={snapshot}"] if snapshot else []
+    done = subprocess.run(  # noqa: S603 - as found on PATH
+        [*_pg_dump(address), "--schema-only", *pinned],
+        env=address.environment(),
+        capture_output=True,
+        check=False,
+    )
+    _refuse(done.returncode, done.stderr.decode("utf-8", "replace"), "pg_dump", address)
+    return NOISE.sub("", done.stdout.decode("utf-8", "surrogateescape"))
+
+
+def _pg_dump(address: "Address") -> list[str]:
+    wait = f"--lock-wait-timeout={int(engine.LOCK_DEADLINE * 1000)}"
+    # A subscription is a link to another server, with what that knows of it: no content of ours.
+    return [
+        "pg_dump", "--no-password", "--no-subscriptions", wait, f"--dbname={address.conninfo()}"
+    ]  # fmt: skip
+
+
+def _refuse(code: int, said: str, program: str, address: "Address") -> None:
+    if code == 0:
+        return
+    text = address.hidden(" ".join(said.split())) or f"it ended with {code}"
+    if re.search(r"invalid page|could not read block|missing chunk|unexpected chunk", text):
+        raise DamagedError(f"{program} says: {text}", "just list")
+    raise UndropError(f"{program} failed: {text}", "correct that, then the same command again")
+
+
+@contextmanager
+def script(dump: "Path", *options: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """``pg_restore`` writing SQL to its standard output; raises DamagedError when it fails."""
+    with subprocess.Popen(  # noqa: S603 - as found on PATH
+        ["pg_restore", *options, "--file=-", str(dump)],  # noqa: S607
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            yield process
+            assert process.stderr is not None  # noqa: S101 - for the type checker
+            said = process.stderr.read().decode("utf-8", "replace")
+            process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise DamagedError(f"pg_restore says: {' '.join(said.split())}", "just list")
+
+
+def contents(dump: "Path") -> str:
+    """``pg_restore --list``: what is in a dump. Raises DamagedError when it is none."""
+    done = subprocess.run(  # noqa: S603
+        ["pg_restore", "--list", str(dump)],  # noqa: S607 - as found on PATH
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DamagedError(f"pg_restore says: {' '.join(done.stderr.split())}", "just list")
+    return done.stdout

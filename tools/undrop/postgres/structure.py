@@ -1,0 +1,130 @@
+"""What a PostgreSQL database is made of, in the words of ``undrop.structure``."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from undrop.lite import ddl
+from undrop.postgres.content import MEMBER, NAME, SYSTEM
+from undrop.structure import Column, ForeignKey, Part, Structure, Table, fold
+
+if TYPE_CHECKING:
+    from undrop.postgres.session import Ask
+
+ACTIONS = {
+    "a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"
+}  # fmt: skip
+OURS = (
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')} "
+    "AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
+)
+TABLES = f"SELECT c.oid, {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind::text {OURS} ORDER BY 2"  # noqa: E501 - ours
+COLUMNS = (
+    "SELECT a.attrelid, quote_ident(a.attname), upper(format_type(a.atttypid, a.atttypmod)), "  # noqa: S608
+    "a.attnotnull, pg_get_expr(d.adbin, d.adrelid), "
+    "coalesce(array_position(k.conkey, a.attnum), 0), "
+    "CASE WHEN a.attgenerated <> '' THEN 3 ELSE 0 END, "
+    "a.attidentity::text, format_type(a.atttypid, NULL) "
+    "FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+    "LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p' "
+    f"WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT c.oid {OURS}) "
+    "ORDER BY a.attrelid, a.attnum"
+)
+CONSTRAINTS = (
+    "SELECT k.conrelid, k.contype::text, pg_get_constraintdef(k.oid), "  # noqa: S608 - our own
+    "(SELECT array_agg(quote_ident(a.attname) ORDER BY o) FROM unnest(k.conkey) WITH ORDINALITY "
+    "AS u (attnum, o) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum), "
+    f"(SELECT {NAME} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.oid = k.confrelid), k.confupdtype::text, k.confdeltype::text FROM pg_constraint k "
+    f"WHERE k.conrelid IN (SELECT c.oid {OURS})"
+)
+INDEXES = (
+    f"SELECT {NAME.replace('c.', 'ic.')}, {NAME}, pg_get_indexdef(i.indexrelid) "  # noqa: S608
+    "FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_class c ON "
+    "c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE NOT ({SYSTEM}) AND NOT ic.relispartition AND i.indisvalid "
+    "AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid)"
+)
+TRIGGERS = (
+    f"SELECT quote_ident(t.tgname), {NAME}, pg_get_triggerdef(t.oid) FROM pg_trigger t "  # noqa: S608
+    "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE NOT t.tgisinternal AND NOT c.relispartition AND NOT ({SYSTEM})"
+)
+POLICIES = (
+    f"SELECT quote_ident(p.polname), {NAME}, concat_ws(' ', p.polcmd, p.polpermissive, "  # noqa: S608
+    "pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) "
+    "FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid "
+    f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({SYSTEM})"
+)
+VIEWS = (
+    f"SELECT {NAME}, {NAME}, pg_get_viewdef(c.oid) FROM pg_class c "  # noqa: S608 - our own
+    "JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE c.relkind IN ('v', 'm') AND NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')}"
+)
+FUNCTIONS = (
+    "SELECT p.oid::regprocedure::text, '', pg_get_functiondef(p.oid) FROM pg_proc p "  # noqa: S608
+    f"JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT ({SYSTEM}) "
+    f"AND p.prokind IN ('f', 'p', 'w') AND NOT {MEMBER.format('pg_proc', 'p')}"
+)
+PARTS = {
+    "index": INDEXES, "trigger": TRIGGERS, "view": VIEWS, "policy": POLICIES, "function": FUNCTIONS
+}  # fmt: skip
+
+
+class Source:
+    """A table, as it is read: its name in SQL, whether it has partitions, what each column is."""
+
+    def __init__(self, sql: str, kind: str, columns: dict[str, str]) -> None:
+        self.sql = sql if kind == "p" else f"ONLY {sql}"
+        self.columns = columns
+        """Type, without its length, by name."""
+
+
+def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
+    """The structure, and how to read each table's rows, by folded name.
+
+    ``rooted``: tables may be known by their OIDs, since one database is a copy of the other.
+    """
+    columns: dict[int, dict[str, Column]] = defaultdict(dict)
+    types: dict[int, dict[str, str]] = defaultdict(dict)
+    texts: dict[int, list[str]] = defaultdict(list)
+    for oid, name, kind, required, default, key, hidden, identity, plain in ask(COLUMNS):
+        columns[oid][fold(name)] = Column(name, kind, required, default, key, hidden)
+        texts[oid].append(f"{name} {kind} {default} {identity} {hidden} {required}")
+        if not hidden:
+            types[oid][name] = plain
+    keys: dict[int, set[ForeignKey]] = defaultdict(set)
+    uniques: dict[int, set[tuple[str, ...]]] = defaultdict(set)
+    checks: dict[int, set[str]] = defaultdict(set)
+    for oid, kind, text, names, parent, update, delete in ask(CONSTRAINTS):
+        texts[oid].append(text)
+        folded = tuple(fold(name) for name in names or ())
+        if kind == "f":
+            keys[oid].add(ForeignKey(folded, fold(parent), ACTIONS[update], ACTIONS[delete]))
+        elif kind == "u":
+            uniques[oid].add(tuple(sorted(folded)))
+        elif kind == "c":
+            checks[oid].add(" ".join(ddl.words(text)[2:-1]))
+    tables, sources = {}, {}
+    for oid, name, sql, kind in ask(TABLES):
+        if list(types[oid]) == ["version_num"]:
+            continue
+        tables[fold(name)] = Table(
+            name,
+            virtual=False,
+            rowid=True,
+            columns=columns[oid],
+            key_index=True,
+            foreign_keys=frozenset(keys[oid]),
+            uniques=frozenset(uniques[oid]),
+            checks=frozenset(checks[oid]),
+            definition=" ".join(sorted(texts[oid])),
+            root=oid if rooted else id(ask),
+        )
+        sources[fold(name)] = Source(sql, kind, types[oid])
+    parts = {
+        (kind, fold(name)): Part(kind, name, table, ddl.definition(text, name.rpartition(".")[2]))
+        for kind, sql in PARTS.items()
+        for name, table, text in ask(sql)
+    }
+    return Structure(tables, parts, []), sources

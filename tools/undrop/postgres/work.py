@@ -1,0 +1,128 @@
+"""Dumps that can take the place of the live content, and scratch databases to migrate."""
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+from undrop.postgres import alone, compare, content, held, programs, session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.change import Comparison, TableChange
+    from undrop.engine import Facts, Log, Moved, Progress, Runner, State
+    from undrop.postgres.address import Address
+    from undrop.postgres.engine import Postgres
+
+
+class Dump:
+    """A checked dump (``engine.Content``)."""
+
+    def __init__(self, live: "Postgres", path: Path, facts: "Facts") -> None:
+        self._live, self.path, self.facts = live, path, facts
+
+    def put(self, state: "State", log: "Log", progress: "Progress") -> float:
+        """Empty the live database and load the dump, in one transaction."""
+        self._live.make()
+        data = self.facts.content.partition(" ")[0]
+        return alone.replace(self._live.address, state, self.path, log, progress, data=data)
+
+
+class Work:
+    """A scratch database (``engine.Work``), and one with what was there before beside it."""
+
+    facts: "Facts"
+
+    def __init__(
+        self, live: "Postgres", before: "Address | None", there: "Address", alembic: "Runner"
+    ) -> None:
+        self._live, self._before, self._there, self._alembic = live, before, there, alembic
+        self._revision, self._seconds = "", 0.0
+
+    def migrate(self, revision: str) -> "Moved":
+        """Run Alembic on the scratch database."""
+        self._revision = revision
+        moved = self._alembic.run(self._live.target(self._there), revision)
+        self._seconds = moved.seconds
+        return moved
+
+    def finish(self, _moved: "Moved", _progress: "Progress") -> None:
+        """Read what it holds now."""
+        from undrop.engine import Facts
+
+        with session.opened(self._there, "checking the migrated copy") as connection:
+            found = content.read(session.asker(connection), "")
+        self.facts = Facts(0, "", found.revisions, found.filled, rows=found.rows)
+
+    def compare(self, before: Path, progress: "Progress") -> "Comparison":
+        """From a backup to this."""
+        if self._before:
+            return compare.databases(self._before, self._there, progress, copied=True)
+        with self._live.restored(before, progress) as address:
+            return compare.databases(address, self._there, progress, copied=False)
+
+    def tables(self) -> set[str]:
+        """The tables in it."""
+        return set(self.facts.rows)
+
+    def orphans(self, _before: Path | None, _tables: "list[TableChange]") -> list[str]:
+        """None: PostgreSQL lets no row point nowhere."""
+        return []
+
+    def try_put(self, _held: Any, _before: Path, _progress: "Progress") -> float:  # noqa: ANN401
+        """How long the migrations took."""
+        return self._seconds
+
+    def put(self, state: "State", log: "Log", progress: "Progress") -> float:
+        """Migrate the live database itself; or replace its content, where this began empty."""
+        self._live.make()
+        if self._before is None and state.held is not None:
+            with TemporaryDirectory(prefix="undrop-") as folder:
+                path = Path(folder, "head.pgdump")
+                path.touch(0o600)
+                held.dumped(self._there, path, progress)
+                return alone.replace(self._live.address, state, path, log, progress, data="")
+        return self._migrate_live(state, log)
+
+    def _migrate_live(self, state: "State", log: "Log") -> float:
+        """Run Alembic on it in one transaction, if it still is what was backed up."""
+        address = self._live.address
+        expect = state.entry.content if state.held and state.entry else ""
+        before = _definitions(address)
+        if state.held:
+            state.held.release()
+        with log:
+            try:
+                moved = self._alembic.run(self._live.target(address, expect), self._revision)
+            except LiveMovedError:
+                raise
+            except BaseException as error:
+                if _definitions(address) == before:
+                    raise
+                CHANGED.set()
+                name = state.path.name if state.path else "latest"
+                what = error.what if isinstance(error, UndropError) else repr(error)
+                raise ChangedError(
+                    f"part of the migrations is in place: not all ran in one transaction; {what}",
+                    f"just restore {name}",
+                ) from error
+            CHANGED.set()
+        return moved.seconds
+
+
+def _definitions(address: "Address") -> tuple[str, list[str]]:
+    with session.opened(address, "reading the schema") as connection:
+        return programs.definitions(address), content.revisions(session.asker(connection))
+
+
+@contextmanager
+def work(
+    live: "Postgres", before: Path | None, alembic: "Runner", progress: "Progress"
+) -> "Iterator[Work]":
+    """A scratch database with what is in ``before``, or an empty one. Raises UndropError."""
+    with ExitStack() as stack:
+        known = stack.enter_context(live.restored(before, progress)) if before else None
+        there = stack.enter_context(live.scratch.database(known))
+        yield Work(live, known, there, alembic)
