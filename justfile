@@ -19,8 +19,8 @@ backup $reason="manual" $before="":
 # Put a backup back: a path, a name in backups/, or latest
 [group("guard")]
 [no-exit-message]
-restore file: (backup "before restore" "restore")
-    @undrop restore -- "$@"
+restore +file: (backup "before restore" "restore")
+    @undrop restore "$@"
 
 # Bring the schema to a revision (head), checked before it counts
 [group("guard")]
@@ -49,8 +49,8 @@ undo *args: (backup "before undo" "undo")
 # An empty database at head
 [group("guard")]
 [no-exit-message]
-reset-db: (backup "before reset-db" "reset-db")
-    @undrop reset-db
+reset-db *args: (backup "before reset-db" "reset-db")
+    @undrop reset-db "$@"
 
 # No database at all
 [group("guard")]

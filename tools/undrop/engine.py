@@ -1,7 +1,4 @@
-"""What undrop asks of a database: ``lite`` answers for SQLite, ``postgres`` for PostgreSQL.
-
-What is in neither of those packages knows no more of a database than this.
-"""
+"""The seam: all that undrop knows of a database. ``lite`` and ``postgres`` answer it."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -238,6 +235,9 @@ class Engine(Protocol):
 
     def rows(self, path: Path) -> Mapping[str, int]:
         """Rows by table in a backup."""
+
+    def replica(self, root: Path, configured: Path | None) -> Any:  # noqa: ANN401
+        """What copies it off this machine (``replica.Replica``); None when nothing does."""
 
     def sweep(self) -> None:
         """Remove what a killed run left beside the live database."""

@@ -32,6 +32,8 @@ class Settings(NamedTuple):
     """Whether backups get a second name outside the project."""
     vault_copy_limit: int = 100_000_000
     """Bytes of a backup that is copied there when it cannot be linked."""
+    litestream: Path | None = None
+    """Litestream's configuration, where it is neither beside the project nor in /etc."""
     alembic_ini: Path = Path("alembic.ini")
     """Where Alembic's configuration is, if it is in a file of its own."""
 
@@ -74,6 +76,7 @@ def load(start: Path) -> Settings:
         ),
         vault=_value(table, "vault", True),  # noqa: FBT003 - the default
         vault_copy_limit=_value(table, "vault-copy-limit", 100_000_000),
+        litestream=root / replica if (replica := _value(table, "litestream", "")) else None,
         alembic_ini=root / _value(table, "alembic", "alembic.ini"),
     )
 

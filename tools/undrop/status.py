@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import backup, catalog, durable, schema, turn, undo, vault
-from undrop.errors import DamagedError
+from undrop import backup, catalog, durable, replica, schema, turn, undo, vault
+from undrop.errors import DamagedError, UndropError
 
 if TYPE_CHECKING:
     from undrop.catalog import Backup
@@ -44,6 +44,10 @@ class Status(NamedTuple):
     """Bytes on the disk of ``backups/`` and the vault, hard links counted once."""
     undo: "Step | None"
     """The step that ``undo`` would take back."""
+    replica: str = ""
+    """What replicates the database, and whether that is current; empty when nothing does."""
+    replicated: bool = True
+    """Whether a change may start."""
 
 
 def look(settings: "Settings", progress: "Progress") -> Status:
@@ -52,7 +56,13 @@ def look(settings: "Settings", progress: "Progress") -> Status:
     Call it inside ``turn.take`` when ``backups/`` exists. Raises UndropError.
     """
     seen = _look(settings, progress)
-    return seen._replace(pending=schema.pending(settings, seen.revisions))
+    try:
+        line, current = replica.require(settings), True
+    except UndropError as error:
+        line, current = error.what, False
+    return seen._replace(
+        pending=schema.pending(settings, seen.revisions), replica=line, replicated=current
+    )
 
 
 def _look(settings: "Settings", progress: "Progress") -> Status:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 DEADLINE = 60.0  # seconds that one undrop waits for another
-PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal)?")
+PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")
 
 
 @contextmanager

@@ -51,6 +51,14 @@ class Alone(NamedTuple):
     say: "Callable[[str], None]"
 
 
+def require_replica(run: Run) -> None:
+    """See to it that what replicates the database is current, unless that is not wanted."""
+    from undrop import replica
+
+    if not run.arguments.without_replica and (line := replica.require(run.settings)):
+        run.say(line)
+
+
 def fields(each: "Backup") -> dict[str, Any]:
     """A backup in JSON: its record, and whether it was verified."""
     facts = each.record._asdict() if each.record else {}

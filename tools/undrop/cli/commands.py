@@ -52,6 +52,9 @@ SCHEMA = (
     _one("revision", nargs="?", default="head", help="as Alembic names it (head)"),
     _one("--accept-loss", action="store_true", help="whatever goes may go"),
 )
+WITHOUT = _one(
+    "--without-replica", action="store_true", help="also when Litestream's replica is not current"
+)
 COMMANDS = {
     "backup": Command(
         "steps.back_up",
@@ -76,11 +79,17 @@ COMMANDS = {
     "restore": Command(
         "steps.restore",
         "back up, check FILE, put it in place",
-        (_one("file", metavar="FILE", help="a path, a name in backups/, or latest"),),
+        (
+            _one("file", nargs="?", metavar="FILE", help="a path, a name in backups/, or latest"),
+            _one("--from-litestream", action="store_true", help="what Litestream's replica holds"),
+            _one("--timestamp", metavar="TIME", help="with it: as it was then (ISO 8601, zone)"),
+        ),
     ),
-    "migrate": Command("schema.migrate", "back up, bring the schema to a revision, check", SCHEMA),
+    "migrate": Command(
+        "schema.migrate", "back up, bring the schema to a revision, check", (*SCHEMA, WITHOUT)
+    ),
     "rehearse": Command("schema.rehearse", "what migrate would do and lose; keeps nothing", SCHEMA),
-    "reset-db": Command("steps.reset_db", "back up, then an empty database at head"),
+    "reset-db": Command("steps.reset_db", "back up, then an empty database at head", (WITHOUT,)),
     "nuke-db": Command("steps.nuke_db", "back up, then no database at all"),
     "undo": Command(
         "undo.undo",
@@ -91,7 +100,14 @@ COMMANDS = {
     "verify": Command(
         "looks.verify",
         "prove that a backup, or every one, is whole",
-        (_one("file", nargs="?", metavar="FILE", help="a path, a name, or latest"),),
+        (
+            _one("file", nargs="?", metavar="FILE", help="a path, a name, or latest"),
+            _one(
+                "--litestream",
+                action="store_true",
+                help="restore Litestream's replica to a temporary folder, compare it with live",
+            ),
+        ),
     ),
     "status": Command("status.status", "where things stand; exit 4 when not covered by a backup"),
     "diff": Command(

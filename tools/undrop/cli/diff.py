@@ -7,7 +7,7 @@ from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
 
 if TYPE_CHECKING:
-    from undrop.change import TableChange
+    from undrop.change import Comparison, TableChange
 
 COLUMNS = ("TABLE", "ROWS", "ADDED", "REMOVED", "CHANGED", "COLUMNS")
 
@@ -19,10 +19,7 @@ def diff(run: Run) -> Answer:
     before, after = run.arguments.before, run.arguments.after
     with turn.take(run.settings, run.say):
         found = core.between(run.settings, before, after, run.standing, run.bar)
-    changed = [each for each in found.tables if not each.same]
-    parts = [f"{part.kind} {part.name} gone" for part in found.parts_gone]
-    parts += [f"{part.kind} {part.name} added" for part in found.parts_new]
-    parts += [f"{name} defined anew" for name in found.redefined]
+    table, parts = differences(found)
     result: dict[str, Any] = {
         "before": before,
         "after": after,
@@ -32,9 +29,16 @@ def diff(run: Run) -> Answer:
     }
     if found.same:
         return Answer(result, notes=(f"no difference between {before} and {after}",))
-    return Answer(
-        result, notes=tuple(parts), table=(COLUMNS, *map(_row, changed)) if changed else ()
-    )
+    return Answer(result, notes=parts, table=table)
+
+
+def differences(found: "Comparison") -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """A comparison for people: a table of the tables that changed, and what else did."""
+    changed = [each for each in found.tables if not each.same]
+    parts = [f"{part.kind} {part.name} gone" for part in found.parts_gone]
+    parts += [f"{part.kind} {part.name} added" for part in found.parts_new]
+    parts += [f"{name} defined anew" for name in found.redefined]
+    return (COLUMNS, *map(_row, changed)) if changed else (), tuple(parts)
 
 
 def _row(each: "TableChange") -> tuple[str, ...]:

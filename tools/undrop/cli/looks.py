@@ -37,6 +37,8 @@ def verify(run: Run) -> Answer:
     """Prove FILE, or every backup, whole."""
     from undrop import restore
 
+    if run.arguments.litestream:
+        return _drill(run)
     if run.arguments.file is None:
         chosen = [each for each in catalog.entries(run.settings) if not each.is_set]
     else:
@@ -55,6 +57,33 @@ def verify(run: Run) -> Answer:
     result = {"verified": results, "damaged": len(damaged)}
     notes = () if chosen else (f"there are no backups in {run.settings.backups}",)
     return Answer(result, "\n".join(lines), notes, code=CheckError.exit_code if damaged else 0)
+
+
+def _drill(run: Run) -> Answer:
+    """Restore the replica to a temporary folder, and say how it differs from live."""
+    from undrop import replica, turn
+    from undrop.cli import diff
+    from undrop.record import revision_names
+
+    with turn.take(run.settings, run.say):
+        done = replica.drill(run.settings, run.bar)
+    size, at = tables.size(done.facts.bytes), revision_names(done.facts.revisions)
+    same = done.found is not None and done.found.same
+    result = {
+        "replica": done.label,
+        "bytes": done.facts.bytes,
+        "revisions": done.facts.revisions,
+        "same": same,
+        "tables": [each._asdict() for each in done.found.tables] if done.found else [],
+    }
+    whole = f"{done.label}: restored and whole, {size}, revision {at}"
+    if done.found is None:
+        return Answer(result, whole, ("there is no live database to compare it with",))
+    if same:
+        return Answer(result, whole, ("it holds what the live database holds",))
+    rows, parts = diff.differences(done.found)
+    notes = (whole, "from the live database to the replica:", *parts)
+    return Answer(result, notes=notes, table=rows, code=CheckError.exit_code)
 
 
 def _row(each: "Backup") -> tuple[str, ...]:

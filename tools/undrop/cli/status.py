@@ -66,4 +66,6 @@ def _lines(settings: "Settings", seen: "Status", *, behind: bool) -> "Iterator[t
         yield "just undo", f"goes back before {step.kind} of {tables.age(step.when)}: {before}"
     else:
         yield "just undo", "nothing to undo"
+    if seen.replica:
+        yield "replica", seen.replica if seen.replicated else f"NOT CURRENT: {seen.replica}"
     yield "covered", "yes" if seen.covered else "no: just backup"

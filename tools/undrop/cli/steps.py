@@ -1,13 +1,15 @@
 """The commands that back up or change the database."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import backup, turn
-from undrop.cli.answer import Answer, Run, fields, kept, way_back
+from undrop.cli.answer import Answer, Run, fields, kept, require_replica, way_back
 from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
 
 ALEMBIC = "alembic"
+REPLICA = Path("litestream's replica")
 
 if TYPE_CHECKING:
     from undrop.catalog import Backup
@@ -72,13 +74,22 @@ def forget(run: Run) -> Answer:
 
 def restore(run: Run) -> Answer:
     """Put a backup back."""
+    from undrop import replica, schema
     from undrop import restore as core
-    from undrop import schema
     from undrop.record import revision_names
 
+    asked = run.arguments
+    if (asked.file is None) != asked.from_litestream or (
+        asked.timestamp and not asked.from_litestream
+    ):
+        raise UsageError("it takes FILE, or --from-litestream", "just list")
     run.say(f"about to change {run.settings.engine.label}")
     with turn.take(run.settings, run.say):
-        done = core.restore(run.settings, run.arguments.file, run.standing, run.bar)
+        if asked.from_litestream:
+            done = replica.put_back(run.settings, asked.timestamp, run.bar)
+            done = done._replace(source=REPLICA)
+        else:
+            done = core.restore(run.settings, asked.file, run.standing, run.bar)
     heads = schema.heads(run.settings)
     at = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
     if heads and done.revisions != heads:
@@ -90,25 +101,30 @@ def restore(run: Run) -> Answer:
         "heads": heads,
         **kept(done.change),
     }
-    return Answer(result, str(done.source), (at, *way_back(done.change)))
+    told = replica.warning(run.settings, "restore")
+    return Answer(result, str(done.source), (at, *way_back(done.change), *told))
 
 
 def reset_db(run: Run) -> Answer:
     """Make the live database an empty one at head."""
     from undrop import migrate as core
+    from undrop import replica
     from undrop.record import revision_names
 
     live = run.settings.engine.label
     run.say(f"about to change {live}")
     with turn.take(run.settings, run.say):
+        require_replica(run)
         done = core.reset(run.settings, run.bar)
     result = {"database": live, "to": done.moved.after, **kept(done.change)}
     note = f"an empty database at {revision_names(done.moved.after)}"
-    return Answer(result, live, (note, *way_back(done.change)))
+    told = replica.warning(run.settings, "reset-db")
+    return Answer(result, live, (note, *way_back(done.change), *told))
 
 
 def nuke_db(run: Run) -> Answer:
     """Remove the database altogether."""
+    from undrop import replica
     from undrop import restore as core
 
     live = run.settings.engine.label
@@ -118,4 +134,5 @@ def nuke_db(run: Run) -> Answer:
     result = {"database": live, **kept(change)}
     if change.backup is None:
         return Answer(result, live, ("nothing to remove: there was no database",))
-    return Answer(result, live, ("the database is gone", *way_back(change)))
+    told = replica.warning(run.settings, "nuke-db")
+    return Answer(result, live, ("the database is gone", *way_back(change), *told))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from undrop.change import Comparison
     from undrop.engine import Content, Facts, Holder, Log, Progress, Runner, State, Work
+    from undrop.lite.litestream import Litestream
     from undrop.lite.live import Live
     from undrop.record import Record
 
@@ -183,6 +184,14 @@ class Sqlite:
         from undrop.lite import rows
 
         return rows.of(path)
+
+    def replica(self, root: Path, configured: Path | None) -> "Litestream | None":
+        from undrop.lite import litestream, litestream_config
+
+        if self.database is None:
+            return None
+        found = litestream_config.find(root, configured, self.live)
+        return litestream.Litestream(found) if found else None
 
     def sweep(self) -> None:
         from undrop.lite import workcopy

@@ -200,6 +200,9 @@ class Postgres:
     def rows(self, path: Path) -> "Mapping[str, int]":
         return self.check(path, None, lambda *_: None).rows
 
+    def replica(self, root: Path, configured: Path | None) -> None:  # noqa: ARG002
+        return None
+
     def sweep(self) -> None:
         with suppress(UndropError):  # a server that is away has nothing to be swept now
             self.scratch.sweep()

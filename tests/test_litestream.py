@@ -1,0 +1,159 @@
+"""Where Litestream replicates the database, a change starts only when the replica is current."""
+
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from shop import Project, content
+from streamed import FOUND, Stream
+
+
+@pytest.fixture
+def streamed(stocked: Project) -> Iterator[tuple[Project, Stream]]:
+    """Filled Quartermaster with one migration to come, its daemon running."""
+    stocked.environment["PATH"] = f"{Path(str(FOUND)).parent}:{stocked.environment['PATH']}"
+    stocked.ok("undrop", "migrate", "0005", "--accept-loss")
+    with tempfile.TemporaryDirectory(prefix="undrop-") as folder:  # a socket's path is short
+        stream = Stream(stocked.root, stocked.database, Path(folder, "s"))
+        stream.start()
+        yield stocked, stream
+        stream.stop()
+
+
+def commit(project: Project, note: str) -> None:
+    """As an application that stays open would; the -wal is checkpointed at its end."""
+    with closing(sqlite3.connect(project.database)) as connection, connection:
+        connection.execute("UPDATE stock_movements SET note = ? WHERE id = 1", [note])
+
+
+def notes(database: Path) -> str:
+    with closing(sqlite3.connect(database)) as connection:
+        row = connection.execute("SELECT note FROM stock_movements WHERE id = 1").fetchone()
+        return str(row[0])
+
+
+def test_with_litestream_running_migrate_proceeds_and_the_replica_gets_it(
+    streamed: tuple[Project, Stream],
+) -> None:
+    project, stream = streamed
+    commit(project, "just before")
+    done = project.just("migrate")
+    assert done.code == 0, done
+    assert "the replica holds transaction" in done.err
+    seen = json.loads(project.undrop("status", "--json").out)
+    assert seen["revisions"] == ["0006"]
+    assert seen["replicated"] is True
+    assert project.just("verify", "--litestream").code == 0
+    stream.stop()
+    shutil.rmtree(project.backups)
+    project.ok("just", "restore", "--from-litestream")
+    assert notes(project.database) == "just before"
+
+
+def test_stopped_with_pending_writes_it_is_refused_with_the_line_to_run(
+    streamed: tuple[Project, Stream],
+) -> None:
+    project, stream = streamed
+    stream.stop()
+    commit(project, "unseen")
+    before = content(project.database)
+    for command in (("migrate",), ("reset-db",)):
+        done = project.just(*command)
+        assert done.code == 1, done
+        assert f"litestream replicate -config {stream.config} -once" in done.err
+        assert "--without-replica" in done.err
+        assert "The live database was not changed." in done.err
+        assert content(project.database) == before
+    assert "NOT CURRENT" in project.just("status").out
+    assert json.loads(project.just("status", "--json").out)["replicated"] is False
+    drill = project.just("verify", "--litestream")
+    assert drill.code == 4
+    assert "stock_movements" in drill.out
+    project.ok("just", "migrate", "--without-replica")
+    assert notes(project.database) == "unseen"
+
+
+def test_the_line_that_a_refusal_tells_makes_it_current(streamed: tuple[Project, Stream]) -> None:
+    project, stream = streamed
+    stream.stop()
+    commit(project, "unseen")
+    line = project.just("migrate").err.split("Next: ")[1].split(", then")[0]
+    project.ok(*line.split())
+    project.ok("just", "migrate")
+    assert stream.daemon is None
+
+
+def test_a_deleted_replica_is_refused(streamed: tuple[Project, Stream]) -> None:
+    project, stream = streamed
+    shutil.rmtree(stream.replica)
+    before = content(project.database)
+    done = project.just("migrate")
+    assert done.code == 1, done
+    assert content(project.database) == before
+
+
+def test_the_replica_brings_back_every_committed_row_when_all_else_is_gone(
+    streamed: tuple[Project, Stream],
+) -> None:
+    project, stream = streamed
+    commit(project, "the last one")
+    project.ok("just", "migrate")
+    stream.stop()
+    before = content(project.database)
+    for path in project.root.glob("quartermaster.db*"):
+        path.unlink()
+    shutil.rmtree(project.backups)
+    shutil.rmtree(project.environment["XDG_STATE_HOME"])
+    project.ok("just", "restore", "--from-litestream")
+    assert content(project.database) == before
+    assert project.litter() == [".quartermaster.db-litestream"]  # the daemon's own
+
+
+def test_an_earlier_moment_can_be_asked_for_and_undone(streamed: tuple[Project, Stream]) -> None:
+    project, stream = streamed
+    commit(project, "good")
+    assert "holds" in project.just("status").out  # the daemon has it by now
+    when = datetime.now(UTC).isoformat()
+    commit(project, "bad")
+    assert "holds" in project.just("status").out
+    project.ok("just", "restore", "--from-litestream", "--timestamp", when)
+    assert notes(project.database) == "good"
+    project.ok("just", "undo")
+    assert notes(project.database) == "bad"
+    assert stream.daemon is not None
+
+
+def test_says_what_the_running_daemon_does_next(streamed: tuple[Project, Stream]) -> None:
+    project, stream = streamed
+    project.ok("just", "backup")
+    commit(project, "later")
+    assert "litestream runs" in project.just("restore", "latest").err
+    assert "litestream runs" in project.just("reset-db").err
+    stream.stop()
+    assert "litestream runs" not in project.just("restore", "latest").err
+
+
+def test_without_a_config_nothing_is_asked(stocked: Project) -> None:
+    done = stocked.just("restore", "--from-litestream")
+    assert done.code == 2
+    assert "no litestream.yml names" in done.err
+    assert stocked.just("restore", "latest", "--from-litestream").code == 2
+    assert stocked.just("restore", "--timestamp", "2026-01-01T00:00:00Z").code == 2
+    assert "replica" not in stocked.ok("just", "status")
+
+
+def test_a_config_elsewhere_is_named_in_the_settings(streamed: tuple[Project, Stream]) -> None:
+    project, stream = streamed
+    moved = project.root / "ops" / "ls.yml"
+    moved.parent.mkdir()
+    stream.config.rename(moved)
+    assert "replica" not in project.just("status").out
+    file = project.root / "pyproject.toml"
+    file.write_text(file.read_text().replace("[tool.undrop]", '[tool.undrop]\nlitestream = "ops/ls.yml"'))
+    assert "the replica holds" in project.just("status").out

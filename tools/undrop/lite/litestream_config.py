@@ -1,0 +1,83 @@
+"""Which Litestream configuration names a database, and by what name."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from undrop.errors import UndropError, UsageError
+from undrop.lite import litestream_program
+
+SYSTEM = Path("/etc/litestream.yml")  # where litestream looks when it is told nothing
+
+
+class Replica(NamedTuple):
+    """One database in a Litestream config."""
+
+    program: str
+    """Path of the litestream binary; empty when there is none, and then ``check`` refuses."""
+    config: Path
+    live: Path
+    name: str
+    """The database's path as the config has it, by which litestream knows it."""
+
+
+def find(root: Path, configured: Path | None, live: Path) -> Replica | None:
+    """The replica of ``live``: by the configured file, else the project's, else the system's.
+
+    None when no config names the database. A relative path in a config is relative to the
+    config's folder, from where litestream is run. Raises UsageError when the configured file
+    does not exist, UndropError when litestream cannot read a config that is this project's.
+    """
+    if configured and not configured.is_file():
+        raise UsageError(f"{configured} does not exist", "correct the path in the configuration")
+    for path in (configured,) if configured else (root / SYSTEM.name, SYSTEM):
+        if not path.is_file():
+            continue
+        # The system's config may be about other projects: what is wrong with it is ours to
+        # refuse only where it is about this database.
+        ours = path != SYSTEM or _concerns(path, live)
+        config, program = path.absolute(), shutil.which("litestream")
+        try:
+            databases = (
+                litestream_program.ask(program, config, "databases", "-json") if program else []
+            )
+        except UndropError:
+            if ours:
+                raise
+            continue
+        for known in databases:
+            if os.path.realpath(known["path"]) == os.path.realpath(live):
+                return Replica(program or "", config, live, known["path"])
+        if not program and ours:
+            return Replica("", config, live, str(live))
+        _refuse_folder(config, live)
+    return None
+
+
+def _concerns(config: Path, live: Path) -> bool:
+    """Whether a config names ``live``, or litestream has been at work on it."""
+    text = litestream_program.text(config)
+    return (
+        any(str(name) in text for name in (live, live.resolve()))
+        or live.with_name(f".{live.name}-litestream").exists()
+    )
+
+
+def _refuse_folder(config: Path, live: Path) -> None:
+    """Raise UndropError where ``live`` is in a folder (``dir:``) that the config replicates."""
+    text = os.path.expandvars(litestream_program.text(config))
+    for found in re.findall(r"""^[ \t-]*dir:\s*["']?([^"'#\n]+)""", text, re.M):
+        if Path(config.parent, found.strip()).resolve() in live.resolve().parents:
+            raise refusal(
+                f"{config} replicates {found.strip()} as a folder, and litestream tells nothing"
+                " of one database in it",
+                f"name {live} in {config} with path:",
+            )
+
+
+def refusal(what: str, remedy: str) -> UndropError:
+    """The error for a step that does not start because of the replica."""
+    goes_on = "then the same again; --without-replica goes on without it"
+    return UndropError(what, f"{remedy}, {goes_on}")

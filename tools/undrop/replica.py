@@ -1,0 +1,125 @@
+"""What copies the live database off this machine: is it current, and back from it."""
+
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from undrop import diff, durable, restore, turn
+from undrop.catalog import Backup
+from undrop.errors import UndropError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from undrop.change import Comparison
+    from undrop.engine import Facts, Progress
+    from undrop.restore import Restored
+    from undrop.settings import Settings
+
+
+class Replica(Protocol):
+    """A copy of the live database that a program of its own keeps up to date."""
+
+    label: str
+
+    def check(self, work: "Path") -> str:
+        """Make sure that it has every commit; a line that says so. ``work`` is a folder of ours.
+
+        Raises UndropError when it is behind, incomplete, gone or cannot be asked.
+        """
+
+    def restore(self, target: "Path", timestamp: str | None) -> None:
+        """Write what it holds, now or at ``timestamp``, into a new file. Raises UndropError."""
+
+    def warning(self, kind: str) -> str:
+        """What that program does once a step has changed the database; empty when nothing."""
+
+
+class Drill(NamedTuple):
+    """What a replica gave back."""
+
+    label: str
+    facts: "Facts"
+    found: "Comparison | None"
+    """From the live database to it; None where there is no live database."""
+
+
+def of(settings: "Settings") -> Replica | None:
+    """The replica of this project's database; None when there is none. Raises UndropError."""
+    found: Replica | None = settings.engine.replica(settings.root, settings.litestream)
+    return found
+
+
+def require(settings: "Settings") -> str:
+    """Make sure that the replica is current; a line that says so, empty without a replica.
+
+    Call it inside ``turn.take``. Raises UndropError.
+    """
+    found = of(settings)
+    if found is None or not settings.engine.exists():
+        return ""
+    with _folder(settings) as work:
+        return found.check(work)
+
+
+def warning(settings: "Settings", kind: str) -> tuple[str, ...]:
+    """What the program that replicates does after a step of that ``kind``, to be told."""
+    try:
+        found = of(settings)
+        text = found.warning(kind) if found else ""
+    except UndropError as error:
+        text = f"what replicates the database cannot be asked: {error.what}"
+    return (text,) if text else ()
+
+
+def put_back(settings: "Settings", timestamp: str | None, progress: "Progress") -> "Restored":
+    """Restore the replica's state to a temporary file, check that, make it the live content.
+
+    It is a step of the kind ``restore``. Call it inside ``turn.take``. Raises what
+    ``restore.restore`` does.
+    """
+    found = _there(settings)
+    with _folder(settings) as work:
+        file = work / "replica"
+        found.restore(file, timestamp)
+        return restore.put_back(settings, Backup(file, None), "restore", progress)
+
+
+def drill(settings: "Settings", progress: "Progress") -> Drill:
+    """Restore the replica into a temporary folder, check it and compare it with live.
+
+    Call it inside ``turn.take``. Raises CheckError when it is not whole, UndropError.
+    """
+    found = _there(settings)
+    with _folder(settings) as work:
+        file, live = work / "replica", work / "live"
+        found.restore(file, None)
+        facts = restore.verify(settings, Backup(file, None), progress)
+        if not settings.engine.exists():
+            return Drill(found.label, facts, None)
+        with durable.scratch(live):
+            diff.snapshot(settings, live, progress)
+            return Drill(found.label, facts, settings.engine.compare(live, file, progress))
+
+
+def _there(settings: "Settings") -> Replica:
+    found = of(settings)
+    if found is None:
+        raise UsageError(
+            f"no litestream.yml names {settings.engine.label}",
+            'set `litestream = "PATH"` in [tool.undrop], or write litestream.yml beside it',
+        )
+    return found
+
+
+@contextmanager
+def _folder(settings: "Settings") -> "Iterator[Path]":
+    """A private folder of ours, swept by the next run when this one is killed."""
+    folder = turn.partial(settings)  # which the covering backup has for itself
+    folder = folder.with_name(f"{folder.name}-replica")
+    folder.mkdir(0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
