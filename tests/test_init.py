@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from server import Server
 from shop import BIN, Done, content
 
 from undrop.adopt import blocks, envpy, jsontext
@@ -86,6 +87,8 @@ class Elsewhere:
         (home / "migrations/versions").mkdir(exist_ok=True)
         (home / "migrations/versions/1_notes.py").write_text(MIGRATION)
         self.ok("alembic", "upgrade", "head", cwd=home)
+        if not url.startswith("sqlite"):
+            return
         with closing(sqlite3.connect(home / "app.db")) as connection, connection:
             connection.execute("INSERT INTO notes (text) VALUES ('one'), ('two')")
 
@@ -375,3 +378,25 @@ def test_env_py_of_every_template_is_edited_and_given_back(name: str) -> None:
     compile(added, "env.py", "exec")
     assert added.index("backup_before(context)") < added.index("\nif context.is_offline_mode()")
     assert envpy.remove(added) == source
+
+
+def test_a_project_on_postgresql_is_adopted_and_no_password_is_written(
+    elsewhere: Elsewhere, server: Server
+) -> None:
+    name = f"adopted_{os.getpid()}"
+    server.sql(f"CREATE DATABASE {name}")
+    url = server.url(name).replace("postgres@", "postgres:secret@")
+    elsewhere.alembic("generic", url)
+    server.sql("INSERT INTO notes VALUES (1, 'one')", name)
+    elsewhere.run("undrop", "init")
+    settings = (elsewhere.root / "pyproject.toml").read_text()
+    assert name in settings
+    assert "secret" not in settings
+    done = elsewhere.run("undrop", "init")
+    assert done.code == 0, done
+    assert "the password is not written down" in done.err
+    assert "adopted already" in done.err
+    [saved] = (elsewhere.root / "backups").glob("*.pgdump")
+    server.sql("DROP TABLE notes", name)
+    assert elsewhere.run("just", "restore", saved.name).code == 0
+    assert server.sql("SELECT text FROM notes", name) == [("one",)]

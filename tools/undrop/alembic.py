@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+PROBE = "undrop_probe"  # ``undrop init`` only asks which database it is
 RULE = "=" * 78
 
 
@@ -23,7 +24,7 @@ def backup_before(context: Any) -> None:  # noqa: ANN401 - Alembic's module of p
     for ``just migrate``, which has its backup and gives ``env.py`` a work copy.
     """
     try:
-        if WORK_COPY in context.config.attributes or not _changes(context):
+        if {WORK_COPY, PROBE} & {*context.config.attributes} or not _changes(context):
             return
         # In a process of its own: this one may have the database open, and opening and closing
         # the file beside SQLite would drop the locks of its connections (howtocorrupt.html, 2.2).

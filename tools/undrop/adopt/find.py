@@ -55,6 +55,8 @@ def look(root: Path, url: str = "") -> Found:
     relative = _settled(url, home, root) if url else engines.only_one(root)
     if not relative:
         unclear.append("the database: run again with  undrop init --url sqlite:///FILE.db")
+    elif "@" in url and _secret(url) != _secret(relative):
+        unclear.append("the password is not written down: PGPASSWORD, ~/.pgpass, or the variable")
     return Found(root, config, ini, env, relative, variable, unclear)
 
 
@@ -180,6 +182,11 @@ def _settled(url: str, home: Path, root: Path) -> str:
         raise UsageError(
             f"{_hidden(url)}: {error.what}", "undrop init --url sqlite:///FILE"
         ) from None
+
+
+def _secret(url: str) -> str:
+    """The password in a URL, as it is written there."""
+    return url.partition("//")[2].rpartition("@")[0].partition(":")[2]
 
 
 def _hidden(url: str) -> str:

@@ -22,6 +22,7 @@ def urls(arguments: dict[str, Any]) -> tuple[list[str], str]:
     failure = ""
 
     config = Config(**arguments)
+    config.attributes["undrop_probe"] = True  # where undrop is there already: nothing is changed
     script = ScriptDirectory.from_config(config)
     environment = EnvironmentContext(
         config, script, fn=_no_migrations, as_sql=True, destination_rev="head"

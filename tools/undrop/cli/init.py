@@ -29,7 +29,7 @@ def init(alone: "Alone") -> Answer:
     found = find.look(root, alone.arguments.url)
     if not found.url:
         raise UsageError(
-            f"no SQLite database was found in {root}; {'; '.join(found.unclear)}",
+            f"no database was found in {root}; {'; '.join(found.unclear)}",
             "undrop init --url sqlite:///FILE.db",
         )
     taken = () if (root / plan.RECIPES).exists() else plan.clashes(root)
