@@ -1,3 +1,3 @@
-"""Verified SQLite backups before every change, and one line back."""
+"""Verified backups of a database before every change, and one line back."""
 
 __version__ = "0.1.0"

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+DRIVERS: list[type[Exception]] = []
+"""What the databases' drivers raise, put here by whoever loads one."""
 CHANGED = threading.Event()
 """Set from the moment this process has changed a live database: what fails later must say so."""
 LOOK = "just list, then just restore with the state that you want"

@@ -71,7 +71,7 @@ def put_back(
 
 
 def _refuse_another_application(settings: "Settings", path: Path, facts: "Facts") -> None:
-    """A file that no record of ours vouches for may be anything that SQLite can open."""
+    """A file that no record of ours vouches for may be anybody's."""
     known = schema.revisions(settings)
     strange = [each for each in facts.revisions if known is not None and each not in known]
     if strange:

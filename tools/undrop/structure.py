@@ -11,7 +11,7 @@ def fold(name: str) -> str:
 
 
 class Column(NamedTuple):
-    """A column, as ``PRAGMA table_xinfo`` gives it (sqlite.org/pragma.html#pragma_table_xinfo)."""
+    """A column."""
 
     name: str
     type: str
@@ -90,8 +90,8 @@ class Structure(NamedTuple):
     """A database's schema."""
 
     tables: dict[str, Table]
-    """By folded name; not SQLite's own, Alembic's, nor what virtual tables keep data in."""
+    """By folded name; not the database's own, Alembic's, nor what virtual tables keep data in."""
     parts: dict[tuple[str, str], Part]
     """By kind and folded name."""
     unread: list[str]
-    """Virtual tables that this SQLite has no module for; they are among the parts."""
+    """Tables that cannot be read; they are among the parts."""

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from undrop import settings
 from undrop.cli import answer, tables
 from undrop.cli.commands import parse
 from undrop.cli.progress import Bar
-from undrop.errors import CHANGED, LOOK, ChangedError, UndropError
+from undrop.errors import CHANGED, DRIVERS, LOOK, ChangedError, UndropError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -51,7 +50,9 @@ def main() -> int:
             bar.close()
     except UndropError as error:
         return _fail(error, arguments)
-    except (OSError, sqlite3.Error) as error:
+    except Exception as error:
+        if not isinstance(error, (OSError, *DRIVERS)):
+            raise
         again = UndropError(str(error), "correct that, then the same command again")
         return _fail(again, arguments)
     except StoppedError as stopped:

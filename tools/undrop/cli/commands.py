@@ -15,8 +15,8 @@ ACCEPT_SHRINK = "--accept-shrink"
 
 
 DESCRIPTION = """\
-Before anything changes the schema or destroys data, a verified backup of the SQLite database
-exists, and one line takes you back."""
+Before anything changes the schema or destroys data, a verified backup of the database (SQLite
+or PostgreSQL) exists, and one line takes you back."""
 EPILOG = """\
 in a project:
   undrop init                  once: settings, recipes, env.py, the hook for coding agents

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = [("version_num", "VARCHAR(32)")]
 """The one column of Alembic's table, by which it is known: projects may rename it."""
+errors.DRIVERS.append(sqlite3.Error)
 COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress bar
 MMAP = 1 << 40  # bytes that may be read without being copied first (sqlite.org/mmap.html)
 
