@@ -2,6 +2,7 @@
 
 ``--profile`` shows the phases of our own backup; ``--json`` prints one object instead of the
 table; sizes given as arguments ("5 MB", "200 MB", "1 GB") are the only ones that are run.
+``--postgres`` measures on a PostgreSQL server of its own instead; its sizes are megabytes (1000).
 """
 
 import argparse
@@ -20,8 +21,8 @@ from scenarios import Bound, Line
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def project(folder: Path, size: str) -> Place:
-    """A project of its own with a database of ``size``."""
+def copied(folder: Path, size: str) -> Place:
+    """A project of its own, without a database."""
     place = folder / size.replace(" ", "")
     place.mkdir()
     for name in ("justfile", "pyproject.toml", "alembic.ini"):
@@ -33,9 +34,23 @@ def project(folder: Path, size: str) -> Place:
     # Compiled modules are kept, as an installed package's are.
     for name in ("QUARTERMASTER_DB_URL", "UNDROP_INVOKED_FROM", "PYTHONDONTWRITEBYTECODE"):
         environment.pop(name, None)
-    databases.make(place, environment, databases.SIZES[size])
-    shutil.rmtree(place / "backups", ignore_errors=True)
     return Place(place, environment)
+
+
+def project(folder: Path, size: str) -> Place:
+    """A project of its own with a database of ``size``."""
+    place = copied(folder, size)
+    databases.make(place.folder, place.environment, databases.SIZES[size])
+    shutil.rmtree(place.folder / "backups", ignore_errors=True)
+    return place
+
+
+def on_server(folder: Path, sizes: list[str]) -> scenarios.Result:
+    """The same for PostgreSQL, where no bounds are set."""
+    import postgres
+
+    megabytes = [int(size) for size in sizes] or [1000]
+    return postgres.run(lambda name: copied(folder, name), megabytes), []
 
 
 def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
@@ -82,14 +97,30 @@ def main() -> int:
     """Print the table, or JSON; 1 when a bound does not hold."""
     parser = argparse.ArgumentParser("just bench", description=__doc__)
     parser.add_argument("sizes", nargs="*", metavar="SIZE", help=", ".join(databases.SIZES))
+    parser.add_argument(
+        "--postgres", action="store_true", help="on a PostgreSQL server; sizes in MB"
+    )
     parser.add_argument("--profile", action="store_true", help="show the phases of our backup")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     sizes = arguments.sizes or list(databases.SIZES)
-    if unknown := set(sizes) - set(databases.SIZES):
+    if arguments.postgres:
+        sys.path.append(str(REPOSITORY / "tests"))
+        from server import lacking
+
+        if reason := lacking():
+            parser.error(f"--postgres: {reason}")
+        sizes = arguments.sizes
+        if wrong := [size for size in sizes if not size.isdecimal() or int(size) == 0]:
+            parser.error(f"{', '.join(wrong)}: not a number of megabytes")
+    elif unknown := set(sizes) - set(databases.SIZES):
         parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(databases.SIZES)}")
     with tempfile.TemporaryDirectory(prefix="undrop-bench-") as name:
-        lines, bounds = run(Path(name).resolve(), sizes, profile=arguments.profile)
+        folder = Path(name).resolve()
+        if arguments.postgres:
+            lines, bounds = on_server(folder, sizes)
+        else:
+            lines, bounds = run(folder, sizes, profile=arguments.profile)
     if arguments.json:
         kept = [{**bound._asdict(), "holds": bound.holds} for bound in bounds]
         print(json.dumps({"figures": [line._asdict() for line in lines], "bounds": kept}))
@@ -97,7 +128,8 @@ def main() -> int:
         for line in lines:
             ratio = f"{line.ratio:8.2f} x {line.of}" if line.ratio is not None else ""
             print(f"{line.what:<52} {line.value:9.3f} {line.unit:<3} {ratio}")
-        print(f"\n{'bound':<60} {'found':>7} {'at most':>8}")
+        if bounds:
+            print(f"\n{'bound':<60} {'found':>7} {'at most':>8}")
         for bound in bounds:
             verdict = "" if bound.holds else "  MISSED"
             print(f"{bound.what:<60} {bound.found:7.2f} {bound.most:8.2f}{verdict}")
