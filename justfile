@@ -55,8 +55,8 @@ reset-db *args: (backup "before reset-db" "reset-db")
 # No database at all
 [group("guard")]
 [no-exit-message]
-nuke-db: (backup "before nuke-db" "nuke-db")
-    @undrop nuke-db
+nuke-db *args: (backup "before nuke-db" "nuke-db")
+    @undrop nuke-db "$@"
 
 # The backups, newest first (--json)
 [group("look")]

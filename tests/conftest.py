@@ -51,6 +51,12 @@ def each(request: pytest.FixtureRequest, project: Project) -> Project:
     return Served(project.root.parent / "served", request.getfixturevalue("server"))
 
 
+@pytest.fixture
+def each_served(project: Project, server: Server) -> Served:
+    """An empty project on PostgreSQL alone."""
+    return Served(project.root.parent / "served", server)
+
+
 @pytest.fixture(scope="session")
 def stocked_server(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Served:
     """Quartermaster at head with 300 movements in it, on the server."""

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from undrop.change import Comparison, TableChange
     from undrop.record import Record
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and out of how much."""
-
 LOCK_DEADLINE = 10.0  # seconds that a step waits for another program's lock
 
 
@@ -70,181 +71,180 @@ class Identity(NamedTuple):
     definitions: Callable[[], object]
 
 
-class State(Protocol):
-    """The present state, and what holds it: ``backup.State`` says what each is."""
+if TYPE_CHECKING:  # nobody waits for these to be made
 
-    @property
-    def kind(self) -> str: ...  # noqa: D102
-    @property
-    def held(self) -> Any: ...  # noqa: ANN401, D102 - the engine's own
-    @property
-    def path(self) -> Path | None: ...  # noqa: D102
-    @property
-    def entry(self) -> "Record | None": ...  # noqa: D102
+    class State(Protocol):
+        """The present state, and what holds it: ``backup.State`` says what each is."""
 
+        @property
+        def kind(self) -> str: ...  # noqa: D102
+        @property
+        def held(self) -> Any: ...  # noqa: ANN401, D102 - the engine's own
+        @property
+        def path(self) -> Path | None: ...  # noqa: D102
+        @property
+        def entry(self) -> "Record | None": ...  # noqa: D102
 
-Log = AbstractContextManager[None]
-"""Entered just before the live database is changed."""
+    Log = AbstractContextManager[None]
+    """Entered just before the live database is changed."""
 
+    class Held(Protocol):
+        """The live database as one snapshot saw it, and whether it still is that."""
 
-class Held(Protocol):
-    """The live database as one snapshot saw it, and whether it still is that."""
+        bytes: int
+        taken: float
+        """``time.time()`` when the snapshot had been written."""
 
-    bytes: int
-    taken: float
-    """``time.time()`` when the snapshot had been written."""
+        @property
+        def mode(self) -> str:
+            """How it keeps its files, or what serves it, for people."""
 
-    @property
-    def mode(self) -> str:
-        """How it keeps its files, or what serves it, for people."""
+        def source(self) -> dict[str, Any]:
+            """What a record says of the live database itself."""
 
-    def source(self) -> dict[str, Any]:
-        """What a record says of the live database itself."""
+        def revisions(self) -> list[str]:
+            """Alembic's revision(s)."""
 
-    def revisions(self) -> list[str]:
-        """Alembic's revision(s)."""
+        def is_in(self, path: Path, entry: "Record", /, progress: Progress) -> bool:
+            """Whether that backup has the same content, as far as it can be told cheaply."""
 
-    def is_in(self, path: Path, entry: "Record", /, progress: Progress) -> bool:
-        """Whether that backup has the same content, as far as it can be told cheaply."""
+        def snapshot(
+            self, work: Path, progress: Progress, seen: Callable[[str], object] = str
+        ) -> Facts:
+            """Write a backup into ``work``, an empty file of ours, and check it.
 
-    def snapshot(
-        self, work: Path, progress: Progress, seen: Callable[[str], object] = str
-    ) -> Facts:
-        """Write a backup into ``work``, an empty file of ours, and check it.
+            ``seen`` is told its content as soon as that is known and may raise to end it there.
+            Raises DamagedError when the live database is damaged, UndropError for anything else.
+            """
 
-        ``seen`` is told its content as soon as that is known and may raise to end it there.
-        Raises DamagedError when the live database is damaged, UndropError for anything else.
-        """
+        def copy_to(self, work: Path, progress: Progress) -> None:
+            """The same, unchecked."""
 
-    def copy_to(self, work: Path, progress: Progress) -> None:
-        """The same, unchecked."""
+        def identify(self, work: Path, progress: Progress) -> Identity:
+            """What state this is; ``work`` is an empty file of ours to work in."""
 
-    def identify(self, work: Path, progress: Progress) -> Identity:
-        """What state this is; ``work`` is an empty file of ours to work in."""
+        def release(self) -> None:
+            """Let writers go on."""
 
-    def release(self) -> None:
-        """Let writers go on."""
+        def close(self) -> None: ...  # noqa: D102
 
-    def close(self) -> None: ...  # noqa: D102
+    class Content(Protocol):
+        """Something checked that can take the place of the live content."""
 
+        facts: Facts
 
-class Content(Protocol):
-    """Something finished and checked that can take the place of the live content."""
+        def put(self, state: State, log: Log, progress: Progress) -> float:
+            """Make it the live content, if that still is ``state``: old or new at every instant.
 
-    facts: Facts
+            Returns how long, in seconds, others were locked out. Raises LiveMovedError and
+            UndropError with the live database as it was, ChangedError when that is not so.
+            """
 
-    def put(self, state: State, log: Log, progress: Progress) -> float:
-        """Make it the live content, if that still is ``state``: old or new at every instant.
+    class Work(Content, Protocol):
+        """A copy of a state, or an empty database, on which migrations are tried."""
 
-        Returns how long, in seconds, others were locked out. Raises LiveMovedError or UndropError
-        with the live database as it was, ChangedError when something failed afterwards.
-        """
+        def migrate(self, revision: str) -> Moved:
+            """Run Alembic on it alone."""
 
+        def finish(self, moved: Moved, /, progress: Progress) -> None:
+            """Settle and check it; ``facts`` are there afterwards. Raises DamagedError."""
 
-class Work(Content, Protocol):
-    """A copy of a state, or an empty database, on which migrations are tried."""
+        def compare(self, before: Path, progress: Progress) -> "Comparison":
+            """From a backup to this."""
 
-    def migrate(self, revision: str) -> Moved:
-        """Run Alembic on it alone."""
+        def orphans(self, before: Path | None, tables: "list[TableChange]") -> list[str]:
+            """Rows that point to no other and did not before, in words."""
 
-    def finish(self, moved: Moved, /, progress: Progress) -> None:
-        """Settle and check it; ``facts`` are there afterwards. Raises DamagedError."""
+        def tables(self) -> set[str]:
+            """The tables in it."""
 
-    def compare(self, before: Path, progress: Progress) -> "Comparison":
-        """From a backup to this."""
+        def try_put(self, held: Any, before: Path, progress: Progress) -> float:  # noqa: ANN401
+            """How long, in seconds, ``put`` would lock others out, tried where nobody is."""
 
-    def orphans(self, before: Path | None, tables: "list[TableChange]") -> list[str]:
-        """Rows that point to no other and did not before, in words."""
+    class Engine(Protocol):
+        """One live database."""
 
-    def tables(self) -> set[str]:
-        """The tables in it."""
+        suffix: str
+        """Of its backups."""
+        source: str
+        """How records and the log of steps name it."""
+        stem: str
+        """What its backups' names begin with."""
+        label: str
+        """How messages name it; nothing secret."""
+        kind: str
+        """A key of ``engines.FAMILIES``."""
 
-    def try_put(self, held: Any, before: Path, progress: Progress) -> float:  # noqa: ANN401
-        """How long, in seconds, ``put`` would lock others out, tried where nobody is."""
+        @property
+        def in_memory(self) -> bool:
+            """Whether there can be nothing to back up."""
 
+        def exists(self) -> bool:
+            """Whether there is anything to back up. Raises UsageError, UndropError."""
 
-class Engine(Protocol):
-    """One live database."""
+        def size(self) -> int | None:
+            """Bytes of the live database; None when there is none, or it cannot be asked."""
 
-    suffix: str
-    """Of its backups."""
-    source: str
-    """How records and the log of steps name it."""
-    stem: str
-    """What its backups' names begin with."""
-    label: str
-    """How messages name it; nothing secret."""
-    kind: str
-    """A key of ``engines.FAMILIES``."""
+        def holders(self) -> list[Holder]:
+            """Other programs that have it open, as far as this user may see."""
 
-    @property
-    def in_memory(self) -> bool:
-        """Whether there can be nothing to back up."""
+        def refuse_place(self, backups: Path) -> None:
+            """Raise UsageError when it is nothing that could be backed up into ``backups``."""
 
-    def exists(self) -> bool:
-        """Whether there is anything to back up. Raises UsageError, UndropError."""
+        def hold(self) -> Held:
+            """Open it and pin a snapshot. Raises DamagedError, UndropError."""
 
-    def size(self) -> int | None:
-        """Bytes of the live database; None when there is none, or it cannot be asked."""
+        def damaged(self) -> tuple[list[Path], dict[str, Any]]:
+            """Its files, to be kept as they are, and what a record says of them."""
 
-    def holders(self) -> list[Holder]:
-        """Other programs that have it open, as far as this user may see."""
+        def fingerprint(self) -> list[Any] | None:
+            """What tells this state from others cheaply; None while it is too fresh for that."""
 
-    def refuse_place(self, backups: Path) -> None:
-        """Raise UsageError when it is nothing that could be backed up into ``backups``."""
+        def is_live(self, path: Path) -> bool:
+            """Whether ``path`` is the live database itself."""
 
-    def hold(self) -> Held:
-        """Open it and pin a snapshot. Raises DamagedError, UndropError."""
+        def refuse_unfit(self, path: Path) -> None:
+            """Raise UsageError or CheckError for what is no backup of its kind."""
 
-    def damaged(self) -> tuple[list[Path], dict[str, Any]]:
-        """Its files, to be kept as they are, and what a record says of them. Raises CheckError."""
+        def check(self, path: Path, entry: "Record | None", progress: Progress) -> Facts:
+            """Prove that a backup is whole. Raises DamagedError, CheckError, UndropError."""
 
-    def fingerprint(self) -> list[Any] | None:
-        """What tells this state from others cheaply; None while it is too fresh for that."""
+        def admit(
+            self, path: Path, entry: "Record | None", progress: Progress, *, ours: bool
+        ) -> AbstractContextManager[Content]:
+            """A backup, checked, where nobody changes it any more; in our folders it stays."""
 
-    def is_live(self, path: Path) -> bool:
-        """Whether ``path`` is the live database itself."""
+        def refuse_while_open(self) -> None:
+            """Raise UndropError while others have it open so that it cannot be removed."""
 
-    def refuse_unfit(self, path: Path) -> None:
-        """Raise UsageError or CheckError for what is no backup of its kind."""
+        def disconnect(self) -> list[Holder]:
+            """End the sessions of others, and say whose they were. Raises UsageError."""
 
-    def check(self, path: Path, entry: "Record | None", progress: Progress) -> Facts:
-        """Prove that a backup is whole. Raises DamagedError, CheckError, UndropError."""
+        def remove(self, state: State, log: Log) -> bool:
+            """Take the live database away, if it still is ``state``; False when there was none."""
 
-    def admit(
-        self, path: Path, entry: "Record | None", progress: Progress, *, ours: bool
-    ) -> AbstractContextManager[Content]:
-        """A backup, checked, where nobody can change it any more; in our folders it stays there."""
+        def work(
+            self, before: Path | None, alembic: "Runner", progress: Progress, /
+        ) -> AbstractContextManager[Work]:
+            """A copy of a backup, or an empty database, and what runs Alembic on it."""
 
-    def refuse_while_open(self) -> None:
-        """Raise UndropError, naming them, while others have it open and it cannot be removed."""
+        def compare(self, before: Path, after: Path, progress: Progress) -> "Comparison":
+            """What changed between two backups. Raises UndropError."""
 
-    def remove(self, state: State, log: Log) -> bool:
-        """Take the live database away, if it still is ``state``; False when there was none."""
+        def definitions(self, path: Path, entry: "Record | None", /) -> object:
+            """The schema in a backup, to be compared with others; with the revision(s)."""
 
-    def work(
-        self, before: Path | None, alembic: "Runner", progress: Progress, /
-    ) -> AbstractContextManager[Work]:
-        """A copy of a backup, or an empty database, and what runs Alembic on it."""
+        def rows(self, path: Path) -> Mapping[str, int]:
+            """Rows by table in a backup."""
 
-    def compare(self, before: Path, after: Path, progress: Progress) -> "Comparison":
-        """What changed between two backups. Raises UndropError."""
+        def replica(self, root: Path, configured: Path | None) -> Any:  # noqa: ANN401
+            """What copies it off this machine (``replica.Replica``); None when nothing does."""
 
-    def definitions(self, path: Path, entry: "Record | None", /) -> object:
-        """The schema in a backup, to be compared with others; with the revision(s)."""
+        def sweep(self) -> None:
+            """Remove what a killed run left beside the live database."""
 
-    def rows(self, path: Path) -> Mapping[str, int]:
-        """Rows by table in a backup."""
+    class Runner(Protocol):
+        """Runs Alembic in a process of its own."""
 
-    def replica(self, root: Path, configured: Path | None) -> Any:  # noqa: ANN401
-        """What copies it off this machine (``replica.Replica``); None when nothing does."""
-
-    def sweep(self) -> None:
-        """Remove what a killed run left beside the live database."""
-
-
-class Runner(Protocol):
-    """Runs Alembic in a process of its own."""
-
-    def run(self, target: dict[str, Any], revision: str) -> Moved:
-        """Bring ``target``, in words of the engine's, to ``revision``."""
+        def run(self, target: dict[str, Any], revision: str) -> Moved:
+            """Bring ``target``, in words of the engine's, to ``revision``."""

@@ -51,6 +51,13 @@ class Alone(NamedTuple):
     say: "Callable[[str], None]"
 
 
+def disconnect(run: Run) -> None:
+    """End the sessions of others where that was asked for, and say whose they were."""
+    if run.arguments.disconnect:
+        for holder in run.settings.engine.disconnect():
+            run.say(f"disconnected: {holder.name} (pid {holder.pid})")
+
+
 def require_replica(run: Run) -> None:
     """See to it that what replicates the database is current, unless that is not wanted."""
     from undrop import replica

@@ -55,6 +55,9 @@ SCHEMA = (
 WITHOUT = _one(
     "--without-replica", action="store_true", help="also when Litestream's replica is not current"
 )
+DISCONNECT = _one(
+    "--disconnect", action="store_true", help="first end the sessions of others on the server"
+)
 COMMANDS = {
     "backup": Command(
         "steps.back_up",
@@ -83,18 +86,23 @@ COMMANDS = {
             _one("file", nargs="?", metavar="FILE", help="a path, a name in backups/, or latest"),
             _one("--from-litestream", action="store_true", help="what Litestream's replica holds"),
             _one("--timestamp", metavar="TIME", help="with it: as it was then (ISO 8601, zone)"),
+            DISCONNECT,
         ),
     ),
     "migrate": Command(
-        "schema.migrate", "back up, bring the schema to a revision, check", (*SCHEMA, WITHOUT)
+        "schema.migrate",
+        "back up, bring the schema to a revision, check",
+        (*SCHEMA, WITHOUT, DISCONNECT),
     ),
     "rehearse": Command("schema.rehearse", "what migrate would do and lose; keeps nothing", SCHEMA),
-    "reset-db": Command("steps.reset_db", "back up, then an empty database at head", (WITHOUT,)),
-    "nuke-db": Command("steps.nuke_db", "back up, then no database at all"),
+    "reset-db": Command(
+        "steps.reset_db", "back up, then an empty database at head", (WITHOUT, DISCONNECT)
+    ),
+    "nuke-db": Command("steps.nuke_db", "back up, then no database at all", (DISCONNECT,)),
     "undo": Command(
         "undo.undo",
         "back up, then the state before the last step; twice is redo",
-        (_one("--list", action="store_true", help="only say what was done"),),
+        (_one("--list", action="store_true", help="only say what was done"), DISCONNECT),
     ),
     "list": Command("looks.list_", "the backups, newest first"),
     "verify": Command(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop import turn
 from undrop.cli import tables
-from undrop.cli.answer import Answer, Run, kept, require_replica, way_back
+from undrop.cli.answer import Answer, Run, disconnect, kept, require_replica, way_back
 from undrop.record import revision_names
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def migrate(run: Run) -> Answer:
     try:
         with turn.take(settings, run.say):
             require_replica(run)
+            disconnect(run)
             moved, report, change = core.migrate(
                 settings, arguments.revision, run.bar, accept_loss=arguments.accept_loss
             )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import backup, turn
-from undrop.cli.answer import Answer, Run, fields, kept, require_replica, way_back
+from undrop.cli.answer import Answer, Run, disconnect, fields, kept, require_replica, way_back
 from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
 
@@ -85,6 +85,7 @@ def restore(run: Run) -> Answer:
         raise UsageError("it takes FILE, or --from-litestream", "just list")
     run.say(f"about to change {run.settings.engine.label}")
     with turn.take(run.settings, run.say):
+        disconnect(run)
         if asked.from_litestream:
             done = replica.put_back(run.settings, asked.timestamp, run.bar)
             done = done._replace(source=REPLICA)
@@ -115,6 +116,7 @@ def reset_db(run: Run) -> Answer:
     run.say(f"about to change {live}")
     with turn.take(run.settings, run.say):
         require_replica(run)
+        disconnect(run)
         done = core.reset(run.settings, run.bar)
     result = {"database": live, "to": done.moved.after, **kept(done.change)}
     note = f"an empty database at {revision_names(done.moved.after)}"
@@ -130,6 +132,7 @@ def nuke_db(run: Run) -> Answer:
     live = run.settings.engine.label
     run.say(f"about to remove {live}")
     with turn.take(run.settings, run.say):
+        disconnect(run)
         change = core.nuke(run.settings, run.bar)
     result = {"database": live, **kept(change)}
     if change.backup is None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from undrop import steps, turn
 from undrop.cli import tables
-from undrop.cli.answer import Answer, Run, kept, way_back
+from undrop.cli.answer import Answer, Run, disconnect, kept, way_back
 
 if TYPE_CHECKING:
     from undrop.undo import Undone
@@ -27,6 +27,7 @@ def undo(run: Run) -> Answer:
     live = run.settings.engine.label
     run.say(f"about to change {live}")
     with turn.take(run.settings, run.say):
+        disconnect(run)
         done = core.undo(run.settings, run.bar)
     source = str(done.source) if done.source else None
     back = done.source.name if done.source else "no database: there was none before"

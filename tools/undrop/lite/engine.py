@@ -152,6 +152,12 @@ class Sqlite:
     def refuse_while_open(self) -> None:
         livefiles.refuse_while_open(self.live)
 
+    def disconnect(self) -> "list[Holder]":
+        raise UsageError(
+            f"{self.label} is a file: nobody's session can be ended from here",
+            "close the programs that have it open (just status), then the same without that option",
+        )
+
     def remove(self, state: "State", log: "Log") -> bool:
         if state.kind == "absent":
             if any(map(os.path.lexists, durable.sidecars(self.live))):

@@ -167,6 +167,11 @@ class Postgres:
     def refuse_while_open(self) -> None:
         """Nothing: connections stay open, and find an empty database."""
 
+    def disconnect(self) -> "list[Holder]":
+        from undrop.postgres import disconnect
+
+        return disconnect.disconnect(self.address) if self.exists() else []
+
     def remove(self, state: "State", log: "Log") -> bool:
         from undrop.postgres import alone, empty, session
 
