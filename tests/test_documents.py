@@ -101,6 +101,21 @@ def test_a_module_imports_only_from_those_above_it(path: Path) -> None:
                 assert order.index(name) < order.index(inside), (inside, name)
 
 
+def test_only_the_chooser_knows_which_engines_there_are() -> None:
+    """Everything else asks ``engine.Engine``; a third engine would be one more package."""
+    for path in PACKAGE.rglob("*.py"):
+        inside = path.relative_to(PACKAGE).parts[0]
+        if inside in {"lite", "postgres", "engines.py", "agent"}:  # agent: commands' names
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith(("undrop.lite", "undrop.postgres")), path
+            if isinstance(node, ast.Compare):
+                asked = ast.unparse(node).lower()
+                assert "sqlite" not in asked, (path, asked)
+                assert "postgres" not in asked, (path, asked)
+
+
 def test_the_cli_alone_prints() -> None:
     for path in set(PACKAGE.rglob("*.py")) - set(PACKAGE.glob("cli/*.py")):
         calls = [

@@ -4,15 +4,16 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-FAMILIES = {"sqlite": "lite", "postgresql": "postgres"}
-"""By SQLAlchemy's name of the dialect, the package that answers for it."""
-SUFFIXES = (".db", ".pgdump")
-"""Of backups, whichever engine's: a folder may hold those from before the URL changed."""
-
 if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engine import Engine
+
+FAMILIES = {"sqlite": "lite", "postgresql": "postgres"}
+"""By SQLAlchemy's name of the dialect, the package that answers for it."""
+SUFFIXES = {".db": "sqlite", ".pgdump": "postgresql"}
+"""Of backups, whose they are: a folder may hold those from before the URL changed."""
+OTHERS = "lite"  # says of any other URL that it is not supported
 
 
 def choose(url: str, root: "Path", *, inside: bool, verify_url: str = "") -> "Engine":
@@ -20,21 +21,16 @@ def choose(url: str, root: "Path", *, inside: bool, verify_url: str = "") -> "En
 
     ``inside`` says whether the backups are inside the project. Raises UsageError.
     """
-    if family(url) == "postgresql":
-        from undrop.postgres.engine import Postgres
-
-        return Postgres(url, root, verify_url)
-    from undrop.lite.engine import Sqlite
-
-    return Sqlite(url, root, inside=inside)
+    module = import_module(f"undrop.{FAMILIES.get(family(url), OTHERS)}.engine")
+    found: Engine = module.of_url(url, root, inside=inside, verify_url=verify_url)
+    return found
 
 
 def of_backup(engine: "Engine", path: "Path") -> "Engine":
     """The engine that a backup belongs to: ``engine`` itself, unless its name says otherwise."""
     if path.suffix == engine.suffix or path.suffix not in SUFFIXES:
         return engine
-    other = "sqlite" if path.suffix == ".db" else "postgresql"
-    return choose(f"{other}://", path.parent, inside=False)
+    return choose(f"{SUFFIXES[path.suffix]}://", path.parent, inside=False)
 
 
 def migrating(kind: str) -> Any:  # noqa: ANN401 - a module
@@ -44,7 +40,7 @@ def migrating(kind: str) -> Any:  # noqa: ANN401 - a module
 
 def adopting(url: str) -> Any:  # noqa: ANN401 - a module
     """What an engine has to say when a project is adopted: ``lite.adopting`` or its like."""
-    return import_module(f"undrop.{FAMILIES.get(family(url), 'lite')}.adopting")
+    return import_module(f"undrop.{FAMILIES.get(family(url), OTHERS)}.adopting")
 
 
 def only_one(root: "Path") -> str:

@@ -204,3 +204,8 @@ class Sqlite:
 
         if self.database is not None:
             workcopy.sweep(self.live)
+
+
+def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Sqlite:  # noqa: ARG001
+    """The database that a URL names. Raises UsageError."""
+    return Sqlite(url, root, inside=inside)

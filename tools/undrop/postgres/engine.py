@@ -218,3 +218,8 @@ def facts_of(entry: "Record") -> "Facts":
     from undrop.engine import Facts
 
     return Facts(**{name: getattr(entry, name) for name in Facts._fields})
+
+
+def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Postgres:  # noqa: ARG001
+    """The database that a URL names. Raises UsageError."""
+    return Postgres(url, root, verify_url)
