@@ -1,6 +1,7 @@
 """Ways to back a database up: ours, the one it replaces, the bare tools, and others' packages."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +23,10 @@ path = "quartermaster.db"
 """
 LITESTREAM = """
 dbs:
-  - path: {0}/quartermaster.db
-    replicas:
-      - path: {0}/replica
+  - path: {0}/replicated.db
+    replica:
+      type: file
+      path: {0}/replica
 """
 
 
@@ -55,6 +57,15 @@ def write(name: str, text: str) -> Callable[[Path], None]:
     return make
 
 
+def replicated(project: Path) -> None:
+    """A replica that holds everything; the config's name is none that undrop looks for."""
+    shutil.copy(project / "quartermaster.db", project / "replicated.db")  # it changes the file
+    config = project / "replicated.yml"
+    config.write_text(LITESTREAM.format(project))
+    once = ["litestream", "replicate", "-config", str(config), "-once", "-force-snapshot"]
+    subprocess.run(once, check=True, capture_output=True)
+
+
 OURS = Contender("just backup", "just", ("just", "backup"))
 SCRIPT = Contender(
     "shell script",
@@ -81,7 +92,15 @@ ALL = [
     Contender(
         "litestream restore",
         "litestream",
-        ("litestream", "restore", "-config", "{project}/litestream.yml", "-o", "{copy}", "{db}"),
-        write("litestream.yml", LITESTREAM),
+        (
+            "litestream",
+            "restore",
+            "-config",
+            "{project}/replicated.yml",
+            "-o",
+            "{copy}",
+            "{project}/replicated.db",
+        ),
+        replicated,
     ),
 ]
