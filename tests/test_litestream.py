@@ -155,5 +155,6 @@ def test_a_config_elsewhere_is_named_in_the_settings(streamed: tuple[Project, St
     stream.config.rename(moved)
     assert "replica" not in project.just("status").out
     file = project.root / "pyproject.toml"
-    file.write_text(file.read_text().replace("[tool.undrop]", '[tool.undrop]\nlitestream = "ops/ls.yml"'))
+    setting = '[tool.undrop]\nlitestream = "ops/ls.yml"'
+    file.write_text(file.read_text().replace("[tool.undrop]", setting))
     assert "the replica holds" in project.just("status").out

@@ -4,21 +4,20 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-
 from streamed import DEADLINE, FOUND, Stream
 
 from undrop.errors import UndropError, UsageError
 from undrop.lite import litestream, litestream_config
+
 
 class Site(Stream):
     """A database, its config and the daemon, in one folder."""
