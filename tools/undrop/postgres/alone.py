@@ -87,12 +87,12 @@ def replace(  # noqa: PLR0913 - what goes where
 
     ``data`` is the digest of the rows that must be there then. Raises as ``alone`` does.
     """
+    loading = load.Load(dump)
     with alone(address, state, log) as connection:
         began = time.monotonic()
         ask = session.asker(connection)
-        wanted = set(_extensions(programs.contents(dump)))
-        empty.empty(ask, wanted)
-        load.load(connection, dump, lambda done: progress("replace", done, state_size(state)))
+        empty.empty(ask, loading.extensions)
+        loading.run(connection, lambda done: progress("replace", done, state_size(state)))
         found = content.read(ask, "")
         if data and found.data != data:
             raise UndropError(
@@ -105,9 +105,3 @@ def state_size(state: "State") -> int:
     """Bytes that a progress bar may go by."""
     return max(1, getattr(state.held, "bytes", 1))
 
-
-def _extensions(listing: str) -> "Iterator[str]":
-    for line in listing.splitlines():
-        _, found, name = line.partition(" EXTENSION - ")
-        if found and " COMMENT " not in line:
-            yield name.strip()

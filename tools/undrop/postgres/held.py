@@ -176,10 +176,11 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
     Raises DamagedError, UndropError.
     """
     size = max(1, durable.size(dump))
+    loading = load.Load(dump, bare=True)
     with session.opened(address, f"restoring {dump.name} into a scratch database") as connection:
         connection.execute("SET synchronous_commit = off")
         try:
-            load.load(connection, dump, lambda done: progress("check", done, size), bare=True)
+            loading.run(connection, lambda done: progress("check", done, size))
             connection.commit()
         except psycopg.errors.InsufficientPrivilege as error:
             raise _NotAllowedError(" ".join(str(error).split())) from error
