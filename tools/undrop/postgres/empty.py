@@ -77,7 +77,7 @@ def empty(ask: "Ask", extensions: "set[tuple[str, str]] | None" = None) -> None:
         "SELECT quote_ident(n.nspname) FROM pg_namespace n "  # noqa: S608 - our own
         f"WHERE NOT ({SYSTEM}) AND NOT {KEPT_SCHEMA} AND NOT {MEMBER.format('pg_namespace', 'n')}"
     ):
-        ask(f"DROP SCHEMA {name} CASCADE")
+        ask(f"DROP SCHEMA {name} RESTRICT")
     ask("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
     _forget_extensions_rows(ask)
     grants.reset(ask)

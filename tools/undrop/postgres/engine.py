@@ -3,7 +3,7 @@
 import re
 import shutil
 import socket
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -83,12 +83,18 @@ class Postgres:
             yield there
 
     def exists(self) -> bool:
+        import psycopg
+
         from undrop.postgres import empty, session
 
-        if not session.exists(self.address):
-            return False
-        with session.opened(self.address, "looking at the database") as connection:
-            return not empty.is_empty(session.asker(connection))
+        with session.explained(self.address, "looking at the database"):
+            try:
+                connection = session.connect(self.address)
+            except psycopg.OperationalError as failure:
+                return session.explain_absence(self.address, failure)
+            with closing(connection):
+                session.settle(connection)
+                return not empty.is_empty(session.asker(connection))
 
     def size(self) -> int | None:
         from undrop.postgres import session
@@ -98,9 +104,10 @@ class Postgres:
         return None
 
     def holders(self) -> "list[Holder]":
-        from undrop.postgres import session
+        from undrop.postgres import locks, session
 
-        return session.holders(self.address)
+        with session.opened(self.address, "asking who is connected") as connection:
+            return locks.others(session.asker(connection))
 
     def refuse_place(self, backups: Path) -> None:
         """Nothing: a server's files are not in a project."""

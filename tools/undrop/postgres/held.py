@@ -44,6 +44,7 @@ class Held:
             self._connection = session.connect(address)
             self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self._connection.read_only = True
+            session.settle(self._connection)
         self._ask = session.asker(self._connection)
         self._content: Content | None = None
         try:
@@ -186,6 +187,7 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
             raise _NotAllowedError(" ".join(str(error).split())) from error
         except psycopg.errors.DataError as error:
             raise DamagedError(f"it cannot be restored: {error}", "just list") from error
+        session.settle(connection)
         return content.read(session.asker(connection), "")
 
 

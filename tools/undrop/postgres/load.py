@@ -44,6 +44,7 @@ class Load:
 
         Raises psycopg.Error, DamagedError.
         """
+        connection.execute("SET row_security = on")
         _execute(connection, self._before.text)
         with programs.script(self._dump, "--section=data", *self._less) as process:
             _rows(connection, process.stdout, tick)

@@ -40,7 +40,8 @@ def prepare(connection: "Connection | None", target: dict[str, Any]) -> None:
 
     def ask(sql: str) -> list[Any]:
         assert connection is not None  # noqa: S101 - asked only with one
-        result = connection.exec_driver_sql(sql)
+        # Without parameters a percent sign in a name is one, whatever the driver.
+        result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
         return [tuple(row) for row in result] if result.returns_rows else []
 
     opened = ask("SELECT current_database()")[0][0] if connection else "no database"

@@ -103,8 +103,5 @@ def create(address: "Address") -> None:
 
 @contextmanager
 def _maintenance(server: "Address", doing: str) -> "Iterator[psycopg.Connection[Any]]":
-    """A connection to a database that is there besides ours."""
-    there = (server.other(name) for name in ("postgres", "template1"))
-    other = next((each for each in there if session.exists(each)), server)
-    with session.opened(other, doing, autocommit=True) as connection:
+    with session.explained(server, doing), session.maintenance(server) as connection:
         yield connection
