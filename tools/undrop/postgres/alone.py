@@ -22,10 +22,11 @@ MARKED = (
     "class", "attrdef", "constraint", "trigger", "rewrite", "policy", "proc", "type", "operator",
     "namespace", "extension", "cast", "event_trigger", "publication",
 )  # fmt: skip
-MARKS = "SELECT concat_ws(' ', " + ", ".join(
+SUMS = (
     f"(SELECT sum(xmin::text::numeric * (oid::int8 + 1)) FROM pg_catalog.pg_{name})"  # noqa: S608
     for name in MARKED
-) + ")"
+)
+MARKS = f"SELECT concat_ws(' ', {', '.join(SUMS)})"
 """What differs as soon as anybody has committed a definition: every version of a row has its own
 transaction. (ANALYZE and VACUUM write into the row in place, vac_update_relstats in vacuum.c.)"""
 

@@ -28,14 +28,14 @@ WHOLE = {"smallint", "integer", "bigint", "oid"}
 
 
 def databases(
-    before: "Address", after: "Address", progress: "Progress", *, copied: bool
+    before: "Address", after: "Address", progress: "Progress", prefix: str, *, copied: bool
 ) -> "Comparison":
     """Compare two databases that nobody writes; ``copied``: one was made as a copy of the other.
 
     Raises UndropError.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="undrop-")))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix=prefix)))
         sides = [
             _Side(stack.enter_context(session.opened(address, "comparing")), rooted=copied)
             for address in (before, after)

@@ -1,4 +1,4 @@
-"""Grants that outlast what is dropped: back to what a new database has. A dump says what differs."""
+"""Grants that outlast what is dropped: back to a new database's. A dump says what differs."""
 
 from typing import TYPE_CHECKING
 

@@ -51,9 +51,9 @@ def dump(address: "Address", work: "Path", snapshot: str, size: int, progress: "
         work.unlink()
         work.mkdir(0o700)
         kind = ["--format=directory", f"--jobs={JOBS}"]
-    command = [
-        *_pg_dump(address), *kind, "--create", "--compress=1", f"--snapshot={snapshot}", f"--file={work}"
-    ]  # fmt: skip
+    # --create: with it the dump knows its encoding and locale.
+    more = ["--create", "--compress=1", f"--snapshot={snapshot}", f"--file={work}"]
+    command = [*_pg_dump(address), *kind, *more]
     with subprocess.Popen(  # noqa: S603 - as found on PATH
         command, env=address.environment(), stderr=subprocess.PIPE, text=True
     ) as process:
@@ -108,9 +108,7 @@ def _refuse(code: int, said: str, program: str, address: "Address") -> None:
 
 
 @contextmanager
-def script(
-    dump: "Path", *options: str, early: bool = False
-) -> "Iterator[subprocess.Popen[bytes]]":
+def script(dump: "Path", *options: str, early: bool = False) -> "Iterator[subprocess.Popen[bytes]]":
     """``pg_restore`` writing SQL to its standard output; raises DamagedError when it fails.
 
     ``early``: the block reads the beginning only.

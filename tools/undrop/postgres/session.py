@@ -114,9 +114,7 @@ def explain_absence(address: "Address", failure: psycopg.OperationalError) -> bo
 
 
 @contextmanager
-def maintenance(
-    server: "Address", *, quick: bool = False
-) -> "Iterator[psycopg.Connection[Any]]":
+def maintenance(server: "Address", *, quick: bool = False) -> "Iterator[psycopg.Connection[Any]]":
     """A connection to a database that is there besides ours. Raises psycopg.Error.
 
     ``template1`` comes last: nobody can make a database while it is in use.
@@ -137,7 +135,7 @@ def maintenance(
             return
 
 
-def outcome(address: "Address", xid: str, pid: int) -> str:
+def outcome(address: "Address", xid: str, pid: int | str) -> str:
     """What became of a transaction of ours: ``committed``, ``aborted``; empty when unknown.
 
     A server in recovery takes those that were under way back (functions-info.html, 9.27.4).
@@ -150,7 +148,7 @@ def outcome(address: "Address", xid: str, pid: int) -> str:
             if found != "in progress":
                 return str(found or "")
             # Nobody waits for it any more.
-            connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [pid])
+            connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [int(pid)])
         if time.monotonic() > deadline:
             return ""
         time.sleep(0.1)
