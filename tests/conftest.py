@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pg_rich import pg, rich, roles
 from served import Served
 from server import Server, lacking, running
 from shop import Project
@@ -14,7 +15,7 @@ from tally import pytest_terminal_summary, strace, tally
 # These install others' applications: `just wild` asks for them.
 collect_ignore = [] if "UNDROP_WILD" in os.environ else ["wild"]
 
-__all__ = ["pytest_terminal_summary", "strace", "tally"]
+__all__ = ["pg", "pytest_terminal_summary", "rich", "roles", "strace", "tally"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,14 +5,17 @@ import os
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote, quote_plus
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
 
 from undrop import engines
-from undrop.errors import LiveMovedError
+from undrop.errors import LiveMovedError, UndropError
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
@@ -83,6 +86,18 @@ def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or Sta
     return list(names)
 
 
+def _hidden(text: str, ask: dict[str, Any]) -> str:
+    """The same without the passwords of the URLs that this process was given."""
+    for url in filter(None, (ask["url"], ask["target"].get("server"))):
+        with suppress(Exception):  # what is no URL was said to be none
+            found = make_url(url)
+            for word in filter(None, (found.password, found.query.get("password"))):
+                word = str(word)  # noqa: PLW2901 - a query may repeat a name
+                for form in {word, quote(word), quote(word, safe=""), quote_plus(word)}:
+                    text = text.replace(form, "***").replace(form.replace("%", "%%"), "***")
+    return text
+
+
 def _end_with_parent(pipe: int) -> None:
     """End when undrop does, however it does: nobody else looks after the work copy."""
     os.read(pipe, 1)
@@ -99,13 +114,17 @@ def main() -> NoReturn:
             os._exit(1)
         line += part
     threading.Thread(target=_end_with_parent, args=(asked,), daemon=True).start()
+    ask = json.loads(line)
     try:
-        report = bring(json.loads(line))
+        report = bring(ask)
     except Exception as error:  # noqa: BLE001 - migrations are anybody's code
         moved = isinstance(error, LiveMovedError)
-        if not moved:
-            traceback.print_exc()
-        report = {"error": f"{type(error).__name__}: {error}", "moved": moved}
+        if isinstance(error, UndropError):
+            said = error.what
+        else:
+            sys.stderr.write(_hidden(traceback.format_exc(), ask))
+            said = f"{type(error).__name__}: {error}"
+        report = {"error": _hidden(said, ask), "moved": moved}
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(answer, json.dumps(report).encode())

@@ -41,7 +41,8 @@ def migrate(run: Run) -> Answer:
     if moved.steps == 0:
         return Answer(result, _line(moved), ("nothing to do: the schema is there already",))
     done = f"{moved.steps} migration(s), checked; others were locked out {change.seconds:.2f} s"
-    return Answer(result, _line(moved), (*_words(report, []), done, *way_back(change)))
+    notes = (*_words(report, []), *_outside(moved), done, *way_back(change))
+    return Answer(result, _line(moved), notes)
 
 
 def rehearse(run: Run) -> Answer:
@@ -68,10 +69,12 @@ def rehearse(run: Run) -> Answer:
         f"{moved.steps} migration(s) took {moved.seconds:.2f} s; others would be locked out for "
         f"about {seconds:.2f} s; nothing was kept, the database was not changed"
     )
+    notes = (*_outside(moved), took)
     if not left:
-        return Answer(result, lines, (took, "it would succeed: just migrate " + arguments.revision))
+        would = "it would succeed: just migrate " + arguments.revision
+        return Answer(result, lines, (*notes, would))
     stopped = loss.LossError(report, left, arguments.revision)
-    return Answer(result, lines, (took, str(stopped)), code=stopped.exit_code)
+    return Answer(result, lines, (*notes, str(stopped)), code=stopped.exit_code)
 
 
 def _line(moved: "Moved") -> str:
@@ -79,7 +82,13 @@ def _line(moved: "Moved") -> str:
 
 
 def _way(moved: "Moved") -> dict[str, Any]:
-    return {"from": moved.before, "to": moved.after, "migrations": moved.steps}
+    way = {"from": moved.before, "to": moved.after, "migrations": moved.steps}
+    return {**way, "outside": moved.outside}
+
+
+def _outside(moved: "Moved") -> tuple[str, ...]:
+    """What a failure after it cannot take back by itself."""
+    return tuple(tables.clean(f"NOT IN THE TRANSACTION: {each}") for each in moved.outside)
 
 
 def _facts(report: "Report", left: "list[Loss]") -> dict[str, Any]:

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 EXTRA = "pip install 'undrop[postgres]'"
 HOW_TO_SET = 'set `url = "postgresql://HOST/NAME"` in [tool.undrop] of pyproject.toml'
-SECRETS = {"password", "sslpassword", "passfile"}
+SECRETS = {"password", "sslpassword", "passfile", "scram_client_key", "oauth_client_secret"}
+OURS = {"application_name", "fallback_application_name", "client_encoding"}
+"""What connections of ours say themselves."""
+NOT_BOOLEAN = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
 
 class Address(NamedTuple):
@@ -22,8 +25,14 @@ class Address(NamedTuple):
     @property
     def name(self) -> str:
         """The database's name."""
-        found = self.keywords.get("dbname") or os.environ.get("PGDATABASE")
-        return found or self.keywords.get("user") or os.environ.get("PGUSER") or ""
+        found = self.keywords.get("dbname") or _of_service(self.keywords)
+        return (
+            found
+            or os.environ.get("PGDATABASE")
+            or self.keywords.get("user")
+            or os.environ.get("PGUSER")
+            or _system_user()
+        )
 
     @property
     def label(self) -> str:
@@ -37,6 +46,7 @@ class Address(NamedTuple):
         if host.startswith(("/", "@")) or "," in host:  # a socket's folder, or several servers
             more = f"&port={port}" if port else ""
             return f"postgresql:///{quote(self.name)}?host={quote(host, safe='/,@')}{more}"
+        host = f"[{host}]" if ":" in host else host
         return f"postgresql://{host}{f':{port}' if port else ''}/{quote(self.name)}"
 
     def other(self, name: str) -> "Address":
@@ -48,7 +58,7 @@ class Address(NamedTuple):
         given = {"PGPASSWORD": self.keywords.get("password"), "PGAPPNAME": "undrop"}
         passfile = {"PGPASSFILE": self.keywords.get("passfile")}
         found = {name: value for name, value in {**given, **passfile}.items() if value}
-        return {**os.environ, **found}
+        return {**os.environ, "LC_MESSAGES": "C", **found}
 
     def conninfo(self) -> str:
         """For the server's tools: everything else, as one argument."""
@@ -59,8 +69,9 @@ class Address(NamedTuple):
 
     def hidden(self, text: str) -> str:
         """A message without the password, should it be quoted in it."""
-        secret = self.keywords.get("password", "")
-        return text.replace(secret, "***") if len(secret) > 2 else text
+        for secret in (self.keywords.get(name, "") for name in SECRETS - {"passfile"}):
+            text = text.replace(secret, "***") if len(secret) > 2 else text
+        return text
 
 
 def parse(url: str) -> Address:
@@ -76,10 +87,21 @@ def parse(url: str) -> Address:
 
 
 def of_url(url: "URL") -> Address:
-    """The same of a URL that SQLAlchemy has read."""
+    """The same of a URL that SQLAlchemy has read. Raises UsageError."""
+    # asyncpg's word for sslmode; in pg8000 it takes an object, which no URL can hold.
+    if (wanted := url.query.get("ssl")) and "sslmode" not in url.query:
+        mode = str(wanted) if wanted in NOT_BOOLEAN else "require"
+        url = url.update_query_dict({"sslmode": mode})
     dialect: Any = url.set(drivername="postgresql+psycopg").get_dialect()()
     _, options = dialect.create_connect_args(url.set(drivername="postgresql+psycopg"))
-    return Address({name: str(text) for name, text in options.items() if name in _known()})
+    known = _known() - OURS
+    found = {name: str(text) for name, text in options.items() if name in known}
+    if "sslpassword" in found:
+        raise UsageError(
+            "sslpassword in the URL: pg_dump can be given none that others do not see",
+            "use a key without a passphrase, readable by its owner only (sslkey)",
+        )
+    return Address(found)
 
 
 def _known() -> set[str]:
@@ -89,3 +111,25 @@ def _known() -> set[str]:
     except ImportError:
         raise UsageError("the driver for PostgreSQL is not installed (psycopg)", EXTRA) from None
     return {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+
+
+def _of_service(keywords: dict[str, str]) -> str:
+    """The database that a service file names, as libpq reads it; empty without one."""
+    if not keywords.get("service") and "PGSERVICE" not in os.environ:
+        return ""
+    from psycopg import pq
+    from psycopg.conninfo import make_conninfo
+
+    # A place where no server can be: it reads the file, and goes no further.
+    nowhere = make_conninfo(**{**keywords, "host": "/dev/null", "hostaddr": "", "port": "1"})
+    connection = pq.PGconn.connect_start(nowhere.encode())
+    try:
+        return connection.db.decode()
+    finally:
+        connection.finish()
+
+
+def _system_user() -> str:
+    from getpass import getuser
+
+    return getuser()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from undrop.postgres.address import parse
+from undrop.postgres.address import SECRETS, parse
 
 DRIVERS = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
 
@@ -18,7 +18,9 @@ def settled(url: str, _home: Path, _root: Path) -> str:
 
     parse(url)
     found = make_url(url)
-    return found._replace(password=None).render_as_string(hide_password=False)
+    secrets = [name for name in found.query if name in SECRETS]
+    plain = found.difference_update_query(secrets)._replace(password=None)
+    return plain.render_as_string(hide_password=False)
 
 
 def only(_root: Path) -> str:

@@ -8,7 +8,7 @@ import psycopg
 
 from undrop import engine
 from undrop.errors import CHANGED, LOOK, ChangedError, LiveMovedError, UndropError
-from undrop.postgres import content, empty, load, programs, session
+from undrop.postgres import content, empty, load, locks, programs, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,35 +18,59 @@ if TYPE_CHECKING:
     from undrop.postgres.address import Address
     from undrop.postgres.session import Ask
 
+MARKED = (
+    "class", "attrdef", "constraint", "trigger", "rewrite", "policy", "proc", "type", "operator",
+    "namespace", "extension", "cast", "event_trigger", "publication",
+)  # fmt: skip
+SUMS = (
+    f"(SELECT sum(xmin::text::numeric * (oid::int8 + 1)) FROM pg_catalog.pg_{name})"  # noqa: S608
+    for name in MARKED
+)
+MARKS = f"SELECT concat_ws(' ', {', '.join(SUMS)})"
+"""What differs as soon as anybody has committed a definition: every version of a row has its own
+transaction. (ANALYZE and VACUUM write into the row in place, vac_update_relstats in vacuum.c.)"""
 
-def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> None:
+
+def moved() -> LiveMovedError:
+    """The error for content that is no longer what was backed up."""
+    return LiveMovedError("somebody wrote to the database", "the same again")
+
+
+def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
     """Keep everybody else from writing and see that the content still is ``expect``.
 
     Empty for a database that has nothing in it. The locks (SHARE ROW EXCLUSIVE) let others read
-    and last until the transaction of ``ask`` ends. Raises LiveMovedError, UndropError.
+    and last until the transaction of ``ask`` ends. Where sequences stand may differ: nothing can
+    keep others from nextval, and no row is lost by it. Returns the marks of the definitions.
+    Raises LiveMovedError, UndropError.
     """
-    ask(f"SET lock_timeout = {int(engine.LOCK_DEADLINE * 1000)}")
-    tables = [sql for kind in "rp" for (_, sql) in ask(content.RELATIONS.format(kind))]
-    for start in range(0, len(tables), 500):
-        names = ", ".join(tables[start : start + 500])
-        ask(f"LOCK TABLE ONLY {names.replace(', ', ', ONLY ')} IN SHARE ROW EXCLUSIVE MODE")
-    ask("SAVEPOINT undrop")  # its end takes the settings back that reading needs, not the locks
+    ask("SAVEPOINT undrop_settings")
+    ask(session.LOCAL)
+    names = [ask(content.RELATIONS.format(kind)) for kind in "rp"]
+    ask("ROLLBACK TO SAVEPOINT undrop_settings")
+    locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS)
+    ask("SAVEPOINT undrop_settings")  # its end takes back what reading needs, not the locks
+    ask(session.LOCAL)
+    marks = ask(MARKS)
     found = content.read(ask, programs.definitions(address))
     nothing = empty.is_empty(ask)
-    ask("ROLLBACK TO SAVEPOINT undrop")
     # Alembic makes its table before it asks us.
     versions = {sql.removeprefix("public.") for (sql,) in ask(content.VERSIONS)}
+    same = [marks, *names] == [ask(MARKS), *(ask(content.RELATIONS.format(k)) for k in "rp")]
+    ask("ROLLBACK TO SAVEPOINT undrop_settings")
     without = {
         name: table for name, table in found.tables.items() if table[0] or name not in versions
     }
     if expect:
         data, _, definitions = expect.split(" ")
-        same = data in {found.data, found._replace(tables=without).data}
-        unchanged = same and definitions == found.definitions
+        alike = data in {found.data, found._replace(tables=without).data}
+        same = same and alike and definitions == found.definitions
     else:
-        unchanged = nothing or (bool(versions) and not without)
-    if not unchanged:
-        raise LiveMovedError("somebody wrote to the database", "the same again")
+        same = same and (nothing or (bool(versions) and not without))
+    if not same:
+        raise moved()
+    ask(f"SET lock_timeout = {int(engine.LOCK_DEADLINE * 1000)}")
+    return marks
 
 
 @contextmanager
@@ -59,24 +83,42 @@ def alone(address: "Address", state: "State", log: "Log") -> "Iterator[psycopg.C
         state.held.release()
     expect = state.entry.content if state.held and state.entry else ""
     with session.opened(address, "changing the database") as connection:
-        compare_and_lock(session.asker(connection), address, expect)
+        ask = session.asker(connection)
+        marks = compare_and_lock(ask, address, expect)
+        locks.take(ask, "ACCESS EXCLUSIVE", locks.AGAINST_ALL)
+        if ask(MARKS) != marks:
+            raise moved()
         with log:
-            yield connection
+            try:
+                yield connection
+            except (
+                psycopg.errors.DeadlockDetected,
+                psycopg.errors.DependentObjectsStillExist,  # of what was made just now
+            ) as error:
+                raise moved() from error
             _commit(connection, address)
 
 
 def _commit(connection: "psycopg.Connection[Any]", address: "Address") -> None:
+    [[xid, pid]] = connection.execute(
+        "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text, pg_catalog.pg_backend_pid()"
+    ).fetchall()
     try:
         connection.commit()
-    except psycopg.IntegrityError:
-        raise  # the server said no: all of it is taken back
     except BaseException as error:
+        if isinstance(error, psycopg.Error) and not connection.closed:
+            raise  # the server said no: all of it is taken back
+        known = session.outcome(address, xid, pid)
+        if known == "aborted":
+            raise
         CHANGED.set()
-        raise ChangedError(
-            f"the connection to {address.label} broke when the new content was committed: it may "
-            f"hold the old content or the new ({address.hidden(str(error))})",
-            LOOK,
-        ) from error
+        if known != "committed" or not isinstance(error, psycopg.Error):
+            done = "holds the new content" if known else "may hold the old content or the new"
+            raise ChangedError(
+                f"the connection to {address.label} broke when the new content was committed: it "
+                f"{done} ({address.hidden(str(error))})",
+                LOOK,
+            ) from error
     CHANGED.set()
 
 
@@ -87,12 +129,13 @@ def replace(  # noqa: PLR0913 - what goes where
 
     ``data`` is the digest of the rows that must be there then. Raises as ``alone`` does.
     """
+    loading = load.Load(dump)
     with alone(address, state, log) as connection:
         began = time.monotonic()
         ask = session.asker(connection)
-        wanted = set(_extensions(programs.contents(dump)))
-        empty.empty(ask, wanted)
-        load.load(connection, dump, lambda done: progress("replace", done, state_size(state)))
+        empty.empty(ask, loading.extensions)
+        loading.run(connection, lambda done: progress("replace", done, state_size(state)))
+        ask(session.LOCAL)
         found = content.read(ask, "")
         if data and found.data != data:
             raise UndropError(
@@ -104,10 +147,3 @@ def replace(  # noqa: PLR0913 - what goes where
 def state_size(state: "State") -> int:
     """Bytes that a progress bar may go by."""
     return max(1, getattr(state.held, "bytes", 1))
-
-
-def _extensions(listing: str) -> "Iterator[str]":
-    for line in listing.splitlines():
-        _, found, name = line.partition(" EXTENSION - ")
-        if found and " COMMENT " not in line:
-            yield name.strip()

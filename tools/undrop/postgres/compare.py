@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from undrop.lite import compare
 from undrop.lite.check import quoted
 from undrop.postgres import content, session, structure
-from undrop.postgres.content import SETTINGS
 
 if TYPE_CHECKING:
     import psycopg
@@ -29,14 +28,14 @@ WHOLE = {"smallint", "integer", "bigint", "oid"}
 
 
 def databases(
-    before: "Address", after: "Address", progress: "Progress", *, copied: bool
+    before: "Address", after: "Address", progress: "Progress", prefix: str, *, copied: bool
 ) -> "Comparison":
     """Compare two databases that nobody writes; ``copied``: one was made as a copy of the other.
 
     Raises UndropError.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="undrop-")))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix=prefix)))
         sides = [
             _Side(stack.enter_context(session.opened(address, "comparing")), rooted=copied)
             for address in (before, after)
@@ -67,7 +66,6 @@ class _Side:
     def __init__(self, connection: "psycopg.Connection[Any]", *, rooted: bool) -> None:
         self._connection = connection
         ask = session.asker(connection)
-        ask(SETTINGS)
         self.structure, self._sources = structure.read(ask, rooted=rooted)
         self.sums = {
             name: content.sum_of(ask, source.sql) for name, source in self._sources.items()

@@ -8,13 +8,6 @@ from undrop import digest
 if TYPE_CHECKING:
     from undrop.postgres.session import Ask
 
-# What the text of a value depends on; asked for inside a transaction, and for it alone.
-SETTINGS = (
-    "SELECT set_config(name, value, true) FROM (VALUES ('TimeZone', 'UTC'), "
-    "('DateStyle', 'ISO, YMD'), ('IntervalStyle', 'postgres'), ('extra_float_digits', '3'), "
-    "('bytea_output', 'hex'), ('lc_monetary', 'C'), ('row_security', 'off'), "
-    "('search_path', ''), ('statement_timeout', '0')) AS needed (name, value)"
-)
 MEMBER = (
     "EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '{0}'::regclass AND e.objid = {1}.oid "
     "AND e.deptype = 'e')"
@@ -77,12 +70,11 @@ class Content(NamedTuple):
 
 
 def read(ask: "Ask", definitions: str) -> Content:
-    """Count and sum up everything, in the transaction that ``ask`` is in; sets its settings.
+    """Count and sum up everything, in the transaction that ``ask`` is in, settled for it.
 
     A row's text is hashed to 128 bits (``hashtextextended`` with two seeds) and a table's hashes
     are added up.
     """
-    ask(SETTINGS)
     return Content(
         {name: sum_of(ask, "ONLY " + sql) for name, sql in ask(RELATIONS.format("r"))},
         {
@@ -90,14 +82,27 @@ def read(ask: "Ask", definitions: str) -> Content:
             for name, sql in ask(RELATIONS.format("S"))
         },
         str(tuple(ask(LARGE_OBJECTS)[0])),
-        digest.of_text(definitions),
+        digest.of_text(definitions + str([tuple(each) for each in ask(OF_LARGE_OBJECTS)])),
         revisions(ask),
     )
 
 
+PIECE = 1 << 20  # bytes of a large object at a time: all of one may be 4 TB
 LARGE_OBJECTS = (
-    "SELECT count(*), sum(hashtextextended(oid::text || encode(lo_get(oid), 'hex'), 0))::text "
-    "FROM pg_largeobject_metadata"
+    "WITH RECURSIVE pieces (oid, n, bytes, hash) AS ("  # noqa: S608 - our own
+    "SELECT o.oid, 0, {0} FROM pg_largeobject_metadata o, {1} UNION ALL "
+    "SELECT o.oid, o.n + 1, {0} FROM pieces o, {2} WHERE o.bytes = {3}) "
+    "SELECT count(*) FILTER (WHERE n = 0), "
+    "sum(hashtextextended(concat_ws(' ', oid, n, bytes, hash), 0))::text FROM pieces"
+).format(
+    "length(p.data), hashtextextended(encode(p.data, 'hex'), 0)",
+    f"LATERAL (SELECT lo_get(o.oid, 0, {PIECE}) AS data OFFSET 0) p",
+    f"LATERAL (SELECT lo_get(o.oid, (o.n + 1)::int8 * {PIECE}, {PIECE}) AS data OFFSET 0) p",
+    PIECE,
+)
+OF_LARGE_OBJECTS = (  # pg_dump --schema-only leaves them out
+    "SELECT o.oid::text, pg_get_userbyid(o.lomowner)::text, o.lomacl::text, "
+    "obj_description(o.oid, 'pg_largeobject') FROM pg_largeobject_metadata o ORDER BY o.oid"
 )
 
 
@@ -105,7 +110,7 @@ def sum_of(ask: "Ask", table: str) -> tuple[int, str]:
     """Rows of a table, as it stands after FROM, and their checksum."""
     [found] = ask(
         "SELECT count(*), sum(hashtextextended(v, 0))::text, sum(hashtextextended(v, 1))::text "  # noqa: S608
-        f"FROM (SELECT undrop_row::text AS v FROM {table} AS undrop_row OFFSET 0) AS texts"
+        f"FROM (SELECT (undrop_row.*)::text AS v FROM {table} AS undrop_row OFFSET 0) AS texts"
     )
     return found[0], f"{found[1]} {found[2]}"
 

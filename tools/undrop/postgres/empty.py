@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from undrop.postgres import grants
 from undrop.postgres.content import MEMBER, SYSTEM
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ IN_SCHEMAS = (
     "CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) i "
     f"WHERE NOT ({SYSTEM}) AND d.deptype = 'n' AND d.classid <> 'pg_extension'::regclass "
     "AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = d.classid "
-    "AND e.objid = d.objid AND e.deptype IN ('e', 'i', 'a'))"
+    # A partitioned table depends on its own key's columns (StorePartitionKey, heap.c).
+    "AND e.objid = d.objid AND e.objsubid = 0 AND e.deptype IN ('e', 'i', 'a') "
+    "AND (e.refclassid, e.refobjid) <> (e.classid, e.objid))"
 )
 SQL_NAMES = {
     "composite type": "TYPE",
@@ -52,31 +55,32 @@ def is_empty(ask: "Ask") -> bool:
     return not ask(f"SELECT 1 FROM pg_namespace n WHERE NOT ({SYSTEM}) AND NOT {KEPT_SCHEMA}")  # noqa: S608
 
 
-def empty(ask: "Ask", extensions: "set[str] | None" = None) -> None:
+def empty(ask: "Ask", extensions: "set[tuple[str, str]] | None" = None) -> None:
     """Drop everything, in the transaction that ``ask`` is in.
 
     Extensions stay: only some users may make one again. Of those that are this user's own, the
-    ones that are not among ``extensions`` go (None: all stay); their tables' rows of the user's
-    go in any case.
+    ones that are not among ``extensions``, names and schemas in SQL, go (None: all stay); their
+    tables' rows of the user's go in any case.
     """
     first = {"EVENT TRIGGER", "PUBLICATION"}  # they act on what is dropped after them
     for kind, name in sorted(objects(ask), key=lambda each: each[0] not in first):
         ask(f"DROP {kind} IF EXISTS {name} CASCADE")
     if extensions is not None:
-        for name, text in ask(
-            "SELECT extname, quote_ident(extname) FROM pg_extension WHERE extname <> 'plpgsql' "
-            "AND pg_has_role(extowner, 'USAGE')"
+        for name, schema in ask(
+            "SELECT quote_ident(x.extname), quote_ident(n.nspname) FROM pg_extension x "
+            "JOIN pg_namespace n ON n.oid = x.extnamespace WHERE x.extname <> 'plpgsql' "
+            "AND pg_has_role(x.extowner, 'USAGE')"
         ):
-            if name not in extensions:
-                ask(f"DROP EXTENSION {text} CASCADE")
+            if (name, schema) not in extensions:
+                ask(f"DROP EXTENSION IF EXISTS {name} CASCADE")
     for (name,) in ask(
         "SELECT quote_ident(n.nspname) FROM pg_namespace n "  # noqa: S608 - our own
         f"WHERE NOT ({SYSTEM}) AND NOT {KEPT_SCHEMA} AND NOT {MEMBER.format('pg_namespace', 'n')}"
     ):
-        ask(f"DROP SCHEMA {name} CASCADE")
+        ask(f"DROP SCHEMA {name} RESTRICT")
     ask("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
     _forget_extensions_rows(ask)
-    _reset_grants(ask)
+    grants.reset(ask)
 
 
 def _forget_extensions_rows(ask: "Ask") -> None:
@@ -89,17 +93,3 @@ def _forget_extensions_rows(ask: "Ask") -> None:
     )
     for table, condition in rows:
         ask(f"DELETE FROM {table} {condition or ''}")  # noqa: S608 - the extension's own words
-
-
-def _reset_grants(ask: "Ask") -> None:
-    """The schemas that stay get the grants that they began with: a dump tells what differs."""
-    who = "CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END"
-    schemas = (
-        "FROM pg_namespace n LEFT JOIN pg_init_privs p ON p.objoid = n.oid "
-        "AND p.classoid = 'pg_namespace'::regclass CROSS JOIN LATERAL aclexplode({0}) a "
-        "WHERE n.nspname = 'public'"
-    )
-    for (grantee,) in ask(f"SELECT DISTINCT {who} {schemas.format('n.nspacl')}"):
-        ask(f"REVOKE ALL ON SCHEMA public FROM {grantee}")
-    for privilege, grantee in ask(f"SELECT privilege_type, {who} {schemas.format('p.initprivs')}"):
-        ask(f"GRANT {privilege} ON SCHEMA public TO {grantee}")

@@ -1,12 +1,13 @@
 """PostgreSQL's answers to what undrop asks of a database (``undrop.engine.Engine``)."""
 
+import os
 import re
 import shutil
 import socket
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any
 
 from undrop import digest, durable
@@ -40,6 +41,8 @@ class Postgres:
         self.address = addresses.parse(url)
         self._verify_url = verify_url
         self._mark = digest.of_text(f"{socket.gethostname()}:{root}").removeprefix("blake3:")[:8]
+        self.prefix = f"undrop-{self._mark}-"
+        """Of folders that hold content for a while; swept when a run was killed."""
         self.source = self.label = self.address.label
         self.stem = re.sub(r"[\x00-\x1f\x7f/]|^[.-]", "_", self.address.name)
 
@@ -66,29 +69,35 @@ class Postgres:
             "seconds": engine.LOCK_DEADLINE,
         }
 
-    def make(self) -> None:
+    def make(self, dump: Path | None = None) -> None:
         """Create the database where there is none under that name. Raises UndropError."""
-        from undrop.postgres import scratch, session
+        from undrop.postgres import scratch, script, session
 
         if not session.exists(self.address):
-            scratch.create(self.address)
+            scratch.create(self.address, script.birth(dump) if dump else b"")
 
     @contextmanager
     def restored(self, path: Path, progress: "Progress") -> "Iterator[Address]":
         """A scratch database with what is in a dump."""
-        from undrop.postgres import held
+        from undrop.postgres import held, script
 
-        with self.scratch.database() as there:
+        with self.scratch.database(birth=script.birth(path)) as there:
             held.restored(there, path, progress)
             yield there
 
     def exists(self) -> bool:
+        import psycopg
+
         from undrop.postgres import empty, session
 
-        if not session.exists(self.address):
-            return False
-        with session.opened(self.address, "looking at the database") as connection:
-            return not empty.is_empty(session.asker(connection))
+        with session.explained(self.address, "looking at the database"):
+            try:
+                connection = session.connect(self.address)
+            except psycopg.OperationalError as failure:
+                return session.explain_absence(self.address, failure)
+            with closing(connection):
+                session.settle(connection)
+                return not empty.is_empty(session.asker(connection))
 
     def size(self) -> int | None:
         from undrop.postgres import session
@@ -98,9 +107,10 @@ class Postgres:
         return None
 
     def holders(self) -> "list[Holder]":
-        from undrop.postgres import session
+        from undrop.postgres import locks, session
 
-        return session.holders(self.address)
+        with session.opened(self.address, "asking who is connected") as connection:
+            return locks.others(session.asker(connection))
 
     def refuse_place(self, backups: Path) -> None:
         """Nothing: a server's files are not in a project."""
@@ -151,7 +161,7 @@ class Postgres:
     ) -> "Iterator[Content]":
         from undrop.postgres import programs, work
 
-        with TemporaryDirectory(prefix="undrop-") as folder:
+        with TemporaryDirectory(prefix=self.prefix) as folder:
             if not ours:
                 copy = Path(folder, path.name)
                 (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
@@ -192,7 +202,7 @@ class Postgres:
         from undrop.postgres import compare
 
         with self.restored(before, progress) as one, self.restored(after, progress) as other:
-            return compare.databases(one, other, progress, copied=False)
+            return compare.databases(one, other, progress, self.prefix, copied=False)
 
     def definitions(self, path: Path, entry: "Record | None") -> object:
         from undrop.postgres.held import Definitions
@@ -209,6 +219,9 @@ class Postgres:
         return None
 
     def sweep(self) -> None:
+        for left in Path(gettempdir()).glob(f"{self.prefix}*"):
+            if not left.is_symlink() and left.stat().st_uid == os.getuid():
+                shutil.rmtree(left, ignore_errors=True)
         with suppress(UndropError):  # a server that is away has nothing to be swept now
             self.scratch.sweep()
 

@@ -8,8 +8,8 @@ import psycopg
 
 from undrop import digest, durable
 from undrop.engine import Facts, Identity
-from undrop.errors import DamagedError, UndropError
-from undrop.postgres import content, load, programs, session
+from undrop.errors import DamagedError
+from undrop.postgres import content, load, programs, script, session
 from undrop.postgres.scratch import NoScratchError
 
 if TYPE_CHECKING:
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from undrop.postgres.content import Content
     from undrop.postgres.scratch import Scratch
     from undrop.record import Record
+
+
+NOT_ALLOWED = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.FeatureNotSupported,  # an extension that this server does not have
+    psycopg.errors.UndefinedFile,
+)
 
 
 class Definitions(NamedTuple):
@@ -44,6 +51,7 @@ class Held:
             self._connection = session.connect(address)
             self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self._connection.read_only = True
+            session.settle(self._connection)
         self._ask = session.asker(self._connection)
         self._content: Content | None = None
         try:
@@ -129,17 +137,18 @@ def prove(
     Where no scratch database can be made, ``pg_restore --list`` has to do, and ``Facts.check``
     says so. Raises DamagedError, UndropError.
     """
-    programs.contents(dump)
     size, found = durable.size(dump), digest.of(dump, progress, durable.size(dump))
     why, there = "there is no server to try it on", whole
     try:
         if scratch:
-            with scratch.database() as address:
+            with scratch.database(birth=script.birth(dump)) as address:
                 there, why = restored(address, dump, progress), ""
     except NoScratchError as no:
         why = no.what
     except _NotAllowedError as no:
         why = str(no)
+    if why:
+        programs.contents(dump)
     if there is None:
         return Facts(size, found, [], [], f"ok, not restored: {why}")
     if whole and there.data != whole.data:
@@ -176,15 +185,17 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
     Raises DamagedError, UndropError.
     """
     size = max(1, durable.size(dump))
+    loading = load.Load(dump, bare=True)
     with session.opened(address, f"restoring {dump.name} into a scratch database") as connection:
         connection.execute("SET synchronous_commit = off")
         try:
-            load.load(connection, dump, lambda done: progress("check", done, size), bare=True)
+            loading.run(connection, lambda done: progress("check", done, size))
             connection.commit()
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise _NotAllowedError(" ".join(str(error).split())) from error
-        except psycopg.errors.DataError as error:
+        except NOT_ALLOWED as error:
+            raise _NotAllowedError(" ".join(str(error.diag.message_primary).split())) from error
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise DamagedError(f"it cannot be restored: {error}", "just list") from error
+        session.settle(connection)
         return content.read(session.asker(connection), "")
 
 
@@ -195,11 +206,3 @@ def dumped(address: "Address", work: "Path", progress: "Progress") -> None:
         held.copy_to(work, progress)
     finally:
         held.close()
-
-
-def refused(what: str) -> UndropError:
-    """The error for what cannot be done without a scratch database."""
-    return UndropError(
-        f"{what} takes a scratch database, and this user may not create one",
-        "ALTER ROLE … CREATEDB, or set `verify-url` in [tool.undrop], then the same again",
-    )

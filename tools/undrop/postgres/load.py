@@ -4,96 +4,105 @@ pg_restore itself would connect, and commit, by itself; emptying a database and 
 has to be one transaction.
 """
 
-import re
 from typing import TYPE_CHECKING, Any
 
-from undrop.postgres import programs
+import psycopg
+
+from undrop.postgres import programs, script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import psycopg
-
-COPY = re.compile(rb"COPY .* FROM stdin;\n")
 CHUNK = 1 << 20  # bytes
 END = b"\\.\n"
-OURS = re.compile(r"^(?:SET transaction_timeout = 0;|COMMENT ON EXTENSION .*;)\n", re.MULTILINE)
-"""Not every server knows the one, not every user may say the other."""
+BARE = ("--no-owner", "--no-privileges", "--no-publications", "--no-tablespaces")
+"""What not every user may give in a scratch database, nor every server has."""
 
 
-def load(
-    connection: "psycopg.Connection[Any]",
-    dump: "Path",
-    tick: "Callable[[int], None]" = lambda _done: None,
-    *,
-    bare: bool = False,
-) -> None:
-    """Run everything in ``dump``; nothing is committed. ``tick`` is told bytes of rows.
+class Load:
+    """A dump, on its way into a database.
 
-    ``bare`` leaves out owners, grants and publications, which not every user may give in a scratch
-    database. Raises psycopg.Error, DamagedError.
+    ``bare`` leaves owners, grants, tablespaces and publications out. What a dump has no words
+    for stays as it is in the database that it is loaded into: that one's owner, grants and
+    settings, and a schema ``public`` where the dumped database had none. A materialized view is
+    filled from its tables as they are now (postgresql.org/docs/current/app-pgdump.html, Notes).
     """
-    less = ("--no-owner", "--no-privileges", "--no-publications") if bare else ()
-    _definitions(connection, dump, "pre-data", *less)
-    with programs.script(dump, "--section=data", *less) as process:
-        assert process.stdout is not None  # noqa: S101 - for the type checker
-        _rows(connection, process.stdout, tick)
-    _definitions(connection, dump, "post-data", *less)
+
+    def __init__(self, dump: "Path", *, bare: bool = False) -> None:
+        self._dump, self._less = dump, BARE if bare else ()
+        self._before = script.Definitions(dump, "pre-data", *self._less)
+        self.extensions = self._before.extensions
+        """Names and schemas, in SQL."""
+
+    def run(
+        self,
+        connection: "psycopg.Connection[Any]",
+        tick: "Callable[[int], None]" = lambda _done: None,
+    ) -> None:
+        """Run everything in it; nothing is committed. ``tick`` is told bytes of rows.
+
+        Raises psycopg.Error, DamagedError.
+        """
+        connection.execute("SET row_security = on")
+        _execute(connection, self._before.text)
+        with programs.script(self._dump, "--section=data", *self._less) as process:
+            _rows(connection, process.stdout, tick)
+        after = script.Definitions(self._dump, "post-data", *self._less)
+        _execute(connection, after.text)
+        if not self._less:
+            for comment in (*self._before.comments, *after.comments):
+                try:
+                    with connection.transaction():  # a savepoint
+                        connection.execute(comment)
+                except psycopg.errors.InsufficientPrivilege:
+                    continue  # the extension is another's, and so is what is said of it
 
 
-def _definitions(
-    connection: "psycopg.Connection[Any]", dump: "Path", section: str, *options: str
-) -> None:
-    with programs.script(dump, f"--section={section}", *options) as process:
-        assert process.stdout is not None  # noqa: S101 - for the type checker
-        text = process.stdout.read().decode("utf-8", "surrogateescape")
-    text = OURS.sub("", programs.NOISE.sub("", text))
-    # A schema that an extension lives in has stayed.
-    text = re.sub(r"^CREATE SCHEMA (?=\S.*;$)", "CREATE SCHEMA IF NOT EXISTS ", text, flags=re.M)
-    connection.execute(text.encode("utf-8", "surrogateescape"))
+def _execute(connection: "psycopg.Connection[Any]", text: bytes) -> None:
+    if text:
+        connection.execute(text)
 
 
 def _rows(
     connection: "psycopg.Connection[Any]",
-    script: Any,  # noqa: ANN401 - a buffered reader
+    lines: Any,  # noqa: ANN401 - a buffered reader
     tick: "Callable[[int], None]",
 ) -> None:
     """Run a script of COPY with its rows, setval, and large objects' bytes."""
-    done = 0
-    statements: list[bytes] = []
-    while line := script.readline():
-        if COPY.fullmatch(line):
-            _run(connection, statements)
-            with connection.cursor().copy(line.strip().rstrip(b";")) as copy:
-                for part in _until_end(script):
+    done = size = 0
+    waiting: list[bytes] = []
+    for statement in script.data(lines):
+        if statement.startswith(b"COPY ") and statement.endswith(b" FROM stdin;\n"):
+            _execute(connection, b"".join(waiting))
+            waiting, size = [], 0
+            with connection.cursor().copy(statement.strip().rstrip(b";")) as copy:
+                for part in _until_end(lines):
                     copy.write(part)
                     done += len(part)
                     tick(done)
-        elif line.strip() not in {b"BEGIN;", b"COMMIT;"} and not line.startswith((b"\\", b"--")):
-            statements.append(line)
-            if len(statements) > 1000:
-                _run(connection, statements)
-    _run(connection, statements)
+            continue
+        waiting.append(statement)
+        size += len(statement)
+        if size > CHUNK:
+            _execute(connection, b"".join(waiting))
+            done += size
+            tick(done)
+            waiting, size = [], 0
+    _execute(connection, b"".join(waiting))
 
 
-def _run(connection: "psycopg.Connection[Any]", statements: list[bytes]) -> None:
-    if text := b"".join(statements).strip().replace(b"SET transaction_timeout = 0;", b""):
-        connection.execute(text)
-    statements.clear()
-
-
-def _until_end(script: Any) -> "Iterator[bytes]":  # noqa: ANN401 - a buffered reader
+def _until_end(lines: Any) -> "Iterator[bytes]":  # noqa: ANN401 - a buffered reader
     """The rows of one COPY, in large pieces, without the line that ends them."""
-    lines: list[bytes] = []
+    part: list[bytes] = []
     size = 0
-    for line in script:
+    for line in lines:
         if line == END:
             break
-        lines.append(line)
+        part.append(line)
         size += len(line)
         if size > CHUNK:
-            yield b"".join(lines)
-            lines, size = [], 0
-    if lines:
-        yield b"".join(lines)
+            yield b"".join(part)
+            part, size = [], 0
+    if part:
+        yield b"".join(part)

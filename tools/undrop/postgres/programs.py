@@ -51,9 +51,9 @@ def dump(address: "Address", work: "Path", snapshot: str, size: int, progress: "
         work.unlink()
         work.mkdir(0o700)
         kind = ["--format=directory", f"--jobs={JOBS}"]
-    command = [
-        *_pg_dump(address), *kind, "--compress=1", f"--snapshot={snapshot}", f"--file={work}"
-    ]  # fmt: skip
+    # --create: with it the dump knows its encoding and locale.
+    more = ["--create", "--compress=1", f"--snapshot={snapshot}", f"--file={work}"]
+    command = [*_pg_dump(address), *kind, *more]
     with subprocess.Popen(  # noqa: S603 - as found on PATH
         command, env=address.environment(), stderr=subprocess.PIPE, text=True
     ) as process:
@@ -108,8 +108,11 @@ def _refuse(code: int, said: str, program: str, address: "Address") -> None:
 
 
 @contextmanager
-def script(dump: "Path", *options: str) -> "Iterator[subprocess.Popen[bytes]]":
-    """``pg_restore`` writing SQL to its standard output; raises DamagedError when it fails."""
+def script(dump: "Path", *options: str, early: bool = False) -> "Iterator[subprocess.Popen[bytes]]":
+    """``pg_restore`` writing SQL to its standard output; raises DamagedError when it fails.
+
+    ``early``: the block reads the beginning only.
+    """
     with subprocess.Popen(  # noqa: S603 - as found on PATH
         ["pg_restore", *options, "--file=-", str(dump)],  # noqa: S607
         stdout=subprocess.PIPE,
@@ -117,6 +120,9 @@ def script(dump: "Path", *options: str) -> "Iterator[subprocess.Popen[bytes]]":
     ) as process:
         try:
             yield process
+            if early:
+                process.kill()
+                return
             assert process.stderr is not None  # noqa: S101 - for the type checker
             said = process.stderr.read().decode("utf-8", "replace")
             process.wait()

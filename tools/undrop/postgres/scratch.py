@@ -1,6 +1,7 @@
 """Scratch databases, in which dumps are proved and migrations tried; dropped again in any case."""
 
 import os
+import re
 import secrets
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 PREFIX = "undrop_scratch_"
 
 
+NOT_ALLOWED = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.ReadOnlySqlTransaction,  # a standby
+    psycopg.errors.FeatureNotSupported,
+)
+
+
 class NoScratchError(UndropError):
     """No database can be made there by the user that we connect as."""
 
@@ -30,14 +38,26 @@ class Scratch:
         self.server, self._like, self._mark = server, like, f"{PREFIX}{mark}_"
 
     @contextmanager
-    def database(self, template: "Address | None" = None) -> "Iterator[Address]":
+    def database(
+        self, template: "Address | None" = None, birth: bytes | None = None
+    ) -> "Iterator[Address]":
         """A new database, empty or a copy of another of ours, dropped when the block ends.
 
-        It has the live database's encoding and locale. Raises NoScratchError, UndropError.
+        It has the encoding and locale that ``birth`` says (``script.birth``), else the live
+        database's. Raises NoScratchError, UndropError.
         """
         name = f"{self._mark}{os.getpid()}_{secrets.token_hex(3)}"
+        copied = sql.SQL("TEMPLATE {}").format(sql.Identifier(template.name)) if template else None
+        options = [copied] if copied else births(self._locale() if birth is None else birth)
         with _maintenance(self.server, "making a scratch database") as connection:
-            self._create(connection, name, template)
+            try:
+                _create(connection, name, options)
+            except NOT_ALLOWED as error:
+                raise NoScratchError(
+                    f"no scratch database can be made here: {error.diag.message_primary}",
+                    "ALTER ROLE … CREATEDB, or set `verify-url` in [tool.undrop] to a server where "
+                    "this user may make one, then the same again",
+                ) from error
         try:
             yield self.server.other(name)
         finally:
@@ -57,36 +77,38 @@ class Scratch:
                 with suppress(psycopg.Error):
                     _drop(connection, name)
 
-    def _create(
-        self, connection: "psycopg.Connection[Any]", name: str, template: "Address | None"
-    ) -> None:
-        options = sql.SQL("TEMPLATE {}").format(
-            sql.Identifier(template.name if template else "template0")
-        )
-        if template is None:
-            options = sql.SQL(" ").join([options, *self._locale()])
-        try:
-            statement = sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), options)
-            connection.execute(statement)
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise NoScratchError(
-                "this user may not create databases, so nothing can be tried in one",
-                "ALTER ROLE … CREATEDB, or set `verify-url` in [tool.undrop] to a server where it "
-                "may, then the same again",
-            ) from error
-
-    def _locale(self) -> "Iterator[sql.Composable]":
+    def _locale(self) -> bytes:
         """The live database's encoding and locale, where it is there to be asked."""
-        if self._like.keywords.get("host") != self.server.keywords.get("host"):
-            return  # another server may not know these names
         with suppress(UndropError), session.opened(self._like, "asking for its locale") as live:
             [found] = live.execute(
-                "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database "
+                "SELECT format('ENCODING = %L LC_COLLATE = %L LC_CTYPE = %L', "
+                "pg_encoding_to_char(encoding), datcollate, datctype) FROM pg_database "
                 "WHERE datname = current_database()"
-            )
-            for word, text in zip(("ENCODING", "LC_COLLATE", "LC_CTYPE"), found, strict=True):
-                if text:
-                    yield sql.SQL("{} {}").format(sql.SQL(word), sql.Literal(text))
+            ).fetchall()
+            return str(found[0]).encode()
+        return b""
+
+
+def births(birth: bytes) -> "list[sql.Composed]":
+    """Ways to make a database like the one that was dumped, the best one first."""
+    text = birth.decode("utf-8", "surrogateescape")
+    encoding = re.match(r"ENCODING = '\w+'", text)
+    ways = [text, f"{encoding[0]} LOCALE = 'C'" if encoding else ""]
+    # Written by the server or by pg_dump, which quote what they say.
+    words: Any = ["template0 " + each for each in dict.fromkeys(ways)]
+    return [sql.SQL("TEMPLATE {}").format(sql.SQL(each)) for each in words]
+
+
+def _create(connection: "psycopg.Connection[Any]", name: str, ways: "list[sql.Composed]") -> None:
+    """Another server, or another release, may not know a locale: any will do for a while."""
+    for way in ways:
+        try:
+            connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), way))
+        except (psycopg.ProgrammingError, psycopg.DataError) as error:
+            if isinstance(error, NOT_ALLOWED) or way is ways[-1]:
+                raise
+        else:
+            return
 
 
 def _drop(connection: "psycopg.Connection[Any]", name: str) -> None:
@@ -95,16 +117,19 @@ def _drop(connection: "psycopg.Connection[Any]", name: str) -> None:
     )
 
 
-def create(address: "Address") -> None:
-    """Make the database that an address names. Raises UndropError."""
+def create(address: "Address", birth: bytes) -> None:
+    """Make the database that an address names, like the one that was dumped. Raises UndropError.
+
+    Its owner is who makes it; it has none of the grants and settings that ALTER DATABASE gave.
+    """
     with _maintenance(address, f"creating {address.label}") as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(address.name)))
+        if birth:
+            _create(connection, address.name, births(birth))
+        else:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(address.name)))
 
 
 @contextmanager
 def _maintenance(server: "Address", doing: str) -> "Iterator[psycopg.Connection[Any]]":
-    """A connection to a database that is there besides ours."""
-    there = (server.other(name) for name in ("postgres", "template1"))
-    other = next((each for each in there if session.exists(each)), server)
-    with session.opened(other, doing, autocommit=True) as connection:
+    with session.explained(server, doing), session.maintenance(server) as connection:
         yield connection

@@ -1,28 +1,45 @@
-"""A connection, its errors in our words, and what is asked of a server."""
+"""A connection, its settings, and its errors in our words."""
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from undrop import engine
-from undrop.engine import Holder
 from undrop.errors import DamagedError, UndropError
 
 if TYPE_CHECKING:
     from undrop.postgres.address import Address
 
 Ask = Callable[[str], list[Any]]
-"""Runs one statement and gives its rows; without a percent sign, which drivers take for theirs."""
+"""Runs one statement and gives its rows."""
 AGAIN = "correct that, then the same command again"
 CONNECT = 10  # seconds
+SETTINGS = (
+    "SELECT pg_catalog.set_config(s.name, n.value, {}) FROM (VALUES "
+    # What the text of a value depends on.
+    "('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'), ('IntervalStyle', 'postgres'), "
+    "('extra_float_digits', '3'), ('bytea_output', 'hex'), ('lc_monetary', 'C'), "
+    "('xmloption', 'content'), ('row_security', 'off'), "
+    # What a role may have set, and would end our work half way, or lead our names elsewhere.
+    "('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), "
+    "('transaction_timeout', '0'), ('search_path', ''), ('quote_all_identifiers', 'off')"
+    ") AS n (name, value) JOIN pg_catalog.pg_settings s ON s.name OPERATOR(pg_catalog.=) n.name"
+)
+LOCAL, LASTING = SETTINGS.format("true"), SETTINGS.format("false")
+"""For the transaction that it is said in; for the session."""
 
 
 def connect(address: "Address", *, autocommit: bool = False) -> "psycopg.Connection[Any]":
     """Open a connection. Raises psycopg.Error."""
-    timeout = {"connect_timeout": str(CONNECT), "application_name": "undrop"}
-    return psycopg.connect(autocommit=autocommit, **{**timeout, **address.keywords})  # type: ignore[arg-type]  # libpq's keywords
+    ours = {"application_name": "undrop", "client_encoding": "utf8"}
+    keywords: Any = {"connect_timeout": str(CONNECT), **address.keywords, **ours}
+    # Prepared statements outlive a transaction, and what they name may be dropped by then.
+    connection = psycopg.connect(autocommit=autocommit, prepare_threshold=None, **keywords)
+    connection.read_only = False  # whatever default_transaction_read_only says
+    return connection
 
 
 @contextmanager
@@ -31,7 +48,15 @@ def opened(
 ) -> "Iterator[psycopg.Connection[Any]]":
     """A connection for the block, rolled back and closed at its end; errors become ours."""
     with explained(address, doing), closing(connect(address, autocommit=autocommit)) as connection:
+        settle(connection)
         yield connection
+
+
+def settle(connection: "psycopg.Connection[Any]") -> None:
+    """Have the settings that we need, whatever the role's or the database's are."""
+    if connection.autocommit:
+        connection.execute("SET default_transaction_read_only = off")
+    connection.execute(LASTING if connection.autocommit else LOCAL)
 
 
 @contextmanager
@@ -44,10 +69,13 @@ def explained(address: "Address", doing: str) -> Iterator[None]:
         if isinstance(error, psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
             raise DamagedError(f"the server says: {text}", "just list") from error
         if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+            from undrop.postgres import locks
+
+            with suppress(psycopg.Error), closing(connect(address)) as other:
+                text += locks.words(locks.others(asker(other)))
             raise UndropError(
-                f"{doing}: a lock was not to be had for {engine.LOCK_DEADLINE:.0f} seconds"
-                f"{describe(address)}",
-                "end that program's transaction, then the same command again",
+                f"{doing}: a lock was not to be had for {engine.LOCK_DEADLINE:.0f} seconds: {text}",
+                locks.NEXT,
             ) from error
         raise UndropError(f"{doing}: the server says: {text} ({address.label})", AGAIN) from error
 
@@ -67,38 +95,60 @@ def exists(address: "Address") -> bool:
     try:
         connect(address).close()
     except psycopg.OperationalError as failure:
-        # What failed is said in the server's language; another database of its knows.
-        for other in ("postgres", "template1"):
-            try:
-                with closing(connect(address.other(other))) as connection:
-                    sql = "SELECT 1 FROM pg_database WHERE datname = %s"
-                    if connection.execute(sql, [address.name]).fetchone() is None:
-                        return False
-            except psycopg.Error:
-                continue
-            break
-        with explained(address, "connecting"):
-            raise failure from None
+        return explain_absence(address, failure)
     return True
 
 
-def holders(address: "Address") -> list[Holder]:
-    """Who is connected to the database, ourselves left out."""
-    sql = (
-        "SELECT pid, coalesce(nullif(application_name, ''), 'somebody') || ' as ' || usename || "
-        "coalesce(' from ' || host(client_addr), '') || "
-        "CASE WHEN state <> 'idle' THEN ', ' || state ELSE '' END FROM pg_stat_activity "
-        "WHERE datname = current_database() AND backend_type = 'client backend' "
-        "AND pid <> pg_backend_pid() AND application_name <> 'undrop' ORDER BY pid"
-    )
-    with opened(address, "asking who is connected", autocommit=True) as connection:
-        return [Holder(pid, name or "?") for pid, name in connection.execute(sql)]
+def explain_absence(address: "Address", failure: psycopg.OperationalError) -> bool:
+    """False when there is no database of that name; else raises UndropError for the failure.
+
+    What failed is said in the server's language; another database of its knows.
+    """
+    with suppress(psycopg.Error), maintenance(address, quick=True) as connection:
+        sql = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s"
+        if connection.execute(sql, [address.name]).fetchone() is None:
+            return False
+    with explained(address, "connecting"):
+        raise failure from None
+    return True
 
 
-def describe(address: "Address") -> str:
-    """``; connected: psql as bob (pid 7)``; empty when nobody is seen."""
-    try:
-        names = [f"{holder.name} (pid {holder.pid})" for holder in holders(address)]
-    except UndropError:
-        return ""
-    return f"; connected: {', '.join(names)}" if names else ""
+@contextmanager
+def maintenance(server: "Address", *, quick: bool = False) -> "Iterator[psycopg.Connection[Any]]":
+    """A connection to a database that is there besides ours. Raises psycopg.Error.
+
+    ``template1`` comes last: nobody can make a database while it is in use.
+    """
+    began = time.monotonic()
+    names = ["postgres", *([] if quick else [server.name]), "template1"]
+    for name in names:
+        try:
+            connection = connect(server.other(name), autocommit=True)
+        except psycopg.OperationalError:
+            # A server that does not answer is not asked three times.
+            if name == names[-1] or time.monotonic() - began > CONNECT / 2:
+                raise
+        else:
+            with closing(connection):
+                settle(connection)
+                yield connection
+            return
+
+
+def outcome(address: "Address", xid: str, pid: int | str) -> str:
+    """What became of a transaction of ours: ``committed``, ``aborted``; empty when unknown.
+
+    A server in recovery takes those that were under way back (functions-info.html, 9.27.4).
+    """
+    deadline = time.monotonic() + 3 * engine.LOCK_DEADLINE
+    while True:
+        with suppress(psycopg.Error), closing(connect(address, autocommit=True)) as connection:
+            sql = "SELECT pg_catalog.pg_xact_status(%s::text::pg_catalog.xid8)"
+            [[found]] = connection.execute(sql, [xid]).fetchall()
+            if found != "in progress":
+                return str(found or "")
+            # Nobody waits for it any more.
+            connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [int(pid)])
+        if time.monotonic() > deadline:
+            return ""
+        time.sleep(0.1)

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
-from undrop.postgres import alone, compare, content, held, programs, session
+from undrop.postgres import alone, compare, content, held, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Dump:
 
     def put(self, state: "State", log: "Log", progress: "Progress") -> float:
         """Empty the live database and load the dump, in one transaction."""
-        self._live.make()
+        self._live.make(self.path)
         data = self.facts.content.partition(" ")[0]
         return alone.replace(self._live.address, state, self.path, log, progress, data=data)
 
@@ -59,9 +59,13 @@ class Work:
     def compare(self, before: Path, progress: "Progress") -> "Comparison":
         """From a backup to this."""
         if self._before:
-            return compare.databases(self._before, self._there, progress, copied=True)
+            return compare.databases(
+                self._before, self._there, progress, self._live.prefix, copied=True
+            )
         with self._live.restored(before, progress) as address:
-            return compare.databases(address, self._there, progress, copied=False)
+            return compare.databases(
+                address, self._there, progress, self._live.prefix, copied=False
+            )
 
     def tables(self) -> set[str]:
         """The tables in it."""
@@ -79,7 +83,7 @@ class Work:
         """Migrate the live database itself; or replace its content, where this began empty."""
         self._live.make()
         if self._before is None and state.held is not None:
-            with TemporaryDirectory(prefix="undrop-") as folder:
+            with TemporaryDirectory(prefix=self._live.prefix) as folder:
                 path = Path(folder, "head.pgdump")
                 path.touch(0o600)
                 held.dumped(self._there, path, progress)
@@ -90,31 +94,29 @@ class Work:
         """Run Alembic on it in one transaction, if it still is what was backed up."""
         address = self._live.address
         expect = state.entry.content if state.held and state.entry else ""
-        before = _definitions(address)
         if state.held:
             state.held.release()
-        with log:
+        with log, TemporaryDirectory(prefix=self._live.prefix) as folder:
+            note = Path(folder, "transaction")
+            target = {**self._live.target(address, expect), "note": str(note)}
             try:
-                moved = self._alembic.run(self._live.target(address, expect), self._revision)
+                moved = self._alembic.run(target, self._revision)
             except LiveMovedError:
                 raise
             except BaseException as error:
-                if _definitions(address) == before:
+                # The transaction that had the locks came before everything else.
+                known = session.outcome(address, *note.read_text().split()) if note.exists() else ""
+                if known == "aborted" or not note.exists():
                     raise
                 CHANGED.set()
-                name = state.path.name if state.path else "latest"
+                name = state.path.name if state.path else ""
                 what = error.what if isinstance(error, UndropError) else repr(error)
                 raise ChangedError(
                     f"part of the migrations is in place: not all ran in one transaction; {what}",
-                    f"just restore {name}",
+                    f"just restore {name}" if name else "just nuke-db: there was nothing before",
                 ) from error
             CHANGED.set()
         return moved.seconds
-
-
-def _definitions(address: "Address") -> tuple[str, list[str]]:
-    with session.opened(address, "reading the schema") as connection:
-        return programs.definitions(address), content.revisions(session.asker(connection))
 
 
 @contextmanager
