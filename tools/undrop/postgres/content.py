@@ -88,8 +88,8 @@ def read(ask: "Ask", definitions: str) -> Content:
 
 
 PIECE = 1 << 20  # bytes of a large object at a time: all of one may be 4 TB
-LARGE_OBJECTS = (
-    "WITH RECURSIVE pieces (oid, n, bytes, hash) AS ("  # noqa: S608 - our own
+LARGE_OBJECTS = (  # noqa: S608 - our own
+    "WITH RECURSIVE pieces (oid, n, bytes, hash) AS ("
     "SELECT o.oid, 0, {0} FROM pg_largeobject_metadata o, {1} UNION ALL "
     "SELECT o.oid, o.n + 1, {0} FROM pieces o, {2} WHERE o.bytes = {3}) "
     "SELECT count(*) FILTER (WHERE n = 0), "

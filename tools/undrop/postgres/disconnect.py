@@ -1,8 +1,10 @@
 """End the sessions of others, on purpose."""
 
+import time
 from typing import TYPE_CHECKING
 
-from undrop.postgres import session
+from undrop import engine
+from undrop.postgres import locks, session
 
 if TYPE_CHECKING:
     from undrop.engine import Holder
@@ -12,11 +14,16 @@ if TYPE_CHECKING:
 def disconnect(address: "Address") -> "list[Holder]":
     """End every other client's session in the database; what they had not committed is undone.
 
-    Whose they were. Raises UndropError where this user may not (postgresql.org/docs/current/
-    functions-admin.html, 9.28.2: the role's own members may, and superusers).
+    Whose they were. Raises UndropError where this user may not: superusers, members of the
+    session's role and of pg_signal_backend may (functions-admin.html, 9.28.2).
     """
-    there = session.holders(address)
     with session.opened(address, "ending the sessions of others", autocommit=True) as connection:
+        ask = session.asker(connection)
+        there = locks.others(ask)
         for holder in there:
-            connection.execute("SELECT pg_terminate_backend(%s, 5000)", [holder.pid])
+            ask(f"SELECT pg_terminate_backend({holder.pid})")
+        ended = {holder.pid for holder in there}
+        deadline = time.monotonic() + engine.LOCK_DEADLINE
+        while time.monotonic() < deadline and ended & {each.pid for each in locks.others(ask)}:
+            time.sleep(0.05)
     return there
