@@ -1,12 +1,13 @@
 """A project whose database is on a PostgreSQL server; ``shop.Project`` has the same for SQLite."""
 
 import itertools
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from server import Server
-from shop import Project
+from server import Server, program
+from shop import BIN, Project
 
 SEQUENCES = "SELECT format('%I.%I', schemaname, sequencename) FROM pg_sequences ORDER BY 1"
 NUMBERS = itertools.count(1)
@@ -24,6 +25,9 @@ class Served(Project):
         self.name = f"shop_{next(NUMBERS)}_{root.parent.name}"[:60]
         self.url = server.url(self.name)
         self.environment["QUARTERMASTER_DB_URL"] = self.url
+        # The very programs: Debian's of that name look for them first, each time.
+        tools = Path(program("pg_dump")).parent
+        self.environment["PATH"] = f"{BIN}{os.pathsep}{tools}{os.pathsep}{os.environ['PATH']}"
         # Nothing of the user's own may play a part.
         self.environment["PGPASSFILE"] = str(root / "no-pgpass")
 
