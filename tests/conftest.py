@@ -63,7 +63,7 @@ def stocked_server(server: Server, tmp_path_factory: pytest.TempPathFactory) -> 
     """Quartermaster at head with 300 movements in it, on the server."""
     made = Served(tmp_path_factory.mktemp("stocked") / "served", server)
     made.ok("just", "migrate")
-    made.ok("just", "sample", "300")
+    made.ok("just", "--no-deps", "sample", "300")
     return made
 
 

@@ -1,17 +1,21 @@
 """Real projects in temporary folders, driven through the real just, alembic and undrop."""
 
+import copy
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+
+Ask = Callable[[str], list[tuple[Any, ...]]]
+"""Runs a statement and gives its rows."""
 
 
 class Done(NamedTuple):
@@ -40,6 +44,11 @@ class Project:
         self.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONDONTWRITEBYTECODE"] = "1"
         self.environment["XDG_STATE_HOME"] = str(root.parent / f"{root.name}-state")
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        """Put the project's files where they belong."""
+        root = self.root
         root.mkdir(exist_ok=True)
         for name in ("justfile", "pyproject.toml", "alembic.ini"):
             shutil.copy(REPOSITORY / name, root / name)
@@ -117,6 +126,87 @@ class Project:
     def stock(self, other: "Project") -> None:
         """Have the content of another project's database."""
         shutil.copy(other.database, self.database)
+
+    @property
+    def stem(self) -> str:
+        """What its backups' names begin with."""
+        return self.database.stem
+
+    @property
+    def source(self) -> str:
+        """What their records say that they are of."""
+        return self.database.name
+
+    @property
+    def label(self) -> str:
+        """How messages name the database."""
+        return str(self.database)
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy's URL of the database."""
+        return f"sqlite:///{self.database}"
+
+    def place(self) -> str:
+        """What of its URL tells it from other databases."""
+        return str(self.database)
+
+    def another(self, root: Path) -> Self:
+        """Another project of the same kind."""
+        return type(self)(root)
+
+    def beside(self) -> Self:
+        """This project as somebody has it whose variable names another database."""
+        other = copy.copy(self)
+        other.database = self.root.parent / "somewhere else" / self.database.name
+        other.database.parent.mkdir()
+        other.environment = {**self.environment, "QUARTERMASTER_DB_URL": other.url}
+        return other
+
+    def script(self, statements: str) -> None:
+        """Run a whole script on it, on a new one if there is none."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            connection.executescript(statements)
+
+    def holds(self, backup: Path) -> list[str]:
+        """Every definition and every row in a backup, as ``content`` has it."""
+        return content(backup)
+
+    def exact(self) -> object:
+        """What no step may touch that says that it changed nothing; ``content`` and more."""
+        return self.database.read_bytes() if self.exists() else None
+
+    def export(self, path: Path) -> Path:
+        """A file that the database's own tools make of it, without undrop."""
+        with closing(sqlite3.connect(self.database)) as one, closing(sqlite3.connect(path)) as two:
+            one.backup(two)
+        return path
+
+    @contextmanager
+    def connected(self) -> Iterator[tuple[Ask, int]]:
+        """Another program that has it open: how to ask it, and its process, as undrop names it."""
+        with closing(sqlite3.connect(self.database, isolation_level=None)) as connection:
+            yield lambda sql: connection.execute(sql).fetchall(), os.getpid()
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Somebody who lets nobody read the table ``t``, for the block."""
+        with self.connected() as (ask, pid):
+            ask("BEGIN EXCLUSIVE")
+            yield pid
+
+    def client(self, statement: str) -> tuple[str, ...]:
+        """The command line of another program that runs a statement on the live database."""
+        script = (
+            "import sqlite3, sys\n"
+            "connection = sqlite3.connect(sys.argv[1])\n"
+            "connection.executescript(sys.argv[2])\nconnection.commit()"
+        )
+        return sys.executable, "-c", script, str(self.database), statement
+
+    def remover(self) -> tuple[str, ...]:
+        """The command line that takes the whole database away."""
+        return "rm", str(self.database)
 
     def litter(self) -> list[str]:
         """What no finished command leaves behind."""

@@ -1,13 +1,12 @@
 """The loss report: what a change of schema takes away is named, what it does not is not."""
 
-import json
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from shop import REPOSITORY, Project
+from shop import Project
 
 from undrop import loss
 from undrop.lite import compare
@@ -418,50 +417,6 @@ LOSES = "op.execute(\"UPDATE items SET name = ''\")", "op.execute('DELETE FROM s
 ALL = 'accepts_loss = ["items.name", "rows stock_movements"]'
 
 
-def test_a_loss_is_accepted_for_one_run_or_in_the_file(stocked: Project) -> None:
-    stocked.revise(*LOSES)
-    done = stocked.just("migrate")
-    assert done.code == 4
-    assert ALL in done.err
-    stocked.revise(*LOSES, head='accepts_loss = ["items.name"]')
-    done = stocked.just("migrate")
-    assert done.code == 4
-    assert 'accepts_loss = ["rows stock_movements"]' in done.err
-    stocked.revise(*LOSES, head=ALL)
-    assert stocked.just("migrate").out == "0006 -> 9001\n"
-    stocked.ok("just", "undo")
-    stocked.revise(*LOSES)
-    assert stocked.ok("just", "migrate", "head", "--accept-loss") == "0006 -> 9001\n"
-
-
-def test_what_accepts_loss_must_be_a_list_of_texts(stocked: Project) -> None:
-    stocked.revise(*LOSES, head="accepts_loss = True")
-    done = stocked.just("migrate")
-    assert done.code == 1
-    assert "accepts_loss" in done.err
-
-
-def test_a_loss_in_json(stocked: Project) -> None:
-    stocked.revise(*LOSES)
-    done = stocked.just("migrate", "--json")
-    found = json.loads(done.out)
-    assert done.code == found["exit_code"] == 4
-    assert found["live_changed"] is False
-    assert {each["name"]: each["lost"] for each in found["losses"]} == {
-        "items.name": 31,
-        "rows stock_movements": 300,
-    }
-    stocked.revise(*LOSES, head=ALL)
-    found = json.loads(stocked.ok("just", "migrate", "--json"))
-    assert all(each["accepted"] for each in found["losses"])
-
-
-def test_this_repositorys_history_says_what_it_takes_away(stocked: Project) -> None:
-    stocked.ok("just", "migrate", "0001", "--accept-loss")
-    assert stocked.ok("just", "migrate") == "0001 -> 0006\n"
-    assert (REPOSITORY / "alembic/versions").is_dir()
-
-
 def rehearse(project: Project, *arguments: str) -> tuple[int, str]:
     """A rehearsal, which must leave everything as it was."""
     live, saved = project.database.read_bytes(), project.saved()
@@ -472,12 +427,10 @@ def rehearse(project: Project, *arguments: str) -> tuple[int, str]:
     return done.code, done.out + done.err
 
 
-@pytest.mark.parametrize("wal", [False, True])
-def test_a_rehearsal_says_how_it_would_end_and_keeps_nothing(
-    stocked: Project, *, wal: bool
+def test_a_rehearsal_in_wal_mode_says_how_it_would_end_and_keeps_nothing(
+    stocked: Project,
 ) -> None:
-    if wal:
-        run(stocked.database, "PRAGMA journal_mode = WAL")
+    run(stocked.database, "PRAGMA journal_mode = WAL")
     code, said = rehearse(stocked)
     assert (code, "nothing to do" in said) == (0, True)
     stocked.revise("op.add_column('items', sa.Column('colour', sa.Text))")
@@ -490,8 +443,3 @@ def test_a_rehearsal_says_how_it_would_end_and_keeps_nothing(
     stocked.revise("raise RuntimeError('in the middle')")
     code, said = rehearse(stocked)
     assert (code, "in the middle" in said) == (1, True)
-
-
-def test_a_rehearsal_needs_a_database(project: Project) -> None:
-    assert project.just("rehearse").code == 2
-    assert not project.database.exists()

@@ -1,16 +1,14 @@
 """The second line of defence, and what an unchanged database costs."""
 
 import errno
-import json
 import os
 import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from shop import Project, add, content, make
+from shop import Project, content, make
 
 from undrop import settings, vault
 
@@ -22,58 +20,6 @@ def vault_of(project: Project) -> Path:
 
 def lose_backups(project: Project) -> None:
     shutil.rmtree(project.backups)
-
-
-def clean(project: Project) -> None:
-    """``git clean -fdx`` in a repository that ignores database and backups."""
-    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
-    for arguments in (
-        ("init", "-q"),
-        ("add", "justfile", "pyproject.toml", "alembic.ini", "alembic", "tools"),
-        ("commit", "-qm", "all"),
-        ("clean", "-fdxq"),
-    ):
-        subprocess.run([*git, *arguments], cwd=project.root, check=True, capture_output=True)
-
-
-@pytest.mark.parametrize("losses", [[clean], [lose_backups], [clean, lose_backups]])
-def test_every_row_comes_back(stocked: Project, losses: list[object]) -> None:
-    before = content(stocked.database)
-    stocked.ok("just", "backup")
-    if lose_backups in losses:
-        lose_backups(stocked)
-        stocked.database.unlink(missing_ok=True)
-    if clean in losses:
-        clean(stocked)
-    assert not stocked.backups.exists()
-    assert not stocked.database.exists()
-    stocked.ok("just", "restore", "latest")
-    assert content(stocked.database) == before
-
-
-def test_the_whole_tree_removed_and_cloned_again(stocked: Project) -> None:
-    before = content(stocked.database)
-    stocked.ok("just", "backup")
-    (stocked.root / "tools").unlink()
-    shutil.rmtree(stocked.root)
-    stocked.root.mkdir()
-    again = Project(stocked.root)
-    again.ok("just", "restore", "latest")
-    assert content(again.database) == before
-
-
-def test_list_marks_and_verify_covers_what_only_the_vault_has(project: Project) -> None:
-    make(project.database)
-    saved = Path(project.ok("just", "backup").strip())
-    saved.unlink()
-    assert "ok (only in the vault)" in project.ok("just", "list")
-    assert json.loads(project.ok("just", "list", "--json"))["backups"][0]["only_in_vault"] is True
-    assert project.ok("just", "verify").count(": whole") == 1
-    kept = vault_of(project) / saved.name
-    kept.chmod(0o600)
-    os.truncate(kept, 100)
-    assert project.just("verify").code == 4
-    assert project.just("restore", saved.name).code == 4
 
 
 def test_it_is_private_and_takes_no_space(project: Project) -> None:
@@ -152,21 +98,6 @@ def test_without_links_it_copies_up_to_a_limit(
     assert not list(vault_of(project).glob(".*"))
 
 
-def test_forget_removes_it_everywhere_and_names_its_equals(project: Project) -> None:
-    make(project.database)
-    first = Path(project.ok("just", "backup", "first").strip())
-    second = Path(project.ok("just", "backup", "second").strip())
-    done = project.just("forget", first.name)
-    assert done.out.strip() == first.name
-    assert f"same bytes are still in: {second.name}" in done.err
-    assert not list(project.backups.glob("*first*"))
-    assert not list(vault_of(project).glob("*first*"))
-    assert "same bytes" not in project.just("forget", second.stem).err
-    assert project.saved() == []
-    assert project.just("forget", "latest").code == 2
-    assert project.just("forget", "../../etc/passwd").code == 2
-
-
 def test_forget_a_damaged_set(project: Project) -> None:
     project.database.write_text("garbage")
     project.ok("just", "nuke-db")
@@ -174,32 +105,6 @@ def test_forget_a_damaged_set(project: Project) -> None:
     project.ok("just", "forget", kept.name)
     assert not kept.exists()
     assert not list(vault_of(project).iterdir())
-
-
-def test_a_hundred_backups_of_an_unchanged_database_take_the_space_of_one(
-    project: Project,
-) -> None:
-    make(project.database, rows=3000)
-    for _ in range(100):
-        project.ok("undrop", "backup")
-    assert len(project.saved()) == 100
-    assert len({path.stat().st_ino for path in project.saved()}) == 1
-    assert len(json.loads(project.ok("undrop", "list", "--json"))["backups"]) == 100
-    before = content(project.database)
-    project.ok("just", "nuke-db")
-    project.ok("just", "restore", project.saved()[50].name)
-    assert content(project.database) == before
-
-
-def test_a_link_is_made_to_whole_bytes_only(project: Project) -> None:
-    make(project.database)
-    first = Path(project.ok("just", "backup").strip())
-    data = first.read_bytes()
-    first.chmod(0o600)
-    first.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    second = Path(project.ok("just", "backup").strip())
-    assert not second.samefile(first)
-    assert second.read_bytes() == data
 
 
 def test_where_links_are_impossible_an_unchanged_database_gets_a_new_file(
@@ -226,13 +131,6 @@ def test_where_links_are_impossible_an_unchanged_database_gets_a_new_file(
 def test_another_applications_file_is_refused(stocked: Project, tmp_path: Path) -> None:
     stocked.ok("just", "backup")
     live = content(stocked.database)
-    other = tmp_path / "other.db"
-    with closing(sqlite3.connect(other)) as connection, connection:
-        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-        connection.execute("INSERT INTO alembic_version VALUES ('c0ffee')")
-    done = stocked.just("restore", str(other))
-    assert done.code == 4
-    assert "another application's" in done.err
     make(tmp_path / "third.db")
     with closing(sqlite3.connect(tmp_path / "third.db")) as connection:
         connection.execute("PRAGMA application_id = 77")
@@ -240,14 +138,3 @@ def test_another_applications_file_is_refused(stocked: Project, tmp_path: Path) 
     assert done.code == 4
     assert "application_id 77" in done.err
     assert content(stocked.database) == live
-
-
-def test_our_own_backup_of_a_revision_that_the_branch_lacks_is_restorable(
-    stocked: Project,
-) -> None:
-    stocked.ok("just", "backup")
-    (stocked.root / "alembic/versions/0006_reorder_level.py").unlink()
-    with closing(sqlite3.connect(stocked.database)) as connection:
-        connection.execute("CREATE TABLE t (v TEXT)")
-        add(connection, 1)
-    stocked.ok("just", "restore", "latest")

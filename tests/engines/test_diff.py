@@ -1,0 +1,88 @@
+"""``just diff`` and ``just history`` on either engine: what changed, and how it grew."""
+
+import json
+
+from shop import Project
+
+
+def write(project: Project, *statements: str) -> None:
+    for statement in statements:
+        project.sql(statement)
+
+
+def test_counts_rows_added_removed_and_changed_since_the_latest(filled: Project) -> None:
+    filled.ok("undrop", "backup")
+    assert "no difference" in filled.just("diff").err
+    write(
+        filled,
+        "INSERT INTO locations (code) VALUES ('new')",
+        "DELETE FROM stock_movements WHERE id < 4",
+        "UPDATE suppliers SET name = name || '!'",
+    )
+    live = filled.exact()
+    rows = [line.split() for line in filled.ok("just", "diff").splitlines()[1:]]
+    assert rows == [
+        ["locations", "12", "->", "13", "1"],
+        ["stock_movements", "300", "->", "297", "3"],
+        ["suppliers", "2", "->", "2", "2"],
+    ]
+    found = json.loads(filled.ok("undrop", "diff", "--json"))
+    assert found["same"] is False
+    counts = {table["name"]: table["gone"] for table in found["tables"]}
+    assert counts["stock_movements"] == 3
+    assert filled.exact() == live
+    assert filled.litter() == []
+
+
+def test_compares_two_backups_in_either_direction(filled: Project) -> None:
+    first = filled.ok("undrop", "backup").strip().rpartition("/")[2]
+    filled.ok("alembic", "downgrade", "-1")
+    second = filled.ok("undrop", "backup").strip()
+    said = filled.just("diff", first, second)
+    assert said.code == 0
+    assert "-reorder_level" in said.out
+    assert "index ix_items_name gone" in said.err
+    assert "+reorder_level" in filled.ok("undrop", "diff", second, first)
+    assert filled.just("diff", first, first).code == 2
+    assert filled.just("diff", "no-such").code == 2
+
+
+def test_a_definition_that_changed_is_a_difference(filled: Project) -> None:
+    filled.ok("undrop", "backup")
+    write(filled, "DROP VIEW stock_on_hand", "CREATE VIEW stock_on_hand AS SELECT 1")
+    assert "view stock_on_hand defined anew" in filled.just("diff").err
+
+
+def test_without_a_database_there_is_nothing_to_compare(filled: Project) -> None:
+    filled.ok("undrop", "backup")
+    filled.lose()
+    done = filled.just("diff")
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 3
+
+
+def test_history_draws_rows_marks_revisions_and_counts_a_backup_once(filled: Project) -> None:
+    saved = filled.ok("undrop", "backup").strip()
+    assert "revision 0006" in filled.ok("just", "history")
+    filled.ok("alembic", "downgrade", "-1")
+    write(filled, "DELETE FROM stock_movements")
+    filled.ok("undrop", "backup")
+    drawn = filled.ok("just", "history")
+    assert "o stock_movements" in drawn
+    assert "revision 0005" in drawn
+
+    def counted() -> list[int]:
+        found = json.loads(filled.ok("undrop", "history", "--json"))["backups"]
+        assert found[0]["path"] == saved
+        return [backup["rows"]["stock_movements"] for backup in found]
+
+    # The backup before alembic's run has the same content as the first.
+    assert counted() == [300, 300, 0]
+    memory = filled.backups / "rows.json"
+    kept = json.loads(memory.read_text())
+    for counts in kept.values():
+        counts["stock_movements"] += 12345
+    memory.write_text(json.dumps(kept))
+    assert counted() == [12645, 12645, 12345]  # what is remembered is not counted again
+    memory.write_text("[1]")
+    assert counted() == [300, 300, 0]
