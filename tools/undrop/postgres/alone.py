@@ -52,7 +52,8 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
     ask("SAVEPOINT undrop_settings")  # its end takes back what reading needs, not the locks
     ask(session.LOCAL)
     marks = ask(MARKS)
-    found = content.read(ask, programs.definitions(address))
+    with programs.defining(address) as definitions:
+        found = content.read(ask, definitions)
     nothing = empty.is_empty(ask)
     # Alembic makes its table before it asks us.
     versions = {sql.removeprefix("public.") for (sql,) in ask(content.VERSIONS)}
@@ -62,9 +63,9 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
         name: table for name, table in found.tables.items() if table[0] or name not in versions
     }
     if expect:
-        data, _, definitions = expect.split(" ")
+        data, _, defined = expect.split(" ")
         alike = data in {found.data, found._replace(tables=without).data}
-        same = same and alike and definitions == found.definitions
+        same = same and alike and defined == found.definitions
     else:
         same = same and (nothing or (bool(versions) and not without))
     if not same:
@@ -136,7 +137,7 @@ def replace(  # noqa: PLR0913 - what goes where
         empty.empty(ask, loading.extensions)
         loading.run(connection, lambda done: progress("replace", done, state_size(state)))
         ask(session.LOCAL)
-        found = content.read(ask, "")
+        found = content.read(ask)
         if data and found.data != data:
             raise UndropError(
                 f"what {dump.name} brought back is not what its record says", "just verify"

@@ -53,7 +53,7 @@ class Work:
         from undrop.engine import Facts
 
         with session.opened(self._there, "checking the migrated copy") as connection:
-            found = content.read(session.asker(connection), "")
+            found = content.read(session.asker(connection))
         self.facts = Facts(0, "", found.revisions, found.filled, rows=found.rows)
 
     def compare(self, before: Path, progress: "Progress") -> "Comparison":
