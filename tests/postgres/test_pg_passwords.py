@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pg_rich import Rich
@@ -82,17 +83,17 @@ def unseen(project: Rich, *said: Done) -> None:
 
 
 def test_in_the_url(locked: Rich) -> None:
-    url = {"QUARTERMASTER_DB_URL": with_password(locked)}
+    url = with_password(locked)
     path = slow(locked, "pg_dump", "pg_restore")
     with watched(["s3cret"]):
         done = [
-            locked.undrop("migrate", **url, PATH=path),
-            locked.undrop("backup", "--json", **url, PATH=path),
-            locked.undrop("nuke-db", **url),
-            locked.undrop("undo", "--json", **url, PATH=path),
+            locked.undrop("migrate", QUARTERMASTER_DB_URL=url, PATH=path),
+            locked.undrop("backup", "--json", QUARTERMASTER_DB_URL=url, PATH=path),
+            locked.undrop("nuke-db", QUARTERMASTER_DB_URL=url),
+            locked.undrop("undo", "--json", QUARTERMASTER_DB_URL=url, PATH=path),
         ]
     done += [
-        locked.undrop(*each.split(), **url)
+        locked.undrop(*each.split(), QUARTERMASTER_DB_URL=url)
         for each in ("list --json", "status", "status --json", "verify")
     ]
     assert [each.code for each in done] == [0] * len(done), done
@@ -101,7 +102,8 @@ def test_in_the_url(locked: Rich) -> None:
 
 @pytest.mark.parametrize("way", ["PGPASSWORD", ".pgpass", "service", "query"])
 def test_from_elsewhere(locked: Rich, way: str) -> None:
-    folder, given = locked.root.parent, {}
+    folder = locked.root.parent
+    given: dict[str, Any] = {}
     url = locked.environment["QUARTERMASTER_DB_URL"]
     if way == "PGPASSWORD":
         given = {"PGPASSWORD": SECRET}

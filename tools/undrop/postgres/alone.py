@@ -8,14 +8,13 @@ import psycopg
 
 from undrop import engine
 from undrop.errors import CHANGED, LOOK, ChangedError, LiveMovedError, UndropError
-from undrop.postgres import content, empty, load, locks, programs, session
+from undrop.postgres import content, empty, locks, programs, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
     from undrop.engine import Log, Progress, State
     from undrop.postgres.address import Address
+    from undrop.postgres.load import Load
     from undrop.postgres.session import Ask
 
 MARKED = (
@@ -124,13 +123,18 @@ def _commit(connection: "psycopg.Connection[Any]", address: "Address") -> None:
 
 
 def replace(  # noqa: PLR0913 - what goes where
-    address: "Address", state: "State", dump: "Path", log: "Log", progress: "Progress", *, data: str
+    address: "Address",
+    state: "State",
+    loading: "Load",
+    log: "Log",
+    progress: "Progress",
+    *,
+    data: str,
 ) -> float:
-    """Empty the database and load ``dump`` in one transaction; seconds that others were locked out.
+    """Empty the database and run ``loading`` in one transaction; seconds that others were locked out.
 
     ``data`` is the digest of the rows that must be there then. Raises as ``alone`` does.
     """
-    loading = load.Load(dump)
     with alone(address, state, log) as connection:
         began = time.monotonic()
         ask = session.asker(connection)
@@ -140,7 +144,7 @@ def replace(  # noqa: PLR0913 - what goes where
         found = content.read(ask)
         if data and found.data != data:
             raise UndropError(
-                f"what {dump.name} brought back is not what its record says", "just verify"
+                f"what {loading.name} brought back is not what its record says", "just verify"
             )
     return time.monotonic() - began
 

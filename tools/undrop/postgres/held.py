@@ -191,7 +191,7 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
     Raises DamagedError, UndropError.
     """
     size = max(1, durable.size(dump))
-    loading = load.Load(dump, bare=True)
+    loading = load.Load(dump, less=load.BARE)
     with session.opened(address, f"restoring {dump.name} into a scratch database") as connection:
         connection.execute("SET synchronous_commit = off")
         try:

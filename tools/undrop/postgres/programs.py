@@ -32,9 +32,7 @@ def require(server: int) -> None:
     how = f"install PostgreSQL's client programs, version {server} or newer, on PATH"
     asked: list[tuple[str, subprocess.Popen[str]]] = []
     for program in ("pg_dump", "pg_restore"):
-        path = shutil.which(program)
-        if path is None:
-            raise UsageError(f"{program} is not on PATH", how)
+        path = _there(program, f"{server} or newer")
         command = [path, "--version"]
         asked.append((path, subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))  # noqa: S603
     for path, process in asked:
@@ -42,6 +40,13 @@ def require(server: int) -> None:
         found = re.search(r"\) (\d+)", said)
         if found and int(found[1]) < server:
             raise UsageError(f"{path} is version {found[1]}, the server is {server}", how)
+
+
+def _there(program: str, version: str = "that of the server or newer") -> str:
+    if path := shutil.which(program):
+        return path
+    how = f"install PostgreSQL's client programs, version {version}, on PATH"
+    raise UsageError(f"{program} is not on PATH", how)
 
 
 def dump(address: "Address", work: "Path", snapshot: str, size: int, progress: "Progress") -> None:
@@ -134,10 +139,11 @@ def _refuse(code: int, said: str, program: str, address: "Address") -> None:
 
 @contextmanager
 def script(dump: "Path", *options: str, early: bool = False) -> "Iterator[subprocess.Popen[bytes]]":
-    """``pg_restore`` writing SQL to its standard output; raises DamagedError when it fails.
+    """``pg_restore`` writing SQL to its standard output.
 
-    ``early``: the block reads the beginning only.
+    ``early``: the block reads the beginning only. Raises UsageError, DamagedError.
     """
+    _there("pg_restore")
     with subprocess.Popen(  # noqa: S603 - as found on PATH
         ["pg_restore", *options, "--file=-", str(dump)],  # noqa: S607
         stdout=subprocess.PIPE,
@@ -159,7 +165,8 @@ def script(dump: "Path", *options: str, early: bool = False) -> "Iterator[subpro
 
 
 def contents(dump: "Path") -> str:
-    """``pg_restore --list``: what is in a dump. Raises DamagedError when it is none."""
+    """``pg_restore --list``: what is in a dump. Raises UsageError, DamagedError for none."""
+    _there("pg_restore")
     done = subprocess.run(  # noqa: S603
         ["pg_restore", "--list", str(dump)],  # noqa: S607 - as found on PATH
         capture_output=True,
