@@ -1,6 +1,7 @@
 """Where a database is: from SQLAlchemy's URL to what libpq takes, with the password kept apart."""
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop.errors import UsageError
@@ -74,8 +75,17 @@ class Address(NamedTuple):
         return text
 
 
+PLAIN = re.compile(
+    r"postgresql(?:\+\w+)?://(?:(?P<user>[^\s:@/?]*)(?::(?P<password>[^\s:@/?]*))?@)?"
+    r"(?P<host>[\w.-]*)(?::(?P<port>\d+))?/(?P<dbname>[^\s/?@]*)(?:\?(?P<query>[\w.=&/%-]*))?",
+    re.ASCII,
+)
+
+
 def parse(url: str) -> Address:
     """What SQLAlchemy would connect to. Raises UsageError."""
+    if plain := _plain(url):
+        return plain
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -84,6 +94,28 @@ def parse(url: str) -> Address:
     except (ArgumentError, ValueError):
         what = "not a database URL (it is not shown: it may hold a password)"
         raise UsageError(what, HOW_TO_SET) from None
+
+
+def _plain(url: str) -> Address | None:
+    """The same for a URL with nothing odd in it; None for SQLAlchemy to read.
+
+    Loading that takes longer than a small backup.
+    """
+    if not (found := PLAIN.fullmatch(url)):
+        return None
+    from urllib.parse import parse_qsl, unquote
+
+    words = found.groupdict()
+    query = parse_qsl(words.pop("query") or "", keep_blank_values=True)
+    names = {name for name, _ in query}
+    given = {name: unquote(text) for name, text in words.items() if text}
+    if len(names) < len(query) or names - {"host", "port", "sslmode"} or names & given.keys():
+        return None
+    # An IPv6 address or several hosts have rules of their own.
+    if any(":" in text or "," in text or not text for _, text in query):
+        return None
+    _known()
+    return Address({**given, **dict(query)})
 
 
 def of_url(url: "URL") -> Address:

@@ -8,14 +8,14 @@ import psycopg
 
 from undrop import engine
 from undrop.errors import CHANGED, LOOK, ChangedError, LiveMovedError, UndropError
-from undrop.postgres import content, empty, load, locks, programs, session
+from undrop.postgres import content, empty, locks, programs, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from undrop.engine import Log, Progress, State
     from undrop.postgres.address import Address
+    from undrop.postgres.load import Load
     from undrop.postgres.session import Ask
 
 MARKED = (
@@ -52,7 +52,8 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
     ask("SAVEPOINT undrop_settings")  # its end takes back what reading needs, not the locks
     ask(session.LOCAL)
     marks = ask(MARKS)
-    found = content.read(ask, programs.definitions(address))
+    with programs.defining(address) as definitions:
+        found = content.read(ask, definitions)
     nothing = empty.is_empty(ask)
     # Alembic makes its table before it asks us.
     versions = {sql.removeprefix("public.") for (sql,) in ask(content.VERSIONS)}
@@ -62,9 +63,9 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
         name: table for name, table in found.tables.items() if table[0] or name not in versions
     }
     if expect:
-        data, _, definitions = expect.split(" ")
+        data, _, defined = expect.split(" ")
         alike = data in {found.data, found._replace(tables=without).data}
-        same = same and alike and definitions == found.definitions
+        same = same and alike and defined == found.definitions
     else:
         same = same and (nothing or (bool(versions) and not without))
     if not same:
@@ -123,23 +124,31 @@ def _commit(connection: "psycopg.Connection[Any]", address: "Address") -> None:
 
 
 def replace(  # noqa: PLR0913 - what goes where
-    address: "Address", state: "State", dump: "Path", log: "Log", progress: "Progress", *, data: str
+    address: "Address",
+    state: "State",
+    loading: "Load",
+    log: "Log",
+    progress: "Progress",
+    *,
+    data: str,
 ) -> float:
-    """Empty the database and load ``dump`` in one transaction; seconds that others were locked out.
+    """Empty the database and run ``loading`` in one transaction.
+
+    Returns the seconds from the first lock that is asked for to the end: writers are kept out for
+    no longer, readers for less.
 
     ``data`` is the digest of the rows that must be there then. Raises as ``alone`` does.
     """
-    loading = load.Load(dump)
+    began = time.monotonic()
     with alone(address, state, log) as connection:
-        began = time.monotonic()
         ask = session.asker(connection)
         empty.empty(ask, loading.extensions)
         loading.run(connection, lambda done: progress("replace", done, state_size(state)))
         ask(session.LOCAL)
-        found = content.read(ask, "")
+        found = content.read(ask)
         if data and found.data != data:
             raise UndropError(
-                f"what {dump.name} brought back is not what its record says", "just verify"
+                f"what {loading.name} brought back is not what its record says", "just verify"
             )
     return time.monotonic() - began
 

@@ -88,7 +88,8 @@ class _Side:
         names = list(source.columns)
         if not names:
             return
-        values = ", ".join(_value(name, kind) for name, kind in source.columns.items())
+        texts = (_value(name, kind) for name, kind in source.columns.items())
+        values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
         marks = ", ".join("?" * len(names))
         insert = f"INSERT INTO {quoted(table.name)} VALUES ({marks})"  # noqa: S608 - quoted
         select = f"COPY (SELECT {values} FROM {source.sql}) TO STDOUT"  # noqa: S608 - quoted
@@ -102,6 +103,12 @@ class _Side:
                     file.executemany(insert, batch)
                     batch.clear()
             file.executemany(insert, batch)
+
+    def _as(self, text: str) -> str:
+        """Where a database has no encoding, its bytes need not be a text in ours."""
+        if self._connection.info.parameter_status("server_encoding") != "SQL_ASCII":
+            return text
+        return f"encode(convert_to({text}, 'SQL_ASCII'), 'escape')"
 
 
 def _value(name: str, kind: str) -> str:

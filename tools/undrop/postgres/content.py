@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from undrop.postgres.session import Ask
 
 MEMBER = (
@@ -69,36 +71,36 @@ class Content(NamedTuple):
         return f"{self.data} {self.positions} {self.definitions}"
 
 
-def read(ask: "Ask", definitions: str) -> Content:
+def read(ask: "Ask", definitions: "Callable[[], str]" = str) -> Content:
     """Count and sum up everything, in the transaction that ``ask`` is in, settled for it.
+
+    ``definitions`` gives every definition, as SQL; it is asked last.
 
     A row's text is hashed to 128 bits (``hashtextextended`` with two seeds) and a table's hashes
     are added up.
     """
-    return Content(
-        {name: sum_of(ask, "ONLY " + sql) for name, sql in ask(RELATIONS.format("r"))},
-        {
-            name: str(tuple(ask(f"SELECT last_value, is_called FROM {sql}")[0]))  # noqa: S608
-            for name, sql in ask(RELATIONS.format("S"))
-        },
-        str(tuple(ask(LARGE_OBJECTS)[0])),
-        digest.of_text(definitions + str([tuple(each) for each in ask(OF_LARGE_OBJECTS)])),
-        revisions(ask),
-    )
+    tables = {name: sum_of(ask, "ONLY " + sql) for name, sql in ask(RELATIONS.format("r"))}
+    sequences = {
+        name: str(tuple(ask(f"SELECT last_value, is_called FROM {sql}")[0]))  # noqa: S608
+        for name, sql in ask(RELATIONS.format("S"))
+    }
+    large_objects = str(tuple(ask(LARGE_OBJECTS)[0]))
+    theirs = str([tuple(each) for each in ask(OF_LARGE_OBJECTS)])
+    known = revisions(ask)
+    text = digest.of_text(definitions() + theirs)
+    return Content(tables, sequences, large_objects, text, known)
 
 
 PIECE = 1 << 20  # bytes of a large object at a time: all of one may be 4 TB
-LARGE_OBJECTS = (  # noqa: S608 - our own
-    "WITH RECURSIVE pieces (oid, n, bytes, hash) AS ("
-    "SELECT o.oid, 0, {0} FROM pg_largeobject_metadata o, {1} UNION ALL "
-    "SELECT o.oid, o.n + 1, {0} FROM pieces o, {2} WHERE o.bytes = {3}) "
-    "SELECT count(*) FILTER (WHERE n = 0), "
+HASHED = "length(p.data), hashtextextended(encode(p.data, 'hex'), 0)"
+LARGE_OBJECTS = (
+    "WITH RECURSIVE pieces (oid, n, bytes, hash) AS ("  # noqa: S608 - our own
+    f"SELECT o.oid, 0, {HASHED} FROM pg_largeobject_metadata o, "
+    f"LATERAL (SELECT lo_get(o.oid, 0, {PIECE}) AS data OFFSET 0) p UNION ALL "
+    f"SELECT o.oid, o.n + 1, {HASHED} FROM pieces o, "
+    f"LATERAL (SELECT lo_get(o.oid, (o.n + 1)::int8 * {PIECE}, {PIECE}) AS data OFFSET 0) p "
+    f"WHERE o.bytes = {PIECE}) SELECT count(*) FILTER (WHERE n = 0), "
     "sum(hashtextextended(concat_ws(' ', oid, n, bytes, hash), 0))::text FROM pieces"
-).format(
-    "length(p.data), hashtextextended(encode(p.data, 'hex'), 0)",
-    f"LATERAL (SELECT lo_get(o.oid, 0, {PIECE}) AS data OFFSET 0) p",
-    f"LATERAL (SELECT lo_get(o.oid, (o.n + 1)::int8 * {PIECE}, {PIECE}) AS data OFFSET 0) p",
-    PIECE,
 )
 OF_LARGE_OBJECTS = (  # pg_dump --schema-only leaves them out
     "SELECT o.oid::text, pg_get_userbyid(o.lomowner)::text, o.lomacl::text, "

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from undrop.errors import UndropError
 from undrop.postgres import grants
 from undrop.postgres.content import MEMBER, SYSTEM
 
@@ -48,6 +49,27 @@ def objects(ask: "Ask") -> list[tuple[str, str]]:
     return [(kind, name) for kind, name in named if kind]
 
 
+def refuse_strange(ask: "Ask") -> None:
+    """Raise UndropError for what this user could drop and not give back to its owner.
+
+    A schema's owner may drop what others own in it; making a role the owner takes its membership.
+    """
+    found = ask(
+        "SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM pg_class c "  # noqa: S608
+        f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({SYSTEM}) "
+        f"AND NOT {MEMBER.format('pg_class', 'c')} AND NOT pg_has_role(c.relowner, 'MEMBER') "
+        "UNION ALL SELECT n.nspname, p.proname, pg_get_userbyid(p.proowner) FROM pg_proc p "
+        f"JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT ({SYSTEM}) "
+        f"AND NOT {MEMBER.format('pg_proc', 'p')} AND NOT pg_has_role(p.proowner, 'MEMBER') LIMIT 1"
+    )
+    if found:
+        schema, name, owner = found[0]
+        raise UndropError(
+            f"{schema}.{name} belongs to {owner}: what this user took away it could not bring back",
+            f"let the URL name a user who is a member of {owner}, then the same command again",
+        )
+
+
 def is_empty(ask: "Ask") -> bool:
     """Whether there is nothing to lose in it: no object, no schema, no large object."""
     if objects(ask) or ask("SELECT 1 FROM pg_largeobject_metadata LIMIT 1"):
@@ -62,6 +84,7 @@ def empty(ask: "Ask", extensions: "set[tuple[str, str]] | None" = None) -> None:
     ones that are not among ``extensions``, names and schemas in SQL, go (None: all stay); their
     tables' rows of the user's go in any case.
     """
+    refuse_strange(ask)
     first = {"EVENT TRIGGER", "PUBLICATION"}  # they act on what is dropped after them
     for kind, name in sorted(objects(ask), key=lambda each: each[0] not in first):
         ask(f"DROP {kind} IF EXISTS {name} CASCADE")

@@ -40,6 +40,8 @@ class Postgres:
     def __init__(self, url: str, root: Path, verify_url: str) -> None:
         self.address = addresses.parse(url)
         self._verify_url = verify_url
+        self.elsewhere = bool(verify_url)
+        """Whether scratch databases are made on another server."""
         self._mark = digest.of_text(f"{socket.gethostname()}:{root}").removeprefix("blake3:")[:8]
         self.prefix = f"undrop-{self._mark}-"
         """Of folders that hold content for a while; swept when a run was killed."""

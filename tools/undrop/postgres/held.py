@@ -10,7 +10,7 @@ from undrop import digest, durable
 from undrop.engine import Facts, Identity
 from undrop.errors import DamagedError
 from undrop.postgres import content, load, programs, script, session
-from undrop.postgres.scratch import NoScratchError
+from undrop.postgres.scratch import BIRTH, NoScratchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,9 +58,9 @@ class Held:
             with session.explained(address, "reading the database"):
                 self.version = self._connection.info.server_version // 10000
                 programs.require(self.version)
-                [(self._snapshot, self.bytes, self.server)] = self._ask(
+                [(self._snapshot, self.bytes, self.server, self._birth)] = self._ask(
                     "SELECT pg_export_snapshot(), pg_database_size(current_database()), "
-                    "split_part(current_setting('server_version'), ' ', 1)"
+                    f"split_part(current_setting('server_version'), ' ', 1), ({BIRTH})"
                 )
         except BaseException:
             self.close()
@@ -79,8 +79,10 @@ class Held:
     def content(self) -> "Content":
         """What it holds, read once."""
         if self._content is None:
-            with session.explained(self._address, "reading the database"):
-                definitions = programs.definitions(self._address, self._snapshot)
+            with (
+                session.explained(self._address, "reading the database"),
+                programs.defining(self._address, self._snapshot) as definitions,
+            ):
                 self._content = content.read(self._ask, definitions)
         return self._content
 
@@ -103,7 +105,7 @@ class Held:
         self.copy_to(work, progress)
         self.taken = time.time()
         self.release()
-        facts = prove(self._scratch, work, whole, progress)
+        facts = prove(self._scratch, work, whole, progress, self._birth.encode())
         return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
 
     def _extensions(self) -> dict[str, str]:
@@ -130,7 +132,11 @@ class Held:
 
 
 def prove(
-    scratch: "Scratch | None", dump: "Path", whole: "Content | None", progress: "Progress"
+    scratch: "Scratch | None",
+    dump: "Path",
+    whole: "Content | None",
+    progress: "Progress",
+    birth: bytes = b"",
 ) -> Facts:
     """Restore a dump into a scratch database and compare what it holds with ``whole``.
 
@@ -141,7 +147,7 @@ def prove(
     why, there = "there is no server to try it on", whole
     try:
         if scratch:
-            with scratch.database(birth=script.birth(dump)) as address:
+            with scratch.database(birth=birth or script.birth(dump)) as address:
                 there, why = restored(address, dump, progress), ""
     except NoScratchError as no:
         why = no.what
@@ -185,7 +191,7 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
     Raises DamagedError, UndropError.
     """
     size = max(1, durable.size(dump))
-    loading = load.Load(dump, bare=True)
+    loading = load.Load(dump, less=load.BARE)
     with session.opened(address, f"restoring {dump.name} into a scratch database") as connection:
         connection.execute("SET synchronous_commit = off")
         try:
@@ -196,7 +202,7 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise DamagedError(f"it cannot be restored: {error}", "just list") from error
         session.settle(connection)
-        return content.read(session.asker(connection), "")
+        return content.read(session.asker(connection))
 
 
 def dumped(address: "Address", work: "Path", progress: "Progress") -> None:

@@ -23,14 +23,15 @@ BARE = ("--no-owner", "--no-privileges", "--no-publications", "--no-tablespaces"
 class Load:
     """A dump, on its way into a database.
 
-    ``bare`` leaves owners, grants, tablespaces and publications out. What a dump has no words
+    ``less`` are options of pg_restore's that leave something out. What a dump has no words
     for stays as it is in the database that it is loaded into: that one's owner, grants and
     settings, and a schema ``public`` where the dumped database had none. A materialized view is
     filled from its tables as they are now (postgresql.org/docs/current/app-pgdump.html, Notes).
     """
 
-    def __init__(self, dump: "Path", *, bare: bool = False) -> None:
-        self._dump, self._less = dump, BARE if bare else ()
+    def __init__(self, dump: "Path", *, less: tuple[str, ...] = ()) -> None:
+        self.name = dump.name
+        self._dump, self._less = dump, less
         self._before = script.Definitions(dump, "pre-data", *self._less)
         self.extensions = self._before.extensions
         """Names and schemas, in SQL."""
@@ -50,7 +51,7 @@ class Load:
             _rows(connection, process.stdout, tick)
         after = script.Definitions(self._dump, "post-data", *self._less)
         _execute(connection, after.text)
-        if not self._less:
+        if self._less != BARE:
             for comment in (*self._before.comments, *after.comments):
                 try:
                     with connection.transaction():  # a savepoint

@@ -4,13 +4,14 @@ import re
 import shutil
 import subprocess
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from undrop import durable, engine
 from undrop.errors import DamagedError, UndropError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from undrop.engine import Progress
@@ -28,17 +29,24 @@ def require(server: int) -> None:
 
     An older pg_dump refuses a newer server (postgresql.org/docs/current/app-pgdump.html, Notes).
     """
+    how = f"install PostgreSQL's client programs, version {server} or newer, on PATH"
+    asked: list[tuple[str, subprocess.Popen[str]]] = []
     for program in ("pg_dump", "pg_restore"):
-        path = shutil.which(program)
-        how = f"install PostgreSQL's client programs, version {server} or newer, on PATH"
-        if path is None:
-            raise UsageError(f"{program} is not on PATH", how)
-        said = subprocess.run(  # noqa: S603 - as found on PATH
-            [path, "--version"], capture_output=True, text=True, check=False
-        ).stdout
+        path = _there(program, f"{server} or newer")
+        command = [path, "--version"]
+        asked.append((path, subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))  # noqa: S603
+    for path, process in asked:
+        said, _ = process.communicate()
         found = re.search(r"\) (\d+)", said)
         if found and int(found[1]) < server:
             raise UsageError(f"{path} is version {found[1]}, the server is {server}", how)
+
+
+def _there(program: str, version: str = "that of the server or newer") -> str:
+    if path := shutil.which(program):
+        return path
+    how = f"install PostgreSQL's client programs, version {version}, on PATH"
+    raise UsageError(f"{program} is not on PATH", how)
 
 
 def dump(address: "Address", work: "Path", snapshot: str, size: int, progress: "Progress") -> None:
@@ -77,17 +85,39 @@ def _wait(process: "subprocess.Popen[str]", tick: Any) -> str:  # noqa: ANN401 -
             tick()
 
 
-def definitions(address: "Address", snapshot: str = "") -> str:
-    """Every definition in a database, as SQL, without what differs from one dump to the next."""
+@contextmanager
+def defining(address: "Address", snapshot: str = "") -> "Iterator[Callable[[], str]]":
+    """Every definition in a database, as SQL, without what differs from one dump to the next.
+
+    It is read while the block runs, until that asks for it. Raises UndropError, DamagedError.
+    """
     pinned = [f"--snapshot={snapshot}"] if snapshot else []
-    done = subprocess.run(  # noqa: S603 - as found on PATH
-        [*_pg_dump(address), "--schema-only", *pinned],
-        env=address.environment(),
-        capture_output=True,
-        check=False,
-    )
-    _refuse(done.returncode, done.stderr.decode("utf-8", "replace"), "pg_dump", address)
-    return NOISE.sub("", done.stdout.decode("utf-8", "surrogateescape"))
+    with (
+        TemporaryFile() as said,
+        subprocess.Popen(  # noqa: S603 - as found on PATH
+            [*_pg_dump(address), "--schema-only", *pinned],
+            env=address.environment(),
+            stdout=said,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+
+        def finish() -> str:
+            _, wrong = process.communicate()
+            _refuse(process.returncode, wrong.decode("utf-8", "replace"), "pg_dump", address)
+            said.seek(0)
+            return NOISE.sub("", said.read().decode("utf-8", "surrogateescape"))
+
+        try:
+            yield finish
+        finally:
+            process.kill()
+
+
+def definitions(address: "Address") -> str:
+    """The same, of a database as it is now."""
+    with defining(address) as finish:
+        return finish()
 
 
 def _pg_dump(address: "Address") -> list[str]:
@@ -109,10 +139,11 @@ def _refuse(code: int, said: str, program: str, address: "Address") -> None:
 
 @contextmanager
 def script(dump: "Path", *options: str, early: bool = False) -> "Iterator[subprocess.Popen[bytes]]":
-    """``pg_restore`` writing SQL to its standard output; raises DamagedError when it fails.
+    """``pg_restore`` writing SQL to its standard output.
 
-    ``early``: the block reads the beginning only.
+    ``early``: the block reads the beginning only. Raises UsageError, DamagedError.
     """
+    _there("pg_restore")
     with subprocess.Popen(  # noqa: S603 - as found on PATH
         ["pg_restore", *options, "--file=-", str(dump)],  # noqa: S607
         stdout=subprocess.PIPE,
@@ -134,7 +165,8 @@ def script(dump: "Path", *options: str, early: bool = False) -> "Iterator[subpro
 
 
 def contents(dump: "Path") -> str:
-    """``pg_restore --list``: what is in a dump. Raises DamagedError when it is none."""
+    """``pg_restore --list``: what is in a dump. Raises UsageError, DamagedError for none."""
+    _there("pg_restore")
     done = subprocess.run(  # noqa: S603
         ["pg_restore", "--list", str(dump)],  # noqa: S607 - as found on PATH
         capture_output=True,

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 PREFIX = "undrop_scratch_"
 
 
+BIRTH = (
+    "SELECT format('ENCODING = %L LC_COLLATE = %L LC_CTYPE = %L', pg_encoding_to_char(encoding), "
+    "datcollate, datctype) FROM pg_database WHERE datname = current_database()"
+)
+"""Asks a database for its encoding and locale, as CREATE DATABASE takes them."""
 NOT_ALLOWED = (
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.ReadOnlySqlTransaction,  # a standby
@@ -80,12 +85,8 @@ class Scratch:
     def _locale(self) -> bytes:
         """The live database's encoding and locale, where it is there to be asked."""
         with suppress(UndropError), session.opened(self._like, "asking for its locale") as live:
-            [found] = live.execute(
-                "SELECT format('ENCODING = %L LC_COLLATE = %L LC_CTYPE = %L', "
-                "pg_encoding_to_char(encoding), datcollate, datctype) FROM pg_database "
-                "WHERE datname = current_database()"
-            ).fetchall()
-            return str(found[0]).encode()
+            [[found]] = live.execute(BIRTH).fetchall()
+            return str(found).encode()
         return b""
 
 

@@ -25,7 +25,8 @@ SETTINGS = (
     "('xmloption', 'content'), ('row_security', 'off'), "
     # What a role may have set, and would end our work half way, or lead our names elsewhere.
     "('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), "
-    "('transaction_timeout', '0'), ('search_path', ''), ('quote_all_identifiers', 'off')"
+    "('transaction_timeout', '0'), ('search_path', ''), ('quote_all_identifiers', 'off'), "
+    "('client_encoding', 'UTF8')"
     ") AS n (name, value) JOIN pg_catalog.pg_settings s ON s.name OPERATOR(pg_catalog.=) n.name"
 )
 LOCAL, LASTING = SETTINGS.format("true"), SETTINGS.format("false")
@@ -54,6 +55,8 @@ def opened(
 
 def settle(connection: "psycopg.Connection[Any]") -> None:
     """Have the settings that we need, whatever the role's or the database's are."""
+    scope = "SESSION" if connection.autocommit else "LOCAL"
+    connection.execute(f"SET {scope} statement_timeout = 0")
     if connection.autocommit:
         connection.execute("SET default_transaction_read_only = off")
     connection.execute(LASTING if connection.autocommit else LOCAL)

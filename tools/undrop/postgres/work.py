@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
-from undrop.postgres import alone, compare, content, held, session
+from undrop.postgres import alone, compare, content, held, load, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,8 @@ class Dump:
         """Empty the live database and load the dump, in one transaction."""
         self._live.make(self.path)
         data = self.facts.content.partition(" ")[0]
-        return alone.replace(self._live.address, state, self.path, log, progress, data=data)
+        loading = load.Load(self.path)
+        return alone.replace(self._live.address, state, loading, log, progress, data=data)
 
 
 class Work:
@@ -53,7 +54,7 @@ class Work:
         from undrop.engine import Facts
 
         with session.opened(self._there, "checking the migrated copy") as connection:
-            found = content.read(session.asker(connection), "")
+            found = content.read(session.asker(connection))
         self.facts = Facts(0, "", found.revisions, found.filled, rows=found.rows)
 
     def compare(self, before: Path, progress: "Progress") -> "Comparison":
@@ -87,7 +88,9 @@ class Work:
                 path = Path(folder, "head.pgdump")
                 path.touch(0o600)
                 held.dumped(self._there, path, progress)
-                return alone.replace(self._live.address, state, path, log, progress, data="")
+                # Its owner may be a user of another server's.
+                loading = load.Load(path, less=("--no-owner",) if self._live.elsewhere else ())
+                return alone.replace(self._live.address, state, loading, log, progress, data="")
         return self._migrate_live(state, log)
 
     def _migrate_live(self, state: "State", log: "Log") -> float:

@@ -1,0 +1,107 @@
+"""Killed at any moment, undrop or the server: the content is the old or the new, never between."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pg_rich import Rich
+from server import Server, running
+
+FULL = os.environ.get("UNDROP_TORTURE") == "full"
+POINTS = 12 if FULL else 1
+COMMANDS = ["backup", "restore", "migrate", "nuke-db", "reset-db", "undo"]
+LASTS = 2.5  # seconds, about; most moments of a command are within
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[Server]:
+    """A server that will be killed."""
+    with running("--fsync=on") as started:
+        yield started
+
+
+def prepared(shop: Rich, command: str) -> list[str]:
+    """A project in which that command has something to do; its arguments."""
+    shop.ok("undrop", "migrate", "0005")
+    shop.psql("INSERT INTO suppliers (name) SELECT 'S' || g FROM generate_series(1, 2000) g")
+    if command in {"restore", "undo"}:
+        shop.ok("undrop", "backup")
+        shop.psql("DELETE FROM suppliers WHERE id % 2 = 0")
+    return ["restore", "latest"] if command == "restore" else [command]
+
+
+def settled(shop: Rich) -> list[str]:
+    """What is there once the server knows that the client is gone."""
+    deadline = time.monotonic() + 20
+    sql = (
+        "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' "
+        "AND pid <> pg_backend_pid() AND datname = '{}'"
+    )
+    while time.monotonic() < deadline and shop.server.sql(sql.format(shop.name)):
+        time.sleep(0.05)
+    return shop.exactly() if shop.exists() else []
+
+
+def aftermath(shop: Rich) -> None:
+    """The next run finds its way, and leaves nothing behind."""
+    shop.ok("undrop", "backup", "afterwards")
+    shop.ok("undrop", "verify")
+    assert shop.server.scratch() == []
+    assert shop.litter() == []
+
+
+def killed(shop: Rich, command: list[str], after: float, victim: Server | None) -> None:
+    with subprocess.Popen(
+        ["undrop", *command],
+        cwd=shop.root,
+        env=shop.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        time.sleep(after)
+        if victim:
+            victim.kill()
+            process.wait()
+            victim.start()
+        else:
+            process.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture(params=["undrop", "server"])
+def shop(
+    request: pytest.FixtureRequest, pg: Rich, mortal: Server, tmp_path: Path
+) -> tuple[Rich, Server | None]:
+    """A project, and the server where that is what will be killed."""
+    return (pg, None) if request.param == "undrop" else (Rich(tmp_path / "mortal", mortal), mortal)
+
+
+@pytest.mark.parametrize("number", range(POINTS))
+@pytest.mark.parametrize("command", COMMANDS)
+def test_killed(shop: tuple[Rich, Server | None], command: str, number: int) -> None:
+    project, victim = shop
+    arguments = prepared(project, command)
+    before = project.exactly()
+    seed = f"{bool(victim)} {command} {number} {os.environ.get('UNDROP_SEED', '')}"
+    killed(project, arguments, random.Random(seed).uniform(0.2, LASTS), victim)  # noqa: S311
+    found = settled(project)
+    if found == before:
+        aftermath(project)
+        # It is as if it had not begun: it can be done now.
+        project.ok("undrop", *arguments)
+        return
+    assert command != "backup"
+    aftermath(project)
+    if command == "nuke-db":
+        assert found == []
+        return
+    # What it leads to, from the same state, tried without anybody killing it.
+    kept = [path for path in project.saved() if "before-" in path.name]
+    project.ok("undrop", "restore", kept[-1].name)
+    assert project.exactly() == before
+    project.ok("undrop", *arguments[:1], *(["latest"] if command == "restore" else []))
+    assert sorted(project.exactly()) == sorted(found)

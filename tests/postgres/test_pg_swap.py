@@ -1,0 +1,128 @@
+"""Compare and swap: others may write, read and wait meanwhile, and lose nothing."""
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from pg_rich import Rich
+
+from undrop import engine, restore, settings, turn
+from undrop.errors import UndropError
+
+
+def quiet(*_: object) -> None:
+    pass
+
+
+@pytest.fixture
+def shop(pg: Rich, monkeypatch: pytest.MonkeyPatch) -> Rich:
+    pg.make(20)
+    for name, value in pg.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(engine, "LOCK_DEADLINE", 1.5)
+    return pg
+
+
+def racing(shop: Rich, times: int) -> str:
+    """A PATH on which a row comes in whenever a backup is being proved, that many times."""
+    folder = shop.root.parent / "racing"
+    folder.mkdir()
+    insert = "INSERT INTO t (v) VALUES ('meanwhile')"
+    (folder / "pg_restore").write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *--section=data*) n=$(cat {folder}/n 2>/dev/null || echo 0)\n'
+        f"if [ $n -lt {times} ]; then echo $((n + 1)) > {folder}/n\n"
+        f'psql -qX -h {shop.server.folder} -U postgres {shop.name} -c "{insert}"; fi;; esac\n'
+        f'exec {shutil.which("pg_restore")} "$@"\n'
+    )
+    (folder / "pg_restore").chmod(0o755)
+    head, _, rest = shop.environment["PATH"].partition(":")
+    return f"{head}:{folder}:{rest}"
+
+
+def test_a_writer_once(shop: Rich) -> None:
+    shop.ok("undrop", "backup")
+    shop.add(1)
+    done = shop.undrop("nuke-db", PATH=racing(shop, 1))
+    assert done.code == 0, done
+    assert not shop.exists()
+    shop.ok("undrop", "undo")
+    assert shop.sql("SELECT count(*) FROM t WHERE v = 'meanwhile'") == [(1,)]
+    assert shop.sql("SELECT count(*) FROM t") == [(22,)]
+
+
+@pytest.mark.parametrize("command", ["restore latest", "reset-db", "migrate"])
+def test_a_writer_without_end(shop: Rich, command: str) -> None:
+    shop.ok("undrop", "backup")
+    shop.add(1)
+    done = shop.undrop(*command.split(), PATH=racing(shop, 1000))
+    assert done.code == 1, done
+    assert "was written to during each of 3 tries" in done.err
+    assert "was not changed" in done.err
+    [(meanwhile,)] = shop.sql("SELECT count(*) FROM t WHERE v = 'meanwhile'")
+    assert meanwhile >= 3
+    assert shop.sql("SELECT count(*) FROM t") == [(21 + meanwhile,)]
+    assert shop.server.scratch() == []
+
+
+@pytest.mark.parametrize(
+    "lock", ["LOCK TABLE t IN ROW EXCLUSIVE MODE", "SELECT count(*) FROM t", "UPDATE t SET v = 'x'"]
+)
+def test_a_lock_that_is_not_let_go(shop: Rich, lock: str) -> None:
+    before = shop.exactly()
+    with closing(
+        psycopg.connect(
+            host=str(shop.server.folder),
+            dbname=shop.name,
+            user="postgres",
+            application_name="Bob's psql",
+        )
+    ) as other:
+        other.execute(lock)
+        project = settings.load(shop.root)
+        with turn.take(project, quiet), pytest.raises(UndropError) as failed:
+            restore.nuke(project, quiet)
+        assert failed.value.exit_code == 1
+        assert "Bob's psql as postgres" in failed.value.what
+        assert f"pid {other.info.backend_pid}" in failed.value.what
+        assert other.execute("SELECT 1").fetchone() == (1,)  # it was not ended
+    assert shop.exactly() == before
+
+
+def test_connections_stay(shop: Rich) -> None:
+    with closing(shop.server.connect(shop.name)) as idle:
+        pid = idle.info.backend_pid
+        shop.ok("undrop", "backup")
+        shop.add(5)
+        assert idle.execute("SELECT count(*) FROM t").fetchone() == (25,)
+        shop.ok("undrop", "restore", "latest")
+        assert idle.execute("SELECT count(*), pg_backend_pid() FROM t").fetchone() == (20, pid)
+        shop.ok("undrop", "nuke-db")
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            idle.execute("SELECT count(*) FROM t")
+        assert "psql" not in shop.ok("undrop", "status")
+
+
+def test_a_definition_that_comes_in_between(shop: Rich, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the comparison, before anything is dropped: it is not among what the backup has."""
+    from undrop.postgres import locks
+
+    taken, count = locks.take, 0
+
+    def take(ask: object, mode: str, against: tuple[str, ...]) -> None:
+        nonlocal count
+        taken(ask, mode, against)  # type: ignore[arg-type]
+        if mode == "ACCESS EXCLUSIVE" and not count:
+            count += 1
+            shop.sql("CREATE TABLE late AS SELECT 1 AS n")
+
+    monkeypatch.setattr(locks, "take", take)
+    project = settings.load(shop.root)
+    with turn.take(project, quiet):
+        restore.nuke(project, quiet)
+    monkeypatch.undo()
+    shop.ok("undrop", "undo")
+    assert shop.sql("SELECT n FROM late") == [(1,)]
+    assert Path(shop.root).exists()
