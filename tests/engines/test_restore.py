@@ -271,11 +271,16 @@ def test_without_a_backup_nothing_is_destroyed(each: Project, tmp_path: Path) ->
     live = each.exact()
     file = each.export(tmp_path / f"elsewhere{each.suffix}")
     each.backups.write_text("in the way")
-    for words in (("restore", str(file)), ("reset-db",), ("nuke-db",), ("migrate",)):
-        for command in ("just", "undrop"):
-            done = each.run(command, *words)
-            assert done.code == 1, done
-            assert "was not changed" in done.err
+    for command in (
+        ("just", "restore", str(file)),
+        ("undrop", "restore", str(file)),
+        ("undrop", "reset-db"),
+        ("undrop", "nuke-db"),
+        ("undrop", "migrate"),
+    ):
+        done = each.run(*command)
+        assert done.code == 1, done
+        assert "was not changed" in done.err
     assert each.exact() == live
     assert each.litter() == []
 
