@@ -35,6 +35,14 @@ def prepared(shop: Rich, command: str) -> list[str]:
     return ["restore", "latest"] if command == "restore" else [command]
 
 
+def told(shop: Rich) -> list[str]:
+    """What is there, but for where sequences stand.
+
+    A server that was killed has lost up to 32 numbers of each (SEQ_LOG_VALS, sequence.c).
+    """
+    return [line for line in shop.exactly() if "_seq [(" not in line] if shop.exists() else []
+
+
 def settled(shop: Rich) -> list[str]:
     """What is there once the server knows that the client is gone."""
     deadline = time.monotonic() + 20
@@ -44,7 +52,7 @@ def settled(shop: Rich) -> list[str]:
     )
     while time.monotonic() < deadline and shop.server.sql(sql.format(shop.name)):
         time.sleep(0.05)
-    return shop.exactly() if shop.exists() else []
+    return told(shop)
 
 
 def aftermath(shop: Rich) -> None:
@@ -85,7 +93,7 @@ def shop(
 def test_killed(shop: tuple[Rich, Server | None], command: str, number: int) -> None:
     project, victim = shop
     arguments = prepared(project, command)
-    before = project.exactly()
+    before = told(project)
     seed = f"{bool(victim)} {command} {number} {os.environ.get('UNDROP_SEED', '')}"
     killed(project, arguments, random.Random(seed).uniform(0.2, LASTS), victim)  # noqa: S311
     found = settled(project)
@@ -102,6 +110,6 @@ def test_killed(shop: tuple[Rich, Server | None], command: str, number: int) -> 
     # What it leads to, from the same state, tried without anybody killing it.
     kept = [path for path in project.saved() if "before-" in path.name]
     project.ok("undrop", "restore", kept[-1].name)
-    assert project.exactly() == before
+    assert told(project) == before
     project.ok("undrop", *arguments[:1], *(["latest"] if command == "restore" else []))
-    assert sorted(project.exactly()) == sorted(found)
+    assert sorted(told(project)) == sorted(found)
