@@ -46,7 +46,7 @@ CREATE POLICY mine ON keyless USING (true);
 
 
 @pytest.fixture(scope="module")
-def migrated(server: Server) -> Callable[[str], loss.Report]:
+def migrated(server: Server) -> Callable[..., loss.Report]:
     """What is reported for a migration in SQL."""
     base = f"loss_base_{next(NUMBERS)}"
     server.sql(f"CREATE DATABASE {base}")
@@ -105,7 +105,7 @@ def migrated(server: Server) -> Callable[[str], loss.Report]:
         "CREATE TABLE copy AS SELECT * FROM moves; DROP TABLE moves CASCADE; ALTER TABLE copy RENAME TO moves; ALTER TABLE moves ADD PRIMARY KEY (id), ADD FOREIGN KEY (item) REFERENCES items ON DELETE CASCADE; CREATE VIEW names AS SELECT name FROM moves JOIN items ON items.id = moves.item",
     ],
 )  # fmt: skip
-def test_nothing_is_lost(migrated: Callable[[str], loss.Report], sql: str) -> None:
+def test_nothing_is_lost(migrated: Callable[..., loss.Report], sql: str) -> None:
     assert migrated(sql).losses == []
 
 
@@ -143,17 +143,17 @@ def test_nothing_is_lost(migrated: Callable[[str], loss.Report], sql: str) -> No
         ("TRUNCATE moves", {"rows moves"}),
     ],
 )
-def test_what_is_lost(migrated: Callable[[str], loss.Report], sql: str, names: set[str]) -> None:
+def test_what_is_lost(migrated: Callable[..., loss.Report], sql: str, names: set[str]) -> None:
     assert {each.name for each in migrated(sql).losses} == names
 
 
-def test_lost_guarantees_are_warned_of(migrated: Callable[[str], loss.Report]) -> None:
+def test_lost_guarantees_are_warned_of(migrated: Callable[..., loss.Report]) -> None:
     found = migrated("ALTER TABLE moves DROP CONSTRAINT moves_item_fkey")
     assert found.losses == []
     assert len(found.warnings) == 1
 
 
-def test_odd_values(migrated: Callable[[str], loss.Report]) -> None:
+def test_odd_values(migrated: Callable[..., loss.Report]) -> None:
     """NaN, infinity, empty and NULL are values of their own."""
     first = (
         "INSERT INTO items (id, name, price, f, at) VALUES (50, '', 'NaN', 'Infinity', 'infinity');"
