@@ -1,5 +1,6 @@
 """Killed at any moment, undrop or the server: the content is the old or the new, never between."""
 
+import itertools
 import os
 import random
 import signal
@@ -15,6 +16,8 @@ from server import Server, running
 FULL = os.environ.get("UNDROP_TORTURE") == "full"
 POINTS = 12 if FULL else 1
 COMMANDS = ["backup", "restore", "migrate", "nuke-db", "reset-db", "undo"]
+ALL = list(itertools.product(("undrop", "server"), COMMANDS))
+SOME = [("undrop", "migrate"), ("undrop", "restore"), ("server", "migrate"), ("server", "reset-db")]
 LASTS = 2.5  # seconds, about; most moments of a command are within
 
 
@@ -35,6 +38,14 @@ def prepared(shop: Rich, command: str) -> list[str]:
     return ["restore", "latest"] if command == "restore" else [command]
 
 
+def told(shop: Rich) -> list[str]:
+    """What is there, but for where sequences stand.
+
+    A server that was killed has lost up to 32 numbers of each (SEQ_LOG_VALS, sequence.c).
+    """
+    return [line for line in shop.exactly() if "_seq [(" not in line] if shop.exists() else []
+
+
 def settled(shop: Rich) -> list[str]:
     """What is there once the server knows that the client is gone."""
     deadline = time.monotonic() + 20
@@ -44,13 +55,14 @@ def settled(shop: Rich) -> list[str]:
     )
     while time.monotonic() < deadline and shop.server.sql(sql.format(shop.name)):
         time.sleep(0.05)
-    return shop.exactly() if shop.exists() else []
+    return told(shop)
 
 
 def aftermath(shop: Rich) -> None:
     """The next run finds its way, and leaves nothing behind."""
     shop.ok("undrop", "backup", "afterwards")
-    shop.ok("undrop", "verify")
+    if FULL:
+        shop.ok("undrop", "verify")
     assert shop.server.scratch() == []
     assert shop.litter() == []
 
@@ -72,27 +84,28 @@ def killed(shop: Rich, command: list[str], after: float, victim: Server | None) 
             process.send_signal(signal.SIGKILL)
 
 
-@pytest.fixture(params=["undrop", "server"])
-def shop(
-    request: pytest.FixtureRequest, pg: Rich, mortal: Server, tmp_path: Path
-) -> tuple[Rich, Server | None]:
-    """A project, and the server where that is what will be killed."""
-    return (pg, None) if request.param == "undrop" else (Rich(tmp_path / "mortal", mortal), mortal)
-
-
 @pytest.mark.parametrize("number", range(POINTS))
-@pytest.mark.parametrize("command", COMMANDS)
-def test_killed(shop: tuple[Rich, Server | None], command: str, number: int) -> None:
-    project, victim = shop
+@pytest.mark.parametrize("victim_and_command", ALL if FULL else SOME, ids="-".join)
+def test_killed(
+    tmp_path: Path,
+    mortal: Server,
+    request: pytest.FixtureRequest,
+    victim_and_command: tuple[str, str],
+    number: int,
+) -> None:
+    who, command = victim_and_command
+    victim = mortal if who == "server" else None
+    server = victim or request.getfixturevalue("server")
+    project = Rich(tmp_path / "served", server)
     arguments = prepared(project, command)
-    before = project.exactly()
-    seed = f"{bool(victim)} {command} {number} {os.environ.get('UNDROP_SEED', '')}"
+    before = told(project)
+    seed = f"{who} {command} {number} {os.environ.get('UNDROP_SEED', '')}"
     killed(project, arguments, random.Random(seed).uniform(0.2, LASTS), victim)  # noqa: S311
     found = settled(project)
     if found == before:
         aftermath(project)
-        # It is as if it had not begun: it can be done now.
-        project.ok("undrop", *arguments)
+        if FULL:  # it is as if it had not begun: it can be done now
+            project.ok("undrop", *arguments)
         return
     assert command != "backup"
     aftermath(project)
@@ -102,6 +115,6 @@ def test_killed(shop: tuple[Rich, Server | None], command: str, number: int) -> 
     # What it leads to, from the same state, tried without anybody killing it.
     kept = [path for path in project.saved() if "before-" in path.name]
     project.ok("undrop", "restore", kept[-1].name)
-    assert project.exactly() == before
+    assert told(project) == before
     project.ok("undrop", *arguments[:1], *(["latest"] if command == "restore" else []))
-    assert sorted(project.exactly()) == sorted(found)
+    assert sorted(told(project)) == sorted(found)

@@ -49,7 +49,7 @@ def databases(
             and old.sums[name] == new.sums[name]
         }
         for number, side in enumerate(sides):
-            side.write(folder / f"{number}.db", same, progress)
+            side.write(folder / f"{number}.db", same, sides[1 - number], progress)
         known: tuple[Structure, Structure] = (old.structure, new.structure)
         found = compare.files(folder / "0.db", folder / "1.db", progress, known)
         counts = {old.structure.tables[name].name: old.sums[name][0] for name in same}
@@ -71,7 +71,13 @@ class _Side:
             name: content.sum_of(ask, source.sql) for name, source in self._sources.items()
         }
 
-    def write(self, path: Path, without: set[str], progress: "Progress") -> None:
+    def types(self, name: str, table: "Table") -> dict[str, str]:
+        """What the columns of the table of that name, or origin, are here."""
+        roots = (key for key, each in self.structure.tables.items() if each.root == table.root)
+        found = self._sources.get(next(roots, name))
+        return found.columns if found else {}
+
+    def write(self, path: Path, without: set[str], other: "_Side", progress: "Progress") -> None:
         """Every table into a SQLite file; the rows of those in ``without`` are left out."""
         with closing(sqlite3.connect(path, isolation_level=None)) as file:
             file.execute("PRAGMA journal_mode = OFF")
@@ -80,15 +86,19 @@ class _Side:
             for done, (name, table) in enumerate(self.structure.tables.items()):
                 _create(file, table)
                 if name not in without:
-                    self._copy(file, table, self._sources[name])
+                    self._copy(file, table, self._sources[name], other.types(name, table))
                 progress("compare", done, len(self.structure.tables))
             file.execute("COMMIT")
 
-    def _copy(self, file: sqlite3.Connection, table: "Table", source: "Source") -> None:
+    def _copy(
+        self, file: sqlite3.Connection, table: "Table", source: "Source", others: dict[str, str]
+    ) -> None:
         names = list(source.columns)
         if not names:
             return
-        texts = (_value(name, kind) for name, kind in source.columns.items())
+        texts = (
+            _value(name, kind, others.get(name, kind)) for name, kind in source.columns.items()
+        )
         values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
         marks = ", ".join("?" * len(names))
         insert = f"INSERT INTO {quoted(table.name)} VALUES ({marks})"  # noqa: S608 - quoted
@@ -111,11 +121,28 @@ class _Side:
         return f"encode(convert_to({text}, 'SQL_ASCII'), 'escape')"
 
 
-def _value(name: str, kind: str) -> str:
-    """How a value is compared: 5.00 and 5 are the same number."""
+TEXTS = {"text", "character varying", "character", "name"}
+MEETING = [
+    ({"date", "timestamp without time zone", "timestamp with time zone"}, "timestamp"),
+    ({"real", "double precision"}, "double precision"),
+    ({"json", "jsonb"}, "jsonb"),
+    ({"money", "numeric"}, "numeric"),
+]
+"""Types that hold the same, and in which their values are compared where one became the other."""
+
+
+def _value(name: str, kind: str, other: str) -> str:
+    """How a value is compared with one of type ``other``: 5.00 and 5 are the same number."""
     if kind in WHOLE:
         return f"{name}::bigint"
-    return f"trim_scale({name})::text" if kind == "numeric" else f"{name}::text"
+    if kind == "boolean" and other in WHOLE:
+        return f"{name}::int::text"
+    if kind == "numeric":
+        return f"{name}::text" if other in TEXTS else f"trim_scale({name})::text"
+    for kinds, common in MEETING:
+        if kind != other and {kind, other} <= kinds:
+            return f"{name}::{common}::text"
+    return f"{name}::text"
 
 
 def _create(file: sqlite3.Connection, table: "Table") -> None:

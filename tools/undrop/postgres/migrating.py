@@ -89,7 +89,9 @@ def _look(connection: "Connection", _cursor: object, statement: str, *_: object)
     autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
     first = statement.split(maxsplit=1)[:1]
     if autocommit or (first and first[0].strip(";").upper() in WORDS):
-        OUTSIDE.append(" ".join(statement.split()))
+        doubled = connection.dialect.paramstyle in {"format", "pyformat"}
+        plain = statement.replace("%%", "%") if doubled else statement
+        OUTSIDE.append(" ".join(plain.split()))
 
 
 def report(_target: dict[str, Any]) -> list[str]:

@@ -62,7 +62,9 @@ VIEWS = (
     f"WHERE c.relkind IN ('v', 'm') AND NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')}"
 )
 FUNCTIONS = (
-    "SELECT p.oid::regprocedure::text, '', pg_get_functiondef(p.oid) FROM pg_proc p "  # noqa: S608
+    "SELECT CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END "  # noqa: S608
+    "|| quote_ident(p.proname) || '(' || oidvectortypes(p.proargtypes) || ')', '', "
+    "pg_get_functiondef(p.oid) FROM pg_proc p "
     f"JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT ({SYSTEM}) "
     f"AND p.prokind IN ('f', 'p', 'w') AND NOT {MEMBER.format('pg_proc', 'p')}"
 )
@@ -123,8 +125,15 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
         )
         sources[fold(name)] = Source(sql, kind, types[oid])
     parts = {
-        (kind, fold(name)): Part(kind, name, table, ddl.definition(text, name.rpartition(".")[2]))
+        (kind, fold(name)): _part(kind, name, table, text, sources)
         for kind, sql in PARTS.items()
         for name, table, text in ask(sql)
     }
     return Structure(tables, parts, []), sources
+
+
+def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source]) -> Part:
+    """Its table goes by the name that people use, in one word: that may change, and its schema."""
+    if source := sources.get(fold(table)):
+        text = text.replace(f" {source.sql.removeprefix('ONLY ')} ", f' "{table}" ', 1)
+    return Part(kind, name, table, ddl.definition(text, name.rpartition(".")[2]))

@@ -1,0 +1,234 @@
+"""What a migration takes away on PostgreSQL is told; what it keeps in another form is not."""
+
+# ruff: noqa: E501 - a migration stands in one line
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from server import Server
+
+from undrop import loss
+from undrop.postgres import address, compare
+
+NUMBERS = itertools.count(1)
+BASE = r"""
+CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE SCHEMA app;
+CREATE TABLE items (id int PRIMARY KEY, name varchar(40) NOT NULL, price numeric(10, 2), n int,
+    at timestamptz, day date, yes boolean, j json, jb jsonb, a int[], m mood, b bytea, f float8);
+CREATE INDEX by_name ON items (name);
+INSERT INTO items SELECT g, 'N' || g, g + 0.5, g, '2024-01-01 12:00+00'::timestamptz + g * '1 h'::interval,
+    '2024-01-01', g % 2 = 0, '{"a": 1}', '{"a": 1}', ARRAY[g, NULL], 'ok', '\x00ff', g / 3.0
+    FROM generate_series(1, 20) g;
+UPDATE items SET price = 5.00 WHERE id = 5;
+CREATE TABLE moves (id int PRIMARY KEY, item int REFERENCES items ON DELETE CASCADE);
+INSERT INTO moves SELECT g, 1 + g % 20 FROM generate_series(1, 40) g;
+CREATE TABLE "Pair %" (a int, "B b" text, v text, PRIMARY KEY (a, "B b"));
+INSERT INTO "Pair %" SELECT g, 'k' || g, 'v' FROM generate_series(1, 5) g;
+CREATE TABLE keyless (v text, n int); INSERT INTO keyless VALUES ('a', 1), ('a', 1), ('b', NULL);
+CREATE TABLE app.parts (id int, at date) PARTITION BY RANGE (at);
+CREATE TABLE app.parts_1 PARTITION OF app.parts FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE app.parts_x PARTITION OF app.parts DEFAULT;
+INSERT INTO app.parts VALUES (1, '2024-05-05'), (2, '2020-01-01');
+CREATE TABLE animals (name text); CREATE TABLE dogs (tail int) INHERITS (animals);
+INSERT INTO animals VALUES ('ant'); INSERT INTO dogs VALUES ('rex', 1);
+CREATE FUNCTION twice(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x * 2';
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER noting BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE VIEW names AS SELECT name FROM moves JOIN items ON items.id = moves.item;
+CREATE POLICY mine ON keyless USING (true);
+"""
+
+
+@pytest.fixture(scope="module")
+def migrated(server: Server) -> Callable[..., loss.Report]:
+    """What is reported for a migration in SQL."""
+    base = f"loss_base_{next(NUMBERS)}"
+    server.sql(f"CREATE DATABASE {base}")
+    server.sql(BASE, base)
+
+    def run(sql: str, first: str = "") -> loss.Report:
+        one, two = (f"loss_{next(NUMBERS)}" for _ in range(2))
+        try:
+            server.sql(f"CREATE DATABASE {one} TEMPLATE {base}")
+            if first:
+                server.sql(first, one)
+            server.sql(f"CREATE DATABASE {two} TEMPLATE {one}")
+            server.sql(sql, two)
+            found = compare.databases(
+                address.parse(server.url(one)), address.parse(server.url(two)),
+                lambda *_: None, "undrop-test-", copied=True,
+            )  # fmt: skip
+            return loss.report(found)
+        finally:
+            server.sql(f"DROP DATABASE IF EXISTS {one} WITH (FORCE)")
+            server.sql(f"DROP DATABASE IF EXISTS {two} WITH (FORCE)")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ALTER TABLE items RENAME TO things",
+        "ALTER TABLE items RENAME name TO title",
+        "ALTER TABLE items RENAME TO things; ALTER TABLE things RENAME price TO cost; DROP VIEW names; CREATE VIEW names AS SELECT name FROM moves JOIN things ON things.id = moves.item",
+        "ALTER TABLE items SET SCHEMA app",
+        "ALTER TABLE items ALTER n TYPE bigint",
+        "ALTER TABLE items ALTER n TYPE numeric",
+        "ALTER TABLE items ALTER n TYPE text",
+        "ALTER TABLE items ALTER price TYPE numeric(12, 4)",
+        "ALTER TABLE items ALTER price TYPE text",
+        "DROP VIEW names; ALTER TABLE items ALTER name TYPE text; CREATE VIEW names AS SELECT name FROM moves JOIN items ON items.id = moves.item",
+        "ALTER TABLE items ALTER j TYPE jsonb",
+        "ALTER TABLE items ALTER m TYPE text USING m::text",
+        "ALTER TABLE items ALTER day TYPE text",
+        "ALTER TABLE items ALTER day TYPE timestamp",
+        "ALTER TABLE items ALTER yes TYPE int USING yes::int",
+        "ALTER TABLE items ALTER yes TYPE text",
+        "ALTER TABLE items ALTER at TYPE timestamp USING at AT TIME ZONE 'UTC'",
+        "ALTER TABLE items ALTER a TYPE bigint[]",
+        "ALTER TABLE items ADD extra text DEFAULT 'x'",
+        "ALTER TABLE items ALTER name SET DEFAULT 'x', ALTER n SET NOT NULL",
+        "UPDATE keyless SET n = 7 WHERE n IS NULL",
+        "INSERT INTO \"Pair %\" VALUES (9, 'x', 'y')",
+        "CREATE TABLE app.parts_2 PARTITION OF app.parts FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')",
+        "ALTER TABLE app.parts DETACH PARTITION app.parts_x; INSERT INTO app.parts SELECT * FROM app.parts_x WHERE false; ALTER TABLE app.parts ATTACH PARTITION app.parts_x DEFAULT",
+        "ALTER INDEX by_name RENAME TO by_title",
+        "CREATE OR REPLACE FUNCTION twice(x int) RETURNS int LANGUAGE sql AS 'SELECT x + x'",
+        "ALTER TABLE items ADD CONSTRAINT c CHECK (n > 5) NOT VALID",
+        "CREATE TABLE copy AS SELECT * FROM moves; DROP TABLE moves CASCADE; ALTER TABLE copy RENAME TO moves; ALTER TABLE moves ADD PRIMARY KEY (id), ADD FOREIGN KEY (item) REFERENCES items ON DELETE CASCADE; CREATE VIEW names AS SELECT name FROM moves JOIN items ON items.id = moves.item",
+    ],
+)  # fmt: skip
+def test_nothing_is_lost(migrated: Callable[..., loss.Report], sql: str) -> None:
+    assert migrated(sql).losses == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("DELETE FROM items WHERE id = 3", {"rows items", "rows moves"}),
+        ("DROP TABLE moves CASCADE", {"table moves", "view names"}),
+        ("ALTER TABLE items DROP price", {"items.price"}),
+        ("UPDATE items SET price = price * 100", {"items.price"}),
+        ("UPDATE items SET f = f + 1e-12 WHERE id = 7", {"items.f"}),
+        ("UPDATE items SET at = at + '1 us'::interval WHERE id = 7", {"items.at"}),
+        ("ALTER TABLE items ALTER n TYPE text USING 'x' || n", {"items.n"}),
+        ("ALTER TABLE items ALTER price TYPE int", {"items.price"}),
+        ("ALTER TABLE items ALTER at TYPE date", {"items.at"}),
+        ("ALTER TABLE items ALTER a TYPE int USING a[1]", {"items.a"}),
+        ("UPDATE items SET jb = jb - 'a' WHERE id = 1", {"items.jb"}),
+        ("UPDATE items SET b = NULL WHERE id = 1", {"items.b"}),
+        ("UPDATE \"Pair %\" SET v = 'w' WHERE a = 1", {'"Pair %".v'}),
+        ('DELETE FROM "Pair %" WHERE a = 1', {'rows "Pair %"'}),
+        ('ALTER TABLE "Pair %" DROP "B b"', {'"Pair %"."B b"'}),
+        ("DELETE FROM keyless WHERE v = 'b'", {"rows keyless"}),
+        ("DELETE FROM keyless WHERE ctid = '(0,1)'", {"rows keyless"}),
+        ("DROP TABLE app.parts_x", {"rows app.parts"}),
+        ("DROP TABLE app.parts", {"table app.parts"}),
+        ("DELETE FROM app.parts WHERE id = 1", {"rows app.parts"}),
+        ("DELETE FROM dogs", {"rows dogs"}),
+        ("DELETE FROM ONLY animals", {"rows animals"}),
+        ("DROP SCHEMA app CASCADE", {"table app.parts"}),
+        ("DROP INDEX by_name", {"index by_name"}),
+        ("DROP TRIGGER noting ON items", {"trigger noting"}),
+        ("DROP VIEW names", {"view names"}),
+        ("DROP FUNCTION twice", {"function twice(integer)"}),
+        ("DROP POLICY mine ON keyless", {"policy mine"}),
+        ("TRUNCATE moves", {"rows moves"}),
+    ],
+)
+def test_what_is_lost(migrated: Callable[..., loss.Report], sql: str, names: set[str]) -> None:
+    assert {each.name for each in migrated(sql).losses} == names
+
+
+def test_lost_guarantees_are_warned_of(migrated: Callable[..., loss.Report]) -> None:
+    found = migrated("ALTER TABLE moves DROP CONSTRAINT moves_item_fkey")
+    assert found.losses == []
+    assert len(found.warnings) == 1
+
+
+def test_odd_values(migrated: Callable[..., loss.Report]) -> None:
+    """NaN, infinity, empty and NULL are values of their own."""
+    first = (
+        "INSERT INTO items (id, name, price, f, at) VALUES (50, '', 'NaN', 'Infinity', 'infinity');"
+        "INSERT INTO items (id, name) VALUES (51, ' ')"
+    )
+    assert migrated("SELECT 1", first).losses == []
+    changed = "UPDATE items SET f = '-Infinity', at = '-infinity', price = 0 WHERE id = 50"
+    assert {each.name for each in migrated(changed, first).losses} == {
+        "items.f", "items.at", "items.price",
+    }  # fmt: skip
+
+
+LOSSLESS = [
+    "ALTER TABLE {t} RENAME TO {t}2",
+    "ALTER TABLE {t} RENAME c1 TO c9",
+    "ALTER TABLE {t} ADD extra int DEFAULT 4",
+    "ALTER TABLE {t} ALTER c0 TYPE text",
+    "CREATE INDEX ON {t} (c1)",
+    "CLUSTER {t} USING {t}_pkey",
+]
+NAMES = "SELECT attname FROM pg_attribute WHERE attname ~ '^c[0-9]$'"
+VALUES: dict[str, Any] = {
+    "int": st.integers(-(2**31), 2**31 - 1),
+    "numeric": st.decimals(allow_infinity=False, places=6, min_value=-(10**12), max_value=10**12),
+    "text": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),
+    "float8": st.floats(allow_nan=True),
+    "boolean": st.booleans(),
+    "timestamp": st.datetimes(),
+    "bytea": st.binary(max_size=6),
+}
+
+
+@hypothesis_settings(
+    max_examples=30, deadline=None, database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+@given(data=st.data())
+def test_any_database(server: Server, data: st.DataObject) -> None:
+    """No loss is reported where none is, and one is wherever a value, or a row, is gone."""
+    kinds = data.draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=2, max_size=4))
+    row = st.tuples(*(st.none() | VALUES[kind] for kind in kinds))
+    rows = data.draw(st.lists(row, min_size=1, max_size=6))
+    one, two = (f"any_{next(NUMBERS)}" for _ in range(2))
+    columns = ", ".join(f"c{number} {kind}" for number, kind in enumerate(kinds))
+    try:
+        server.sql(f"CREATE DATABASE {one} STRATEGY wal_log")
+        with psycopg.connect(host=str(server.folder), dbname=one, user="postgres") as connection:
+            connection.execute(f"CREATE TABLE t (id int PRIMARY KEY, {columns})")
+            marks = ", ".join(["%s"] * (len(kinds) + 1))
+            for number, values in enumerate(rows):
+                connection.execute(f"INSERT INTO t VALUES ({marks})", (number, *values))
+        connection.close()
+        server.sql(f"CREATE DATABASE {two} TEMPLATE {one}")
+        lossy = data.draw(st.booleans())
+        wanted = set()
+        if lossy:
+            victim = data.draw(st.integers(0, len(rows) - 1))
+            at = data.draw(st.integers(0, len(kinds) - 1))
+            if rows[victim][at] in {None, "", b""} or str(rows[victim][at]).isspace():
+                server.sql(f"DELETE FROM t WHERE id = {victim}", two)
+                wanted = {"rows t"}
+            else:
+                server.sql(f"UPDATE t SET c{at} = NULL WHERE id = {victim}", two)
+                wanted = {f"t.c{at}"}
+        else:
+            for statement in data.draw(st.permutations(LOSSLESS))[:2]:
+                [(name,)] = server.sql("SELECT relname FROM pg_class WHERE relname ~ '^t2?$'", two)
+                column = "c9" if "c9" in str(server.sql(NAMES, two)) else "c1"
+                ready = statement.format(t=name).replace("t2_pkey", "t_pkey")
+                server.sql(ready if "c9" in ready else ready.replace("c1", column), two)
+        found = compare.databases(
+            address.parse(server.url(one)), address.parse(server.url(two)),
+            lambda *_: None, "undrop-test-", copied=True,
+        )  # fmt: skip
+        assert {each.name for each in loss.report(found).losses} == wanted
+    finally:
+        server.sql(f"DROP DATABASE IF EXISTS {one} WITH (FORCE)")
+        server.sql(f"DROP DATABASE IF EXISTS {two} WITH (FORCE)")
