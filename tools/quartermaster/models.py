@@ -80,4 +80,4 @@ class StockMovement(Base):
 
 def is_ours(name: str | None, kind: str, _parents: Mapping[str, str | None]) -> bool:
     """Tell Alembic's autogenerate to leave the full-text index and its shadow tables alone."""
-    return not (kind == "table" and name is not None and name.startswith("item_search"))
+    return not (kind in {"table", "index"} and (name or "").startswith("item_search"))

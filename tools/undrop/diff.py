@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from undrop import catalog, durable, restore, turn
+from undrop import catalog, durable, engines, restore, turn
 from undrop.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ def between(
                 work = stack.enter_context(durable.scratch(turn.partial(settings)))
                 return snapshot(settings, work, progress)
             chosen = catalog.find(settings, wanted, standing)
+            if engines.of_backup(settings.engine, chosen.path) is not settings.engine:
+                raise UsageError(
+                    f"{chosen.path.name} is a backup of another engine than "
+                    f"{settings.engine.label}",
+                    "just list",
+                )
             restore.verify(settings, chosen, progress)
             return chosen.path
 

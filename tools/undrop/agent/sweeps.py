@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from undrop.agent import targets
 from undrop.agent.places import Places
+from undrop.engines import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,7 +123,8 @@ def _within(places: Places, root: str, words: list[str]) -> "Iterator[bool]":
         if words[n] in NAMES and words[n - 1] not in {"!", "-not"}
     ]
     for folder in map(Path, map(os.path.realpath, places.backups)):
-        names = [*os.listdir(folder), "next.db"] if folder.is_dir() else ["next.db"]
+        coming = [f"next{suffix}" for suffix in SUFFIXES]  # what the next backup will be called
+        names = [*os.listdir(folder), *coming] if folder.is_dir() else coming
         for path in (folder, *(folder / name for name in names)):
             for top in places.paths(root):
                 if path.is_relative_to(top) and len(path.relative_to(top).parts) <= most:

@@ -134,6 +134,10 @@ def _refuse(code: int, said: str, program: str, address: "Address") -> None:
     text = address.hidden(" ".join(said.split())) or f"it ended with {code}"
     if re.search(r"invalid page|could not read block|missing chunk|unexpected chunk", text):
         raise DamagedError(f"{program} says: {text}", "just list")
+    if "LOCK TABLE" in text:  # the statement is quoted as it is, whatever the language
+        from undrop.postgres import session
+
+        raise session.locked(address, f"{program} was kept waiting")
     raise UndropError(f"{program} failed: {text}", "correct that, then the same command again")
 
 

@@ -72,15 +72,18 @@ def explained(address: "Address", doing: str) -> Iterator[None]:
         if isinstance(error, psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
             raise DamagedError(f"the server says: {text}", "just list") from error
         if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
-            from undrop.postgres import locks
-
-            with suppress(psycopg.Error), closing(connect(address)) as other:
-                text += locks.words(locks.others(asker(other)))
-            raise UndropError(
-                f"{doing}: a lock was not to be had for {engine.LOCK_DEADLINE:.0f} seconds: {text}",
-                locks.NEXT,
-            ) from error
+            raise locked(address, f"{doing}: {text}") from error
         raise UndropError(f"{doing}: the server says: {text} ({address.label})", AGAIN) from error
+
+
+def locked(address: "Address", doing: str) -> UndropError:
+    """The error for a lock that outlasted LOCK_DEADLINE; it names who is connected."""
+    from undrop.postgres import locks
+
+    text = f"{doing}: it was locked for {engine.LOCK_DEADLINE:.0f} seconds"
+    with suppress(psycopg.Error), closing(connect(address)) as other:
+        text += locks.words(locks.others(asker(other)))
+    return UndropError(text, locks.NEXT)
 
 
 def asker(connection: "psycopg.Connection[Any]") -> Ask:
