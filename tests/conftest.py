@@ -1,5 +1,6 @@
 """Fixtures: a project in a temporary folder, empty or stocked."""
 
+import compileall
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,13 +10,19 @@ import pytest
 from pg_rich import pg, rich, roles
 from served import Served
 from server import Server, lacking, running
-from shop import Project
+from shop import REPOSITORY, Project
 from tally import pytest_terminal_summary, strace, tally
 
 # These install others' applications: `just wild` asks for them.
 collect_ignore = [] if "UNDROP_WILD" in os.environ else ["wild"]
 
 __all__ = ["pg", "pytest_terminal_summary", "rich", "roles", "strace", "tally"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once: thousands of commands, told to write no bytecode, would each."""
+    if not hasattr(config, "workerinput"):  # the first process, not one of xdist's
+        compileall.compile_dir(REPOSITORY / "tools", quiet=1)
 
 
 @pytest.fixture(scope="session", autouse=True)

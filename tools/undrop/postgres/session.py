@@ -60,6 +60,8 @@ def settle(connection: "psycopg.Connection[Any]") -> None:
     if connection.autocommit:
         connection.execute("SET default_transaction_read_only = off")
     connection.execute(LASTING if connection.autocommit else LOCAL)
+    scope = "SESSION" if connection.autocommit else "LOCAL"
+    connection.execute(f"SET {scope} lock_timeout = {int(engine.LOCK_DEADLINE * 1000)}")
 
 
 @contextmanager
