@@ -112,11 +112,11 @@ sample $rows="1000": (backup "before sample")
 test *args: _ready
     @python -m pytest -n auto "$@"
 
-# The tests with branch coverage, at least 95 %
+# The tests of the core and of SQLite with branch coverage, at least 95 %
 [group("develop")]
 [no-exit-message]
 cover: _ready
-    @coverage erase && coverage run -m pytest -q -n auto --ignore=tests/torture --ignore=tests/test_incidents.py && coverage combine -q && coverage report
+    @coverage erase && coverage run -m pytest -q -n auto --ignore=tests/torture --ignore=tests/test_incidents.py --ignore=tests/postgres -k "not postgresql" && coverage combine -q && coverage report --omit='*/undrop/postgres/*'
 
 # The torture suite, all of it: crashes, power loss, faults, locks, hostile input
 [group("develop")]
