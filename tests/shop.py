@@ -2,6 +2,7 @@
 
 import copy
 import os
+import pty
 import shutil
 import sqlite3
 import subprocess
@@ -226,6 +227,27 @@ def drain(master: int) -> str:
             if not piece:
                 return shown.decode()
             shown += piece
+
+
+def shown(project: Project, *command: str) -> str:
+    """What ``undrop run`` shows on the terminal that stderr is."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        ["undrop", "run", "--", *command],
+        cwd=project.root,
+        env={**project.environment, "TERM": "dumb"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    ):
+        os.close(slave)
+        text = drain(master)
+    return text.replace("\r\n", "\n")
+
+
+def python(script: str, *arguments: str) -> tuple[str, ...]:
+    """The command line of a script."""
+    return (sys.executable, "-c", script, *arguments)
 
 
 def content(database: Path) -> list[str]:

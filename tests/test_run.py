@@ -2,22 +2,16 @@
 
 import json
 import os
-import pty
 import signal
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from shop import Project, content, drain, make
+from shop import Project, content, make, python, shown
 
 SQL = "import sqlite3, sys; sqlite3.connect('quartermaster.db').executescript(sys.argv[1])"
-
-
-def python(script: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-c", script, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -193,22 +187,6 @@ def test_a_command_that_a_signal_ends_is_not_outlived(project: Project) -> None:
     make(project.database)
     script = "import signal; print('ready', flush=True); signal.pause()"
     assert signalled(project, script, signal.SIGTERM) == (143, "")
-
-
-def shown(project: Project, *command: str) -> str:
-    """What stands on the terminal that stderr is."""
-    master, slave = pty.openpty()
-    with subprocess.Popen(
-        ["undrop", "run", "--", *command],
-        cwd=project.root,
-        env={**project.environment, "TERM": "dumb"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=slave,
-    ):
-        os.close(slave)
-        text = drain(master)
-    return text.replace("\r\n", "\n")
 
 
 def test_a_terminal_is_told_of_a_database_that_is_none_now(stocked: Project) -> None:

@@ -3,47 +3,12 @@
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from agents import bash, call, hook
 from shop import Project
-
-
-def call(project: Project, tool: str, **what: object) -> dict[str, Any]:
-    """A PreToolUse input as Claude Code writes it."""
-    return {
-        "session_id": "00893aaf-19fa-41d2-8238-13269b9b3ca0",
-        "transcript_path": "/home/me/.claude/projects/-home-me-shop/00893aaf.jsonl",
-        "cwd": str(project.root),
-        "permission_mode": "default",
-        "hook_event_name": "PreToolUse",
-        "tool_name": tool,
-        "tool_input": what,
-        "tool_use_id": "toolu_01ABC123",
-    }
-
-
-def hook(project: Project, said: object, /, **variables: str) -> dict[str, Any]:
-    """What the hook answers, as a process; it always ends well, with one JSON object."""
-    done = subprocess.run(
-        ["undrop", "agent-hook"],
-        input=json.dumps(said).encode(),
-        cwd=project.root,
-        env={**project.environment, "CLAUDE_PROJECT_DIR": str(project.root), **variables},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done
-    answer = json.loads(done.stdout)
-    assert isinstance(answer, dict)
-    return answer
-
-
-def bash(project: Project, command: str, **variables: str) -> dict[str, Any]:
-    return hook(project, call(project, "Bash", command=command), **variables)
 
 
 def start(project: Project, **variables: str) -> dict[str, Any]:

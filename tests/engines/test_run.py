@@ -1,19 +1,11 @@
 """``just run COMMAND`` on either engine: a backup first, then the command as if alone."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
-from shop import Project, drain
+from shop import Project, python, shown
 
 UNDO = "undrop: to go back: just undo\n"
-
-
-def python(script: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-c", script, *arguments)
 
 
 def test_a_backup_is_there_before_it_runs_and_its_output_and_code_are_its_own(
@@ -78,22 +70,6 @@ def test_without_its_backup_it_does_not_run(each: Project, way: tuple[str, ...])
     assert done.code == 2
     assert "was not changed" in done.err
     assert each.exact() == live
-
-
-def shown(project: Project, *command: str) -> str:
-    """What stands on the terminal that stderr is."""
-    master, slave = pty.openpty()
-    with subprocess.Popen(
-        ["undrop", "run", "--", *command],
-        cwd=project.root,
-        env={**project.environment, "TERM": "dumb"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=slave,
-    ):
-        os.close(slave)
-        text = drain(master)
-    return text.replace("\r\n", "\n")
 
 
 def test_a_terminal_is_told_what_changed_and_how_to_go_back(filled: Project) -> None:

@@ -171,7 +171,7 @@ class Postgres:
             found = digest.of(path, progress, durable.size(path))
             if entry and entry.digest == found and entry.check.startswith("ok"):
                 # What was proved when it was taken, byte for byte; loading it proves it again.
-                programs.contents(path)
+                programs.read_list(path)
                 yield work.Dump(self, path, facts_of(entry))
             else:
                 yield work.Dump(self, path, self.check(path, entry, progress))

@@ -56,8 +56,7 @@ class Held:
         self._content: Content | None = None
         try:
             with session.explained(address, "reading the database"):
-                self.version = self._connection.info.server_version // 10000
-                programs.require(self.version)
+                programs.require(self._connection.info.server_version // 10000)
                 [(self._snapshot, self.bytes, self.server, self._birth)] = self._ask(
                     "SELECT pg_export_snapshot(), pg_database_size(current_database()), "
                     f"split_part(current_setting('server_version'), ' ', 1), ({BIRTH})"
@@ -143,7 +142,8 @@ def prove(
     Where no scratch database can be made, ``pg_restore --list`` has to do, and ``Facts.check``
     says so. Raises DamagedError, UndropError.
     """
-    size, found = durable.size(dump), digest.of(dump, progress, durable.size(dump))
+    size = durable.size(dump)
+    found = digest.of(dump, progress, size)
     why, there = "there is no server to try it on", whole
     try:
         if scratch:
@@ -154,7 +154,7 @@ def prove(
     except _NotAllowedError as no:
         why = str(no)
     if why:
-        programs.contents(dump)
+        programs.read_list(dump)
     if there is None:
         return Facts(size, found, [], [], f"ok, not restored: {why}")
     if whole and there.data != whole.data:

@@ -29,24 +29,28 @@ def require(server: int) -> None:
 
     An older pg_dump refuses a newer server (postgresql.org/docs/current/app-pgdump.html, Notes).
     """
-    how = f"install PostgreSQL's client programs, version {server} or newer, on PATH"
+    version = f"{server} or newer"
     asked: list[tuple[str, subprocess.Popen[str]]] = []
     for program in ("pg_dump", "pg_restore"):
-        path = _there(program, f"{server} or newer")
+        path = _there(program, version)
         command = [path, "--version"]
         asked.append((path, subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))  # noqa: S603
     for path, process in asked:
         said, _ = process.communicate()
         found = re.search(r"\) (\d+)", said)
         if found and int(found[1]) < server:
-            raise UsageError(f"{path} is version {found[1]}, the server is {server}", how)
+            what = f"{path} is version {found[1]}, the server is {server}"
+            raise UsageError(what, _how(version))
 
 
 def _there(program: str, version: str = "that of the server or newer") -> str:
     if path := shutil.which(program):
         return path
-    how = f"install PostgreSQL's client programs, version {version}, on PATH"
-    raise UsageError(f"{program} is not on PATH", how)
+    raise UsageError(f"{program} is not on PATH", _how(version))
+
+
+def _how(version: str) -> str:
+    return f"install PostgreSQL's client programs, version {version}, on PATH"
 
 
 def dump(address: "Address", work: "Path", snapshot: str, size: int, progress: "Progress") -> None:
@@ -114,12 +118,6 @@ def defining(address: "Address", snapshot: str = "") -> "Iterator[Callable[[], s
             process.kill()
 
 
-def definitions(address: "Address") -> str:
-    """The same, of a database as it is now."""
-    with defining(address) as finish:
-        return finish()
-
-
 def _pg_dump(address: "Address") -> list[str]:
     wait = f"--lock-wait-timeout={int(engine.LOCK_DEADLINE * 1000)}"
     # A subscription is a link to another server, with what that knows of it: no content of ours.
@@ -168,8 +166,8 @@ def script(dump: "Path", *options: str, early: bool = False) -> "Iterator[subpro
         raise DamagedError(f"pg_restore says: {' '.join(said.split())}", "just list")
 
 
-def contents(dump: "Path") -> str:
-    """``pg_restore --list``: what is in a dump. Raises UsageError, DamagedError for none."""
+def read_list(dump: "Path") -> None:
+    """``pg_restore --list``: raises DamagedError for what is no dump, UsageError without it."""
     _there("pg_restore")
     done = subprocess.run(  # noqa: S603
         ["pg_restore", "--list", str(dump)],  # noqa: S607 - as found on PATH
@@ -179,4 +177,3 @@ def contents(dump: "Path") -> str:
     )
     if done.returncode:
         raise DamagedError(f"pg_restore says: {' '.join(done.stderr.split())}", "just list")
-    return done.stdout
