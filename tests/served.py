@@ -108,6 +108,10 @@ class Served(Project):
         """Somebody drops the whole database."""
         self.server.sql(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
 
+    def room(self) -> None:
+        if not self.there():
+            self.server.sql(f'CREATE DATABASE "{self.name}"')
+
     def make(self, rows: int = 50) -> None:
         """A small database that Alembic knows nothing of."""
         self.script("CREATE TABLE t (id serial PRIMARY KEY, v text)")
@@ -121,8 +125,7 @@ class Served(Project):
         self.server.sql(f'CREATE DATABASE "{self.name}" TEMPLATE "{other.name}"')
 
     def script(self, statements: str) -> None:
-        if not self.there():
-            self.server.sql(f'CREATE DATABASE "{self.name}"')
+        self.room()
         self.sql(statements)
 
     def holds(self, backup: Path) -> list[str]:

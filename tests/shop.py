@@ -115,6 +115,9 @@ class Project:
         """Somebody removes the whole database."""
         self.database.unlink(missing_ok=True)
 
+    def room(self) -> None:
+        """See to it that Alembic, which makes no database on a server, can go to work."""
+
     def make(self, rows: int = 50) -> None:
         """A small database that Alembic knows nothing of."""
         make(self.database, rows)
@@ -218,15 +221,18 @@ class Project:
 def drain(master: int) -> str:
     """All that is shown on a pseudo-terminal until its other side closes; closes it."""
     shown = b""
+    ends = 0
     with os.fdopen(master, "rb", buffering=0) as terminal:
-        while True:
+        # Linux says EIO when the other side is closed, and looks at that after it looked for
+        # text: what came in between is there at the next read.
+        while ends < 2:
             try:
                 piece = terminal.read(65536)
-            except OSError:  # Linux says EIO when the other side is closed
-                return shown.decode()
-            if not piece:
-                return shown.decode()
+            except OSError:
+                piece = b""
+            ends = 0 if piece else ends + 1
             shown += piece
+    return shown.decode()
 
 
 def shown(project: Project, *command: str) -> str:

@@ -54,7 +54,7 @@ def test_undo_restores_the_exact_content_and_undo_again_redoes(
 
 @pytest.mark.parametrize("command", [("undrop", "migrate"), ("alembic", "upgrade", "head")])
 def test_no_database_is_a_state_too(each: Project, command: tuple[str, ...]) -> None:
-    each.script("")  # for alembic, which makes no database on a server
+    each.room()
     each.ok(*command)
     made = each.content()
     done = each.just("undo")

@@ -50,7 +50,7 @@ class Table(NamedTuple):
     definition: str
     """Its SQL with comments, spaces and its own name taken out."""
     root: int
-    """Number of the page where it begins: a renamed table stays there."""
+    """Number of the page where it begins, or what else a renamed table keeps; 0 when unknown."""
 
     @property
     def data(self) -> list[Column]:

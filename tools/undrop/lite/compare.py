@@ -142,7 +142,7 @@ def _is_evident(old: Table, new: Table, change: TableChange) -> bool:
     if old.columns.keys() == new.columns.keys():
         return True
     alike = old.columns.keys() <= new.columns.keys() or len(old.data) == len(new.data)
-    return change.added == 0 and (alike or old.root == new.root)
+    return change.added == 0 and (alike or 0 != old.root == new.root)
 
 
 def _redefined(before: Structure, after: Structure) -> "Iterator[str]":

@@ -89,7 +89,7 @@ class _Side:
 
     def types(self, name: str, table: "Table") -> dict[str, str]:
         """What the columns of the table of that name, or origin, are here."""
-        roots = (key for key, each in self.structure.tables.items() if each.root == table.root)
+        roots = (key for key, each in self.structure.tables.items() if 0 != each.root == table.root)
         found = self._sources.get(next(roots, name))
         return found.columns if found else {}
 

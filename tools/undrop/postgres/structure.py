@@ -121,7 +121,7 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
             uniques=frozenset(uniques[oid]),
             checks=frozenset(checks[oid]),
             definition=" ".join(sorted(texts[oid])),
-            root=oid if rooted else id(ask),
+            root=oid if rooted else 0,
         )
         sources[fold(name)] = Source(sql, kind, types[oid])
     parts = {
