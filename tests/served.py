@@ -177,6 +177,9 @@ class Served(Project):
         where = f"host={self.server.folder} user=postgres dbname='{self.name}'"
         return sys.executable, "-c", script, where, statement
 
+    def stir(self) -> tuple[str, ...]:
+        return self.client("CREATE TEMPORARY TABLE mine AS SELECT * FROM items")
+
     def remover(self) -> tuple[str, ...]:
         return "dropdb", "-h", str(self.server.folder), "-U", "postgres", self.name
 

@@ -39,13 +39,23 @@ def lacking() -> str:
     return ""
 
 
+def in_memory() -> str | None:
+    """A folder in memory, if there is one with room: CREATE DATABASE is eight times as fast there.
+
+    What a killed process wrote outlives it there as on a disk.
+    """
+    place = Path("/dev/shm")  # noqa: S108 - a name of our own is made in it
+    room = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free
+    return str(place) if room > 4_000_000_000 else None
+
+
 class Server:
     """A cluster in a folder of its own."""
 
     def __init__(self, *options: str) -> None:
         # Not below pytest's folders: they are closed to the user that a server has to run as when
         # we are root, and a socket's path has 107 bytes at most.
-        self.folder = Path(tempfile.mkdtemp(prefix="undrop-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="undrop-pg-", dir=in_memory()))
         self.folder.chmod(0o755)
         self._user: dict[str, Any] = {}
         if os.getuid() == 0:

@@ -208,6 +208,10 @@ class Project:
         )
         return sys.executable, "-c", script, str(self.database), statement
 
+    def stir(self) -> tuple[str, ...]:
+        """The command line of what is written and changes nothing of the content."""
+        return "touch", str(self.database)
+
     def remover(self) -> tuple[str, ...]:
         """The command line that takes the whole database away."""
         return "rm", str(self.database)

@@ -99,6 +99,7 @@ def test_a_terminal_is_told_what_changed_and_how_to_go_back(filled: Project) -> 
     )
     filled.ok("undrop", "run", "--", "true")
     assert shown(filled, *filled.client("SELECT 1")).strip() == ""
+    assert shown(filled, *filled.stir()).strip() == ""
 
 
 def test_a_terminal_is_told_that_the_database_is_gone_and_a_script_is_not(

@@ -25,7 +25,7 @@ class Ran(NamedTuple):
     """Its exit code; 128 and the signal's number when one ended it; 127 when it was not found and
     126 when it may not be run, as in a shell."""
     changed: bool
-    """Whether the database's files are others than before."""
+    """Whether something was written, into the database's files or by the server."""
 
 
 def run(settings: "Settings", command: "Sequence[str]", folder: "Path") -> Ran:
@@ -71,8 +71,28 @@ def what_changed(settings: "Settings", name: str, progress: "Progress") -> "Comp
     Call it inside ``turn.take``. Raises UndropError.
     """
     kept = catalog.named(settings, name)
-    if (settings.engine.size() or 0) > LOOKED_AT:
+    if _is_large(settings):
         return None
     with durable.scratch(turn.partial(settings)) as snapshot:
         diff.snapshot(settings, snapshot, progress)
         return settings.engine.compare(kept.path, snapshot, progress)
+
+
+def is_as_kept(settings: "Settings", name: str, progress: "Progress") -> bool:
+    """Whether the database has the content that is in the backup ``name``, whatever was written.
+
+    A server's log also tells of what others did. No where it would take long to find out. Call it
+    inside ``turn.take``. Raises UndropError.
+    """
+    kept = catalog.named(settings, name)
+    if kept.record is None or _is_large(settings):
+        return False
+    held = settings.engine.hold()
+    try:
+        return held.is_in(kept.path, kept.record, progress)
+    finally:
+        held.close()
+
+
+def _is_large(settings: "Settings") -> bool:
+    return (settings.engine.size() or 0) > LOOKED_AT

@@ -27,17 +27,20 @@ def run(run: Run) -> Answer:
         run.say(f"{command[0]} ended with {ran.code}, or there is no such command")
     if not (ran.changed and held.name and sys.stderr.isatty()) or held.damaged:
         return Answer({}, code=ran.code)  # undo does not go back to damaged files
-    return Answer({}, notes=(_changes(run, held.name), UNDO), code=ran.code)
+    changes = _changes(run, held.name)
+    return Answer({}, notes=(changes, UNDO) if changes else (), code=ran.code)
 
 
 def _changes(run: Run, name: str) -> str:
-    """What a command changed, in one line."""
+    """What a command changed, in one line; empty when that is nothing."""
     from undrop import run as core
 
     if not run.settings.engine.exists():
         return f"{run.settings.engine.label} is gone"
     try:
         with turn.take(run.settings, run.say):
+            if core.is_as_kept(run.settings, name, run.bar):
+                return ""
             found = core.what_changed(run.settings, name, run.bar)
     except UndropError as error:
         return f"the database changed: {error.what}"
