@@ -16,7 +16,7 @@ import pytest
 from streamed import DEADLINE, FOUND, Stream
 
 from undrop.errors import UndropError, UsageError
-from undrop.lite import litestream, litestream_config
+from undrop.lite import litestream, litestream_config, litestream_daemon
 
 
 class Site(Stream):
@@ -118,12 +118,12 @@ def test_a_daemon_without_a_socket_is_given_time(
         assert site.daemon
         site.daemon.send_signal(19)  # SIGSTOP: it runs and does nothing
         site.commit(connection, 3)
-        assert litestream.is_running(site.found())
+        assert litestream_daemon.is_running(site.found())
         again = threading.Timer(3, site.daemon.send_signal, [18])
         again.start()
         assert "restored, it is the live database" in site.check()
         again.join()
-        monkeypatch.setattr(litestream, "CATCH_UP", 1)
+        monkeypatch.setattr(litestream_daemon, "CATCH_UP", 1)
         site.daemon.send_signal(19)
         site.commit(connection, 1)
         assert "the litestream daemon" in site.refused().next_step
@@ -131,8 +131,8 @@ def test_a_daemon_without_a_socket_is_given_time(
 
 
 def test_a_daemon_that_hangs_is_not_believed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litestream, "ANSWER", 1)
-    monkeypatch.setattr(litestream, "CATCH_UP", 1)
+    monkeypatch.setattr(litestream_daemon, "ANSWER", 1)
+    monkeypatch.setattr(litestream_daemon, "CATCH_UP", 1)
     site.insert(5)
     site.start()
     site.caught_up()
@@ -309,13 +309,13 @@ def test_restore_to_a_timestamp(site: Site) -> None:
     time.sleep(1.1)
     site.insert(3)
     site.caught_up()
-    litestream.restore(site.found(), site.root / "then", now)
+    litestream.restore(site.found(), site.root / "then", "-timestamp", now)
     assert site.rows(site.root / "then") == rows
     litestream.restore(site.found(), site.root / "now")
     assert len(site.rows(site.root / "now")) == 8
     for wrong, said in (("2001-01-01T00:00:00Z", "no matching"), ("soon", "invalid -timestamp")):
         with pytest.raises(UndropError, match=said):
-            litestream.restore(site.found(), site.root / "never", wrong)
+            litestream.restore(site.found(), site.root / "never", "-timestamp", wrong)
         assert not list(site.root.glob("never*"))
 
 
@@ -351,7 +351,7 @@ def test_names_that_are_not_written_out(site: Site, monkeypatch: pytest.MonkeyPa
         site.configure(name=name)
         assert site.found().live == site.live
     site.start()
-    assert "all of it" in site.check()
+    assert "restored, it is the live database" in site.check()
 
 
 def test_a_config_that_litestream_cannot_read(site: Site) -> None:
@@ -387,13 +387,13 @@ def test_no_litestream_on_the_path(site: Site, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_the_daemon_makes_of_a_step(site: Site) -> None:
     site.insert(5)
-    assert not litestream.is_running(site.found())
+    assert not litestream_daemon.is_running(site.found())
     assert litestream.warning(site.found(), "restore") == ""
     site.start()
     site.caught_up()
-    assert litestream.is_running(site.found())
+    assert litestream_daemon.is_running(site.found())
     assert "one more transaction" in litestream.warning(site.found(), "reset-db")
-    assert "restart it" in litestream.warning(site.found(), "nuke-db")
+    assert "stop it first" in litestream.warning(site.found(), "nuke-db")
     with (
         closing(sqlite3.connect(":memory:")) as new,
         closing(sqlite3.connect(site.live, timeout=DEADLINE)) as live,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from server import Server
 
 from undrop import loss
+from undrop.errors import UndropError
 from undrop.postgres import address, compare
 
 NUMBERS = itertools.count(1)
@@ -42,6 +43,9 @@ CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW;
 CREATE TRIGGER noting BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION nothing();
 CREATE VIEW names AS SELECT name FROM moves JOIN items ON items.id = moves.item;
 CREATE POLICY mine ON keyless USING (true);
+CREATE AGGREGATE total(int) (sfunc = int4pl, stype = int, initcond = '0');
+CREATE TABLE releases (version_num int); INSERT INTO releases VALUES (1), (2);
+SELECT lo_from_bytea(777, 'old'), lo_from_bytea(778, 'other');
 """
 
 
@@ -141,6 +145,11 @@ def test_nothing_is_lost(migrated: Callable[..., loss.Report], sql: str) -> None
         ("DROP FUNCTION twice", {"function twice(integer)"}),
         ("DROP POLICY mine ON keyless", {"policy mine"}),
         ("TRUNCATE moves", {"rows moves"}),
+        ("SELECT lo_unlink(778)", {"rows large objects"}),
+        ("SELECT lo_put(777, 0, 'new')", {"large objects.content"}),
+        ("SELECT lo_unlink(oid) FROM pg_largeobject_metadata", {"table large objects"}),
+        ("DROP AGGREGATE total(int)", {"function total(integer)"}),
+        ("DELETE FROM releases", {"rows releases"}),
     ],
 )
 def test_what_is_lost(migrated: Callable[..., loss.Report], sql: str, names: set[str]) -> None:
@@ -151,6 +160,22 @@ def test_lost_guarantees_are_warned_of(migrated: Callable[..., loss.Report]) -> 
     found = migrated("ALTER TABLE moves DROP CONSTRAINT moves_item_fkey")
     assert found.losses == []
     assert len(found.warnings) == 1
+
+
+def test_names_that_the_case_of_letters_tells_apart_are_not_taken_for_one(
+    migrated: Callable[..., loss.Report],
+) -> None:
+    for names in ('"Ab" (v int); CREATE TABLE "AB"', 'ab ("Xa" int, "XA" int); CREATE TABLE ac'):
+        with pytest.raises(UndropError, match="differ in the case of letters only"):
+            migrated("SELECT 1", f"CREATE TABLE {names} (v int)")
+
+
+def test_row_level_security_that_is_turned_off_is_told(
+    migrated: Callable[..., loss.Report],
+) -> None:
+    on = "ALTER TABLE items ENABLE ROW LEVEL SECURITY"
+    assert migrated("SELECT 1", on).changes == []
+    assert "items" in str(migrated("ALTER TABLE items DISABLE ROW LEVEL SECURITY", on).changes)
 
 
 def test_odd_values(migrated: Callable[..., loss.Report]) -> None:

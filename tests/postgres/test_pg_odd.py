@@ -73,7 +73,111 @@ def stocked_pg(pg: Rich) -> Rich:
     return pg
 
 
-@pytest.mark.parametrize("name", ["UPPER case", "ünï.cødé", "per%cent", "quo\"te'", "a;b", "-x"])
+def test_a_child_whose_parent_got_a_column_later(stocked_pg: Rich) -> None:
+    """pg_dump writes inherited columns first, wherever they are."""
+    stocked_pg.psql(
+        "CREATE TABLE animals (name text); CREATE TABLE dogs (tail int) INHERITS (animals);"
+        "INSERT INTO dogs VALUES ('rex', 1); ALTER TABLE animals ADD legs int DEFAULT 4;"
+        "CREATE TABLE nothing (); INSERT INTO nothing DEFAULT VALUES"
+    )
+    stocked_pg.ok("undrop", "nuke-db")
+    stocked_pg.ok("undrop", "undo")
+    assert stocked_pg.sql("SELECT name, tail, legs FROM dogs") == [("rex", 1, 4)]
+    assert stocked_pg.sql("SELECT count(*) FROM nothing") == [(1,)]
+
+
+def test_what_undo_brought_back_is_known_however_the_server_writes_it(stocked_pg: Rich) -> None:
+    """The server writes a list of texts in another way once a dump was loaded."""
+    stocked_pg.psql(
+        "CREATE TABLE k (s varchar CHECK (s IN ('it''s', 'b, c')), t varchar(9) CHECK "
+        "(t NOT IN ('x', 'y'))); INSERT INTO k VALUES ('b, c', 'z')"
+    )
+    stocked_pg.ok("undrop", "nuke-db")
+    stocked_pg.ok("undrop", "undo")
+    stocked_pg.ok("undrop", "status")  # covered
+    saved = stocked_pg.saved()
+    stocked_pg.psql("ALTER TABLE k DROP CONSTRAINT k_s_check, ADD CHECK (s IN ('it''s', 'b, c', 'd'))")
+    assert stocked_pg.undrop("status").code == 4
+    stocked_pg.ok("undrop", "undo")
+    assert len(stocked_pg.saved()) > len(saved)
+
+
+def test_settings_of_the_database_hold_for_the_copy_too(pg: Rich) -> None:
+    """Where names lead elsewhere, a rehearsal would see nothing to lose."""
+    pg.ok("undrop", "migrate")
+    pg.psql(
+        "CREATE SCHEMA app; CREATE TABLE app.legacy AS SELECT generate_series(1, 500) AS id;"
+        f'ALTER DATABASE "{pg.name}" SET search_path = app, public'
+    )
+    pg.revise("op.execute('DROP TABLE IF EXISTS legacy')")
+    done = pg.undrop("migrate")
+    assert done.code == 4, done
+    assert "table app.legacy" in done.err
+    assert pg.sql("SELECT count(*) FROM app.legacy") == [(500,)]
+
+
+def test_another_applications_revisions_stay_its_own(pg: Rich) -> None:
+    pg.ok("undrop", "migrate")
+    pg.psql(
+        "CREATE SCHEMA other; CREATE TABLE other.alembic_version (version_num varchar(32));"
+        "INSERT INTO other.alembic_version VALUES ('abc');"
+        "ALTER TABLE alembic_version ALTER version_num TYPE varchar(255)"
+    )
+    pg.revise("op.execute('CREATE TABLE mine (v int)')")
+    pg.ok("undrop", "migrate")
+    assert pg.sql("SELECT * FROM other.alembic_version") == [("abc",)]
+    assert "public.mine" in pg.tables()
+
+
+def test_a_reset_that_takes_no_row_away_is_undone(pg: Rich) -> None:
+    """Not all that is in a database is in tables."""
+    pg.ok("undrop", "migrate")
+    pg.ok("undrop", "reset-db")
+    assert "what it was before" in pg.undrop("reset-db").err
+    pg.psql(
+        "SELECT lo_from_bytea(5, 'precious'); GRANT SELECT ON items TO PUBLIC;"
+        "CREATE SEQUENCE numbers; SELECT setval('numbers', 1000)"
+    )
+    before = pg.exactly()
+    pg.ok("undrop", "reset-db")
+    assert pg.exactly() != before
+    pg.ok("undrop", "undo")
+    assert pg.exactly() == before
+
+
+def test_objects_that_drop_spells_in_another_way(stocked_pg: Rich) -> None:
+    stocked_pg.psql(
+        "CREATE AGGREGATE cnt(*) (sfunc = int8inc, stype = int8, initcond = '0');"
+        "CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;"
+        "CREATE TABLE h (v int) USING heap2; CREATE TRANSFORM FOR int LANGUAGE SQL "
+        "(FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION int4recv(internal))"
+    )
+    before = stocked_pg.exactly()
+    stocked_pg.ok("undrop", "nuke-db")
+    stocked_pg.ok("undrop", "undo")
+    assert stocked_pg.exactly() == before
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE ROLE undrop_new", "/**/ ALTER DATABASE postgres SET work_mem = '7MB'"]
+)
+def test_what_belongs_to_the_server_is_not_tried_on_a_copy(pg: Rich, statement: str) -> None:
+    pg.ok("undrop", "migrate")
+    pg.revise(f'op.execute("{statement}")')
+    before = pg.exactly()
+    for command in ("rehearse", "migrate"):
+        done = pg.undrop(command)
+        assert done.code == 1, done
+        assert "changes the server" in done.err
+    assert pg.exactly() == before
+    assert not pg.server.sql("SELECT 1 FROM pg_roles WHERE rolname = 'undrop_new'")
+    assert not pg.server.sql(
+        "SELECT 1 FROM pg_db_role_setting s JOIN pg_database d "
+        "ON d.oid = s.setdatabase WHERE d.datname = 'postgres'"
+    )
+
+
+@pytest.mark.parametrize("name", ["UPPER ünï.cødé", "per%cent quo\"te'", "-x a;b"])
 def test_names_of_databases(pg: Rich, name: str, server: Server) -> None:
     from urllib.parse import quote
 

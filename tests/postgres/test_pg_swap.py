@@ -1,6 +1,8 @@
 """Compare and swap: others may write, read and wait meanwhile, and lose nothing."""
 
 import shutil
+import subprocess
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -126,3 +128,66 @@ def test_a_definition_that_comes_in_between(shop: Rich, monkeypatch: pytest.Monk
     shop.ok("undrop", "undo")
     assert shop.sql("SELECT n FROM late") == [(1,)]
     assert Path(shop.root).exists()
+
+
+WAITING = (
+    "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) "
+    "WHERE application_name = 'undrop' AND NOT granted AND mode = '{}'"
+)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT lo_put(777, 0, 'NEW')",
+        "SELECT lo_from_bytea(778, 'new')",
+        "ALTER TYPE mood ADD VALUE 'new'",
+        "COMMENT ON TYPE mood IS 'new'",
+        "CREATE TEXT SEARCH CONFIGURATION public.new (COPY = simple)",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+        "GRANT SELECT (id) ON t TO PUBLIC",
+    ],
+)
+def test_what_no_lock_on_a_table_keeps_out_is_not_lost(shop: Rich, statement: str) -> None:
+    """It is committed while the step, having compared, waits for a reader to end."""
+    shop.psql("SELECT lo_from_bytea(777, 'old'); CREATE TYPE mood AS ENUM ('old')")
+    shop.ok("undrop", "backup")
+    with closing(shop.server.connect(shop.name)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM t")
+        with subprocess.Popen(["undrop", "nuke-db"], cwd=shop.root, env=shop.environment) as step:
+            wait(shop, "AccessExclusiveLock")
+            shop.sql(statement)
+            before = shop.exactly()
+            reader.execute("COMMIT")
+        assert step.returncode == 0
+    assert not shop.exists()
+    shop.ok("undrop", "undo")
+    assert shop.exactly() == before
+
+
+def wait(shop: Rich, mode: str) -> None:
+    """Until undrop waits for a lock of that mode."""
+    deadline = time.monotonic() + 20
+    while not shop.sql(WAITING.format(mode)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_table_written_anew_while_it_is_read_has_its_rows_in_the_backup(shop: Rich) -> None:
+    """What ALTER TABLE writes anew, an older snapshot does not see, and not what was there."""
+    shop.psql("CREATE TABLE a (v int); CREATE TABLE z AS SELECT generate_series(1, 1000) AS v")
+    with closing(shop.server.connect(shop.name)) as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE a")
+        with subprocess.Popen(["undrop", "backup"], cwd=shop.root, env=shop.environment) as taking:
+            wait(shop, "AccessShareLock")
+            shop.sql("ALTER TABLE z ALTER v TYPE bigint")
+            other.execute("COMMIT")
+        assert taking.returncode == 0
+    before = shop.exactly()
+    shop.ok("undrop", "nuke-db")
+    shop.ok("undrop", "restore", "latest")
+    assert shop.exactly() == before
+    assert shop.sql("SELECT count(*) FROM z") == [(1000,)]
+    assert len(shop.saved()) == 1  # nuke-db found it covered

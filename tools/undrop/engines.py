@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engine import Engine
+    from undrop.settings import Settings
 
 FAMILIES = {"sqlite": "lite", "postgresql": "postgres"}
 """By SQLAlchemy's name of the dialect, the package that answers for it."""
@@ -26,11 +27,17 @@ def choose(url: str, root: "Path", *, inside: bool, verify_url: str = "") -> "En
     return found
 
 
-def of_backup(engine: "Engine", path: "Path") -> "Engine":
-    """The engine that a backup belongs to: ``engine`` itself, unless its name says otherwise."""
+def of_backup(settings: "Settings", path: "Path") -> "Engine":
+    """The engine that a backup belongs to: the project's own, unless its name says otherwise.
+
+    Another one knows of no live database, and of a server only by ``verify-url``.
+    """
+    engine = settings.engine
     if path.suffix == engine.suffix or path.suffix not in SUFFIXES:
         return engine
-    return choose(f"{SUFFIXES[path.suffix]}://", path.parent, inside=False)
+    module = import_module(f"undrop.{FAMILIES[SUFFIXES[path.suffix]]}.engine")
+    other: Engine = module.of_backups(settings.verify_url)
+    return other
 
 
 def migrating(kind: str) -> Any:  # noqa: ANN401 - a module

@@ -50,7 +50,8 @@ def migrate(
     def change(state: "State") -> step.Outcome | None:
         nonlocal copy
         with settings.engine.work(state.path, alembic, progress) as work:
-            copy = _migrated(work, state.path, revision, progress)
+            known = state.entry.revisions if state.entry else []
+            copy = _migrated(work, state.path, known, revision, progress)
             if copy.moved.steps == 0:
                 return None
             left = [] if accept_loss else loss.remaining(copy.report, copy.moved.accepts)
@@ -83,9 +84,9 @@ def rehearse(
         try:
             held.copy_to(before, progress)
             held.release()
-            engine.check(before, None, progress)
+            known = engine.check(before, None, progress).revisions
             with engine.work(before, alembic, progress) as work:
-                copy = _migrated(work, before, revision, progress)
+                copy = _migrated(work, before, known, revision, progress)
                 if copy.moved.steps == 0:
                     return Rehearsed(copy.moved, copy.report, [], 0.0)
                 left = [] if accept_loss else loss.remaining(copy.report, copy.moved.accepts)
@@ -106,12 +107,14 @@ class _Copy(NamedTuple):
 UNMOVED = _Copy(Moved([], [], 0, [], [], 0.0), loss.Report([], [], [], []))
 
 
-def _migrated(work: "Work", before: "Path | None", revision: str, progress: "Progress") -> _Copy:
-    """Run Alembic on a copy of ``before``, check it and say what it took away."""
+def _migrated(
+    work: "Work", before: "Path | None", known: list[str], revision: str, progress: "Progress"
+) -> _Copy:
+    """Run Alembic on a copy of ``before``, which is at ``known``; check it, say what is lost."""
     moved = work.migrate(revision)
     if moved.steps == 0:
         return UNMOVED._replace(moved=moved)
-    _finish(work, moved, progress)
+    _finish(work, moved, known, progress)
     report = loss.report(work.compare(before, progress)) if before else UNMOVED.report
     if orphans := work.orphans(before, report.tables):
         raise CheckError(f"the migration breaks foreign keys: {'; '.join(orphans)}", AGAIN)
@@ -129,7 +132,7 @@ def reset(settings: "Settings", progress: "Progress") -> Migrated:
         settings.engine.work(None, alembic, progress) as work,
     ):
         moved = work.migrate("heads")
-        _finish(work, moved, progress)
+        _finish(work, moved, [], progress)
 
         def change(state: "State") -> step.Outcome:
             same = _is_same(state, work, progress)
@@ -144,17 +147,23 @@ def _is_same(state: "State", work: "Work", progress: "Progress") -> bool:
     """Whether the database is an empty one at head already."""
     if state.held is None or state.entry is None or state.path is None:
         return False
+    if work.facts.content:
+        return bool(work.facts.content == state.entry.content)
     alike = (state.entry.revisions, state.entry.filled) == (work.facts.revisions, work.facts.filled)
     return alike and work.compare(state.path, progress).same
 
 
-def _finish(work: "Work", moved: Moved, progress: "Progress") -> None:
-    """Check a migrated copy. Raises CheckError when it is damaged or not where it should be."""
+def _finish(work: "Work", moved: Moved, known: list[str], progress: "Progress") -> None:
+    """Check a migrated copy of what was at the revisions ``known``.
+
+    Raises CheckError when it is damaged or not where it should be.
+    """
     try:
         work.finish(moved, progress)
     except DamagedError as damage:
         raise CheckError(f"the migrated copy is damaged: {damage.what}", AGAIN) from damage
-    if work.facts.revisions != moved.after:
+    # Another application may have its own in the same database.
+    if work.facts.revisions != sorted({*known} - {*moved.before} | {*moved.after}):
         raise CheckError(
             f"the migrated copy is at {record.revision_names(work.facts.revisions)}, "
             f"asked for was {record.revision_names(moved.after)}",

@@ -2,6 +2,8 @@
 
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from undrop import diff, durable, restore, turn
@@ -10,7 +12,6 @@ from undrop.errors import UndropError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from undrop.change import Comparison
     from undrop.engine import Facts, Progress
@@ -23,17 +24,21 @@ class Replica(Protocol):
 
     label: str
 
-    def check(self, work: "Path") -> str:
+    def check(self, work: "Path", *, patient: bool) -> str:
         """Make sure that it has every commit; a line that says so. ``work`` is a folder of ours.
 
-        Raises UndropError when it is behind, incomplete, gone or cannot be asked.
+        ``patient``: what replicates is given time to catch up. Raises UndropError when it is
+        behind, incomplete, gone or cannot be asked.
         """
 
     def restore(self, target: "Path", timestamp: str | None) -> None:
         """Write what it holds, now or at ``timestamp``, into a new file. Raises UndropError."""
 
-    def warning(self, kind: str) -> str:
-        """What that program does once a step has changed the database; empty when nothing."""
+    def warning(self, kind: str, *, made: bool) -> str:
+        """What that program does once a step has changed the database; empty when nothing.
+
+        ``made``: the step made the database anew.
+        """
 
 
 class Drill(NamedTuple):
@@ -51,23 +56,30 @@ def of(settings: "Settings") -> Replica | None:
     return found
 
 
-def require(settings: "Settings") -> str:
+def require(settings: "Settings", *, patient: bool = True) -> str:
     """Make sure that the replica is current; a line that says so, empty without a replica.
 
-    Call it inside ``turn.take``. Raises UndropError.
+    ``patient``: what replicates is given time to catch up. Raises UndropError.
     """
     found = of(settings)
-    if found is None or not settings.engine.exists():
+    if found is None:
+        none = f"{settings.litestream} names no {settings.engine.label}: nothing replicates it"
+        return none if settings.litestream else ""
+    if not settings.engine.exists():
         return ""
     with _folder(settings) as work:
-        return found.check(work)
+        durable.require_space(work, 2 * (settings.engine.size() or 0))
+        return found.check(work, patient=patient)
 
 
-def warning(settings: "Settings", kind: str) -> tuple[str, ...]:
-    """What the program that replicates does after a step of that ``kind``, to be told."""
+def warning(settings: "Settings", kind: str, *, made: bool = False) -> tuple[str, ...]:
+    """What the program that replicates does after a step of that ``kind``, to be told.
+
+    ``made``: the step made the database anew.
+    """
     try:
         found = of(settings)
-        text = found.warning(kind) if found else ""
+        text = found.warning(kind, made=made) if found else ""
     except UndropError as error:
         text = f"what replicates the database cannot be asked: {error.what}"
     return (text,) if text else ()
@@ -107,7 +119,7 @@ def _there(settings: "Settings") -> Replica:
     found = of(settings)
     if found is None:
         raise UsageError(
-            f"no litestream.yml names {settings.engine.label}",
+            f"no litestream.yml names {settings.engine.label} (Litestream is for SQLite's files)",
             'set `litestream = "PATH"` in [tool.undrop], or write litestream.yml beside it',
         )
     return found
@@ -116,6 +128,10 @@ def _there(settings: "Settings") -> Replica:
 @contextmanager
 def _folder(settings: "Settings") -> "Iterator[Path]":
     """A private folder of ours, swept by the next run when this one is killed."""
+    if not settings.backups.is_dir():
+        with TemporaryDirectory(prefix="undrop-") as name:
+            yield Path(name)
+        return
     folder = turn.partial(settings)  # which the covering backup has for itself
     folder = folder.with_name(f"{folder.name}-replica")
     folder.mkdir(0o700)

@@ -67,6 +67,12 @@ def bring(ask: dict[str, Any]) -> dict[str, Any]:
         report.update(
             before=sorted(current), after=sorted(reached), steps=len(plan), accepts=accepts
         )
+        tried = target.get("tried")
+        if tried and tried != [report["before"], report["steps"]]:
+            raise RuntimeError(
+                f"the copy was at {tried[0]} and took {tried[1]} migration(s), the live database is"
+                f" at {report['before']} and would take {report['steps']}"
+            )
         return plan
 
     with EnvironmentContext(config, script, fn=steps, destination_rev=revision):

@@ -32,6 +32,8 @@ class Settings(NamedTuple):
     """Whether backups get a second name outside the project."""
     vault_copy_limit: int = 100_000_000
     """Bytes of a backup that is copied there when it cannot be linked."""
+    verify_url: str = ""
+    """Where scratch databases are made, if not on the live database's server."""
     litestream: Path | None = None
     """Litestream's configuration, where it is neither beside the project nor in /etc."""
     alembic_ini: Path = Path("alembic.ini")
@@ -63,6 +65,7 @@ def load(start: Path) -> Settings:
     if not url:
         raise UsageError("no database is configured", HOW_TO_SET)
     backups = root / _value(table, "backups", "backups")
+    verify_url = _value(table, "verify-url", "")
     return Settings(
         root=root,
         url=url,
@@ -72,8 +75,9 @@ def load(start: Path) -> Settings:
             url,
             root,
             inside=backups.is_relative_to(root),
-            verify_url=_value(table, "verify-url", ""),
+            verify_url=verify_url,
         ),
+        verify_url=verify_url,
         vault=_value(table, "vault", True),  # noqa: FBT003 - the default
         vault_copy_limit=_value(table, "vault-copy-limit", 100_000_000),
         litestream=root / replica if (replica := _value(table, "litestream", "")) else None,

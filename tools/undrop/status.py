@@ -56,13 +56,19 @@ def look(settings: "Settings", progress: "Progress") -> Status:
     Call it inside ``turn.take`` when ``backups/`` exists. Raises UndropError.
     """
     seen = _look(settings, progress)
+    return seen._replace(pending=schema.pending(settings, seen.revisions))
+
+
+def with_replica(settings: "Settings", seen: Status) -> Status:
+    """The same with what replicates the database, as it is: nothing is waited for.
+
+    Nobody else needs to wait for it: call it outside ``turn.take``.
+    """
     try:
-        line, current = replica.require(settings), True
+        line, current = replica.require(settings, patient=False), True
     except UndropError as error:
         line, current = error.what, False
-    return seen._replace(
-        pending=schema.pending(settings, seen.revisions), replica=line, replicated=current
-    )
+    return seen._replace(replica=line, replicated=current)
 
 
 def _look(settings: "Settings", progress: "Progress") -> Status:

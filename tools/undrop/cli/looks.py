@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from undrop import catalog
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, fields
-from undrop.errors import CheckError, UndropError
+from undrop.errors import CheckError, UndropError, UsageError
 
 if TYPE_CHECKING:
     from undrop.catalog import Backup
@@ -38,6 +38,8 @@ def verify(run: Run) -> Answer:
     from undrop import restore
 
     if run.arguments.litestream:
+        if run.arguments.file is not None:
+            raise UsageError("it takes FILE, or --litestream", "just verify --litestream")
         return _drill(run)
     if run.arguments.file is None:
         chosen = [each for each in catalog.entries(run.settings) if not each.is_set]

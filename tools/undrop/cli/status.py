@@ -24,6 +24,7 @@ def status(run: Run) -> Answer:
     lock = turn.take(settings, run.say) if settings.backups.is_dir() else nullcontext()
     with lock:
         seen = core.look(settings, run.bar)
+    seen = core.with_replica(settings, seen)
     behind = seen.heads is not None and seen.exists and seen.revisions != seen.heads
     result = {
         **seen._asdict(),

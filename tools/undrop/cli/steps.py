@@ -79,10 +79,11 @@ def restore(run: Run) -> Answer:
     from undrop.record import revision_names
 
     asked = run.arguments
-    if (asked.file is None) != asked.from_litestream or (
-        asked.timestamp and not asked.from_litestream
-    ):
+    since = asked.timestamp is not None
+    if (asked.file is None) != asked.from_litestream or (since and not asked.from_litestream):
         raise UsageError("it takes FILE, or --from-litestream", "just list")
+    if since:
+        _refuse_no_moment(asked.timestamp)
     run.say(f"about to change {run.settings.engine.label}")
     with turn.take(run.settings, run.say):
         disconnect(run)
@@ -102,8 +103,23 @@ def restore(run: Run) -> Answer:
         "heads": heads,
         **kept(done.change),
     }
-    told = replica.warning(run.settings, "restore")
+    made = done.change.backup is None or done.change.backup.is_set
+    told = replica.warning(run.settings, "restore", made=made and not done.change.same)
     return Answer(result, str(done.source), (at, *way_back(done.change), *told))
+
+
+def _refuse_no_moment(timestamp: str) -> None:
+    from datetime import datetime
+
+    try:
+        moment = datetime.fromisoformat(timestamp)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UsageError(
+            f"{timestamp!r} is no time with a time zone",
+            "just restore --from-litestream --timestamp 2026-03-07T14:15:00Z",
+        )
 
 
 def reset_db(run: Run) -> Answer:
@@ -131,11 +147,12 @@ def nuke_db(run: Run) -> Answer:
 
     live = run.settings.engine.label
     run.say(f"about to remove {live}")
+    for line in replica.warning(run.settings, "nuke-db"):  # a daemon may have it open
+        run.say(line)
     with turn.take(run.settings, run.say):
         disconnect(run)
         change = core.nuke(run.settings, run.bar)
     result = {"database": live, **kept(change)}
     if change.backup is None:
         return Answer(result, live, ("nothing to remove: there was no database",))
-    told = replica.warning(run.settings, "nuke-db")
-    return Answer(result, live, ("the database is gone", *way_back(change), *told))
+    return Answer(result, live, ("the database is gone", *way_back(change)))

@@ -209,3 +209,8 @@ class Sqlite:
 def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Sqlite:  # noqa: ARG001
     """The database that a URL names. Raises UsageError."""
     return Sqlite(url, root, inside=inside)
+
+
+def of_backups(_verify_url: str) -> Sqlite:
+    """For backups alone, with no live database."""
+    return Sqlite("sqlite://", Path(), inside=False)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from undrop.errors import UndropError, UsageError
 from undrop.lite import litestream_program
 
+PATH = re.compile(r"""\bpath:\s*["']?([^"'#\n,}]+)""")
 SYSTEM = Path("/etc/litestream.yml")  # where litestream looks when it is told nothing
 
 
@@ -28,24 +29,24 @@ def find(root: Path, configured: Path | None, live: Path) -> Replica | None:
 
     None when no config names the database. A relative path in a config is relative to the
     config's folder, from where litestream is run. Raises UsageError when the configured file
-    does not exist, UndropError when litestream cannot read a config that is this project's.
+    does not exist, UndropError when litestream cannot read a config that is about ``live``.
     """
     if configured and not configured.is_file():
         raise UsageError(f"{configured} does not exist", "correct the path in the configuration")
     for path in (configured,) if configured else (root / SYSTEM.name, SYSTEM):
         if not path.is_file():
             continue
-        # The system's config may be about other projects: what is wrong with it is ours to
-        # refuse only where it is about this database.
-        ours = path != SYSTEM or _concerns(path, live)
+        # A config may be about other projects, or this one on another machine: what is wrong
+        # with it is ours to refuse only where it is about this database.
+        ours = _concerns(path, live)
         config, program = path.absolute(), shutil.which("litestream")
         try:
             databases = (
                 litestream_program.ask(program, config, "databases", "-json") if program else []
             )
-        except UndropError:
+        except UndropError as error:
             if ours:
-                raise
+                raise refusal(error.what, "correct that") from error
             continue
         for known in databases:
             if os.path.realpath(known["path"]) == os.path.realpath(live):
@@ -58,11 +59,18 @@ def find(root: Path, configured: Path | None, live: Path) -> Replica | None:
 
 def _concerns(config: Path, live: Path) -> bool:
     """Whether a config names ``live``, or litestream has been at work on it."""
-    text = litestream_program.text(config)
-    return (
-        any(str(name) in text for name in (live, live.resolve()))
-        or live.with_name(f".{live.name}-litestream").exists()
-    )
+    if live.with_name(f".{live.name}-litestream").exists():
+        return True
+    names = PATH.findall(litestream_program.text(config))
+    if not names and config != SYSTEM:  # or it cannot be read
+        return True
+    for name in names:
+        path = os.path.expanduser(os.path.expandvars(name.strip()))  # noqa: PTH111 - not of a Path
+        if Path(config.parent, path).resolve() == live.resolve():
+            return True
+        if "$" in path and Path(path).name == live.name:  # a variable that is not set here
+            return True
+    return False
 
 
 def _refuse_folder(config: Path, live: Path) -> None:

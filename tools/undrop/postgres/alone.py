@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 MARKED = (
     "class", "attrdef", "constraint", "trigger", "rewrite", "policy", "proc", "type", "operator",
-    "namespace", "extension", "cast", "event_trigger", "publication",
+    "namespace", "extension", "cast", "event_trigger", "publication", "enum", "default_acl",
+    "statistic_ext", "ts_config", "ts_dict", "collation", "foreign_server", "opclass", "language",
+    "largeobject_metadata",
 )  # fmt: skip
+NO_OID = {"attribute": "attrelid", "description": "objoid", "foreign_table": "ftrelid"}
 SUMS = (
-    f"(SELECT sum(xmin::text::numeric * (oid::int8 + 1)) FROM pg_catalog.pg_{name})"  # noqa: S608
-    for name in MARKED
+    f"(SELECT sum(xmin::text::numeric * ({key}::int8 + 1)) FROM pg_catalog.pg_{name})"  # noqa: S608
+    for name, key in {**dict.fromkeys(MARKED, "oid"), **NO_OID}.items()
 )
-MARKS = f"SELECT concat_ws(' ', {', '.join(SUMS)})"
+MARKS = f"SELECT concat_ws(' ', {', '.join(SUMS)}), n.* FROM ({content.LARGE_OBJECTS}) AS n"  # noqa: S608
 """What differs as soon as anybody has committed a definition: every version of a row has its own
-transaction. (ANALYZE and VACUUM write into the row in place, vac_update_relstats in vacuum.c.)"""
+transaction. (ANALYZE and VACUUM write into the row in place, vac_update_relstats in vacuum.c.)
+Large objects, which nothing locks, are summed up besides."""
 
 
 def moved() -> LiveMovedError:
@@ -75,9 +79,12 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
 
 
 @contextmanager
-def alone(address: "Address", state: "State", log: "Log") -> "Iterator[psycopg.Connection[Any]]":
-    """A transaction that has the covered database to itself; committed when the block ends.
+def alone(
+    address: "Address", state: "State", log: "Log"
+) -> "Iterator[tuple[psycopg.Connection[Any], empty.Found]]":
+    """A transaction that has the covered database to itself, and what is in that.
 
+    It is committed when the block ends.
     Raises LiveMovedError, UndropError with nothing changed, ChangedError when it is not known.
     """
     if state.held:
@@ -87,11 +94,13 @@ def alone(address: "Address", state: "State", log: "Log") -> "Iterator[psycopg.C
         ask = session.asker(connection)
         marks = compare_and_lock(ask, address, expect)
         locks.take(ask, "ACCESS EXCLUSIVE", locks.AGAINST_ALL)
-        if ask(MARKS) != marks:
-            raise moved()
         with log:
+            # What comes after this look is not dropped; what came before it shows in the marks.
+            there = empty.find(ask)
+            if ask(MARKS) != marks:
+                raise moved()
             try:
-                yield connection
+                yield connection, there
             except (
                 psycopg.errors.DeadlockDetected,
                 psycopg.errors.DependentObjectsStillExist,  # of what was made just now
@@ -140,9 +149,9 @@ def replace(  # noqa: PLR0913 - what goes where
     ``data`` is the digest of the rows that must be there then. Raises as ``alone`` does.
     """
     began = time.monotonic()
-    with alone(address, state, log) as connection:
+    with alone(address, state, log) as (connection, there):
         ask = session.asker(connection)
-        empty.empty(ask, loading.extensions)
+        empty.empty(ask, there, loading.extensions)
         loading.run(connection, lambda done: progress("replace", done, state_size(state)))
         ask(session.LOCAL)
         found = content.read(ask)

@@ -84,7 +84,7 @@ class _Side:
 
     def sum(self, name: str, columns: dict[str, str]) -> tuple[int, str]:
         """Rows, and the checksum of those columns."""
-        listed = f"(SELECT {', '.join(columns)} FROM {self._sources[name].sql})"  # noqa: S608
+        listed = f"(SELECT {', '.join(columns)} FROM {self._sources[name].sql} AS t)"  # noqa: S608
         return content.sum_of(session.asker(self._connection), listed)
 
     def types(self, name: str, table: "Table") -> dict[str, str]:
@@ -118,7 +118,7 @@ class _Side:
         values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
         marks = ", ".join("?" * len(names))
         insert = f"INSERT INTO {quoted(table.name)} VALUES ({marks})"  # noqa: S608 - quoted
-        select = f"COPY (SELECT {values} FROM {source.sql}) TO STDOUT"  # noqa: S608 - quoted
+        select = f"COPY (SELECT {values} FROM {source.sql} AS t) TO STDOUT"  # noqa: S608 - quoted
         kinds = ["int8" if kind in WHOLE else "text" for kind in source.columns.values()]
         with self._connection.cursor().copy(select) as copy:
             copy.set_types(kinds)

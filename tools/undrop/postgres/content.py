@@ -30,7 +30,21 @@ VERSIONS = (
     "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
     "WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped GROUP BY n.nspname, c.relname "
     "HAVING array_agg(a.attname::text) = ARRAY['version_num'] "
-    "AND min(format_type(a.atttypid, a.atttypmod)) = 'character varying(32)'"
+    "AND min(format_type(a.atttypid, a.atttypmod)) ~ '^(character varying|text)'"
+)
+
+
+ROWS = (
+    # By name: pg_dump puts an inherited column before a child's own, wherever it was.
+    f"SELECT {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "  # noqa: S608 - ours
+    "array(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid "
+    "AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname), coalesce(e.condition, '') "
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    # Of an extension's own tables, what pg_dump has of them.
+    "LEFT JOIN (SELECT relation, condition FROM pg_extension x CROSS JOIN LATERAL "
+    "unnest(x.extconfig, x.extcondition) AS u (relation, condition)) e ON e.relation = c.oid "
+    f"WHERE NOT ({SYSTEM}) AND c.relkind = 'r' "
+    f"AND (e.relation IS NOT NULL OR NOT {MEMBER.format('pg_class', 'c')}) ORDER BY 1"
 )
 
 
@@ -79,7 +93,10 @@ def read(ask: "Ask", definitions: "Callable[[], str]" = str) -> Content:
     A row's text is hashed to 128 bits (``hashtextextended`` with two seeds) and a table's hashes
     are added up.
     """
-    tables = {name: sum_of(ask, "ONLY " + sql) for name, sql in ask(RELATIONS.format("r"))}
+    tables = {
+        name: sum_of(ask, f"(SELECT {', '.join(columns)} FROM ONLY {sql} {condition})")  # noqa: S608
+        for name, sql, columns, condition in ask(ROWS)
+    }
     sequences = {
         name: str(tuple(ask(f"SELECT last_value, is_called FROM {sql}")[0]))  # noqa: S608
         for name, sql in ask(RELATIONS.format("S"))
@@ -93,14 +110,20 @@ def read(ask: "Ask", definitions: "Callable[[], str]" = str) -> Content:
 
 PIECE = 1 << 20  # bytes of a large object at a time: all of one may be 4 TB
 HASHED = "length(p.data), hashtextextended(encode(p.data, 'hex'), 0)"
-LARGE_OBJECTS = (
+PIECES = (
     "WITH RECURSIVE pieces (oid, n, bytes, hash) AS ("  # noqa: S608 - our own
     f"SELECT o.oid, 0, {HASHED} FROM pg_largeobject_metadata o, "
     f"LATERAL (SELECT lo_get(o.oid, 0, {PIECE}) AS data OFFSET 0) p UNION ALL "
     f"SELECT o.oid, o.n + 1, {HASHED} FROM pieces o, "
     f"LATERAL (SELECT lo_get(o.oid, (o.n + 1)::int8 * {PIECE}, {PIECE}) AS data OFFSET 0) p "
-    f"WHERE o.bytes = {PIECE}) SELECT count(*) FILTER (WHERE n = 0), "
-    "sum(hashtextextended(concat_ws(' ', oid, n, bytes, hash), 0))::text FROM pieces"
+    f"WHERE o.bytes = {PIECE}) "
+)
+HASH_OF_PIECE = "hashtextextended(concat_ws(' ', oid, n, bytes, hash), 0)"
+LARGE_OBJECTS = (
+    f"{PIECES} SELECT count(*) FILTER (WHERE n = 0), sum({HASH_OF_PIECE})::text FROM pieces"  # noqa: S608
+)
+EACH_LARGE_OBJECT = (  # as it stands after FROM
+    f"({PIECES} SELECT oid::int8, sum({HASH_OF_PIECE})::text AS content FROM pieces GROUP BY oid)"  # noqa: S608
 )
 OF_LARGE_OBJECTS = (  # pg_dump --schema-only leaves them out
     "SELECT o.oid::text, pg_get_userbyid(o.lomowner)::text, o.lomacl::text, "

@@ -1,6 +1,6 @@
 """Take everything out of a database but what belongs to the server: extensions and ``public``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.errors import UndropError
 from undrop.postgres import grants
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FIRST_OF_USERS = 16384  # lower OIDs are the server's own (access/transam.h, FirstNormalObjectId)
 ACROSS = (
     "pg_event_trigger", "pg_publication", "pg_foreign_server", "pg_foreign_data_wrapper", "pg_cast",
-    "pg_language",
+    "pg_transform", "pg_language", "pg_am",
 )  # fmt: skip
 """Catalogs of what lies in no schema, in the order in which it goes."""
 KEPT_SCHEMA = (
@@ -36,8 +36,17 @@ SQL_NAMES = {
 }
 
 
-def objects(ask: "Ask") -> list[tuple[str, str]]:
-    """Everything of the user's, by its kind and its name in SQL."""
+class Found(NamedTuple):
+    """Everything of the user's that is in a database."""
+
+    objects: list[tuple[str, str]]
+    """By kind and name, in SQL."""
+    large: list[int]
+    """Large objects."""
+
+
+def find(ask: "Ask") -> Found:
+    """What is there for the transaction that ``ask`` is in."""
     found = ask(IN_SCHEMAS)
     for catalog in ACROSS:
         found += ask(
@@ -46,7 +55,15 @@ def objects(ask: "Ask") -> list[tuple[str, str]]:
             f"WHERE c.oid >= {FIRST_OF_USERS} AND NOT {MEMBER.format(catalog, 'c')}"
         )
     named = [(SQL_NAMES.get(kind, kind.upper()), name) for kind, name in found]
-    return [(kind, name) for kind, name in named if kind]
+    large = [oid for (oid,) in ask("SELECT oid::int8 FROM pg_largeobject_metadata")]
+    return Found([(kind, _spelled(kind, name)) for kind, name in named if kind], large)
+
+
+def _spelled(kind: str, name: str) -> str:
+    """As DROP wants it, where pg_identify_object says it otherwise."""
+    if kind == "AGGREGATE" and name.endswith("()"):
+        return f"{name[:-2]}(*)"
+    return name.replace(" on language ", " LANGUAGE ") if kind == "TRANSFORM" else name
 
 
 def refuse_strange(ask: "Ask") -> None:
@@ -72,13 +89,13 @@ def refuse_strange(ask: "Ask") -> None:
 
 def is_empty(ask: "Ask") -> bool:
     """Whether there is nothing to lose in it: no object, no schema, no large object."""
-    if objects(ask) or ask("SELECT 1 FROM pg_largeobject_metadata LIMIT 1"):
+    if any(find(ask)):
         return False
     return not ask(f"SELECT 1 FROM pg_namespace n WHERE NOT ({SYSTEM}) AND NOT {KEPT_SCHEMA}")  # noqa: S608
 
 
-def empty(ask: "Ask", extensions: "set[tuple[str, str]] | None" = None) -> None:
-    """Drop everything, in the transaction that ``ask`` is in.
+def empty(ask: "Ask", there: Found, extensions: "set[tuple[str, str]] | None" = None) -> None:
+    """Drop all of ``there``, in the transaction that ``ask`` is in.
 
     Extensions stay: only some users may make one again. Of those that are this user's own, the
     ones that are not among ``extensions``, names and schemas in SQL, go (None: all stay); their
@@ -86,7 +103,7 @@ def empty(ask: "Ask", extensions: "set[tuple[str, str]] | None" = None) -> None:
     """
     refuse_strange(ask)
     first = {"EVENT TRIGGER", "PUBLICATION"}  # they act on what is dropped after them
-    for kind, name in sorted(objects(ask), key=lambda each: each[0] not in first):
+    for kind, name in sorted(there.objects, key=lambda each: each[0] not in first):
         ask(f"DROP {kind} IF EXISTS {name} CASCADE")
     if extensions is not None:
         for name, schema in ask(
@@ -101,7 +118,8 @@ def empty(ask: "Ask", extensions: "set[tuple[str, str]] | None" = None) -> None:
         f"WHERE NOT ({SYSTEM}) AND NOT {KEPT_SCHEMA} AND NOT {MEMBER.format('pg_namespace', 'n')}"
     ):
         ask(f"DROP SCHEMA {name} RESTRICT")
-    ask("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
+    large = ",".join(map(str, there.large))
+    ask(f"SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = ANY('{{{large}}}')")  # noqa: S608
     _forget_extensions_rows(ask)
     grants.reset(ask)
 

@@ -37,11 +37,12 @@ class Postgres:
     kind = "postgresql"
     in_memory = False
 
-    def __init__(self, url: str, root: Path, verify_url: str) -> None:
+    def __init__(self, url: str, root: Path, verify_url: str, *, alone: bool = False) -> None:
         self.address = addresses.parse(url)
         self._verify_url = verify_url
         self.elsewhere = bool(verify_url)
         """Whether scratch databases are made on another server."""
+        self._nowhere = alone and not verify_url
         self._mark = digest.of_text(f"{socket.gethostname()}:{root}").removeprefix("blake3:")[:8]
         self.prefix = f"undrop-{self._mark}-"
         """Of folders that hold content for a while; swept when a run was killed."""
@@ -150,7 +151,7 @@ class Postgres:
     def check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
         from undrop.postgres import held
 
-        facts = held.prove(self.scratch, path, None, progress)
+        facts = held.prove(None if self._nowhere else self.scratch, path, None, progress)
         if entry and entry.digest == facts.digest and entry.content and facts.check == "ok":
             if facts.content.split(" ")[0] != entry.content.split(" ")[0]:
                 raise DamagedError("what it brings back is not what its record says", "just list")
@@ -189,8 +190,8 @@ class Postgres:
 
         if state.kind == "absent":
             return False
-        with alone.alone(self.address, state, log) as connection:
-            empty.empty(session.asker(connection))
+        with alone.alone(self.address, state, log) as (connection, there):
+            empty.empty(session.asker(connection), there)
         return True
 
     def work(
@@ -238,3 +239,8 @@ def facts_of(entry: "Record") -> "Facts":
 def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Postgres:  # noqa: ARG001
     """The database that a URL names. Raises UsageError."""
     return Postgres(url, root, verify_url)
+
+
+def of_backups(verify_url: str) -> Postgres:
+    """For backups alone, with no live database: tried on ``verify_url``'s server, or on none."""
+    return Postgres(verify_url or "postgresql://", Path(), verify_url, alone=True)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
-from undrop import digest, durable
+from undrop import digest, durable, engine
 from undrop.engine import Facts, Identity
-from undrop.errors import DamagedError
-from undrop.postgres import content, load, programs, script, session
+from undrop.errors import DamagedError, UndropError
+from undrop.postgres import content, load, locks, programs, script, session
 from undrop.postgres.scratch import BIRTH, NoScratchError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NOT_ALLOWED = (
     psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.OutOfMemory,  # more locks than max_locks_per_transaction allows
     psycopg.errors.FeatureNotSupported,  # an extension that this server does not have
     psycopg.errors.UndefinedFile,
 )
@@ -51,19 +52,35 @@ class Held:
             self._connection = session.connect(address)
             self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self._connection.read_only = True
-            session.settle(self._connection)
         self._ask = session.asker(self._connection)
         self._content: Content | None = None
         try:
             with session.explained(address, "reading the database"):
                 programs.require(self._connection.info.server_version // 10000)
-                [(self._snapshot, self.bytes, self.server, self._birth)] = self._ask(
-                    "SELECT pg_export_snapshot(), pg_database_size(current_database()), "
-                    f"split_part(current_setting('server_version'), ' ', 1), ({BIRTH})"
-                )
+                self._pin()
         except BaseException:
             self.close()
             raise
+
+    def _pin(self) -> None:
+        """Take a snapshot whose tables stay as it sees them."""
+        deadline = time.monotonic() + engine.LOCK_DEADLINE
+        while True:
+            session.settle(self._connection)
+            [(self._snapshot, self.bytes, self.server, self._birth)] = self._ask(
+                "SELECT pg_export_snapshot(), pg_database_size(current_database()), "
+                f"split_part(current_setting('server_version'), ' ', 1), ({BIRTH})"
+            )
+            try:
+                table = locks.share(self._ask)
+            except psycopg.errors.UndefinedTable as gone:
+                table = str(gone.diag.message_primary)
+            if not table:
+                return
+            self.release()
+            if time.monotonic() > deadline:
+                what = f"a table is written anew again and again: {table}"
+                raise UndropError(what, "the same command again")
 
     @property
     def mode(self) -> str:
@@ -149,10 +166,8 @@ def prove(
         if scratch:
             with scratch.database(birth=birth or script.birth(dump)) as address:
                 there, why = restored(address, dump, progress), ""
-    except NoScratchError as no:
+    except (NoScratchError, _NotHereError) as no:
         why = no.what
-    except _NotAllowedError as no:
-        why = str(no)
     if why:
         programs.read_list(dump)
     if there is None:
@@ -181,8 +196,8 @@ def prove(
     )
 
 
-class _NotAllowedError(Exception):
-    """The dump needs rights that this user has not got, so that it cannot be tried."""
+class _NotHereError(UndropError):
+    """The dump needs what this user or this server has not got, so that it cannot be tried."""
 
 
 def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content":
@@ -198,7 +213,12 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
             loading.run(connection, lambda done: progress("check", done, size))
             connection.commit()
         except NOT_ALLOWED as error:
-            raise _NotAllowedError(" ".join(str(error.diag.message_primary).split())) from error
+            said = " ".join(str(error.diag.message_primary).split())
+            raise _NotHereError(
+                f"no scratch database here can take it: {said}",
+                "set `verify-url` in [tool.undrop] to a server where that can be done, then the "
+                "same again",
+            ) from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise DamagedError(f"it cannot be restored: {error}", "just list") from error
         session.settle(connection)

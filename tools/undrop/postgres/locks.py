@@ -21,6 +21,11 @@ NOT_NOW = {"57014", "55P03", "40P01"}  # canceled for its time, lock not availab
 AGAINST_WRITERS = ("ShareLock", "ShareRowExclusiveLock", "RowExclusiveLock",
                    "ShareUpdateExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")  # fmt: skip
 AGAINST_ALL = (*AGAINST_WRITERS, "AccessShareLock", "RowShareLock")
+REWRITTEN = (
+    "SELECT c.oid::regclass::text FROM pg_class c WHERE c.oid >= 16384 AND c.relkind = 'r' "
+    "AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode LIMIT 1"
+)
+"""The one is what is now, the other what the snapshot sees."""
 PEOPLE = (
     "a.pid, coalesce(nullif(a.application_name, ''), 'somebody') || ' as ' || "
     "coalesce(a.usename, a.backend_type) || coalesce(' from ' || host(a.client_addr), '') || "
@@ -61,6 +66,19 @@ def take(ask: "Ask", mode: str, against: tuple[str, ...]) -> None:
             ask(f"SET LOCAL statement_timeout = '{timeout}'")
             ask("RELEASE SAVEPOINT undrop_locks")
             return
+
+
+def share(ask: "Ask") -> str:
+    """Keep every table from being written anew, as ALTER TABLE and TRUNCATE do.
+
+    Rows written so are not seen in an older snapshot, and neither are those whose place they took
+    (postgresql.org/docs/current/mvcc-caveats.html). A table to which that has happened already,
+    empty when there is none.
+    """
+    if tables := [sql for (_, sql) in ask(RELATIONS.format("r"))]:
+        ask(f"LOCK TABLE ONLY {', ONLY '.join(tables)} IN ACCESS SHARE MODE")
+    found = ask(REWRITTEN)
+    return str(found[0][0]) if found else ""
 
 
 def _holding(against: tuple[str, ...]) -> str:

@@ -1,5 +1,6 @@
 """What Alembic's own process does for PostgreSQL: the URL, the locks, what is not transactional."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 OUTSIDE: list[str] = []
 COMMITS: list[None] = []
+SHARED = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*((CREATE|ALTER|DROP)\s+"
+    r"(ROLE|USER(?!\s+MAPPING)|GROUP|DATABASE|TABLESPACE)|ALTER\s+SYSTEM)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 WORDS = {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"}
 """Of statements that end a transaction, or begin one."""
 
@@ -68,6 +74,8 @@ def prepare(connection: "Connection | None", target: dict[str, Any]) -> None:
         Path(target["note"]).write_text(f"{mark[0][0]} {mark[0][1]}")
         event.listen(Pool, "connect", _impatient(int(target["seconds"] * 1000)))
         alone.compare_and_lock(ask, address.of_url(connection.engine.url), target["expect"])
+    else:
+        event.listen(connection, "before_cursor_execute", _refuse_what_is_shared)
     event.listen(connection, "before_cursor_execute", _look)
     event.listen(connection, "commit", lambda _connection: COMMITS.append(None))
 
@@ -82,6 +90,17 @@ def _impatient(milliseconds: int) -> "Callable[[Any, Any], None]":
         connection.commit()
 
     return connected
+
+
+def _refuse_what_is_shared(
+    _connection: "Connection", _cursor: object, statement: str, *_: object
+) -> None:
+    """A migration that is tried on a copy must not change what belongs to the whole server."""
+    if SHARED.match(statement):
+        raise RuntimeError(
+            f"this changes the server, not the database alone, and cannot be tried on a copy: "
+            f"{' '.join(statement.split())[:60]} (run it with alembic, which takes a backup first)"
+        )
 
 
 def _look(connection: "Connection", _cursor: object, statement: str, *_: object) -> None:

@@ -22,6 +22,13 @@ JOBS = 4
 NOISE = re.compile(
     r"^\\(un)?restrict .*\n|^-- Dumped (from|by) .*\n|^-- (Started|Completed) on .*\n", re.MULTILINE
 )
+EACH = re.compile(r"('(?:[^']|'')*'::character varying(?:\(\d+\))?)")
+CAST = r"(\1)::text"
+LISTED = re.compile(
+    rf"\b(ANY |ALL )\(\((ARRAY\[{EACH.pattern}(?:, {EACH.pattern})*\])\)::text\[\]\)"
+)
+"""What PostgreSQL makes of ``column IN ('a', 'b')``. Once it has been loaded from a dump the server
+writes it in another way, which is the same."""
 
 
 def require(server: int) -> None:
@@ -110,7 +117,8 @@ def defining(address: "Address", snapshot: str = "") -> "Iterator[Callable[[], s
             _, wrong = process.communicate()
             _refuse(process.returncode, wrong.decode("utf-8", "replace"), "pg_dump", address)
             said.seek(0)
-            return NOISE.sub("", said.read().decode("utf-8", "surrogateescape"))
+            text = NOISE.sub("", said.read().decode("utf-8", "surrogateescape"))
+            return LISTED.sub(lambda found: f"{found[1]}({EACH.sub(CAST, found[2])})", text)
 
         try:
             yield finish

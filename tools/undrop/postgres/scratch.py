@@ -25,6 +25,19 @@ BIRTH = (
     "datcollate, datctype) FROM pg_database WHERE datname = current_database()"
 )
 """Asks a database for its encoding and locale, as CREATE DATABASE takes them."""
+SETTINGS = (
+    "SELECT DISTINCT ON (1) split_part(c, '=', 1), substr(c, strpos(c, '=') + 1) "
+    "FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c "
+    "WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user)) "
+    "ORDER BY 1, s.setrole DESC"
+)
+"""What ALTER DATABASE has set, and ALTER ROLE for this user in it."""
+EXTENSIONS = (
+    "SELECT quote_ident(x.extname), quote_ident(n.nspname) FROM pg_extension x "
+    "JOIN pg_namespace n ON n.oid = x.extnamespace "
+    "WHERE x.extname <> 'plpgsql' AND ({} OR NOT pg_has_role(x.extowner, 'USAGE')) ORDER BY x.oid"
+)
 NOT_ALLOWED = (
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.ReadOnlySqlTransaction,  # a standby
@@ -64,6 +77,7 @@ class Scratch:
                     "this user may make one, then the same again",
                 ) from error
         try:
+            self._set_alike(name)
             yield self.server.other(name)
         finally:
             with suppress(UndropError), _maintenance(self.server, "dropping it") as connection:
@@ -82,12 +96,47 @@ class Scratch:
                 with suppress(psycopg.Error):
                     _drop(connection, name)
 
+    def _set_alike(self, name: str) -> None:
+        """Settings of the live database decide what names mean, search_path above all."""
+        found = self._asked(SETTINGS, "asking for its settings")
+        if not found:
+            return
+        with _maintenance(self.server, "setting up a scratch database") as connection:
+            for setting, value in found:
+                with suppress(psycopg.Error):
+                    # The one reads a list as it was written down, the other writes it so again.
+                    say = "SELECT pg_catalog.set_config(%s, %s, false)"
+                    connection.execute(say, [setting, value])
+                    what = [sql.Identifier(name), sql.Identifier(*setting.split("."))]
+                    connection.execute(
+                        sql.SQL("ALTER DATABASE {} SET {} FROM CURRENT").format(*what)
+                    )
+
+    def extend(self, there: "Address", *, every: bool) -> None:
+        """Give an empty scratch database what extensions stay in the live one when it is emptied.
+
+        ``every``: this user's own, too, since it will not be emptied. Those that may not be made
+        here are left out: what needs them will say so. Raises UndropError.
+        """
+        found = self._asked(EXTENSIONS.format(every), "asking for its extensions")
+        if not found:
+            return
+        with session.opened(there, "making extensions", autocommit=True) as connection:
+            for name, schema in found:
+                with suppress(psycopg.Error):
+                    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+                    make = f"CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema} CASCADE"
+                    connection.execute(make)
+
+    def _asked(self, question: str, doing: str) -> list[Any]:
+        """The live database's answer, where it is there to be asked."""
+        with suppress(UndropError), session.opened(self._like, doing) as live:
+            return session.asker(live)(question)
+        return []
+
     def _locale(self) -> bytes:
-        """The live database's encoding and locale, where it is there to be asked."""
-        with suppress(UndropError), session.opened(self._like, "asking for its locale") as live:
-            [[found]] = live.execute(BIRTH).fetchall()
-            return str(found).encode()
-        return b""
+        """The live database's encoding and locale."""
+        return b"".join(str(found).encode() for (found,) in self._asked(BIRTH, "asking its locale"))
 
 
 def births(birth: bytes) -> "list[sql.Composed]":

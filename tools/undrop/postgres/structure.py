@@ -3,13 +3,16 @@
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from undrop.errors import UndropError
 from undrop.lite import ddl
+from undrop.postgres import content
 from undrop.postgres.content import MEMBER, NAME, SYSTEM
 from undrop.structure import Column, ForeignKey, Part, Structure, Table, fold
 
 if TYPE_CHECKING:
     from undrop.postgres.session import Ask
 
+LARGE = "large objects"
 ACTIONS = {
     "a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"
 }  # fmt: skip
@@ -18,7 +21,10 @@ OURS = (
     f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')} "
     "AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
 )
-TABLES = f"SELECT c.oid, {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind::text {OURS} ORDER BY 2"  # noqa: E501 - ours
+TABLES = (
+    f"SELECT c.oid, {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
+    f"c.relkind::text, concat(c.relrowsecurity, c.relforcerowsecurity) {OURS} ORDER BY 2"
+)
 COLUMNS = (
     "SELECT a.attrelid, quote_ident(a.attname), upper(format_type(a.atttypid, a.atttypmod)), "  # noqa: S608
     "a.attnotnull, pg_get_expr(d.adbin, d.adrelid), "
@@ -64,9 +70,12 @@ VIEWS = (
 FUNCTIONS = (
     "SELECT CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END "  # noqa: S608
     "|| quote_ident(p.proname) || '(' || oidvectortypes(p.proargtypes) || ')', '', "
-    "pg_get_functiondef(p.oid) FROM pg_proc p "
+    "CASE p.prokind WHEN 'a' THEN (SELECT concat_ws(' ', g.aggkind, g.aggtransfn, "
+    "g.aggfinalfn, g.agginitval, format_type(g.aggtranstype, NULL)) "
+    "FROM pg_aggregate g WHERE g.aggfnoid = p.oid) "
+    "ELSE pg_get_functiondef(p.oid) END FROM pg_proc p "
     f"JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT ({SYSTEM}) "
-    f"AND p.prokind IN ('f', 'p', 'w') AND NOT {MEMBER.format('pg_proc', 'p')}"
+    f"AND NOT {MEMBER.format('pg_proc', 'p')}"
 )
 PARTS = {
     "index": INDEXES, "trigger": TRIGGERS, "view": VIEWS, "policy": POLICIES, "function": FUNCTIONS
@@ -77,7 +86,7 @@ class Source:
     """A table, as it is read: its name in SQL, whether it has partitions, what each column is."""
 
     def __init__(self, sql: str, kind: str, columns: dict[str, str]) -> None:
-        self.sql = sql if kind == "p" else f"ONLY {sql}"
+        self.sql = f"ONLY {sql}" if kind == "r" else sql
         self.columns = columns
         """Type, without its length, by name."""
 
@@ -91,6 +100,7 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
     types: dict[int, dict[str, str]] = defaultdict(dict)
     texts: dict[int, list[str]] = defaultdict(list)
     for oid, name, kind, required, default, key, hidden, identity, plain in ask(COLUMNS):
+        _refuse_alike(name, columns[oid].get(fold(name)))
         columns[oid][fold(name)] = Column(name, kind, required, default, key, hidden)
         texts[oid].append(f"{name} {kind} {default} {identity} {hidden} {required}")
         if not hidden:
@@ -107,10 +117,14 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
             uniques[oid].add(tuple(sorted(folded)))
         elif kind == "c":
             checks[oid].add(" ".join(ddl.words(text)[2:-1]))
-    tables, sources = {}, {}
-    for oid, name, sql, kind in ask(TABLES):
-        if list(types[oid]) == ["version_num"]:
+    tables: dict[str, Table] = {}
+    sources: dict[str, Source] = {}
+    versions = {name for (name,) in ask(content.VERSIONS)}
+    for oid, name, sql, kind, security in ask(TABLES):
+        if sql in versions:
             continue
+        _refuse_alike(name, tables.get(fold(name)))
+        texts[oid].append(security)
         tables[fold(name)] = Table(
             name,
             virtual=False,
@@ -129,7 +143,37 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
         for kind, sql in PARTS.items()
         for name, table, text in ask(sql)
     }
+    if ask("SELECT 1 FROM pg_largeobject_metadata LIMIT 1"):
+        tables[LARGE], sources[LARGE] = _large_objects()
     return Structure(tables, parts, []), sources
+
+
+def _refuse_alike(name: str, other: Table | Column | None) -> None:
+    """Names that differ in the case of their letters alone would be taken for one."""
+    if other:
+        raise UndropError(
+            f"{other.name} and {name} differ in the case of letters only: they cannot be compared",
+            "give one of them another name",
+        )
+
+
+def _large_objects() -> tuple[Table, Source]:
+    """They are told of as a table of their numbers and contents."""
+    oid = Column("oid", "BIGINT", required=True, default=None, key=1, hidden=0)
+    hash_ = Column("content", "TEXT", required=True, default=None, key=0, hidden=0)
+    table = Table(
+        LARGE,
+        virtual=False,
+        rowid=True,
+        columns={"oid": oid, "content": hash_},
+        key_index=True,
+        foreign_keys=frozenset(),
+        uniques=frozenset(),
+        checks=frozenset(),
+        definition="",
+        root=0,
+    )
+    return table, Source(content.EACH_LARGE_OBJECT, "", {"oid": "bigint", "content": "text"})
 
 
 def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source]) -> Part:

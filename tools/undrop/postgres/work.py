@@ -1,12 +1,12 @@
 """Dumps that can take the place of the live content, and scratch databases to migrate."""
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
-from undrop.postgres import alone, compare, content, held, load, session
+from undrop.postgres import alone, compare, content, held, load, programs, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,22 +40,27 @@ class Work:
         self, live: "Postgres", before: "Address | None", there: "Address", alembic: "Runner"
     ) -> None:
         self._live, self._before, self._there, self._alembic = live, before, there, alembic
-        self._revision, self._seconds = "", 0.0
+        self._revision, self._tried, self._seconds = "", [[], 0], 0.0
 
     def migrate(self, revision: str) -> "Moved":
         """Run Alembic on the scratch database."""
         self._revision = revision
         moved = self._alembic.run(self._live.target(self._there), revision)
-        self._seconds = moved.seconds
+        self._tried, self._seconds = [moved.before, moved.steps], moved.seconds
         return moved
 
     def finish(self, _moved: "Moved", _progress: "Progress") -> None:
         """Read what it holds now."""
         from undrop.engine import Facts
 
-        with session.opened(self._there, "checking the migrated copy") as connection:
-            found = content.read(session.asker(connection))
-        self.facts = Facts(0, "", found.revisions, found.filled, rows=found.rows)
+        anew = self._before is None  # and then it is asked whether it is what was there before
+        with (
+            session.opened(self._there, "checking the migrated copy") as connection,
+            programs.defining(self._there) if anew else nullcontext(str) as definitions,
+        ):
+            found = content.read(session.asker(connection), definitions)
+        state = found.all if anew else ""
+        self.facts = Facts(0, "", found.revisions, found.filled, content=state, rows=found.rows)
 
     def compare(self, before: Path, progress: "Progress") -> "Comparison":
         """From a backup to this."""
@@ -101,7 +106,8 @@ class Work:
             state.held.release()
         with log, TemporaryDirectory(prefix=self._live.prefix) as folder:
             note = Path(folder, "transaction")
-            target = {**self._live.target(address, expect), "note": str(note)}
+            target = self._live.target(address, expect)
+            target |= {"note": str(note), "tried": self._tried}
             try:
                 moved = self._alembic.run(target, self._revision)
             except LiveMovedError:
@@ -130,4 +136,6 @@ def work(
     with ExitStack() as stack:
         known = stack.enter_context(live.restored(before, progress)) if before else None
         there = stack.enter_context(live.scratch.database(known))
+        if known is None:
+            live.scratch.extend(there, every=not live.exists())
         yield Work(live, known, there, alembic)
