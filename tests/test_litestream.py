@@ -1,6 +1,8 @@
 """Where Litestream replicates the database, a change starts only when the replica is current."""
 
 import json
+import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -106,8 +108,7 @@ def test_the_replica_brings_back_every_committed_row_when_all_else_is_gone(
     project.ok("just", "migrate")
     stream.stop()
     before = content(project.database)
-    for path in project.root.glob("quartermaster.db*"):
-        path.unlink()
+    remove(project)
     shutil.rmtree(project.backups)
     shutil.rmtree(project.environment["XDG_STATE_HOME"])
     project.ok("just", "restore", "--from-litestream")
@@ -158,3 +159,99 @@ def test_a_config_elsewhere_is_named_in_the_settings(streamed: tuple[Project, St
     setting = '[tool.undrop]\nlitestream = "ops/ls.yml"'
     file.write_text(file.read_text().replace("[tool.undrop]", setting))
     assert "the replica holds" in project.just("status").out
+
+
+def remove(project: Project) -> None:
+    for path in project.root.glob("quartermaster.db*"):
+        path.unlink()
+
+
+def test_a_file_replaced_under_the_daemon_is_not_taken_for_replicated(
+    streamed: tuple[Project, Stream],
+) -> None:
+    """It follows the new -wal, never reads the new file, and says that all is well."""
+    project, stream = streamed
+    project.ok("just", "backup")
+    commit(project, "only the replica has this")
+    assert "holds transaction" in project.just("status").out
+    remove(project)
+    said = project.just("restore", "latest").err
+    assert "may have the file open that was there before" in said
+    with closing(sqlite3.connect(project.database, isolation_level=None)) as application:
+        application.execute("PRAGMA journal_mode = WAL")
+        application.execute("UPDATE stock_movements SET note = 'after' WHERE id = 3")
+        done = project.just("migrate")
+        if done.code == 0:  # the daemon has found out by itself
+            project.ok("just", "verify", "--litestream")
+            return
+        assert done.code == 1, done
+        assert "--without-replica" in done.err
+        assert application.execute("SELECT version_num FROM alembic_version").fetchone() == (
+            "0005",
+        )
+    [line] = re.findall("litestream replicate .* -force-snapshot", said)
+    stream.stop()
+    project.ok(*line.split())
+    stream.start()
+    project.ok("just", "migrate")
+    project.ok("just", "verify", "--litestream")
+
+
+def test_a_replica_that_cannot_be_restored_is_not_current(
+    streamed: tuple[Project, Stream],
+) -> None:
+    project, stream = streamed
+    os.truncate(max(stream.snapshots.glob("*.ltx")), 0)
+    before = content(project.database)
+    done = project.just("migrate")
+    assert done.code == 1, done
+    assert "replica" in done.err
+    assert content(project.database) == before
+    assert "NOT CURRENT" in project.just("status").out
+
+
+def test_nuke_says_that_the_daemon_has_to_be_stopped(streamed: tuple[Project, Stream]) -> None:
+    project, stream = streamed
+    commit(project, "x")
+    assert "holds transaction" in project.just("status").out
+    done = project.just("nuke-db")
+    assert done.code == 1, done
+    assert "litestream runs: stop it first" in done.err
+    stream.stop()
+    project.ok("just", "nuke-db")
+
+
+def test_status_needs_no_backups_to_look_at_the_replica(streamed: tuple[Project, Stream]) -> None:
+    project, _ = streamed
+    shutil.rmtree(project.backups)
+    done = project.undrop("status")
+    assert "the replica holds transaction" in done.out
+    assert done.code == 4  # not covered
+    assert not project.backups.exists()
+
+
+@pytest.mark.parametrize("when", ["", "soon", "2026-01-01T00:00:00"])
+def test_a_moment_is_a_time_with_its_zone(stocked: Project, when: str) -> None:
+    done = stocked.undrop("restore", "--from-litestream", "--timestamp", when)
+    assert done.code == 2
+    assert "no time with a time zone" in done.err
+
+
+def test_a_drill_takes_no_file(stocked: Project) -> None:
+    stocked.ok("undrop", "backup")
+    assert stocked.undrop("verify", "--litestream", stocked.saved()[0].name).code == 2
+
+
+def test_a_named_config_that_names_another_database_is_said(
+    streamed: tuple[Project, Stream],
+) -> None:
+    project, stream = streamed
+    stream.configure(name="/nowhere/app.db")
+    assert "nothing replicates it" not in project.just("status").out  # it may be another's
+    file = project.root / "pyproject.toml"
+    setting = '[tool.undrop]\nlitestream = "litestream.yml"'
+    file.write_text(file.read_text().replace("[tool.undrop]", setting))
+    assert "nothing replicates it" in project.just("status").out
+    done = project.just("migrate")
+    assert done.code == 0
+    assert "nothing replicates it" in done.err

@@ -366,6 +366,33 @@ def test_a_config_that_litestream_cannot_read(site: Site) -> None:
         litestream_config.find(site.root, None, site.live)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        "dbs:\n  - path: /data/app.db\n    replica:\n      url: s3://${NOT_SET_HERE}/app\n",
+        "dbs:\n  - path: ${NOT_SET_HERE}/other.db\n    replica:\n      path: /x\n",
+        "dbs:\n  - path: /data/app.db\n    replicas:\n      - path: /x\n      - path: /y\n",
+    ],
+)
+def test_a_config_for_another_machine_is_no_obstacle(
+    site: Site, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    site.config.write_text(config)
+    assert litestream_config.find(site.root, None, site.live) is None
+    monkeypatch.setenv("PATH", str(site.root))  # without litestream
+    assert litestream_config.find(site.root, None, site.live) is None
+    site.config.write_text(config.replace("/data/app.db", str(site.live)))
+    if str(site.live) in site.config.read_text():
+        assert "no such program" in site.refused().what
+
+
+def test_a_variable_that_is_not_set_does_not_turn_the_guard_off(site: Site) -> None:
+    site.configure(name="${NOT_SET_HERE}/app.db")
+    with pytest.raises(UndropError) as caught:
+        litestream_config.find(site.root, None, site.live)
+    assert "--without-replica" in caught.value.next_step
+
+
 def test_a_replicated_folder_is_refused(site: Site) -> None:
     text = site.config.read_text().replace(f"path: {site.live}", f"dir: {site.live.parent}")
     site.config.write_text(text.replace("    monitor", "    pattern: '*.db'\n    monitor"))

@@ -73,6 +73,12 @@ def test_moving_back_finds_the_old_backups_and_refuses_the_new(
     new = Path(moved.ok("undrop", "backup", QUARTERMASTER_DB_URL=moved.url).strip())
     assert set(names(moved)) == {old.name, new.name}
 
+    # Its server is known no longer: no other is written to in its place.
+    moved.environment["PGHOST"] = str(moved.server.folder)
+    began = moved.server.sql("SELECT pg_current_wal_insert_lsn()::text")
+    done = moved.undrop("verify", new.name)
+    assert (done.code, done.out) == (0, f"{new.name}: whole\n")
+    assert moved.server.sql("SELECT pg_current_wal_insert_lsn()::text") == began
     done = moved.undrop("restore", new.name)
     assert done.code == 2
     assert "was not changed" in done.err

@@ -96,7 +96,9 @@ def test_what_undo_brought_back_is_known_however_the_server_writes_it(stocked_pg
     stocked_pg.ok("undrop", "undo")
     stocked_pg.ok("undrop", "status")  # covered
     saved = stocked_pg.saved()
-    stocked_pg.psql("ALTER TABLE k DROP CONSTRAINT k_s_check, ADD CHECK (s IN ('it''s', 'b, c', 'd'))")
+    stocked_pg.psql(
+        "ALTER TABLE k DROP CONSTRAINT k_s_check, ADD CHECK (s IN ('it''s', 'b, c', 'd'))"
+    )
     assert stocked_pg.undrop("status").code == 4
     stocked_pg.ok("undrop", "undo")
     assert len(stocked_pg.saved()) > len(saved)

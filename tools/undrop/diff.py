@@ -31,7 +31,7 @@ def between(
                 work = stack.enter_context(durable.scratch(turn.partial(settings)))
                 return snapshot(settings, work, progress)
             chosen = catalog.find(settings, wanted, standing)
-            if engines.of_backup(settings, chosen.path) is not settings.engine:
+            if engines.of_backup(settings.engine, chosen.path) is not settings.engine:
                 raise UsageError(
                     f"{chosen.path.name} is a backup of another engine than "
                     f"{settings.engine.label}",

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engine import Engine
-    from undrop.settings import Settings
 
 FAMILIES = {"sqlite": "lite", "postgresql": "postgres"}
 """By SQLAlchemy's name of the dialect, the package that answers for it."""
@@ -27,16 +26,15 @@ def choose(url: str, root: "Path", *, inside: bool, verify_url: str = "") -> "En
     return found
 
 
-def of_backup(settings: "Settings", path: "Path") -> "Engine":
-    """The engine that a backup belongs to: the project's own, unless its name says otherwise.
+def of_backup(engine: "Engine", path: "Path", verify_url: str = "") -> "Engine":
+    """The engine that a backup belongs to: ``engine`` itself, unless its name says otherwise.
 
-    Another one knows of no live database, and of a server only by ``verify-url``.
+    Another one knows of no live database, and of a server only by ``verify_url``.
     """
-    engine = settings.engine
     if path.suffix == engine.suffix or path.suffix not in SUFFIXES:
         return engine
     module = import_module(f"undrop.{FAMILIES[SUFFIXES[path.suffix]]}.engine")
-    other: Engine = module.of_backups(settings.verify_url)
+    other: Engine = module.of_backups(verify_url)
     return other
 
 

@@ -47,7 +47,7 @@ def put_back(
     """
     if not chosen.path.exists():
         raise UsageError(f"{chosen.path} is not there", "just list")
-    if engines.of_backup(settings, chosen.path) is not settings.engine:
+    if engines.of_backup(settings.engine, chosen.path) is not settings.engine:
         raise UsageError(
             f"{chosen.path.name} is a backup of another engine than {settings.engine.label}",
             "just list; to restore it, let the URL name a database of its kind",
@@ -104,7 +104,9 @@ def verify(settings: "Settings", chosen: "Backup", progress: "Progress") -> "Fac
     if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", "just list")
     try:
-        facts = engines.of_backup(settings, path).check(path, entry, progress)
+        facts = engines.of_backup(settings.engine, path, settings.verify_url).check(
+            path, entry, progress
+        )
     except DamagedError as damage:
         raise CheckError(f"{path} is damaged: {damage.what}", "just list") from damage
     _refuse_changed(chosen, facts)

@@ -177,8 +177,10 @@ def _held(replica: Replica, socket: str, work: Path | None) -> str:
     if not same:
         what = f"the replica, restored to compare, is not what {live} is now"
         if litestream_daemon.is_running(replica):
-            what += ": it has not seen all of it, or somebody writes just now (with `socket:"
-            raise litestream_config.refusal(f"{what} enabled: true` that is told apart)", anew)
+            what += ": it has not seen all of it"
+            if not socket:
+                what += ", or somebody writes just now (`socket: enabled: true` tells them apart)"
+            raise litestream_config.refusal(what, anew)
         what += ": it has not seen all of it (add -force-snapshot where the line is not enough)"
         raise litestream_config.refusal(what, once)
     return f"the replica holds transaction {theirs:016x}: restored, it is the live database"

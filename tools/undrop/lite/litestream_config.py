@@ -9,7 +9,7 @@ from typing import NamedTuple
 from undrop.errors import UndropError, UsageError
 from undrop.lite import litestream_program
 
-PATH = re.compile(r"""\bpath:\s*["']?([^"'#\n,}]+)""")
+PATH = re.compile(r"""\bpath:\s*["']?((?:\$\{\w+\}|[^"'#\n,}])+)""")
 SYSTEM = Path("/etc/litestream.yml")  # where litestream looks when it is told nothing
 
 
@@ -53,24 +53,33 @@ def find(root: Path, configured: Path | None, live: Path) -> Replica | None:
                 return Replica(program or "", config, live, known["path"])
         if not program and ours:
             return Replica("", config, live, str(live))
+        if _is_unset(_names(path), live):
+            what = f"{config} names {live.name} by a variable that is not set"
+            raise refusal(what, "set it as the daemon has it")
         _refuse_folder(config, live)
     return None
 
 
 def _concerns(config: Path, live: Path) -> bool:
-    """Whether a config names ``live``, or litestream has been at work on it."""
-    if live.with_name(f".{live.name}-litestream").exists():
-        return True
-    names = PATH.findall(litestream_program.text(config))
-    if not names and config != SYSTEM:  # or it cannot be read
-        return True
-    for name in names:
-        path = os.path.expanduser(os.path.expandvars(name.strip()))  # noqa: PTH111 - not of a Path
-        if Path(config.parent, path).resolve() == live.resolve():
-            return True
-        if "$" in path and Path(path).name == live.name:  # a variable that is not set here
-            return True
-    return False
+    """Whether a config names ``live``, or may, or litestream has been at work on it."""
+    names = _names(config)
+    return (
+        live.with_name(f".{live.name}-litestream").exists()
+        or any(Path(config.parent, name).resolve() == live.resolve() for name in names)
+        or _is_unset(names, live)
+        or (not names and config != SYSTEM)  # or it cannot be read
+    )
+
+
+def _names(config: Path) -> list[str]:
+    """Every path in a config, replicas' among them."""
+    found = PATH.findall(litestream_program.text(config))
+    return [os.path.expanduser(os.path.expandvars(name.strip())) for name in found]  # noqa: PTH111 - no Path
+
+
+def _is_unset(names: list[str], live: Path) -> bool:
+    """Whether one of them has a variable in it that is not set here, and could be ``live``."""
+    return any("$" in name and Path(name).name == live.name for name in names)
 
 
 def _refuse_folder(config: Path, live: Path) -> None:
