@@ -122,7 +122,7 @@ cover: _ready
 [group("develop")]
 [no-exit-message]
 torture *args: _ready
-    @UNDROP_TORTURE=full python -m pytest -q -n auto tests/torture "$@"
+    @UNDROP_TORTURE=full python -m pytest -q -n auto tests/torture tests/postgres/test_pg_kill.py "$@"
 
 # Adopt real applications from PyPI, migrate their old databases, undo (needs a network)
 [group("develop")]
