@@ -39,7 +39,10 @@ BEGIN
 COMMIT;
 PERFORM '"', '''', '$f$', '/*';
 END $p$;
+SELECT current_setting('server_version_num')::int >= 140000 AS atomic \gset
+\if :atomic
 CREATE FUNCTION app.atomic(n int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT CASE WHEN n > 0 THEN 1 ELSE 2 END; SELECT 3; END;
+\endif
 CREATE AGGREGATE app.total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
 CREATE FUNCTION app.same(text, text) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT lower($1) = lower($2)';
 CREATE OPERATOR app.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = app.same, COMMUTATOR = OPERATOR(app.===));

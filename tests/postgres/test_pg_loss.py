@@ -224,7 +224,7 @@ def test_any_database(server: Server, data: st.DataObject) -> None:
     one, two = (f"any_{next(NUMBERS)}" for _ in range(2))
     columns = ", ".join(f"c{number} {kind}" for number, kind in enumerate(kinds))
     try:
-        server.sql(f"CREATE DATABASE {one} STRATEGY wal_log")
+        server.sql(f"CREATE DATABASE {one}")
         with psycopg.connect(host=str(server.folder), dbname=one, user="postgres") as connection:
             connection.execute(f"CREATE TABLE t (id int PRIMARY KEY, {columns})")
             marks = ", ".join(["%s"] * (len(kinds) + 1))

@@ -22,7 +22,10 @@ def locked(pg: Rich, server: Server) -> Rich:
     """A project whose user has to give a password, which nothing knows yet."""
     if not server.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{USER}'"):
         quoted = SECRET.replace("'", "''")
-        server.sql(f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{quoted}'")
+        server.sql(
+            "SET password_encryption = 'scram-sha-256';"
+            f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{quoted}'"
+        )
         rules = server.folder / "data/pg_hba.conf"
         rules.write_text(f"local all {USER} scram-sha-256\n{rules.read_text()}")
         server.sql("SELECT pg_reload_conf()")

@@ -34,6 +34,12 @@ def second() -> Iterator[Server]:
         yield started
 
 
+def version(project: Rich) -> int:
+    """The server's major version."""
+    [(number,)] = project.server.sql("SHOW server_version_num")
+    return int(number) // 10000
+
+
 def lines(done: Done, code: int, *words: str) -> None:
     """A failure of three lines, with these words in it."""
     assert done.code == code, done
@@ -106,7 +112,8 @@ def test_a_program_that_is_missing(limited: Rich, name: str) -> None:
     before = limited.exactly()
     path = without(limited, name)
     for command in ("backup", "nuke-db", "migrate"):
-        lines(limited.undrop(command, PATH=path), 2, f"{name} is not on PATH", "15")
+        words = (f"{name} is not on PATH", f"version {version(limited)} or newer")
+        lines(limited.undrop(command, PATH=path), 2, *words)
     limited.ok("undrop", "backup")
     if name == "pg_restore":
         limited.psql("INSERT INTO t (v) VALUES ('c')")
@@ -124,8 +131,7 @@ def test_a_program_that_is_older_than_the_server(limited: Rich, name: str) -> No
     done = limited.undrop(
         "backup", PATH=f"{limited.environment['PATH'].partition(':')[0]}:{path.parent}"
     )
-    [(number,)] = limited.server.sql("SHOW server_version_num")
-    lines(done, 2, "is version 9", f"the server is {int(number) // 10000}")
+    lines(done, 2, "is version 9", f"the server is {version(limited)}")
 
 
 def test_without_the_driver(limited: Rich) -> None:
