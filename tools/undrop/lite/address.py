@@ -37,7 +37,7 @@ def _sqlite_name(url: str) -> tuple[str, bool]:
     try:
         parsed = make_url(url)
         if parsed.drivername not in DRIVERS:
-            what = f"{parsed.drivername} is not supported: SQLite and PostgreSQL are"
+            what = f"{parsed.drivername} is not supported: sqlite:// and postgresql:// are"
             raise UsageError(what, HOW_TO_SET)
         [name], options = parsed.get_dialect()().create_connect_args(parsed)
     except (ArgumentError, ValueError) as error:
