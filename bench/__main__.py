@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import databases
@@ -45,12 +46,12 @@ def project(folder: Path, size: str) -> Place:
     return place
 
 
-def on_server(folder: Path, sizes: list[str]) -> scenarios.Result:
+def on_server(folder: Path, sizes: list[str], show: Callable[[Line], None]) -> scenarios.Result:
     """The same for PostgreSQL, where no bounds are set."""
     import postgres
 
     megabytes = [int(size) for size in sizes] or [1000]
-    return postgres.run(lambda name: copied(folder, name), megabytes), []
+    return postgres.run(lambda name: copied(folder, name), megabytes, show), []
 
 
 def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
@@ -93,6 +94,12 @@ def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
     return lines, bounds
 
 
+def show(line: Line) -> None:
+    """One line of the table."""
+    ratio = f"{line.ratio:8.2f} x {line.of}" if line.ratio is not None else ""
+    print(f"{line.what:<52} {line.value:9.3f} {line.unit:<3} {ratio}", flush=True)
+
+
 def main() -> int:
     """Print the table, or JSON; 1 when a bound does not hold."""
     parser = argparse.ArgumentParser("just bench", description=__doc__)
@@ -118,16 +125,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="undrop-bench-") as name:
         folder = Path(name).resolve()
         if arguments.postgres:
-            lines, bounds = on_server(folder, sizes)
+            told = (lambda _line: None) if arguments.json else show
+            lines, bounds = on_server(folder, sizes, told)
         else:
             lines, bounds = run(folder, sizes, profile=arguments.profile)
     if arguments.json:
         kept = [{**bound._asdict(), "holds": bound.holds} for bound in bounds]
         print(json.dumps({"figures": [line._asdict() for line in lines], "bounds": kept}))
     else:
-        for line in lines:
-            ratio = f"{line.ratio:8.2f} x {line.of}" if line.ratio is not None else ""
-            print(f"{line.what:<52} {line.value:9.3f} {line.unit:<3} {ratio}")
+        for line in [] if arguments.postgres else lines:  # those were shown as they came
+            show(line)
         if bounds:
             print(f"\n{'bound':<60} {'found':>7} {'at most':>8}")
         for bound in bounds:

@@ -77,17 +77,25 @@ class Shop(NamedTuple):
         self.server.sql("CHECKPOINT")
 
 
-def run(copied: Callable[[str], Place], sizes: list[int]) -> list[Line]:
-    """Everything, for databases of about so many megabytes, each on a server of its own."""
+def run(
+    copied: Callable[[str], Place], sizes: list[int], show: Callable[[Line], None]
+) -> list[Line]:
+    """Everything, for databases of about so many megabytes, each on a server of its own.
+
+    ``show`` is told each line as soon as it is known: it takes half an hour.
+    """
     lines = []
     for megabytes in sizes:
         size = f"{megabytes} MB"
-        with running(*OPTIONS) as server:
+        with running(*OPTIONS, on_disk=True) as server:
             place, plain = (_on(server, copied(name)) for name in (size, f"{size} plain"))
             shop = Shop(place, plain, server, size)
             for each in (make, backups, unchanged, restores, migrations):
                 print(f"{size}: {each.__name__}", file=sys.stderr)
-                lines += each(shop)
+                found = each(shop)
+                for line in found:
+                    show(line)
+                lines += found
     return lines
 
 

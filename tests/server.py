@@ -52,10 +52,12 @@ def in_memory() -> str | None:
 class Server:
     """A cluster in a folder of its own."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, on_disk: bool = False) -> None:
         # Not below pytest's folders: they are closed to the user that a server has to run as when
         # we are root, and a socket's path has 107 bytes at most.
-        self.folder = Path(tempfile.mkdtemp(prefix="undrop-pg-", dir=in_memory()))
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="undrop-pg-", dir=None if on_disk else in_memory())
+        )
         self.folder.chmod(0o755)
         self._user: dict[str, Any] = {}
         if os.getuid() == 0:
@@ -143,9 +145,9 @@ class Server:
 
 
 @contextmanager
-def running(*options: str) -> Iterator[Server]:
+def running(*options: str, on_disk: bool = False) -> Iterator[Server]:
     """A server for the block."""
-    server = Server(*options)
+    server = Server(*options, on_disk=on_disk)
     try:
         yield server
     finally:
