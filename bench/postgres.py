@@ -21,7 +21,7 @@ from server import Server, program, running
 
 NAME = "shop"
 TURNS = 3
-OPTIONS = ("--fsync=on", "--shared_buffers=128MB", "--autovacuum=off")
+OPTIONS = ("--fsync=on", "--shared_buffers=128MB", "--autovacuum=off", "--jit=on")
 BARE, PER_MEGABYTE = 8, 2060  # megabytes with nothing in it; orders
 CONTENDERS = {
     "pg_dump -Fc": "pg_dump -Fc -f copy shop",

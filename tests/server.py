@@ -84,6 +84,7 @@ class Server:
             "unix_socket_directories": str(self.folder),
             "fsync": "off",
             "shared_buffers": "32MB",
+            "jit": "off",
             "logging_collector": "off",
         }
         options = [f"--{name}={value}" for name, value in settings.items()]

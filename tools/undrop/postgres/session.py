@@ -26,7 +26,9 @@ SETTINGS = (
     # What a role may have set, and would end our work half way, or lead our names elsewhere.
     "('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), "
     "('transaction_timeout', '0'), ('search_path', ''), ('quote_all_identifiers', 'off'), "
-    "('client_encoding', 'UTF8')"
+    "('client_encoding', 'UTF8'), "
+    # Compiling takes longer than what we ask of the catalogs.
+    "('jit', 'off')"
     ") AS n (name, value) JOIN pg_catalog.pg_settings s ON s.name OPERATOR(pg_catalog.=) n.name"
 )
 LOCAL, LASTING = SETTINGS.format("true"), SETTINGS.format("false")
