@@ -20,7 +20,6 @@ from scenarios import CHEAP, Line
 from server import Server, program, running
 
 NAME = "shop"
-TURNS = 3
 OPTIONS = ("--fsync=on", "--shared_buffers=128MB", "--autovacuum=off", "--jit=on")
 BARE, PER_MEGABYTE = 8, 2060  # megabytes with nothing in it; orders
 CONTENDERS = {
@@ -54,6 +53,11 @@ class Shop(NamedTuple):
             self.line(what, ours)._replace(ratio=ours / seconds, of=name)
             for name, seconds in found.items()
         ]
+
+    @property
+    def turns(self) -> int:
+        """How often everything is done: one turn of a gigabyte takes ten minutes."""
+        return 3 if int(self.size.split()[0]) < 500 else 1
 
     def watch(self) -> Watch:
         return Watch(self.server, NAME, "orders")
@@ -136,7 +140,7 @@ def backups(shop: Shop) -> list[Line]:
     runs = {"undrop backup": run("undrop", "backup")}
     runs |= {name: run("sh", "-c", command) for name, command in CONTENDERS.items()}
     shop.clean()
-    return shop.against("undrop backup", in_turn(TURNS, runs, shop.clean))
+    return shop.against("undrop backup", in_turn(shop.turns, runs, shop.clean))
 
 
 def unchanged(shop: Shop) -> list[Line]:
@@ -144,8 +148,8 @@ def unchanged(shop: Shop) -> list[Line]:
     shop.place.run("undrop", "backup")
     before = disk_bytes(shop.place.folder)
     runs = {"again": lambda: shop.place.seconds("undrop", "backup")}
-    took = in_turn(TURNS, runs, lambda: None)["again"]
-    grown = (disk_bytes(shop.place.folder) - before) / TURNS / 1e6
+    took = in_turn(shop.turns, runs, lambda: None)["again"]
+    grown = (disk_bytes(shop.place.folder) - before) / shop.turns / 1e6
     what = "undrop backup, nothing changed"
     return [shop.line(what, took), shop.line(f"{what}: on the disk", grown, "MB")]
 
@@ -189,7 +193,7 @@ def restores(shop: Shop) -> list[Line]:
     def clean() -> None:
         shop.place.run("dropdb", "--if-exists", "old")
 
-    found = in_turn(TURNS, runs, clean)
+    found = in_turn(shop.turns, runs, clean)
     apart = shop.against(APART, {APART: found.pop(APART), BY_NAME: found[BY_NAME]})
     return [*shop.against(OURS, found), apart[-1], *shop.waits(watch)]
 
@@ -214,5 +218,5 @@ def migrations(shop: Shop) -> list[Line]:
         "undrop migrate": watch.clocked("undrop migrate", back, lambda: shop.locked("migrate")),
         "alembic upgrade head": watch.clocked("alembic upgrade head", back, alembic),
     }
-    found = in_turn(TURNS, runs, lambda: None)
+    found = in_turn(shop.turns, runs, lambda: None)
     return [*shop.against("undrop migrate", found), *shop.waits(watch)]
