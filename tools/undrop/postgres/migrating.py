@@ -96,10 +96,10 @@ def _refuse_what_is_shared(
     _connection: "Connection", _cursor: object, statement: str, *_: object
 ) -> None:
     """A migration that is tried on a copy must not change what belongs to the whole server."""
-    if SHARED.match(statement):
-        raise RuntimeError(
-            f"this changes the server, not the database alone, and cannot be tried on a copy: "
-            f"{' '.join(statement.split())[:60]} (run it with alembic, which takes a backup first)"
+    if found := SHARED.match(statement):
+        raise RuntimeError(  # what comes after these words may be a password
+            "this changes the server, not the database alone, and cannot be tried on a copy: "
+            f"{' '.join(found[1].split())} … (run it with alembic, which takes a backup first)"
         )
 
 
