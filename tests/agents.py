@@ -1,7 +1,6 @@
 """A coding agent's tool calls, as Claude Code tells the hook of them."""
 
 import json
-import subprocess
 from typing import Any
 
 from shop import Project
@@ -29,17 +28,11 @@ def hook(
     **variables: str,
 ) -> dict[str, Any]:
     """What the hook answers, as a process; it always ends well, with one JSON object."""
-    done = subprocess.run(
-        command,
-        input=said if isinstance(said, bytes) else json.dumps(said).encode(),
-        cwd=project.root,
-        env={**project.environment, "CLAUDE_PROJECT_DIR": str(project.root), **variables},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done
-    answer = json.loads(done.stdout)
+    text = said if isinstance(said, bytes) else json.dumps(said).encode()
+    known = {"CLAUDE_PROJECT_DIR": str(project.root), **variables}
+    done = project.told(text, *command, **known)
+    assert done.code == 0, done
+    answer = json.loads(done.out)
     assert isinstance(answer, dict)
     return answer
 

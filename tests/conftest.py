@@ -3,26 +3,79 @@
 import compileall
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import memory
 import pytest
+from forks import forking
 from pg_rich import pg, rich, roles
 from served import Served
 from server import Server, lacking, running
-from shop import REPOSITORY, Project
+from shop import REPOSITORY, Project, Runner
 from tally import pytest_terminal_summary, strace, tally
 
 # These install others' applications: `just wild` asks for them.
 collect_ignore = [] if "UNDROP_WILD" in os.environ else ["wild"]
 
+SLOW = {"postgres", "torture", "test_litestream", "test_litestream_core"}
+"""Folders and modules of tests."""
+
 __all__ = ["pg", "pytest_terminal_summary", "rich", "roles", "strace", "tally"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the package once: thousands of commands, told to write no bytecode, would each."""
-    if not hasattr(config, "workerinput"):  # the first process, not one of xdist's
-        compileall.compile_dir(REPOSITORY / "tools", quiet=1)
+    """Have temporary folders in memory, where there is room, and the package compiled once.
+
+    Thousands of commands, told to write no bytecode, would compile it each.
+    """
+    if hasattr(config, "workerinput"):  # one of xdist's: the first process has done it
+        return
+    compileall.compile_dir(REPOSITORY / "tools", quiet=1)
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    if made := stack.enter_context(memory.held()):
+        memory.enter(made)
+        config.option.basetemp = config.option.basetemp or str(made / "pytest")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``just test`` leaves to ``just test-all``.
+
+    That is what needs a server or a daemon or is torture, unless it bears the mark ``smoke``.
+    """
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        slow = (
+            SLOW & {*item.path.parts, item.path.stem}
+            or parameters.get("each") == "postgresql"
+            or "server" in getattr(item, "fixturenames", ())
+        )
+        if slow and not item.get_closest_marker("smoke"):
+            item.add_marker("more")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks() -> Iterator[None]:
+    """What commands are forked from, one for each worker."""
+    with (
+        tempfile.TemporaryDirectory(prefix="undrop-") as folder,
+        forking(Path(folder)) as Runner.forks,
+    ):
+        yield
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """The test's own folder: in memory, unless the test has the mark ``disk``."""
+    if not request.node.get_closest_marker("disk"):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="undrop-", dir=memory.disk()) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import memory
+from leash import leashed
+
 if TYPE_CHECKING:
     from psycopg import Connection
 
@@ -39,25 +42,14 @@ def lacking() -> str:
     return ""
 
 
-def in_memory() -> str | None:
-    """A folder in memory, if there is one with room: CREATE DATABASE is eight times as fast there.
-
-    What a killed process wrote outlives it there as on a disk.
-    """
-    place = Path("/dev/shm")  # noqa: S108 - a name of our own is made in it
-    room = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free
-    return str(place) if room > 4_000_000_000 else None
-
-
 class Server:
     """A cluster in a folder of its own."""
 
     def __init__(self, *options: str, on_disk: bool = False) -> None:
         # Not below pytest's folders: they are closed to the user that a server has to run as when
         # we are root, and a socket's path has 107 bytes at most.
-        self.folder = Path(
-            tempfile.mkdtemp(prefix="undrop-pg-", dir=None if on_disk else in_memory())
-        )
+        place = memory.disk() if on_disk else None
+        self.folder = Path(tempfile.mkdtemp(prefix="undrop-pg-", dir=place))
         self.folder.chmod(0o755)
         self._user: dict[str, Any] = {}
         if os.getuid() == 0:
@@ -89,8 +81,9 @@ class Server:
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         with (self.folder / "log").open("ab") as log:
+            started = [program("postgres"), "-D", str(self.folder / "data")]
             self.process = subprocess.Popen(
-                [program("postgres"), "-D", str(self.folder / "data"), *options, *self._options],
+                leashed(*started, *options, *self._options, signal="QUIT"),
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,

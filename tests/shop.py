@@ -10,33 +10,32 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, Self
+
+from forks import Done, Forks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+
+IMPATIENT = """
+from undrop import engine
+from undrop.cli import launch
+engine.LOCK_DEADLINE = 0.5
+launch()
+"""
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
 """Runs a statement and gives its rows."""
 
 
-class Done(NamedTuple):
-    """What a command did."""
+class Runner:
+    """Commands in a folder, with an environment of its own that finds undrop."""
 
-    code: int
-    out: str
-    err: str
+    forks: ClassVar[Forks | None] = None
+    """What forks our programs for whoever is not about processes; none: all are started."""
 
-
-class Project:
-    """A copy of this repository's project, with a database of its own."""
-
-    kind = "sqlite"
-    suffix = ".db"
-
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, state: Path) -> None:
         self.root = root
-        self.database = root / "quartermaster.db"
-        self.backups = root / "backups"
         self.environment = {
             key: value
             for key, value in os.environ.items()
@@ -44,7 +43,75 @@ class Project:
         }
         self.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONDONTWRITEBYTECODE"] = "1"
-        self.environment["XDG_STATE_HOME"] = str(root.parent / f"{root.name}-state")
+        self.environment["XDG_STATE_HOME"] = str(state)
+
+    def run(self, *command: str, cwd: Path | None = None, **variables: str) -> Done:
+        return self._run(command, cwd, b"", variables)
+
+    def told(self, said: bytes, *command: str, **variables: str) -> Done:
+        """Run a command that reads ``said`` from its stdin."""
+        return self._run(command, None, said, variables)
+
+    def _run(
+        self, command: tuple[str, ...], cwd: Path | None, said: bytes, variables: dict[str, str]
+    ) -> Done:
+        where, environment = cwd or self.root, {**self.environment, **variables}
+        # Who sets these is about what is found, and gets it.
+        if self.forks and not variables.keys() & {"PATH", "PYTHONPATH"}:
+            environment = self.forks.environment(environment)
+            if is_ours(*command):
+                return self.forks.run(command, where, environment, said)
+        done = subprocess.run(
+            command, cwd=where, env=environment, capture_output=True, input=said, check=False
+        )
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def just(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Done:
+        return self._run(("just", *arguments), cwd, b"", variables)
+
+    def undrop(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Done:
+        return self._run(("undrop", *arguments), cwd, b"", variables)
+
+    def alembic(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Done:
+        return self._run(("alembic", *arguments), cwd, b"", variables)
+
+    def impatient(self, *arguments: str) -> Done:
+        """Run ``undrop …`` that waits for a lock of others for half a second only."""
+        return self.run(sys.executable, "-c", IMPATIENT, *arguments)
+
+    def done(self, *command: str, cwd: Path | None = None, **variables: str) -> Done:
+        """Run a command that must succeed."""
+        done = self._run(command, cwd, b"", variables)
+        assert done.code == 0, done
+        return done
+
+    def ok(self, *command: str, cwd: Path | None = None, **variables: str) -> str:
+        """Run a command that must succeed; what it printed on stdout."""
+        return self.done(*command, cwd=cwd, **variables).out
+
+
+def is_ours(*command: str) -> bool:
+    """Whether a command can be forked: it is ours, or a script for Python."""
+    match command:
+        case ("undrop" | "alembic", *_):
+            return True
+        case (sys.executable, "-c", *_):
+            return True
+        case (sys.executable, "-P", "-m", "undrop" | "alembic", *_):
+            return True
+    return False
+
+
+class Project(Runner):
+    """A copy of this repository's project, with a database of its own."""
+
+    kind = "sqlite"
+    suffix = ".db"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, root.parent / f"{root.name}-state")
+        self.database = root / "quartermaster.db"
+        self.backups = root / "backups"
         self.lay_out()
 
     def lay_out(self) -> None:
@@ -57,31 +124,15 @@ class Project:
         shutil.copytree(REPOSITORY / "alembic", root / "alembic", ignore=ignored)
         (root / "tools").symlink_to(REPOSITORY / "tools")
 
-    def run(self, *command: str, cwd: Path | None = None, **variables: str) -> Done:
-        done = subprocess.run(
-            command,
-            cwd=cwd or self.root,
-            env={**self.environment, **variables},
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-    def just(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Done:
-        return self.run("just", *arguments, cwd=cwd, **variables)
-
-    def undrop(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Done:
-        return self.run("undrop", *arguments, cwd=cwd, **variables)
-
-    def alembic(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Done:
-        return self.run("alembic", *arguments, cwd=cwd, **variables)
-
-    def ok(self, *command: str, cwd: Path | None = None, **variables: str) -> str:
-        """Run a command that must succeed; what it printed on stdout."""
-        done = self.run(*command, cwd=cwd, **variables)
-        assert done.code == 0, done
-        return done.out
+    def refused(self, code: int, *command: str, **variables: str) -> Done:
+        """Run a command that ends with ``code``, and has changed nothing and left nothing."""
+        live = self.exact()
+        done = self._run(command, None, b"", variables)
+        assert done.code == code, done
+        assert "was not changed" in done.err
+        assert self.exact() == live
+        assert self.litter() == []
+        return done
 
     def revise(self, *statements: str, head: str = "") -> None:
         """A migration after the newest: Python statements of its ``upgrade``, and of its module."""

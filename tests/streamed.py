@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from leash import leashed
 
 BESIDE = Path(sys.executable).parent
 FOUND = shutil.which("litestream", path=f"{BESIDE}{os.pathsep}{os.environ['PATH']}")
@@ -42,7 +43,7 @@ class Stream:
         """Start the daemon and wait until the replica has its first snapshot."""
         with (self.root / "daemon.log").open("ab") as log:
             self.daemon = subprocess.Popen(
-                [str(FOUND), "replicate", "-config", str(self.config)],
+                leashed(str(FOUND), "replicate", "-config", str(self.config)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -434,7 +434,8 @@ def test_backups_that_cannot_be_written_are_asked_about(project: Project) -> Non
     make(project.database)
     full = "ulimit -f 0; exec undrop agent-hook"  # for root, too, and like a full disk
     said = call(project, "Bash", command="rm x")
-    unable(project, hook(project, said, ("bash", "-c", full)), "large|space")
+    real = project.environment["PATH"]  # a process of its own, which a limit binds
+    unable(project, hook(project, said, ("bash", "-c", full), PATH=real), "large|space")
     assert project.saved() == []
 
 

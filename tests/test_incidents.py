@@ -3,14 +3,14 @@
 The incidents are those that people reported in public (``hook_inputs.jsonl`` says where).
 """
 
-import json
 import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
 
 import pytest
-from shop import REPOSITORY, Done, Project, content
+from agents import hook
+from forks import Done
+from shop import REPOSITORY, Project, content
 from tally import cannot
 
 RESET = """\
@@ -77,15 +77,8 @@ DENIED = {
 
 def ask(project: Project, said: dict[str, object]) -> dict[str, str]:
     """What the hook decides, asked as Claude Code asks it."""
-    done = subprocess.run(
-        ["undrop", "agent-hook"],
-        input=json.dumps({"cwd": str(project.root), **said}).encode(),
-        cwd=project.root,
-        env={**project.environment, "CLAUDE_PROJECT_DIR": str(project.root)},
-        capture_output=True,
-        check=True,
-    )
-    return dict(json.loads(done.stdout).get("hookSpecificOutput", {}))
+    answer = hook(project, {"cwd": str(project.root), **said})
+    return dict(answer.get("hookSpecificOutput", {}))
 
 
 def agent(project: Project, command: str) -> Done | None:

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from server import Server
-from shop import BIN, Done, content
+from shop import BIN, Runner, content
 
 from undrop.adopt import blocks, envpy, jsontext
 
@@ -38,35 +37,12 @@ def downgrade():
 """
 
 
-class Elsewhere:
+class Elsewhere(Runner):
     """Somebody's project, with nothing of ours in it."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        super().__init__(root, root.parent / "state")
         root.mkdir()
-        self.environment = {
-            **os.environ,
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "XDG_STATE_HOME": str(root.parent / "state"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-
-    def run(self, *command: str, cwd: Path | None = None, **variables: str) -> Done:
-        done = subprocess.run(
-            command,
-            cwd=cwd or self.root,
-            env={**self.environment, **variables},
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def ok(self, *command: str, cwd: Path | None = None, **variables: str) -> Done:
-        done = self.run(*command, cwd=cwd, **variables)
-        assert done.code == 0, done
-        return done
 
     def write(self, name: str, text: str) -> Path:
         path = self.root / name
@@ -74,7 +50,7 @@ class Elsewhere:
         path.write_bytes(text.encode())
         return path
 
-    def alembic(self, template: str, url: str, folder: str = ".") -> None:
+    def with_alembic(self, template: str, url: str, folder: str = ".") -> None:
         """What ``alembic init`` makes, with one migration and a database that has two rows."""
         home = self.root / folder
         home.mkdir(exist_ok=True)
@@ -116,10 +92,10 @@ def elsewhere(tmp_path: Path) -> Elsewhere:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_project_is_adopted_and_every_recipe_works(elsewhere: Elsewhere, template: str) -> None:
-    elsewhere.alembic(template, TEMPLATES[template])
+    elsewhere.with_alembic(template, TEMPLATES[template])
     elsewhere.ok("undrop", "init")
     rows = content(elsewhere.root / "app.db")
-    assert "covered    yes" in elsewhere.ok("just", "status").out
+    assert "covered    yes" in elsewhere.ok("just", "status")
     assert len(list((elsewhere.root / "backups").glob("*-undrop-init.db"))) == 1
     elsewhere.ok("just", "migrate", "base", "--accept-loss")
     assert content(elsewhere.root / "app.db") != rows
@@ -137,7 +113,7 @@ def test_a_project_is_adopted_and_every_recipe_works(elsewhere: Elsewhere, templ
 def test_alembics_own_commands_take_a_backup_from_then_on(
     elsewhere: Elsewhere, template: str
 ) -> None:
-    elsewhere.alembic(template, TEMPLATES[template])
+    elsewhere.with_alembic(template, TEMPLATES[template])
     elsewhere.ok("undrop", "init")
     rows = content(elsewhere.root / "app.db")
     elsewhere.ok("alembic", "downgrade", "base")
@@ -171,10 +147,10 @@ def decorate(elsewhere: Elsewhere, kind: str) -> None:
 def test_init_twice_changes_nothing_and_remove_gives_every_byte_back(
     elsewhere: Elsewhere, kind: str
 ) -> None:
-    elsewhere.alembic("generic", "sqlite:///app.db")
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
     decorate(elsewhere, kind)
     before = elsewhere.tree()
-    shown = elsewhere.ok("undrop", "init", "--dry-run")
+    shown = elsewhere.done("undrop", "init", "--dry-run")
     assert "+backup_before(context)" in shown.out
     assert "+import 'undrop.just'" in shown.out
     assert elsewhere.tree() == before
@@ -182,7 +158,7 @@ def test_init_twice_changes_nothing_and_remove_gives_every_byte_back(
     elsewhere.ok("undrop", "init")
     adopted = elsewhere.tree()
     assert adopted != before
-    assert elsewhere.ok("undrop", "init", "--dry-run").out.strip() == ""
+    assert elsewhere.ok("undrop", "init", "--dry-run").strip() == ""
     elsewhere.ok("undrop", "init")
     assert elsewhere.tree() == adopted
     assert json.loads(adopted[".claude/settings.json"])["hooks"]["SessionStart"]
@@ -194,12 +170,12 @@ def test_init_twice_changes_nothing_and_remove_gives_every_byte_back(
 
 
 def test_a_recipe_of_theirs_stays_what_it_is(elsewhere: Elsewhere) -> None:
-    elsewhere.alembic("generic", "sqlite:///app.db")
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
     elsewhere.write("justfile", "backup:\n    @echo theirs\n\nalias undo := backup\n")
-    said = elsewhere.ok("undrop", "init").err
+    said = elsewhere.done("undrop", "init").err
     assert "ours is undrop-backup" in said
-    assert elsewhere.ok("just", "backup").out == "theirs\n"
-    assert Path(elsewhere.ok("just", "undrop-backup").out.strip()).is_file()
+    assert elsewhere.ok("just", "backup") == "theirs\n"
+    assert Path(elsewhere.ok("just", "undrop-backup").strip()).is_file()
     elsewhere.ok("just", "nuke-db")  # its dependency is ours, not theirs
     elsewhere.ok("just", "undrop-undo")
     assert (elsewhere.root / "app.db").is_file()
@@ -209,7 +185,7 @@ def test_a_project_without_alembic_gets_everything_but_migrate(elsewhere: Elsewh
     with closing(sqlite3.connect(elsewhere.root / "data.sqlite3")) as connection, connection:
         connection.execute("CREATE TABLE t (v)")
         connection.execute("INSERT INTO t VALUES ('precious')")
-    done = elsewhere.ok("undrop", "init")
+    done = elsewhere.done("undrop", "init")
     assert "everything but migrate" in done.err
     rows = content(elsewhere.root / "data.sqlite3")
     elsewhere.ok("just", "nuke-db")
@@ -227,7 +203,7 @@ def test_where_no_database_is_found_it_says_the_line_to_type(elsewhere: Elsewher
 
 
 def test_another_engine_is_refused_and_nothing_is_written(elsewhere: Elsewhere) -> None:
-    elsewhere.alembic("generic", "sqlite:///app.db")
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
     ini = elsewhere.root / "alembic.ini"
     ini.write_text(ini.read_text().replace("sqlite:///app.db", "mysql://me:secret@host/db"))
     before = elsewhere.tree()
@@ -256,7 +232,7 @@ class Settings:
 @pytest.mark.parametrize("kind", ["environ", "settings"])
 def test_the_variable_that_moves_the_database_is_found(elsewhere: Elsewhere, kind: str) -> None:
     """By trying it: ``just migrate`` needs it to lead ``env.py`` to the work copy."""
-    elsewhere.alembic("generic", "sqlite:///app.db")
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
     env = elsewhere.root / "migrations/env.py"
     added = ENVIRON
     if kind == "settings":
@@ -276,7 +252,7 @@ def test_the_variable_that_moves_the_database_is_found(elsewhere: Elsewhere, kin
 
 
 def test_a_configuration_in_a_folder_below_is_used_from_there(elsewhere: Elsewhere) -> None:
-    elsewhere.alembic("generic", "sqlite:///app.db", "backend")
+    elsewhere.with_alembic("generic", "sqlite:///app.db", "backend")
     elsewhere.ok("undrop", "init")
     text = (elsewhere.root / "pyproject.toml").read_text()
     assert 'url = "sqlite:///backend/app.db"' in text
@@ -315,7 +291,7 @@ def test_two_databases_are_said_and_the_one_given_is_guarded(elsewhere: Elsewher
 def test_what_cannot_be_read_is_named_and_nothing_is_written(
     elsewhere: Elsewhere, name: str, text: str
 ) -> None:
-    elsewhere.alembic("generic", "sqlite:///app.db")
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
     elsewhere.write(name, text)
     before = elsewhere.tree()
     done = elsewhere.run("undrop", "init")
@@ -327,12 +303,12 @@ def test_what_cannot_be_read_is_named_and_nothing_is_written(
 
 def test_an_environment_of_its_own_without_undrop_is_said(elsewhere: Elsewhere) -> None:
     """As when ``uvx`` runs us: ``env.py`` will have to import undrop there."""
-    elsewhere.alembic("generic", "sqlite:///app.db")
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
     (elsewhere.root / ".venv/bin").mkdir(parents=True)
     python = shutil.which("python3", path="/usr/bin") or os.path.realpath(BIN / "python")
     script = f'#!/bin/sh\nexec {python} -I -S "$@"\n'
     elsewhere.write(".venv/bin/python", script).chmod(0o755)
-    assert "uv add --dev undrop" in elsewhere.ok("undrop", "init").err
+    assert "uv add --dev undrop" in elsewhere.done("undrop", "init").err
 
 
 @given(
@@ -386,7 +362,7 @@ def test_a_project_on_postgresql_is_adopted_and_no_password_is_written(
     name = f"adopted_{os.getpid()}"
     server.sql(f"CREATE DATABASE {name}")
     url = server.url(name).replace("postgres@", "postgres:secret@")
-    elsewhere.alembic("generic", url)
+    elsewhere.with_alembic("generic", url)
     server.sql("INSERT INTO notes VALUES (1, 'one')", name)
     elsewhere.run("undrop", "init")
     settings = (elsewhere.root / "pyproject.toml").read_text()

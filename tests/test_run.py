@@ -53,15 +53,7 @@ def test_its_output_is_the_commands(project: Project) -> None:
 
 
 def test_its_input_is_ours(project: Project) -> None:
-    done = subprocess.run(
-        ["just", "run", "cat"],
-        input=b"DELETE FROM t;",
-        cwd=project.root,
-        env=project.environment,
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout == b"DELETE FROM t;"
+    assert project.told(b"DELETE FROM t;", "just", "run", "cat").out == "DELETE FROM t;"
 
 
 @pytest.mark.parametrize("way", [("just", "run"), ("undrop", "run", "--"), ("undrop", "run")])

@@ -144,7 +144,7 @@ def test_a_file_where_backups_should_be_fails_with_three_lines(each: Project) ->
 def test_a_locked_database_ends_with_the_name_of_who_locks_it(each: Project) -> None:
     each.make()
     with each.locked() as pid:
-        done = each.just("backup")
+        done = each.impatient("backup")
     assert done.code == 1
     assert "lock" in done.err
     assert f"pid {pid}" in done.err

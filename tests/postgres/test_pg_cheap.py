@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from forks import Done
 from pg_rich import Rich
-from shop import Done
 
 PATCHED = (
     "import sys; from undrop.postgres import programs; programs.BIG = 1\n"

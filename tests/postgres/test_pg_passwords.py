@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Done
 from pg_rich import Rich
 from server import Server
-from shop import Done
 
 SECRET = "s3cret%4/ö'x"  # noqa: S105 - of a user of the tests' own server
 QUOTED = "s3cret%254%2F%C3%B6%27x"

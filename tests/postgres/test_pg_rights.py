@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forks import Done
 from pg_rich import Rich
 from server import Server, running
-from shop import Done
 
 USER = "undrop_limited"
 

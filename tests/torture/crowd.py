@@ -11,7 +11,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from shop import Done, Project
+from forks import Done
+from shop import Project
 from tally import FULL
 
 from undrop import catalog, restore, settings
@@ -19,7 +20,6 @@ from undrop.errors import UndropError
 
 DEADLINE = 10.0 if FULL else 0.5  # seconds that a command waits for a lock
 SLACK = 9.0  # seconds for its start and its work; less than a second deadline on top
-SOON = "import undrop.engine as e; e.LOCK_DEADLINE = 0.5; from undrop.cli import run; run()"
 AFTER = "INSERT INTO locations (code) VALUES ('after')"
 
 
@@ -112,7 +112,7 @@ def impatient(project: Project, *arguments: str) -> Done:
     """The real command; in a sample its patience with locks is half a second."""
     if FULL:
         return project.undrop(*arguments)
-    return project.run(sys.executable, "-c", SOON, *arguments)
+    return project.impatient(*arguments)
 
 
 class Template:

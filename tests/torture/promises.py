@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import traced
-from shop import Done, Project
+from forks import Done
+from shop import Project
 
 from undrop import catalog, digest, record
 from undrop.errors import CheckError, UndropError

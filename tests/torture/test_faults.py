@@ -27,8 +27,9 @@ from pathlib import Path
 import promises
 import pytest
 import traced
+from forks import Done
 from scenes import Scene, copied, make_scene
-from shop import Done, Project
+from shop import Project
 from tally import FULL, Tally, sampled
 
 BACKUP, NUKE = ["undrop", "backup"], ["undrop", "nuke-db"]

@@ -87,7 +87,8 @@ def test_nothing_is_readable_by_others_at_any_moment(
     for command in COMMANDS if FULL else COMMANDS[:3]:
         log = tmp_path / command[0]
         script = f'umask 000; exec strace -ff -y -qq -e {calls} -o "{log}" undrop "$@"'
-        stocked.ok("sh", "-c", script, "sh", *command)
+        real = stocked.environment["PATH"]
+        stocked.ok("sh", "-c", script, "sh", *command, PATH=real)
         count, problems = published(stocked, list(tmp_path.glob(f"{command[0]}.*")), mode)
         assert count, "nothing was seen"
         points += count

@@ -14,7 +14,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from shop import Done, Project
+from forks import Done
+from shop import Project
 from tally import cannot
 
 TIMEOUT = 60  # seconds; a process that has not ended by itself then hangs
@@ -77,7 +78,7 @@ def run(project: Project, command: list[str], *options: str, log: Path | None = 
     if command[0] == "alembic":
         script += "import alembic.config as a; sys.exit(a.main(prog='alembic'))"
     else:
-        script += "import undrop.cli as c; c.run()"
+        script += "import undrop.cli as c; c.launch()"
     with subprocess.Popen(
         [sys.executable, "-P", "-c", script],
         cwd=project.root,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from shop import REPOSITORY, Done, content
+from shop import REPOSITORY, Runner, content
 
 HERE = Path(__file__).parent
 INI = """[alembic]
@@ -96,11 +96,14 @@ APPS = [
 ]
 
 
-class Adopted:
+class Adopted(Runner):
     """A project made of an application's own migrations, with an environment of its own."""
 
+    forks = None  # it has its own undrop
+
     def __init__(self, app: App, folder: Path) -> None:
-        self.app, self.root = app, folder / app.name
+        super().__init__(folder / app.name, folder / "state")
+        self.app = app
         self.database = self.root / "app.db"
         self.root.mkdir()
         site = install(self.root / ".venv", *app.needs, str(REPOSITORY))
@@ -109,12 +112,7 @@ class Adopted:
         (self.root / "justfile").write_text("hello:\n    @echo hello")
         binaries = f"{self.root}/.venv/bin{os.pathsep}{os.environ['PATH']}"
         given = {name: value.format(root=self.root) for name, value in app.variables}
-        self.environment = {
-            **os.environ,
-            "PATH": binaries,
-            "XDG_STATE_HOME": str(folder / "state"),
-            **given,
-        }
+        self.environment |= {"PATH": binaries, **given}
         if app.old_needs:
             install(folder / "old", *app.old_needs)
             python = folder / "old/bin/python"
@@ -124,23 +122,6 @@ class Adopted:
         with closing(sqlite3.connect(self.database)) as connection:
             connection.executescript((HERE / f"{app.name}.sql").read_text())
             assert self.head(connection) == app.old
-
-    def run(self, *command: str) -> Done:
-        done = subprocess.run(
-            command,
-            cwd=self.root,
-            env=self.environment,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def ok(self, *command: str) -> Done:
-        done = self.run(*command)
-        assert done.code == 0, done
-        return done
 
     @staticmethod
     def head(connection: sqlite3.Connection) -> str:
@@ -176,7 +157,7 @@ def test_an_application_is_adopted_migrated_and_taken_back(app: App, tmp_path: P
 
     there.ok("undrop", "init")
     adopted = there.tree()
-    assert there.ok("undrop", "init", "--dry-run").out.strip() == ""
+    assert there.ok("undrop", "init", "--dry-run").strip() == ""
     there.ok("undrop", "init")
     assert there.tree() == adopted
     if app.variables:

@@ -7,10 +7,10 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Load the command line and run it."""
     gc.disable()  # what is being loaded is no garbage, and looking for some is felt
-    from undrop.cli import run
+    from undrop.cli import launch
 
     gc.enable()
-    run()
+    launch()
 
 
 if __name__ == "__main__":

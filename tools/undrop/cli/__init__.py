@@ -119,7 +119,7 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
-def run() -> NoReturn:
+def launch() -> NoReturn:
     """Entry point of the ``undrop`` command."""
     code = main()
     for number in STOPPING:  # it is decided: nothing may make the exit code lie now
