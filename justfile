@@ -106,10 +106,16 @@ tour: _ready
 sample $rows="1000": (backup "before sample")
     @python tools/quartermaster/sample.py "$rows"
 
-# The tests, in parallel; arguments go to pytest
+# All tests of SQLite and a smoke part of the rest, in parallel; arguments go to pytest
 [group("develop")]
 [no-exit-message]
 test *args: _ready
+    @python -m pytest -n auto -m "not more" "$@"
+
+# Every test: PostgreSQL, Litestream and a sample of the torture suite too
+[group("develop")]
+[no-exit-message]
+test-all *args: _ready
     @python -m pytest -n auto "$@"
 
 # The tests of the core and of SQLite with branch coverage, at least 95 %

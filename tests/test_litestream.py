@@ -100,6 +100,7 @@ def test_a_deleted_replica_is_refused(streamed: tuple[Project, Stream]) -> None:
     assert content(project.database) == before
 
 
+@pytest.mark.smoke
 def test_the_replica_brings_back_every_committed_row_when_all_else_is_gone(
     streamed: tuple[Project, Stream],
 ) -> None:

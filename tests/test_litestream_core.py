@@ -88,6 +88,7 @@ def once(refusal: UndropError) -> str:
     return refusal.next_step.split(", then")[0]
 
 
+@pytest.mark.smoke
 def test_a_running_daemon_that_is_current_passes(site: Site) -> None:
     site.insert(5)
     site.start()
@@ -192,6 +193,7 @@ def test_nothing_pending_behind_a_killed_daemon_passes(site: Site, *, closed: bo
     assert "restored, it is the live database" in site.check()
 
 
+@pytest.mark.smoke
 def test_one_changed_byte_is_seen(site: Site) -> None:
     site.insert(5)
     site.start()
@@ -329,6 +331,7 @@ def test_restore_overwrites_nothing(site: Site) -> None:
     assert target.read_bytes() == b""
 
 
+@pytest.mark.smoke
 def test_which_config_counts(site: Site) -> None:
     found = site.found()
     assert (found.config, found.program) == (site.config, FOUND)

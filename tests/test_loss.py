@@ -404,13 +404,8 @@ def test_a_batch_rebuild_that_reaches_the_children_stops(
     enforcing: Project, table: str, lost: str
 ) -> None:
     enforcing.revise(REBUILDS.format(table))
-    live = enforcing.database.read_bytes()
-    done = enforcing.just("migrate")
-    assert done.code == 4
+    done = enforcing.refused(4, "just", "migrate")
     assert lost.split() in [line.split()[1:] for line in done.err.splitlines()]
-    assert "was not changed" in done.err
-    assert enforcing.database.read_bytes() == live
-    assert enforcing.litter() == []
 
 
 LOSES = "op.execute(\"UPDATE items SET name = ''\")", "op.execute('DELETE FROM stock_movements')"

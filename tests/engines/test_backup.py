@@ -4,6 +4,7 @@ import json
 import stat
 from pathlib import Path
 
+import pytest
 from shop import Project
 
 HOSTILE = "before import: Größe & co; $(touch x)"
@@ -24,6 +25,7 @@ def record(backup: Path) -> dict[str, object]:
     return dict(json.loads(backup.with_suffix(".json").read_text()))
 
 
+@pytest.mark.smoke
 def test_prints_one_path_of_a_file_that_holds_every_row_and_definition(filled: Project) -> None:
     done = filled.just("backup", "why not")
     [path] = done.out.splitlines()
@@ -141,6 +143,7 @@ def test_a_file_where_backups_should_be_fails_with_three_lines(each: Project) ->
     assert each.backups.read_text() == "in the way"
 
 
+@pytest.mark.smoke
 def test_a_locked_database_ends_with_the_name_of_who_locks_it(each: Project) -> None:
     each.make()
     with each.locked() as pid:

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from shop import Project
 
 
@@ -10,6 +11,7 @@ def write(project: Project, *statements: str) -> None:
         project.sql(statement)
 
 
+@pytest.mark.smoke
 def test_counts_rows_added_removed_and_changed_since_the_latest(filled: Project) -> None:
     filled.ok("undrop", "backup")
     assert "no difference" in filled.just("diff").err

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import pytest
 from shop import Project
 
 RECORD = {
@@ -112,6 +113,7 @@ def test_verify_proves_all_or_names_the_bad_one(each: Project) -> None:
     assert each.litter() == []
 
 
+@pytest.mark.smoke
 def test_status_says_covered_or_not_by_content(filled: Project) -> None:
     done = filled.just("status")
     assert done.code == 4

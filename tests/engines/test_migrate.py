@@ -31,6 +31,7 @@ def test_builds_the_schema_from_nothing(each: Project) -> None:
     assert "nothing to do" in again.err
 
 
+@pytest.mark.smoke
 def test_moves_a_filled_database_back_and_forward_with_a_backup_each(filled: Project) -> None:
     filled.ok("alembic", "downgrade", "-1")
     before = filled.content()
@@ -70,18 +71,11 @@ def test_prices_and_contacts_survive_the_way_down_and_up(filled: Project) -> Non
     assert filled.ok("undrop", "migrate", "base", "--accept-loss") == "0006 -> no revision\n"
 
 
+@pytest.mark.smoke
 def test_what_fails_changes_nothing(filled: Project) -> None:
-    live = filled.exact()
-    done = filled.just("migrate", "no-such")
-    assert done.code == 1
-    assert "no-such" in done.err
-    assert filled.exact() == live
+    assert "no-such" in filled.refused(1, "just", "migrate", "no-such").err
     filled.revise(*FAILS_HALF_WAY)
-    done = filled.just("migrate")
-    assert done.code == 1
-    assert "third operation" in done.err
-    assert "was not changed" in done.err
-    assert filled.exact() == live
+    assert "third operation" in filled.refused(1, "just", "migrate").err
     before = filled.content()
     assert filled.alembic("upgrade", "head").code == 1
     assert filled.content() == before
@@ -239,12 +233,8 @@ def test_two_builds_and_two_fillings_are_the_same(filled: Project) -> None:
 
 def test_a_project_without_alembic_is_told_what_to_do(each: Project) -> None:
     each.make()
-    live = each.exact()
     (each.root / "alembic.ini").unlink()
-    done = each.undrop("migrate")
-    assert done.code == 2
-    assert "alembic.ini" in done.err
-    assert each.exact() == live
+    assert "alembic.ini" in each.refused(2, "undrop", "migrate").err
 
 
 def test_a_migration_that_is_written_to_meanwhile_starts_over(filled: Project) -> None:

@@ -8,6 +8,7 @@ from shop import Project, python, shown
 UNDO = "undrop: to go back: just undo\n"
 
 
+@pytest.mark.smoke
 def test_a_backup_is_there_before_it_runs_and_its_output_and_code_are_its_own(
     each: Project,
 ) -> None:

@@ -52,6 +52,7 @@ def test_undo_restores_the_exact_content_and_undo_again_redoes(
     assert filled.litter() == []
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("command", [("undrop", "migrate"), ("alembic", "upgrade", "head")])
 def test_no_database_is_a_state_too(each: Project, command: tuple[str, ...]) -> None:
     each.room()
@@ -111,13 +112,9 @@ def test_rows_written_after_a_start_of_the_application_are_not_alembics_doing(
 
 
 def test_nothing_to_undo_is_said(filled: Project) -> None:
-    live = filled.exact()
-    done = filled.just("undo")
-    assert done.code == 4
+    done = filled.refused(4, "just", "undo")
     assert "nothing to undo" in done.err
-    assert "was not changed" in done.err
     assert "no step has changed" in filled.undrop("undo", "--list").err
-    assert filled.exact() == live
 
 
 def test_another_databases_steps_are_not_undone(filled: Project) -> None:
@@ -132,11 +129,8 @@ def test_a_state_whose_backup_is_gone_is_not_put_back(filled: Project) -> None:
     filled.ok("undrop", "reset-db")
     [first] = filled.saved()
     filled.ok("just", "forget", first.name)
-    live = filled.exact()
-    done = filled.undrop("undo")
-    assert done.code == 4
+    done = filled.refused(4, "undrop", "undo")
     assert first.name in done.err
-    assert filled.exact() == live
 
 
 def test_the_chain_is_listed_and_says_where_undo_goes(filled: Project) -> None:
@@ -170,9 +164,7 @@ def test_statistics_are_not_alembics_doing(filled: Project) -> None:
 def test_a_database_that_alembic_did_not_make_is_not_removed(each: Project) -> None:
     each.ok("alembic", "upgrade", "head", "--sql")
     each.make()
-    live = each.exact()
-    assert each.undrop("undo").code == 4
-    assert each.exact() == live
+    each.refused(4, "undrop", "undo")
 
 
 def test_a_reset_that_changed_only_definitions_is_undone(filled: Project) -> None:

@@ -157,6 +157,7 @@ def test_when_connecting_fails(locked: Rich, url: str) -> None:
     unseen(locked, *said[:-1])
 
 
+@pytest.mark.smoke
 def test_a_migration_that_fails_and_says_the_url(locked: Rich) -> None:
     locked.revise(
         "url = op.get_bind().engine.url.render_as_string(hide_password=False)",

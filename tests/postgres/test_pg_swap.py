@@ -44,6 +44,7 @@ def racing(shop: Rich, times: int) -> str:
     return f"{head}:{folder}:{rest}"
 
 
+@pytest.mark.smoke
 def test_a_writer_once(shop: Rich) -> None:
     shop.ok("undrop", "backup")
     shop.add(1)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import pytest
@@ -18,6 +18,12 @@ def sampled(points: list[Any], most: int) -> list[Any]:
         return points
     step = (len(points) - 1) / (most - 1)
     return [points[round(number * step)] for number in range(most)]
+
+
+def smoked(names: Iterable[str], *some: str) -> list[Any]:
+    """The names as parameters; ``just test`` runs ``some`` of them."""
+    marks = {name: [pytest.mark.smoke] for name in some}
+    return [pytest.param(name, marks=marks.get(name, [])) for name in names]
 
 
 def cannot(why: str) -> NoReturn:

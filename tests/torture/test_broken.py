@@ -82,6 +82,7 @@ def cut_and_grown(good: bytes) -> Iterator[tuple[str, bytes]]:
     }.items()
 
 
+@pytest.mark.smoke
 def test_a_cut_or_grown_backup_is_refused_with_and_without_its_record(
     bench: Bench, tally: Tally
 ) -> None:

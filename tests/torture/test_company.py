@@ -136,6 +136,8 @@ def test_no_acknowledged_commit_is_lost_to_restores_and_migrations(
     steps *= 10 if FULL else 1
     problems, succeeded = [], 0
     said = {name: tmp_path / name for name in ("one", "two")}
+    for file in said.values():
+        file.touch()
     with ExitStack() as stack:
         writers = [
             stack.enter_context(
@@ -149,7 +151,15 @@ def test_no_acknowledged_commit_is_lost_to_restores_and_migrations(
             )
             for name, file in said.items()
         ]
-        for step in steps:
+
+        def acknowledged() -> set[str]:
+            return {line for file in said.values() for line in file.read_text().splitlines()}
+
+        tried = 0
+        # All of them may fall into one pause of the writers: then there is more to come.
+        while tried < len(steps) or len(acknowledged()) <= 20:
+            step = steps[tried % len(steps)]
+            tried += 1
             done = project.undrop(*step)
             succeeded += done.code == 0
             gave_up = done.code == 1 and ("3 tries" in done.err or "locked" in done.err)
@@ -161,12 +171,11 @@ def test_no_acknowledged_commit_is_lost_to_restores_and_migrations(
     for database in (project.database, *project.backups.glob("*.db")):
         with closing(sqlite3.connect(database)) as connection:
             kept.update(row[0] for row in connection.execute("SELECT id FROM acked"))
-    acknowledged = {line for file in said.values() for line in file.read_text().splitlines()}
-    problems += [f"{mode}: {name} is nowhere" for name in sorted(acknowledged - kept)]
-    assert succeeded >= len(steps) // 5, "the writers left no room for any step"
-    assert len(acknowledged) > 20
-    tally("company: acknowledged commits", len(acknowledged), problems + crowd.not_whole(project))
-    tally("company: steps under writers", len(steps), [])
+    commits = acknowledged()
+    problems += [f"{mode}: {name} is nowhere" for name in sorted(commits - kept)]
+    assert succeeded >= tried // 5, "the writers left no room for any step"
+    tally("company: acknowledged commits", len(commits), problems + crowd.not_whole(project))
+    tally("company: steps under writers", tried, [])
 
 
 def test_backup_restore_and_migrate_at_once_take_turns(

@@ -84,6 +84,7 @@ def badly_kept(project: Project, path: Path, reason: str, before: set[Path]) -> 
     return [f"{reason!r}: {problem}" for problem in problems]
 
 
+@pytest.mark.smoke
 def test_a_reason_is_data_all_the_way_through_just(project: Project, tally: Tally) -> None:
     make(project.database)
     project.ok("just", "backup")

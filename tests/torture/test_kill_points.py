@@ -23,7 +23,7 @@ import promises
 import pytest
 import traced
 from scenes import STATES, Scene, copied, make_scene
-from tally import FULL, Tally, sampled
+from tally import FULL, Tally, sampled, smoked
 
 LATEST = ["undrop", "restore", "latest"]
 FOR_RESTORE = ["undrop", "backup", "--before", "restore", "before restore"]
@@ -77,7 +77,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-@pytest.mark.parametrize("name", SCENES if FULL else SAMPLE)
+@pytest.mark.parametrize("name", SCENES if FULL else smoked(SAMPLE, "backup partial-wal"))
 def test_killed_anywhere_live_is_old_or_new_and_the_next_run_succeeds(
     stage: Stage, tmp_path: Path, tally: Tally, name: str, chunk: int
 ) -> None:

@@ -57,6 +57,7 @@ def restored(config: settings.Settings, wanted: str) -> str:
     return "restored"
 
 
+@pytest.mark.smoke
 def test_a_record_that_lies_puts_nothing_else_in_place(project: Project, tally: Tally) -> None:
     config, good = backed_up(project)
     assert good.record is not None
@@ -172,6 +173,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("kind", PLANTED)
 def test_nothing_in_a_planted_schema_is_run(
     project: Project, tally: Tally, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -30,7 +30,7 @@ from undrop import digest, record
 from undrop.errors import DamagedError
 from undrop.lite import header
 
-pytestmark = pytest.mark.usefixtures("strace")
+pytestmark = [pytest.mark.usefixtures("strace"), pytest.mark.disk]
 DISKS = 24  # a sample's, for each case
 # Disks of each case on which a full run starts the same command again; a sample takes one. More
 # where that is quick: the other commands load Alembic.

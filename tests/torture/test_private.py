@@ -113,6 +113,7 @@ STATES: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("link", [False, True])
 def test_owner_mode_and_link_stay_whatever_the_live_file_is(
@@ -156,6 +157,7 @@ def victim(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.smoke
 def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
     project: Project, victim: Path, tmp_path: Path, tally: Tally
 ) -> None:
