@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,28 @@ def downgrade():
 """
 
 
+@cache
+def alembic_project(template: str, url: str) -> list[tuple[str, bytes]]:
+    """The files of a project, made once for a worker."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "made")
+        maker = Elsewhere(home)
+        maker.ok("alembic", "init", "-t", template, "migrations")
+        ini = home / "alembic.ini"
+        lines = ini.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith("sqlalchemy.url")]
+        at = next(n for n, line in enumerate(kept) if line.startswith("[alembic]")) + 1
+        ini.write_text("".join([*kept[:at], f"sqlalchemy.url = {url}\n", *kept[at:]]))
+        (home / "migrations/versions").mkdir(exist_ok=True)
+        (home / "migrations/versions/1_notes.py").write_text(MIGRATION)
+        maker.ok("alembic", "upgrade", "head")
+        if url.startswith("sqlite"):
+            with closing(sqlite3.connect(home / "app.db")) as connection, connection:
+                connection.execute("INSERT INTO notes (text) VALUES ('one'), ('two')")
+        made = (path for path in home.rglob("*") if path.is_file())
+        return [(str(path.relative_to(home)), path.read_bytes()) for path in made]
+
+
 class Elsewhere(Runner):
     """Somebody's project, with nothing of ours in it."""
 
@@ -53,20 +77,9 @@ class Elsewhere(Runner):
     def with_alembic(self, template: str, url: str, folder: str = ".") -> None:
         """What ``alembic init`` makes, with one migration and a database that has two rows."""
         home = self.root / folder
-        home.mkdir(exist_ok=True)
-        self.ok("alembic", "init", "-t", template, "migrations", cwd=home)
-        ini = home / "alembic.ini"
-        lines = ini.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if not line.startswith("sqlalchemy.url")]
-        at = next(n for n, line in enumerate(kept) if line.startswith("[alembic]")) + 1
-        ini.write_text("".join([*kept[:at], f"sqlalchemy.url = {url}\n", *kept[at:]]))
-        (home / "migrations/versions").mkdir(exist_ok=True)
-        (home / "migrations/versions/1_notes.py").write_text(MIGRATION)
-        self.ok("alembic", "upgrade", "head", cwd=home)
-        if not url.startswith("sqlite"):
-            return
-        with closing(sqlite3.connect(home / "app.db")) as connection, connection:
-            connection.execute("INSERT INTO notes (text) VALUES ('one'), ('two')")
+        for name, data in alembic_project(template, url):
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).write_bytes(data)
 
     def tree(self) -> dict[str, bytes | str]:
         """Every file but the database, its backups and what Python compiled."""
