@@ -1,4 +1,4 @@
-"""The log of steps: what it says of steps that failed or changed nothing, and what undo makes of it."""
+"""The log of steps: torn lines, steps that failed or changed nothing, and what undo makes of it."""
 
 import json
 import sqlite3
