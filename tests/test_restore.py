@@ -120,7 +120,7 @@ def test_a_backup_with_a_wal_of_its_own_is_refused_and_nothing_changed(project: 
 
 
 def plant_journal(database: Path, rows: int) -> Path:
-    """Beside a file, the hot -journal of another with as many pages: rolled back, it is that one."""
+    """Beside a file, the hot -journal of another of that size: rolled back, it becomes that."""
     other = database.with_name("planted.db")
     make(other, rows)
     with closing(sqlite3.connect(other, isolation_level=None)) as connection:
