@@ -17,8 +17,10 @@ Each of these broken variants of undrop was tried, and caught by what stands beh
 """
 
 import json
+import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -28,7 +30,7 @@ from typing import NamedTuple
 import power_loss
 import pytest
 from disk import after_power_loss
-from shop import Project, add, leave_wal, make, wal_of
+from shop import Project, add, leave_wal, make, python, wal_of
 from tally import FULL, Tally, sampled
 
 from undrop import digest, record
@@ -323,3 +325,52 @@ def test_old_or_new_after_a_loss_of_power(
         violations += [f"{case}, again: {lost.how}: {what}" for what in found]
     tally("power loss, then the same again", len(few), violations)
     shutil.rmtree(disk)
+
+
+SWAP = """
+import sys
+from pathlib import Path
+from undrop.lite import replace, sqlite
+held = sqlite.Held(Path(sys.argv[1]))
+replace.swap(held, Path(sys.argv[2]), lambda *_: None)
+held.close()
+"""
+
+
+@pytest.mark.parametrize("mode", ["rollback", "wal"])
+def test_what_sqlite_writes_in_place_is_forced_to_the_disk_in_its_order(
+    tmp_path: Path, mode: str
+) -> None:
+    """The model takes SQLite's commits as its promise: with synchronous = OFF it makes none.
+
+    The journal is on the disk before a page of the file is overwritten, the file before the
+    journal goes; in WAL mode the commit is there at the end, although somebody else, who has the
+    database open, keeps us from a checkpoint.
+    """
+    live, source, trace = (tmp_path / name for name in ("live.db", "source.db", "trace"))
+    make(live, 60, wal=mode == "wal")
+    make(source, 500)
+    with closing(sqlite3.connect(live)) as somebody:
+        somebody.execute("SELECT count(*) FROM t").fetchone()
+        calls = "trace=pwrite64,fsync,fdatasync,unlink"
+        strace = ["strace", "-y", "-s", "0", "--seccomp-bpf", "-f", "-o", str(trace), "-e", calls]
+        subprocess.run([*strace, *python(SWAP, str(live), str(source))], check=True)
+        assert somebody.execute("SELECT count(*) FROM t").fetchone() == (500,)
+    written: set[str] = set()
+    seen = set()
+    for line in trace.read_text().splitlines():
+        if not (call := re.search(rf"(\w+)\(.*{live}(-journal|-wal)?[>\"]", line)):
+            continue
+        name = call[2] or "the file"
+        seen.add(f"{call[1]} {name}")
+        if call[1] == "pwrite64":
+            assert name != "the file" or written <= {name}, f"{written} is not on the disk yet"
+            written.add(name)
+        elif call[1] == "unlink":
+            assert not written, f"{written} is not on the disk when {name} goes"
+        else:
+            written.discard(name)
+    assert not written, f"{written} is not on the disk at the end"
+    assert seen >= (
+        {"pwrite64 -wal"} if mode == "wal" else {"pwrite64 the file", "unlink -journal"}
+    )
