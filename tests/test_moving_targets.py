@@ -1,6 +1,7 @@
 """What happens when the database changes, or a signal comes, at the worst moment."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import inside
 import pytest
 from shop import Project, add, content, make, wal_of
 
@@ -116,6 +118,45 @@ def test_a_checkpoint_in_between_is_no_change(project: Project) -> None:
         add(connection, 1)
         assert not held.unchanged()
         held.close()
+
+
+@pytest.mark.parametrize("mode", ["rollback", "wal"])
+def test_a_file_renamed_into_place_is_another_one_however_alike(
+    project: Project, mode: str
+) -> None:
+    """Equal bytes and counters are no proof: what its owner writes next goes into that one."""
+    make(project.database, wal=mode == "wal")
+    held = sqlite.Held(project.database)
+    held.release()
+    assert held.unchanged()
+    copy = Path(shutil.copyfile(project.database, project.root / "copy.db"))
+    copy.rename(project.database)
+    assert not held.unchanged()
+    held.close()
+
+
+def test_what_a_file_renamed_into_place_holds_is_backed_up_before_it_is_replaced(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program puts its own file there, by rename, between the backup and the swap."""
+    make(project.database, 100)
+    saved = inside.back_up(project)
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 300)
+    other = project.root / "other.db"
+    other.write_bytes(project.database.read_bytes().replace(b"x" * 90, b"y" * 90))
+    theirs = content(other)
+    original = replace.swap
+
+    def swap(held: sqlite.Held, source: Path, progress: Progress) -> float:
+        if other.exists():
+            other.rename(project.database)
+        return original(held, source, progress)
+
+    monkeypatch.setattr(replace, "swap", swap)
+    assert inside.put_back(project) == saved
+    assert content(project.database) == content(saved)
+    assert theirs in [content(path) for path in project.saved()]
 
 
 def test_a_database_made_meanwhile_is_not_overwritten(project: Project, tmp_path: Path) -> None:
@@ -237,7 +278,7 @@ def test_an_interrupt_before_the_commit_changes_nothing(pair: tuple[Project, Pat
     assert count(project.database) == 400
 
 
-@pytest.mark.parametrize("recipe", ["restore", "nuke-db", "reset-db"])
+@pytest.mark.parametrize("recipe", ["restore", "reset-db"])
 def test_a_write_lock_ends_a_step_in_time(
     pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
@@ -247,7 +288,6 @@ def test_a_write_lock_ends_a_step_in_time(
     steps: dict[str, Callable[[], object]] = {
         "restore": lambda: restore.restore(project_settings, "latest", project.root, quiet),
         "reset-db": lambda: migrate.reset(project_settings, quiet),
-        "nuke-db": lambda: restore.nuke(project_settings, quiet),
     }
     holder = subprocess.Popen(
         [
@@ -266,6 +306,22 @@ def test_a_write_lock_ends_a_step_in_time(
     with pytest.raises(UndropError, match=f"pid {holder.pid}") as raised:
         steps[recipe]()
     holder.communicate()
+    assert raised.value.exit_code == 1
+    assert count(project.database) == 401
+
+
+def test_nuke_ends_in_time_when_somebody_whom_it_cannot_see_writes(
+    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's program is in no list of open files; that it has a lock shows all the same."""
+    project, _ = pair
+    monkeypatch.setattr(engine, "LOCK_DEADLINE", 0.1)
+    with closing(sqlite3.connect(project.database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO t (v) VALUES ('theirs')")
+        with pytest.raises(UndropError, match="was locked for") as raised:
+            restore.nuke(settings.load(project.root), quiet)
+        connection.execute("COMMIT")
     assert raised.value.exit_code == 1
     assert count(project.database) == 401
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import inside
 import pytest
 from shop import (
     Project,
@@ -20,12 +21,25 @@ from shop import (
     wal_of,
 )
 
+from undrop import catalog, diff, digest, restore
+from undrop.errors import CheckError, UsageError
+
 
 def backed_up(project: Project, rows: int = 500) -> list[str]:
     """Make a database, back it up, add to it; the content that the backup holds."""
     make(project.database, rows)
     before = content(project.database)
     project.ok("just", "backup", "good")
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 5)
+    return before
+
+
+def backed_up_inside(project: Project) -> list[str]:
+    """The same, without a process for it."""
+    make(project.database)
+    before = content(project.database)
+    inside.back_up(project, "good")
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 5)
     return before
@@ -99,6 +113,82 @@ def test_a_backup_with_a_wal_of_its_own_is_refused_and_nothing_changed(project: 
     [good] = project.saved()
     good.with_name(good.name + "-wal").write_bytes(b"commits")
     project.refused(4, "just", "restore", good.name)
+
+
+def plant_journal(database: Path, rows: int) -> Path:
+    """Beside a file, the hot -journal of another of that size: rolled back, it becomes that."""
+    other = database.with_name("planted.db")
+    make(other, rows)
+    with closing(sqlite3.connect(other, isolation_level=None)) as connection:
+        connection.execute("UPDATE t SET v = 'planted ' || substr(v, 9)")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN")
+        connection.execute("UPDATE t SET v = 'x' || substr(v, 2)")
+        data = Path(f"{other}-journal").read_bytes()
+        connection.execute("ROLLBACK")
+    shutil.copyfile(database, other)
+    planted = Path(f"{database}-journal")
+    for path in (Path(f"{other}-journal"), planted):
+        path.write_bytes(data)
+    with closing(sqlite3.connect(other)) as connection:
+        assert connection.execute("SELECT v FROM t").fetchone()[0].startswith("planted")
+    other.unlink()
+    return planted
+
+
+@pytest.mark.parametrize("place", ["by name", "by path", "a copy elsewhere"])
+def test_a_journal_planted_beside_a_backup_is_not_rolled_into_it(
+    project: Project, tmp_path: Path, place: str
+) -> None:
+    make(project.database, rows=200)
+    good = inside.back_up(project)
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 5)
+    if place == "a copy elsewhere":
+        good = Path(shutil.copyfile(good, tmp_path / "elsewhere.db"))
+    planted = plant_journal(good, rows=200)
+    bytes_before = good.read_bytes(), planted.read_bytes(), project.database.read_bytes()
+    with pytest.raises(CheckError, match="-journal has"):
+        inside.put_back(project, good.name if place == "by name" else str(good))
+    assert (good.read_bytes(), planted.read_bytes(), project.database.read_bytes()) == bytes_before
+
+
+def test_verify_and_diff_read_a_backup_without_a_journal_planted_beside_it(
+    project: Project,
+) -> None:
+    make(project.database, rows=200)
+    good = inside.back_up(project)
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 5)
+    later = inside.back_up(project)
+    planted = plant_journal(good, rows=200)
+    bytes_before = good.read_bytes(), planted.read_bytes()
+    with inside.command(project) as loaded:
+        facts = restore.verify(loaded, catalog.named(loaded, good.name), inside.quiet)
+        [table] = diff.between(loaded, good.name, later.name, project.root, inside.quiet).tables
+    assert (facts.digest, table.lost, table.added) == (digest.of(good), 0, 5)
+    assert (good.read_bytes(), planted.read_bytes()) == bytes_before
+
+
+@pytest.mark.parametrize("step", ["nuke-db", "reset-db", "run", "agent"])
+def test_latest_is_never_a_set_of_damaged_files(project: Project, step: str) -> None:
+    """Whatever step came next when the damage was set aside."""
+    before = backed_up_inside(project)
+    good = project.saved()[0]
+    scribble(project.database)
+    kept = inside.back_up(project, f"before {step}", step)
+    assert kept.suffix == ".damaged"
+    assert inside.put_back(project, "latest") == good
+    assert content(project.database) == before
+
+
+def test_where_there_are_only_damaged_files_there_is_no_latest(project: Project) -> None:
+    scribble(project.database)
+    damaged = project.database.read_bytes()
+    inside.back_up(project, "before nuke-db", "nuke-db")
+    with pytest.raises(UsageError, match="no verified backup"):
+        inside.put_back(project, "latest")
+    assert project.database.read_bytes() == damaged
 
 
 def test_the_live_file_by_any_name_is_no_backup(project: Project) -> None:

@@ -4,13 +4,17 @@ import errno
 import os
 import shutil
 import sqlite3
+import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import inside
+import promises
 import pytest
-from shop import Project, content, make
+from shop import Project, add, content, make
 
-from undrop import settings, vault
+from undrop import catalog, settings, vault
 
 
 def vault_of(project: Project) -> Path:
@@ -74,6 +78,93 @@ def test_a_vault_that_cannot_be_is_no_failure_and_status_says_so(project: Projec
     assert len(list(vault_of(project).glob("*.db"))) == 2
 
 
+def test_a_later_undrop_finds_the_vault_that_an_earlier_one_made(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/ann/.state")
+    there = settings.load(project.root)._replace(root=Path("/home/ann/shop"))
+    assert vault.folder(there) == Path("/home/ann/.state/undrop/shop-1ee0379032c6")
+
+
+def test_projects_in_folders_of_the_same_name_have_vaults_of_their_own(
+    project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "other" / "shop").mkdir(parents=True)
+    other = Project(tmp_path / "other" / "shop")
+    for each in (project, other):
+        make(each.database)
+        inside.back_up(each)
+    lose_backups(other)
+    with inside.command(other) as loaded:
+        found = catalog.entries(loaded)
+    assert [each.only_in_vault for each in found] == [True]
+
+
+def killed(act: Callable[[], None], number: int) -> bool:
+    """Do something in a process that dies just before its how-manieth call; whether it did.
+
+    What opens, links or renames counts, as Python tells of it, and SQLite does not.
+    """
+    left = number
+
+    def count(event: str, _arguments: object) -> None:
+        nonlocal left
+        left -= event in {"open", "os.link", "os.mkdir", "os.rename"}
+        if left < 0:
+            os._exit(9)
+
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sys.addaudithook(count)
+            act()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in {0, 9}
+    return code == 9
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of a worker that has threads
+@pytest.mark.parametrize("how", ["linked", "copied"])
+def test_killed_anywhere_what_it_has_a_record_of_is_whole_and_the_next_run_adds_the_rest(
+    project: Project, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    make(project.database)
+    moved = inside.back_up(project)
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 5)
+    saved = inside.back_up(project)
+    project.database.write_text("garbage")
+    project.database.with_name(f"{project.database.name}-wal").write_text("more of it")
+    damaged = inside.back_up(project, "before nuke-db", "nuke-db")
+    moved.rename(project.root / "away.db")  # its record stays
+    wanted = {
+        each.with_suffix(kind).name for each in (saved, damaged) for kind in (".json", each.suffix)
+    }
+    folder = vault_of(project)
+    if how == "copied":
+        monkeypatch.setattr(os, "link", no_links)
+    loaded = settings.load(project.root)
+    deaths = 0
+    while True:
+        shutil.rmtree(folder)
+        if not killed(lambda: vault.keep(loaded), deaths):
+            break
+        deaths += 1
+        assert promises.unsound_backups(project) == [], deaths
+        with inside.command(project):
+            vault.keep(loaded)
+        assert promises.unsound_backups(project) == [], deaths
+        assert {path.name for path in folder.iterdir()} == wanted, deaths
+    assert deaths > 10
+
+
+def no_links(*_names: object, **_options: object) -> None:
+    raise OSError(errno.EXDEV, "another file system")
+
+
 @pytest.mark.parametrize("limit", [10**6, 1000])
 def test_without_links_it_copies_up_to_a_limit(
     project: Project, monkeypatch: pytest.MonkeyPatch, limit: int
@@ -83,9 +174,6 @@ def test_without_links_it_copies_up_to_a_limit(
     saved = Path(project.ok("just", "backup").strip())
     Path(project.environment["XDG_STATE_HOME"]).unlink()
     monkeypatch.setenv("XDG_STATE_HOME", project.environment["XDG_STATE_HOME"])
-
-    def no_links(*_names: object, **_options: object) -> None:
-        raise OSError(errno.EXDEV, "another file system")
 
     monkeypatch.setattr(os, "link", no_links)
     vault.keep(settings.load(project.root)._replace(vault_copy_limit=limit))

@@ -39,6 +39,12 @@ HOOK = """\
 import os, sys
 sys.addaudithook(lambda event, _: event in {"open", "os.remove"} and os.sched_yield())
 """
+NO_LINKS = """\
+import errno
+def link(*_names, **_options):
+    raise OSError(errno.EXDEV, "another file system")
+os.link = link
+"""
 CALL = re.compile(r"(\d+) +(\w+)\((.*)\) += (\d+)")  # a call that failed (= -1) changed nothing
 HEX = re.compile(r"(?:\\x[0-9a-f]{2})*")
 
@@ -209,15 +215,22 @@ def _text(argument: str) -> str:
 
 
 def record(
-    command: list[str], environment: Mapping[str, str], *, cwd: Path, live: Path, at: Path
+    command: list[str],
+    environment: Mapping[str, str],
+    *,
+    cwd: Path,
+    live: Path,
+    at: Path,
+    links: bool = True,
 ) -> Recording:
     """Run ``command``, which must succeed, and record what it does beside and below ``cwd``.
 
-    ``live`` is the live database, ``at`` a folder elsewhere for the trace.
+    ``live`` is the live database, ``at`` a folder elsewhere for the trace. Without ``links``
+    every folder is as on a file system of its own.
     """
     root = cwd.parent
     before = snapshot(root)
-    (at / "sitecustomize.py").write_text(HOOK)
+    (at / "sitecustomize.py").write_text(HOOK if links else HOOK + NO_LINKS)
     trace = at / "trace"
     strace = ["strace", "-f", "-y", "-xx", "-s", "10000000", "--seccomp-bpf", "-qq"]
     subprocess.run(

@@ -51,10 +51,26 @@ def seen(database: Path, aside: Path) -> Content:
         return f"SQLite says {error}"
 
 
+def vaults(project: Project) -> list[Path]:
+    """The vaults of this project, also of the one that it was copied from."""
+    return list(Path(project.environment["XDG_STATE_HOME"]).glob("undrop/*"))
+
+
 def unsound_backups(project: Project) -> list[str]:
-    """What is wrong with anything that bears a backup's name; a record must be true of it."""
+    """What is wrong with anything that bears a backup's name, in ``backups/`` or in the vault.
+
+    A record must be true of it.
+    """
+    wrong = unsound_in(project.backups, reserved=True)
+    for vault in vaults(project):
+        wrong += [f"in the vault {what}" for what in unsound_in(vault, reserved=False)]
+    return wrong
+
+
+def unsound_in(folder: Path, *, reserved: bool) -> list[str]:
+    """The same in one folder; where names are ``reserved``, a record comes first, else last."""
     wrong = []
-    for path in project.backups.glob("*.db"):
+    for path in folder.glob("*.db"):
         note = record.read(path.with_suffix(".json"))
         try:
             header.read(path)
@@ -65,12 +81,22 @@ def unsound_backups(project: Project) -> list[str]:
                 wrong.append(f"{path.name}: its digest is not its record's")
         except UndropError as error:
             wrong.append(f"{path.name}: {error.what}")
-    for folder in project.backups.glob("*.damaged"):
-        note = record.read(folder.with_suffix(".json"))
-        kept = {p.name: digest.of(p) for p in folder.iterdir()}
-        if note is None or note.files != kept:
-            wrong.append(f"{folder.name}: its files are not its record's")
-    return wrong
+    for kept in folder.glob("*.damaged"):
+        note = record.read(kept.with_suffix(".json"))
+        files = {path.name: digest.of(path) for path in kept.iterdir()}
+        if (note is None and reserved) or (note and note.files != files):
+            wrong.append(f"{kept.name}: its files are not its record's")
+    return wrong if reserved else wrong + records_of_nothing(folder)
+
+
+def records_of_nothing(folder: Path) -> list[str]:
+    """Records beside which there is no backup."""
+    return [
+        f"a record of nothing: {note.name}"
+        for note in folder.glob("*.json")
+        if catalog.NAME.fullmatch(note.stem)
+        and not any(note.with_suffix(kind).exists() for kind in (".db", ".damaged"))
+    ]
 
 
 def content_or_damage(path: Path) -> Content:
@@ -163,17 +189,15 @@ def after_the_rerun(scene: "Scene", project: Project) -> list[str]:
         wrong.append("after the same command again no backup holds the old content")
     if scene.new is None:
         wrong += [f"left: {path.name}" for path in project.root.glob(f"{project.database.name}*")]
+    for vault in vaults(project):
+        wrong += [f"litter in the vault: {path.name}" for path in vault.glob(".*")]
     return wrong + left_over(project)
 
 
 def left_over(project: Project) -> list[str]:
     """What no command leaves that ended by itself: hidden files, records of nothing."""
     wrong = [f"litter: {name}" for name in project.litter()]
-    for note in project.backups.glob("*.json"):
-        beside = any(note.with_suffix(kind).exists() for kind in (".db", ".damaged"))
-        if catalog.NAME.fullmatch(note.stem) and not beside:
-            wrong.append(f"a record of nothing: {note.name}")
-    return wrong
+    return wrong + records_of_nothing(project.backups)
 
 
 def short(found: Content) -> str:

@@ -10,20 +10,27 @@ Each of these broken variants of undrop was tried, and caught by what stands beh
 - install: no fsync of the work copy: live is unusable; no fsync of the folder: ended, live is old
 - swap as a plain copy into the live file: live is neither old nor new
 - a folder made and not fsynced into the one above: the old content is nowhere, the new not kept
+- vault: no fsync of its folder: the run had ended and it has not the backup; of a copy, or of a
+  set's folder there: not what its record says
+- log of steps: no fsync of it, or of the folder that it is new in; the intent after the change:
+  live is new, or the run had ended, and the log does not say so
 """
 
+import json
+import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import power_loss
 import pytest
 from disk import after_power_loss
-from shop import Project, add, leave_wal, make, wal_of
+from shop import Project, add, leave_wal, make, python, wal_of
 from tally import FULL, Tally, sampled
 
 from undrop import digest, record
@@ -95,9 +102,12 @@ class Case(NamedTuple):
 
     command: tuple[str, ...]
     live: Callable[[Project], None]
+    links: bool = True
+    """Whether the vault can have hard links; else copies."""
 
     def __str__(self) -> str:
-        return f"{' '.join(self.command)}: {self.live.__name__.replace('_', ' ')}"
+        words = f"{' '.join(self.command)}: {self.live.__name__.replace('_', ' ')}"
+        return words if self.links else f"{words}, no links"
 
 
 RESTORE = ("restore", "latest")
@@ -116,6 +126,7 @@ CASES = [
     Case(("backup",), clean_wal),
     Case(("backup",), crashed_wal),
     Case(("backup",), backed_up),
+    Case(("backup",), rollback, links=False),
     Case(("backup", "--before", "restore", "x"), garbage),
 ]
 if FULL:
@@ -188,15 +199,43 @@ class Judge:
                         violations.append(f"{path.name} has not its record's digest")
         return found
 
-    def holds_old(self, whole: dict[Path, str]) -> bool:
-        """Whether the state before the run is in a backup, or in a set of damaged files."""
+    def holding_old(self, whole: dict[Path, str]) -> set[str]:
+        """The backups, or sets of damaged files, that hold the state before the run."""
         name = self.project.database.name
         old = {f"{name}{kind}": data for kind, data in self.old.items()}
-        return self.old_content in whole.values() or any(
-            {file.name: file.read_bytes() for file in path.iterdir()} == old
-            for path in whole
-            if path.is_dir()
-        )
+        return {
+            path.name
+            for path, content in whole.items()
+            if content == self.old_content
+            or (path.is_dir() and {each.name: each.read_bytes() for each in path.iterdir()} == old)
+        }
+
+    def log(self) -> list[tuple[str, str]]:
+        """The log's steps: what holds the state before, and how it ended."""
+        found = []
+        log = self.project.backups / "steps.jsonl"
+        for line in log.read_bytes().splitlines() if log.exists() else ():
+            with suppress(ValueError):
+                step = json.loads(line)
+                found.append((step["before"], step["phase"]))
+        return found
+
+    def undoable(self, *, ended: bool) -> list[str]:
+        """What undo misses of a step that changed the live database, or had ended."""
+        if not ended and self.content(self.live()) == self.old_content:
+            return []
+        absent = {""} if self.old_content == "absent" else set()
+        before = self.holding_old(self.whole([])) | absent
+        phases = {phase for name, phase in self.log() if name in before}
+        wanted = {"open", "done"} if ended else {"open"}
+        return [f"the log of steps has no {phase!r} of it" for phase in wanted - phases]
+
+    def second_names(self) -> list[str]:
+        """What is in ``backups/`` and not in the vault."""
+        whole = self.whole([])
+        ours = {path.name for path in whole if path.parent == self.project.backups}
+        kept = {path.name for path in whole if path.parent != self.project.backups}
+        return [f"the vault has not {name}" for name in ours - kept]
 
     def judge(self, *, ended: bool) -> list[str]:
         violations: list[str] = []
@@ -216,7 +255,7 @@ class Judge:
             violations.append(f"live is neither old nor new: {content[:80]!r}")
         if ended and content != self.new_content:
             violations.append(f"it had ended, and live is not the new content: {content[:80]!r}")
-        if (ended or not is_old) and self.old_content != "absent" and not self.holds_old(whole):
+        if (ended or not is_old) and self.old_content != "absent" and not self.holding_old(whole):
             violations.append("the old content is neither live nor in a whole backup")
         return violations
 
@@ -257,7 +296,12 @@ def test_old_or_new_after_a_loss_of_power(
     judge = Judge(project, scratch)
     command = [sys.executable, "-P", "-m", "undrop", *case.command]
     recording = power_loss.record(
-        command, project.environment, cwd=project.root, live=project.database, at=aside
+        command,
+        project.environment,
+        cwd=project.root,
+        live=project.database,
+        at=aside,
+        links=case.links,
     )
     judge.new_content = judge.content(judge.live())
     every = list(after_power_loss(recording.before, recording.operations))
@@ -267,6 +311,10 @@ def test_old_or_new_after_a_loss_of_power(
     for lost in tried:
         lost.disk.write(disk)
         found = judge.judge(ended=lost.ended)
+        if case.command[0] != "backup":
+            found += judge.undoable(ended=lost.ended)
+        if lost.ended:
+            found += judge.second_names()
         violations += [f"{case}: {lost.how}: {what}" for what in found]
     tally("power loss", len(tried), violations)
     most = AGAIN.get(case.command[0], AGAIN_SLOW)
@@ -277,3 +325,52 @@ def test_old_or_new_after_a_loss_of_power(
         violations += [f"{case}, again: {lost.how}: {what}" for what in found]
     tally("power loss, then the same again", len(few), violations)
     shutil.rmtree(disk)
+
+
+SWAP = """
+import sys
+from pathlib import Path
+from undrop.lite import replace, sqlite
+held = sqlite.Held(Path(sys.argv[1]))
+replace.swap(held, Path(sys.argv[2]), lambda *_: None)
+held.close()
+"""
+
+
+@pytest.mark.parametrize("mode", ["rollback", "wal"])
+def test_what_sqlite_writes_in_place_is_forced_to_the_disk_in_its_order(
+    tmp_path: Path, mode: str
+) -> None:
+    """The model takes SQLite's commits as its promise: with synchronous = OFF it makes none.
+
+    The journal is on the disk before a page of the file is overwritten, the file before the
+    journal goes; in WAL mode the commit is there at the end, although somebody else, who has the
+    database open, keeps us from a checkpoint.
+    """
+    live, source, trace = (tmp_path / name for name in ("live.db", "source.db", "trace"))
+    make(live, 60, wal=mode == "wal")
+    make(source, 500)
+    with closing(sqlite3.connect(live)) as somebody:
+        somebody.execute("SELECT count(*) FROM t").fetchone()
+        calls = "trace=pwrite64,fsync,fdatasync,unlink"
+        strace = ["strace", "-y", "-s", "0", "--seccomp-bpf", "-f", "-o", str(trace), "-e", calls]
+        subprocess.run([*strace, *python(SWAP, str(live), str(source))], check=True)
+        assert somebody.execute("SELECT count(*) FROM t").fetchone() == (500,)
+    written: set[str] = set()
+    seen = set()
+    for line in trace.read_text().splitlines():
+        if not (call := re.search(rf"(\w+)\(.*{live}(-journal|-wal)?[>\"]", line)):
+            continue
+        name = call[2] or "the file"
+        seen.add(f"{call[1]} {name}")
+        if call[1] == "pwrite64":
+            assert name != "the file" or written <= {name}, f"{written} is not on the disk yet"
+            written.add(name)
+        elif call[1] == "unlink":
+            assert not written, f"{written} is not on the disk when {name} goes"
+        else:
+            written.discard(name)
+    assert not written, f"{written} is not on the disk at the end"
+    assert seen >= (
+        {"pwrite64 -wal"} if mode == "wal" else {"pwrite64 the file", "unlink -journal"}
+    )

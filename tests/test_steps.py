@@ -1,0 +1,174 @@
+"""The log of steps: torn lines, steps that failed or changed nothing, and what undo makes of it."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from inside import back_up, command, put_back, quiet
+from shop import Project, add, content, make
+
+from undrop import backup, engine, restore, settings, steps, undo
+from undrop.engine import Progress
+from undrop.errors import CheckError, UndropError
+from undrop.lite import replace, sqlite
+
+
+def log_of(project: Project) -> Path:
+    return project.backups / "steps.jsonl"
+
+
+def chain(project: Project) -> list[tuple[str, str]]:
+    """Kinds and ends of the steps, oldest first."""
+    return [(step.kind, step.phase) for step in steps.chain(settings.load(project.root))]
+
+
+def write(project: Project, rows: int = 3) -> None:
+    """The application works."""
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, rows)
+
+
+def undone(project: Project) -> str:
+    """What ``undrop undo`` takes back: the kind of step."""
+    with command(project) as loaded:
+        return undo.undo(loaded, quiet).step.kind
+
+
+def is_not_undone(project: Project) -> None:
+    """Undo has nothing to take back, and leaves the application's rows alone."""
+    before = content(project.database)
+    with pytest.raises(CheckError, match="nothing to undo"):
+        undone(project)
+    assert content(project.database) == before
+
+
+LOGGED = [("migrate", "1.db"), ("restore", "2.db"), ("undo", "3.db")]
+
+
+def log(project: Project, *wanted: tuple[str, str]) -> None:
+    project.backups.mkdir(exist_ok=True)
+    for kind, before in wanted:
+        steps.append(settings.load(project.root), kind, before)
+
+
+def test_a_line_cut_short_anywhere_hides_no_other_line(project: Project) -> None:
+    """A full disk or a loss of power leaves half a line: what is written next stands alone."""
+    log(project, *LOGGED[:2])
+    whole = log_of(project).read_bytes()
+    start = whole.index(b"\n") + 1
+    for end in range(start, len(whole) + 1):
+        log_of(project).write_bytes(whole[:end])
+        kept = LOGGED if end >= len(whole) - 1 else [LOGGED[0], LOGGED[2]]
+        log(project, LOGGED[2])
+        found = [(step.kind, step.before) for step in steps.chain(settings.load(project.root))]
+        assert found == kept, whole[start:end]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\0" * 512, b"\xff\xfe{", b"[]", b'{"at": 1}', b"\n\n", b"[" * 5000, b'{"at": "20'],
+    ids=["zeroes", "no text", "a list", "half a step", "blank lines", "depth", "cut"],
+)
+def test_garbage_in_the_log_hides_no_step_before_or_after_it(
+    project: Project, garbage: bytes, end: bytes
+) -> None:
+    log(project, LOGGED[0])
+    with log_of(project).open("ab") as file:
+        file.write(garbage + end)
+    log(project, LOGGED[1])
+    assert [step.kind for step in steps.chain(settings.load(project.root))] == [
+        "migrate",
+        "restore",
+    ]
+    assert json.loads(log_of(project).read_bytes().splitlines()[-1])["kind"] == "restore"
+
+
+def test_a_restore_that_changed_nothing_is_not_undone_with_what_came_since(
+    project: Project,
+) -> None:
+    make(project.database)
+    put_back(project, back_up(project).name)
+    assert chain(project) == [("restore", "same")]
+    write(project)
+    is_not_undone(project)
+
+
+def test_a_nuke_with_nothing_to_remove_is_no_step(project: Project) -> None:
+    with command(project) as loaded:
+        restore.nuke(loaded, quiet)
+    assert chain(project) == []
+    make(project.database)
+    is_not_undone(project)
+
+
+def test_a_step_that_failed_is_not_undone_with_what_came_since(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's transaction keeps a restore out, and then commits: nobody's step made its rows."""
+    monkeypatch.setattr(engine, "LOCK_DEADLINE", 0.05)
+    make(project.database)
+    back_up(project)
+    write(project)
+    with closing(sqlite3.connect(project.database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO t (v) VALUES ('theirs')")
+        with pytest.raises(UndropError, match="locked"):
+            put_back(project)
+        connection.execute("COMMIT")
+    assert chain(project) == [("restore", "failed")]
+    is_not_undone(project)
+
+
+def test_each_try_of_a_step_is_closed_in_the_log(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit comes in between the backup and the replacement: the first try changed nothing."""
+    make(project.database)
+    back_up(project)
+    original = replace.swap
+
+    def swap(held: sqlite.Held, source: Path, progress: Progress) -> float:
+        if not log_of(project).read_text().count("failed"):
+            held.release()
+            write(project)
+        return original(held, source, progress)
+
+    write(project)
+    monkeypatch.setattr(replace, "swap", swap)
+    put_back(project)
+    assert chain(project) == [("restore", "failed"), ("restore", "done")]
+
+
+@pytest.mark.parametrize("phase", ["failed", "same"])
+def test_a_killed_step_is_judged_by_the_state_that_the_next_step_found(
+    project: Project, phase: steps.Phase
+) -> None:
+    """It had changed nothing: rows that came after the next step, long past it, are not its own."""
+    make(project.database)
+    held = back_up(project).name
+    log(project, ("restore", held), ("nuke-db", held))
+    steps.append(settings.load(project.root), "nuke-db", held, phase)
+    assert chain(project) == [("restore", "open"), ("nuke-db", phase)]
+    write(project)
+    is_not_undone(project)
+
+
+@pytest.mark.parametrize("phase", ["failed", "same"])
+def test_a_killed_step_that_did_change_something_is_found_behind_others(
+    project: Project, phase: steps.Phase
+) -> None:
+    make(project.database)
+    before = content(project.database)
+    held = back_up(project).name
+    log(project, ("restore", held))
+    write(project)
+    with command(project) as loaded:
+        with backup.covered(loaded, backup.Purpose("x", "nuke-db"), quiet) as state:
+            next_one = state.name
+        for each in ("open", phase):
+            steps.append(loaded, "nuke-db", next_one, each)
+    assert undone(project) == "restore"
+    assert content(project.database) == before
