@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import pytest
 from shop import Project
 
 FAILS_HALF_WAY = (
