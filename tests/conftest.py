@@ -20,7 +20,7 @@ from tally import pytest_terminal_summary, strace, tally
 # These install others' applications: `just wild` asks for them.
 collect_ignore = [] if "UNDROP_WILD" in os.environ else ["wild"]
 
-SLOW = {"torture", "test_litestream", "test_litestream_core"}
+SLOW = {"torture", "test_pg_kill", "test_litestream", "test_litestream_core"}
 """Folders and modules of tests."""
 
 __all__ = ["pg", "pytest_terminal_summary", "rich", "roles", "strace", "tally"]
