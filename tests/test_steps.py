@@ -1,6 +1,7 @@
 """The log of steps: torn lines, steps that failed or changed nothing, and what undo makes of it."""
 
 import json
+import resource
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -64,6 +65,24 @@ def test_a_line_cut_short_anywhere_hides_no_other_line(project: Project) -> None
         log(project, LOGGED[2])
         found = [(step.kind, step.before) for step in steps.chain(settings.load(project.root))]
         assert found == kept, whole[start:end]
+
+
+@pytest.mark.parametrize("room", [0, 1, 60])
+def test_a_step_that_the_disk_has_no_room_to_write_down_is_refused(
+    project: Project, room: int
+) -> None:
+    """Not begun with half a line in the log, of which undo knows nothing."""
+    log(project, LOGGED[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log_of(project).stat().st_size + room, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            log(project, LOGGED[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    log(project, LOGGED[2])
+    found = [step.kind for step in steps.chain(settings.load(project.root))]
+    assert found == [LOGGED[0][0], LOGGED[2][0]]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])

@@ -58,7 +58,9 @@ def append(
         # After a writer that was killed in the middle of its line, one of our own begins.
         end = os.lseek(fd, 0, os.SEEK_END)
         torn = end and os.pread(fd, 1, end - 1) != b"\n"
-        os.write(fd, b"\n" * bool(torn) + json.dumps(step._asdict()).encode() + b"\n")
+        line = b"\n" * bool(torn) + json.dumps(step._asdict()).encode() + b"\n"
+        while line:  # a full disk takes a part, and says so only when it is asked again
+            line = line[os.write(fd, line) :]
         durable.sync(fd)
     finally:
         os.close(fd)
