@@ -142,6 +142,12 @@ wild *args: _ready
 bench *args: _ready
     @python bench "$@"
 
+# Small faults in the modules that matter: which do the tests notice? (FILE…, --count, --seed)
+[group("develop")]
+[no-exit-message]
+mutants *args: _ready
+    @python tests/mutants.py "$@"
+
 # Write the README's command reference anew from the command line
 [group("develop")]
 [no-exit-message]
