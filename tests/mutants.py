@@ -38,7 +38,7 @@ except ModuleNotFoundError:
 REPOSITORY = Path(__file__).resolve().parents[1]
 MEMORY = Path("/dev/shm")  # noqa: S108 - fsync costs nothing there; a folder of our own in it
 
-SQLITE = "not postgresql and not locked_database"  # the latter waits ten seconds
+SQLITE = "not postgresql"
 PYTEST = shlex.join((sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"))
 ROWS = {
     "catalog": "tests/test_vault.py tests/engines/test_vault.py tests/engines/test_backup.py"
