@@ -122,7 +122,7 @@ test-all *args: _ready
 [group("develop")]
 [no-exit-message]
 cover: _ready
-    @coverage erase && coverage run -m pytest -q -n auto --ignore=tests/torture --ignore=tests/test_incidents.py --ignore=tests/postgres -k "not postgresql" && coverage combine -q && coverage report --omit='*/undrop/postgres/*'
+    @coverage erase && coverage run -m pytest -q -n auto --ignore=tests/torture --ignore=tests/test_incidents.py --ignore=tests/postgres -k "not postgresql" && coverage combine -q && coverage report --omit='*/undrop/engines/postgres/*'
 
 # The torture suite, all of it: crashes, power loss, faults, locks, hostile input
 [group("develop")]

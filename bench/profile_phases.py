@@ -39,24 +39,28 @@ def timed(phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     started = float(sys.argv[1])
     sys.argv = ["undrop", *sys.argv[2:]]
-    from undrop import backup, catalog, cli, digest, durable
-    from undrop.lite import check, sqlite
+    from undrop import cli, digest, durable
+    from undrop.engines.sqlite import snapshot
+    from undrop.sqlitefile import check
+    from undrop.steps import backup
+    from undrop.store import catalog
 
     PHASES["start-up"] = time.time() - started
-    sqlite.Held.__init__ = timed("snapshot", sqlite.Held.__init__)  # type: ignore[method-assign]
-    sqlite.Held.copy_to = timed("copy", sqlite.Held.copy_to)  # type: ignore[method-assign]
+    snapshot.Held.__init__ = timed("snapshot", snapshot.Held.__init__)  # type: ignore[method-assign]
+    snapshot.Held.copy_to = timed("copy", snapshot.Held.copy_to)  # type: ignore[method-assign]
     durable.sync_path = timed("fsync", durable.sync_path)
     durable.sync = timed("fsync", durable.sync)
     check.quick_check = timed("check", check.quick_check)
     digest.of = timed("digest", digest.of)
     catalog.publish = timed("publish", catalog.publish)
     if sys.argv[1] != "backup":
-        from undrop import loss, schema
-        from undrop.lite import replace
+        from undrop.compare import losses
+        from undrop.engines.sqlite import swap
+        from undrop.migrations import runner
 
-        loss.report = timed("compare", loss.report)
-        replace.swap = timed("replace", replace.swap)
-        schema.Alembic.run = timed("alembic", schema.Alembic.run)  # type: ignore[method-assign]
+        losses.report = timed("compare", losses.report)
+        swap.swap = timed("replace", swap.swap)
+        runner.Alembic.run = timed("alembic", runner.Alembic.run)  # type: ignore[method-assign]
         backup.covered = _cover(backup.covered)
     began = time.perf_counter()
     code = cli.main()

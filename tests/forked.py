@@ -31,7 +31,7 @@ OPTIONAL = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "alembic.ddl.po
 MAINS = {
     "undrop": ("undrop.__main__", "main"),
     "alembic": ("alembic.config", "main"),
-    "undrop.schema_child": ("undrop.schema_child", "main"),
+    "undrop.migrations.child": ("undrop.migrations.child", "main"),
 }
 """What ``python -m NAME``, or a script of that name, calls."""
 

@@ -62,7 +62,7 @@ if code < 0:
     posix.kill(posix.getpid(), -code)
 posix._exit(code)
 """
-MODULES = ("undrop", "undrop.schema_child", "alembic")
+MODULES = ("undrop", "undrop.migrations.child", "alembic")
 """What ``python -m`` may be asked for."""
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from shop import Project
 
-from undrop import backup, restore, settings, turn
+from undrop import settings
 from undrop.errors import CHANGED
 from undrop.settings import Settings
+from undrop.steps import backup, restore
+from undrop.store import lock
 
 
 def quiet(_phase: str, _done: int, _total: int) -> None:
@@ -20,7 +22,7 @@ def command(project: Project) -> Iterator[Settings]:
     """One command's turn, in which nothing is changed yet."""
     CHANGED.clear()
     loaded = settings.load(project.root)
-    with turn.take(loaded, print):
+    with lock.take(loaded, print):
         yield loaded
 
 

@@ -41,15 +41,16 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - fsync costs nothing there; a folder of
 SQLITE = "not postgresql"
 PYTEST = shlex.join((sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"))
 ROWS = {
-    "catalog": "tests/test_vault.py tests/engines/test_vault.py tests/engines/test_backup.py"
+    "store/catalog": "tests/test_vault.py tests/engines/test_vault.py tests/engines/test_backup.py"
     f" tests/engines/test_looks.py tests/engines/test_restore.py -k '{SQLITE} and"
     " (test_vault or test_backup or list_shows or record or latest or not_there)'",
-    "vault": "tests/test_vault.py tests/engines/test_vault.py",
-    "step": "tests/test_moving_targets.py tests/engines/test_shrink.py tests/engines/test_undo.py"
-    f" -k '{SQLITE} and (test_moving or steps)'",
-    "lite/replace lite/put lite/livefiles": "tests/test_moving_targets.py tests/test_restore.py",
-    "loss change": "tests/test_loss.py tests/engines/test_loss.py",
-    "lite/compare lite/pairing lite/rows": "tests/test_loss.py tests/test_loss_property.py"
+    "store/vault": "tests/test_vault.py tests/engines/test_vault.py",
+    "steps/guarded": "tests/test_moving_targets.py tests/engines/test_shrink.py"
+    f" tests/engines/test_undo.py -k '{SQLITE} and (test_moving or steps)'",
+    "engines/sqlite/swap engines/sqlite/replace engines/sqlite/livefiles": "tests/test_restore.py"
+    " tests/test_moving_targets.py",
+    "compare/losses compare/comparison": "tests/test_loss.py tests/engines/test_loss.py",
+    "compare/files compare/pairing compare/rows": "tests/test_loss.py tests/test_loss_property.py"
     " tests/engines/test_diff.py",
 }
 TESTS = {

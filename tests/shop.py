@@ -18,9 +18,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
 IMPATIENT = """
-from undrop import engine
+from undrop import values
 from undrop.cli import launch
-engine.LOCK_DEADLINE = 0.5
+values.LOCK_DEADLINE = 0.5
 launch()
 """
 

@@ -23,8 +23,8 @@ from hypothesis import given, settings, strategies
 from shop import BIN, REPOSITORY, Project, add, content, make, uncheckpointed
 
 from undrop import settings as projects
-from undrop import vault
 from undrop.agent import calls, verdict
+from undrop.store import vault
 
 INPUTS = [
     json.loads(line)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from inside import quiet
 
-from undrop.lite import compare, rows
+from undrop.compare import files, rows
 
 KINDS = ("id INTEGER PRIMARY KEY, v TEXT", "v TEXT")
 """A row that is not found by its key is gone; one without a key may be elsewhere."""
@@ -28,7 +28,7 @@ def found(path: Path, statement: str) -> tuple[int, int, list[str]]:
     with closing(sqlite3.connect(after)) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
         assert connection.execute(statement).rowcount == 1
-    [table] = compare.files(path, after, quiet).tables
+    [table] = files.compare(path, after, quiet).tables
     shown = [str(row["v"]) for row in table.samples]
     shown += [str(row["before"]) for column in table.columns for row in column.samples]
     return table.gone, sum(column.lost for column in table.columns), shown

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from streamed import DEADLINE, FOUND, Stream
 
+from undrop.engines.litestream import config, daemon, replica
 from undrop.errors import UndropError, UsageError
-from undrop.lite import litestream, litestream_config, litestream_daemon
 
 
 class Site(Stream):
@@ -26,13 +26,13 @@ class Site(Stream):
         (root / "data").mkdir()
         super().__init__(root, root / "data" / "app.db", socket)
 
-    def found(self) -> litestream_config.Replica:
-        found = litestream_config.find(self.root, None, self.live)
+    def found(self) -> config.Replica:
+        found = config.find(self.root, None, self.live)
         assert found
         return found
 
     def check(self) -> str:
-        return litestream.check(self.found())
+        return replica.check(self.found())
 
     def refused(self) -> UndropError:
         with pytest.raises(UndropError) as caught:
@@ -73,7 +73,7 @@ class Site(Stream):
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("PATH", f"{Path(str(FOUND)).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(litestream_config, "SYSTEM", tmp_path / "etc" / "litestream.yml")
+    monkeypatch.setattr(config, "SYSTEM", tmp_path / "etc" / "litestream.yml")
     # A socket's path has to fit into 108 bytes, of which pytest's folders take many.
     with tempfile.TemporaryDirectory(prefix="ls") as short:
         made = Site(tmp_path, Path(short, "s"))
@@ -105,7 +105,7 @@ def test_pending_writes_are_brought_over_by_a_running_daemon(site: Site) -> None
         site.commit(connection, 3)
         site.check()
         site.stop(kill=True)
-        litestream.restore(site.found(), site.root / "out")
+        replica.restore(site.found(), site.root / "out")
         assert site.rows(site.root / "out") == site.rows()
 
 
@@ -119,12 +119,12 @@ def test_a_daemon_without_a_socket_is_given_time(
         assert site.daemon
         site.daemon.send_signal(19)  # SIGSTOP: it runs and does nothing
         site.commit(connection, 3)
-        assert litestream_daemon.is_running(site.found())
+        assert daemon.is_running(site.found())
         again = threading.Timer(3, site.daemon.send_signal, [18])
         again.start()
         assert "restored, it is the live database" in site.check()
         again.join()
-        monkeypatch.setattr(litestream_daemon, "CATCH_UP", 1)
+        monkeypatch.setattr(daemon, "CATCH_UP", 1)
         site.daemon.send_signal(19)
         site.commit(connection, 1)
         assert "the litestream daemon" in site.refused().next_step
@@ -132,8 +132,8 @@ def test_a_daemon_without_a_socket_is_given_time(
 
 
 def test_a_daemon_that_hangs_is_not_believed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litestream_daemon, "ANSWER", 1)
-    monkeypatch.setattr(litestream_daemon, "CATCH_UP", 1)
+    monkeypatch.setattr(daemon, "ANSWER", 1)
+    monkeypatch.setattr(daemon, "CATCH_UP", 1)
     site.insert(5)
     site.start()
     site.caught_up()
@@ -209,7 +209,7 @@ def test_one_changed_byte_is_seen(site: Site) -> None:
 def test_a_replica_that_is_gone(
     site: Site, monkeypatch: pytest.MonkeyPatch, *, running: bool, empty: bool
 ) -> None:
-    monkeypatch.setattr(litestream, "FIRST_SNAPSHOT", 0.5)
+    monkeypatch.setattr(replica, "FIRST_SNAPSHOT", 0.5)
     site.insert(5)
     site.start()
     site.caught_up()
@@ -241,7 +241,7 @@ def test_a_replica_without_a_snapshot(site: Site) -> None:
 def test_an_older_replica_put_back(
     site: Site, monkeypatch: pytest.MonkeyPatch, *, running: bool
 ) -> None:
-    monkeypatch.setattr(litestream, "FIRST_SNAPSHOT", 0.5)
+    monkeypatch.setattr(replica, "FIRST_SNAPSHOT", 0.5)
     site.insert(5)
     site.start()
     site.caught_up()
@@ -269,7 +269,7 @@ def test_a_damaged_replica(site: Site) -> None:
         file.write_bytes(file.read_bytes()[:-50])
     assert "is not whole: litestream restore says" in site.refused().what
     with pytest.raises(UndropError, match="litestream restore says"):
-        litestream.restore(site.found(), site.root / "never")
+        replica.restore(site.found(), site.root / "never")
     assert not list(site.root.glob("never*"))
 
 
@@ -294,7 +294,7 @@ def test_restore_after_everything_beside_the_replica_is_gone(site: Site) -> None
     rows = site.rows()
     shutil.rmtree(site.live.parent)
     target = site.root / "back"
-    litestream.restore(site.found(), target)
+    replica.restore(site.found(), target)
     assert len(rows) == 25
     assert site.rows(target) == rows
     assert target.stat().st_mode & 0o777 == 0o600
@@ -311,13 +311,13 @@ def test_restore_to_a_timestamp(site: Site) -> None:
     time.sleep(1.1)
     site.insert(3)
     site.caught_up()
-    litestream.restore(site.found(), site.root / "then", "-timestamp", now)
+    replica.restore(site.found(), site.root / "then", "-timestamp", now)
     assert site.rows(site.root / "then") == rows
-    litestream.restore(site.found(), site.root / "now")
+    replica.restore(site.found(), site.root / "now")
     assert len(site.rows(site.root / "now")) == 8
     for wrong, said in (("2001-01-01T00:00:00Z", "no matching"), ("soon", "invalid -timestamp")):
         with pytest.raises(UndropError, match=said):
-            litestream.restore(site.found(), site.root / "never", "-timestamp", wrong)
+            replica.restore(site.found(), site.root / "never", "-timestamp", wrong)
         assert not list(site.root.glob("never*"))
 
 
@@ -327,7 +327,7 @@ def test_restore_overwrites_nothing(site: Site) -> None:
     target = site.root / "mine"
     target.write_bytes(b"")
     with pytest.raises(UndropError, match="in the way"):
-        litestream.restore(site.found(), target)
+        replica.restore(site.found(), target)
     assert target.read_bytes() == b""
 
 
@@ -336,14 +336,14 @@ def test_which_config_counts(site: Site) -> None:
     found = site.found()
     assert (found.config, found.program) == (site.config, FOUND)
     site.configure(name=str(site.root / "other.db"))
-    assert litestream_config.find(site.root, None, site.live) is None
-    assert litestream_config.find(site.root, site.config, site.live) is None
-    litestream_config.SYSTEM.parent.mkdir()
+    assert config.find(site.root, None, site.live) is None
+    assert config.find(site.root, site.config, site.live) is None
+    config.SYSTEM.parent.mkdir()
     site.configure()
-    shutil.move(site.config, litestream_config.SYSTEM)
-    assert site.found().config == litestream_config.SYSTEM
+    shutil.move(site.config, config.SYSTEM)
+    assert site.found().config == config.SYSTEM
     with pytest.raises(UsageError, match="does not exist"):
-        litestream_config.find(site.root, site.config, site.live)
+        config.find(site.root, site.config, site.live)
 
 
 def test_names_that_are_not_written_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,17 +360,17 @@ def test_names_that_are_not_written_out(site: Site, monkeypatch: pytest.MonkeyPa
 def test_a_config_that_litestream_cannot_read(site: Site) -> None:
     site.config.write_text("dbs: [")
     with pytest.raises(UndropError, match="litestream databases says"):
-        litestream_config.find(site.root, None, site.live)
-    litestream_config.SYSTEM.parent.mkdir()
-    shutil.move(site.config, litestream_config.SYSTEM)
-    assert litestream_config.find(site.root, None, site.live) is None  # about nothing of ours
+        config.find(site.root, None, site.live)
+    config.SYSTEM.parent.mkdir()
+    shutil.move(site.config, config.SYSTEM)
+    assert config.find(site.root, None, site.live) is None  # about nothing of ours
     site.live.with_name(".app.db-litestream").mkdir()
     with pytest.raises(UndropError, match="litestream databases says"):
-        litestream_config.find(site.root, None, site.live)
+        config.find(site.root, None, site.live)
 
 
 @pytest.mark.parametrize(
-    "config",
+    "text",
     [
         "dbs:\n  - path: /data/app.db\n    replica:\n      url: s3://${NOT_SET_HERE}/app\n",
         "dbs:\n  - path: ${NOT_SET_HERE}/other.db\n    replica:\n      path: /x\n",
@@ -378,13 +378,13 @@ def test_a_config_that_litestream_cannot_read(site: Site) -> None:
     ],
 )
 def test_a_config_for_another_machine_is_no_obstacle(
-    site: Site, monkeypatch: pytest.MonkeyPatch, config: str
+    site: Site, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    site.config.write_text(config)
-    assert litestream_config.find(site.root, None, site.live) is None
+    site.config.write_text(text)
+    assert config.find(site.root, None, site.live) is None
     monkeypatch.setenv("PATH", str(site.root))  # without litestream
-    assert litestream_config.find(site.root, None, site.live) is None
-    site.config.write_text(config.replace("/data/app.db", str(site.live)))
+    assert config.find(site.root, None, site.live) is None
+    site.config.write_text(text.replace("/data/app.db", str(site.live)))
     if str(site.live) in site.config.read_text():
         assert "no such program" in site.refused().what
 
@@ -392,7 +392,7 @@ def test_a_config_for_another_machine_is_no_obstacle(
 def test_a_variable_that_is_not_set_does_not_turn_the_guard_off(site: Site) -> None:
     site.configure(name="${NOT_SET_HERE}/app.db")
     with pytest.raises(UndropError) as caught:
-        litestream_config.find(site.root, None, site.live)
+        config.find(site.root, None, site.live)
     assert "--without-replica" in caught.value.next_step
 
 
@@ -400,30 +400,30 @@ def test_a_replicated_folder_is_refused(site: Site) -> None:
     text = site.config.read_text().replace(f"path: {site.live}", f"dir: {site.live.parent}")
     site.config.write_text(text.replace("    monitor", "    pattern: '*.db'\n    monitor"))
     with pytest.raises(UndropError, match="as a folder"):
-        litestream_config.find(site.root, None, site.live)
+        config.find(site.root, None, site.live)
 
 
 def test_no_litestream_on_the_path(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(site.root))
     assert "no such program" in site.refused().what
     with pytest.raises(UndropError, match="no litestream"):
-        litestream.restore(site.found(), site.root / "out")
-    litestream_config.SYSTEM.parent.mkdir()
-    shutil.move(site.config, litestream_config.SYSTEM)
+        replica.restore(site.found(), site.root / "out")
+    config.SYSTEM.parent.mkdir()
+    shutil.move(site.config, config.SYSTEM)
     assert "no such program" in site.refused().what
-    litestream_config.SYSTEM.write_text("dbs: []")
-    assert litestream_config.find(site.root, None, site.live) is None
+    config.SYSTEM.write_text("dbs: []")
+    assert config.find(site.root, None, site.live) is None
 
 
 def test_what_the_daemon_makes_of_a_step(site: Site) -> None:
     site.insert(5)
-    assert not litestream_daemon.is_running(site.found())
-    assert litestream.warning(site.found(), "restore") == ""
+    assert not daemon.is_running(site.found())
+    assert replica.warning(site.found(), "restore") == ""
     site.start()
     site.caught_up()
-    assert litestream_daemon.is_running(site.found())
-    assert "one more transaction" in litestream.warning(site.found(), "reset-db")
-    assert "stop it first" in litestream.warning(site.found(), "nuke-db")
+    assert daemon.is_running(site.found())
+    assert "one more transaction" in replica.warning(site.found(), "reset-db")
+    assert "stop it first" in replica.warning(site.found(), "nuke-db")
     with (
         closing(sqlite3.connect(":memory:")) as new,
         closing(sqlite3.connect(site.live, timeout=DEADLINE)) as live,
@@ -433,19 +433,19 @@ def test_what_the_daemon_makes_of_a_step(site: Site) -> None:
         new.commit()
         new.backup(live)
     site.caught_up()
-    litestream.restore(site.found(), site.root / "out")
+    replica.restore(site.found(), site.root / "out")
     assert site.rows(site.root / "out") == [(7, "new")]
 
 
 def test_a_database_removed_under_the_daemon(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litestream, "FIRST_SNAPSHOT", 0.5)
+    monkeypatch.setattr(replica, "FIRST_SNAPSHOT", 0.5)
     site.insert(5)
     site.start()
     site.caught_up()
     for file in site.live.parent.glob("app.db*"):
         file.unlink()
     assert "litestream sync says" in site.refused().what
-    litestream.restore(site.found(), site.root / "out")
+    replica.restore(site.found(), site.root / "out")
     assert len(site.rows(site.root / "out")) == 5
     site.insert(3)
     site.stop()

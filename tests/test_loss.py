@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from shop import Project
 
-from undrop import loss
-from undrop.lite import compare
+from undrop.compare import files, losses
 
 SHOP = """
 CREATE TABLE suppliers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
@@ -217,13 +216,13 @@ def quiet(_phase: str, _done: int, _total: int) -> None:
     """No progress is shown."""
 
 
-def report(folder: Path, change: str, setup: str = SHOP) -> loss.Report:
+def report(folder: Path, change: str, setup: str = SHOP) -> losses.Report:
     """What ``change`` loses of a database made by ``setup``."""
     before, after = folder / "before.db", folder / "after.db"
     run(before, setup)
     shutil.copyfile(before, after)
     run(after, change)
-    return loss.report(compare.files(before, after, quiet))
+    return losses.report(files.compare(before, after, quiet))
 
 
 def run(database: Path, script: str) -> None:
@@ -311,9 +310,9 @@ def test_an_applications_collation_does_not_hide_a_loss(tmp_path: Path) -> None:
         connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
         connection.commit()
     shutil.copyfile(before, after)
-    assert loss.report(compare.files(before, after, quiet)).losses == []
+    assert losses.report(files.compare(before, after, quiet)).losses == []
     run(after, "UPDATE t SET v = NULL WHERE rowid = 77")
-    [found] = loss.report(compare.files(before, after, quiet)).losses
+    [found] = losses.report(files.compare(before, after, quiet)).losses
     assert (found.name, found.lost) == ("t.v", 1)
 
 

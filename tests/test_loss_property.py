@@ -11,8 +11,7 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from undrop import loss
-from undrop.lite import compare
+from undrop.compare import files, losses
 
 KEYS = ("INTEGER PRIMARY KEY", "TEXT PRIMARY KEY", "TEXT PRIMARY KEY NOT NULL", "WITHOUT ROWID", "")
 TYPES = ("INTEGER", "TEXT", "REAL", "BLOB", "NUMERIC", "")
@@ -147,7 +146,7 @@ def quiet(_phase: str, _done: int, _total: int) -> None:
     """No progress is shown."""
 
 
-def losses(data: st.DataObject, *, lossy: bool) -> tuple[bool, list[loss.Loss]]:
+def reported(data: st.DataObject, *, lossy: bool) -> tuple[bool, list[losses.Loss]]:
     """Whether something was destroyed, and what the report says."""
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "before.db"), Path(folder, "after.db")
@@ -163,7 +162,7 @@ def losses(data: st.DataObject, *, lossy: bool) -> tuple[bool, list[loss.Loss]]:
             elif random.tables:
                 connection.execute("CREATE TABLE added (id INTEGER PRIMARY KEY, v TEXT)")
                 connection.execute("VACUUM")
-        return destroyed, loss.report(compare.files(before, after, quiet)).losses
+        return destroyed, losses.report(files.compare(before, after, quiet)).losses
 
 
 ENOUGH = settings(
@@ -176,11 +175,11 @@ ENOUGH = settings(
 @ENOUGH
 @given(st.data())
 def test_random_lossless_migrations_never_alarm(data: st.DataObject) -> None:
-    assert losses(data, lossy=False)[1] == []
+    assert reported(data, lossy=False)[1] == []
 
 
 @ENOUGH
 @given(st.data())
 def test_random_lossy_migrations_always_alarm(data: st.DataObject) -> None:
-    destroyed, found = losses(data, lossy=True)
+    destroyed, found = reported(data, lossy=True)
     assert bool(found) == destroyed

@@ -15,11 +15,13 @@ import inside
 import pytest
 from shop import Project, add, content, make, wal_of
 
-from undrop import backup, engine, migrate, restore, settings, step, turn
-from undrop.engine import Progress
+from undrop import settings, values
+from undrop.engines.sqlite import livefiles, replace, snapshot, swap
 from undrop.errors import ChangedError, LiveMovedError, UndropError
-from undrop.lite import livefiles, put, replace, sqlite
 from undrop.record import Record
+from undrop.steps import backup, guarded, migrate, restore
+from undrop.store import lock
+from undrop.values import Progress
 
 
 def quiet(_phase: str, _done: int, _total: int) -> None:
@@ -45,10 +47,10 @@ def write_before_each_swap(
     monkeypatch: pytest.MonkeyPatch, database: Path, times: int
 ) -> list[int]:
     """Commit a row between the covering backup and the replacement, ``times`` times."""
-    original = replace.swap
+    original = swap.swap
     written: list[int] = []
 
-    def swap(held: sqlite.Held, source: Path, progress: Progress) -> float:
+    def swapping(held: snapshot.Held, source: Path, progress: Progress) -> float:
         held.release()
         if len(written) < times:
             with closing(sqlite3.connect(database)) as connection:
@@ -56,7 +58,7 @@ def write_before_each_swap(
             written.append(1)
         return original(held, source, progress)
 
-    monkeypatch.setattr(replace, "swap", swap)
+    monkeypatch.setattr(swap, "swap", swapping)
     return written
 
 
@@ -80,7 +82,7 @@ def test_a_writer_that_never_stops_makes_it_fail_with_nothing_changed(
     written = write_before_each_swap(monkeypatch, project.database, 99)
     with pytest.raises(UndropError, match="3 tries: 3 transaction"):
         restore.restore(settings.load(project.root), "latest", project.root, quiet)
-    assert len(written) == step.TRIES
+    assert len(written) == guarded.TRIES
     assert count(project.database) == 403
 
 
@@ -91,7 +93,7 @@ def test_a_commit_just_before_nuke_is_not_lost(
     original = livefiles.remove
     written: list[int] = []
 
-    def remove(held: sqlite.Held) -> None:
+    def remove(held: snapshot.Held) -> None:
         if not written:
             held.release()
             with closing(sqlite3.connect(project.database)) as connection:
@@ -111,7 +113,7 @@ def test_a_checkpoint_in_between_is_no_change(project: Project) -> None:
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 10)
         assert wal_of(project.database).stat().st_size > 0
-        held = sqlite.Held(project.database)
+        held = snapshot.Held(project.database)
         held.release()
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         assert held.unchanged()
@@ -126,7 +128,7 @@ def test_a_file_renamed_into_place_is_another_one_however_alike(
 ) -> None:
     """Equal bytes and counters are no proof: what its owner writes next goes into that one."""
     make(project.database, wal=mode == "wal")
-    held = sqlite.Held(project.database)
+    held = snapshot.Held(project.database)
     held.release()
     assert held.unchanged()
     copy = Path(shutil.copyfile(project.database, project.root / "copy.db"))
@@ -146,14 +148,14 @@ def test_what_a_file_renamed_into_place_holds_is_backed_up_before_it_is_replaced
     other = project.root / "other.db"
     other.write_bytes(project.database.read_bytes().replace(b"x" * 90, b"y" * 90))
     theirs = content(other)
-    original = replace.swap
+    original = swap.swap
 
-    def swap(held: sqlite.Held, source: Path, progress: Progress) -> float:
+    def swapping(held: snapshot.Held, source: Path, progress: Progress) -> float:
         if other.exists():
             other.rename(project.database)
         return original(held, source, progress)
 
-    monkeypatch.setattr(replace, "swap", swap)
+    monkeypatch.setattr(swap, "swap", swapping)
     assert inside.put_back(project) == saved
     assert content(project.database) == content(saved)
     assert theirs in [content(path) for path in project.saved()]
@@ -174,7 +176,7 @@ def test_damage_that_changed_meanwhile_is_kept_too(
     make(project.database)
     project.ok("just", "backup")
     project.database.write_text("garbage")
-    original = put._is_kept
+    original = replace._is_kept
     rounds: list[int] = []
 
     def is_kept(live: Path, entry: Record | None) -> bool:
@@ -183,7 +185,7 @@ def test_damage_that_changed_meanwhile_is_kept_too(
         rounds.append(1)
         return original(live, entry)
 
-    monkeypatch.setattr(put, "_is_kept", is_kept)
+    monkeypatch.setattr(replace, "_is_kept", is_kept)
     restore.restore(settings.load(project.root), "latest", project.root, quiet)
     kept = {(entry / "quartermaster.db").read_text() for entry in project.backups.glob("*.damaged")}
     assert kept == {"garbage", "other garbage"}
@@ -198,7 +200,7 @@ def test_a_failure_after_the_swap_says_so(
         raise OSError("the disk went away")
 
     # How it is looked at, unless somebody wrote.
-    monkeypatch.setattr("undrop.lite.pages.same", fail)
+    monkeypatch.setattr("undrop.sqlitefile.pages.same", fail)
     with pytest.raises(ChangedError, match="the disk went away") as raised:
         restore.restore(settings.load(project.root), "latest", project.root, quiet)
     assert raised.value.exit_code == 3
@@ -211,16 +213,16 @@ def test_what_somebody_wrote_right_after_the_swap_is_checked_too(
 ) -> None:
     """The live bytes are no longer those put in place; damage among them is not passed over."""
     project, saved = pair
-    original = replace.swap
+    original = swap.swap
 
-    def swap(held: sqlite.Held, source: Path, progress: Progress) -> float:
+    def swapping(held: snapshot.Held, source: Path, progress: Progress) -> float:
         took = original(held, source, progress)
         with project.database.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * 4096)
         return took
 
-    monkeypatch.setattr(replace, "swap", swap)
+    monkeypatch.setattr(swap, "swap", swapping)
     with pytest.raises(ChangedError, match="check did not end well"):
         restore.restore(settings.load(project.root), saved.name, project.root, quiet)
 
@@ -234,7 +236,7 @@ def test_others_can_write_while_a_covered_state_is_worked_on(pair: tuple[Project
         closing(sqlite3.connect(project.database, timeout=0)) as connection,
     ):
         add(connection, 1)
-        assert isinstance(state.held, sqlite.Held)
+        assert isinstance(state.held, snapshot.Held)
         assert not state.held.connection.in_transaction
 
 
@@ -246,34 +248,34 @@ def test_a_failure_half_way_through_nuke_says_so(
     def fail(_path: Path) -> None:
         raise OSError("the disk went away")
 
-    monkeypatch.setattr("undrop.lite.livefiles.durable.sync_path", fail)
+    monkeypatch.setattr("undrop.engines.sqlite.livefiles.durable.sync_path", fail)
     with pytest.raises(ChangedError):
         livefiles.unlink(project.database)
 
 
 def test_an_interrupt_after_the_commit_says_that_it_is_changed(pair: tuple[Project, Path]) -> None:
     project, saved = pair
-    held = sqlite.Held(project.database)
+    held = snapshot.Held(project.database)
 
     def interrupt(_phase: str, done: int, total: int) -> None:
         if done == total:
             raise KeyboardInterrupt
 
     with pytest.raises(ChangedError):
-        replace.swap(held, saved, interrupt)
+        swap.swap(held, saved, interrupt)
     held.close()
     assert count(project.database) == 100
 
 
 def test_an_interrupt_before_the_commit_changes_nothing(pair: tuple[Project, Path]) -> None:
     project, saved = pair
-    held = sqlite.Held(project.database)
+    held = snapshot.Held(project.database)
 
     def interrupt(_phase: str, _done: int, _total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        replace.swap(held, saved, interrupt)
+        swap.swap(held, saved, interrupt)
     held.close()
     assert count(project.database) == 400
 
@@ -283,7 +285,7 @@ def test_a_write_lock_ends_a_step_in_time(
     pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
     project, _ = pair
-    monkeypatch.setattr(engine, "LOCK_DEADLINE", 0.3)
+    monkeypatch.setattr(values, "LOCK_DEADLINE", 0.3)
     project_settings = settings.load(project.root)
     steps: dict[str, Callable[[], object]] = {
         "restore": lambda: restore.restore(project_settings, "latest", project.root, quiet),
@@ -315,7 +317,7 @@ def test_nuke_ends_in_time_when_somebody_whom_it_cannot_see_writes(
 ) -> None:
     """Another user's program is in no list of open files; that it has a lock shows all the same."""
     project, _ = pair
-    monkeypatch.setattr(engine, "LOCK_DEADLINE", 0.1)
+    monkeypatch.setattr(values, "LOCK_DEADLINE", 0.1)
     with closing(sqlite3.connect(project.database, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO t (v) VALUES ('theirs')")
@@ -360,7 +362,7 @@ def test_a_signal_ends_it_with_nothing_left(
 def test_another_undrop_is_waited_for_and_named(project: Project) -> None:
     make(project.database)
     project.ok("just", "backup")
-    with turn.take(settings.load(project.root), print):
+    with lock.take(settings.load(project.root), print):
         process = subprocess.Popen(
             ["undrop", "backup"],
             cwd=project.root,
@@ -379,12 +381,12 @@ def test_one_that_never_ends_is_given_up_on(
 ) -> None:
     make(project.database)
     project.ok("just", "backup")
-    monkeypatch.setattr(turn, "DEADLINE", 0.1)
+    monkeypatch.setattr(lock, "DEADLINE", 0.1)
     project_settings = settings.load(project.root)
     with (
-        turn.take(project_settings, print),
+        lock.take(project_settings, print),
         pytest.raises(UndropError, match="at work"),
-        turn.take(project_settings, print),
+        lock.take(project_settings, print),
     ):
         pass
 
@@ -420,15 +422,15 @@ def test_a_copy_that_the_disk_did_not_keep_is_not_the_databases_damage(
 ) -> None:
     """A lost write must neither pass for a backup nor for a damaged live database."""
     make(project.database, rows=500)
-    original = sqlite.Held.copy_to
+    original = snapshot.Held.copy_to
 
-    def copy_to(self: sqlite.Held, target: Path, progress: Progress) -> None:
+    def copy_to(self: snapshot.Held, target: Path, progress: Progress) -> None:
         original(self, target, progress)
         with target.open("r+b") as file:
             file.seek(4096)
             file.write(bytes(4096))
 
-    monkeypatch.setattr(sqlite.Held, "copy_to", copy_to)
+    monkeypatch.setattr(snapshot.Held, "copy_to", copy_to)
     project.backups.mkdir()
     with pytest.raises(UndropError, match="did not keep") as raised:
         restore.nuke(settings.load(project.root), quiet)

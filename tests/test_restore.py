@@ -21,8 +21,10 @@ from shop import (
     wal_of,
 )
 
-from undrop import catalog, diff, digest, restore
+from undrop import digest
 from undrop.errors import CheckError, UsageError
+from undrop.steps import diff, restore
+from undrop.store import catalog
 
 
 def backed_up(project: Project, rows: int = 500) -> list[str]:

@@ -12,8 +12,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from undrop.engines.sqlite.address import database_path
 from undrop.errors import UsageError
-from undrop.lite.address import database_path
 from undrop.settings import _simple_table, load
 
 URLS = [

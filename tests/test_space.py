@@ -10,7 +10,8 @@ import pytest
 from inside import back_up, command, put_back, quiet
 from shop import Project, make
 
-from undrop import diff, replica, settings
+from undrop import settings
+from undrop.steps import diff, replica
 
 SMALL, LARGE = 100, 700  # rows
 

@@ -10,10 +10,12 @@ import pytest
 from inside import back_up, command, put_back, quiet
 from shop import Project, add, content, make
 
-from undrop import backup, engine, restore, settings, steps, undo
-from undrop.engine import Progress
+from undrop import settings, values
+from undrop.engines.sqlite import snapshot, swap
 from undrop.errors import CheckError, UndropError
-from undrop.lite import replace, sqlite
+from undrop.steps import backup, restore, undo
+from undrop.store import log
+from undrop.values import Progress
 
 
 def log_of(project: Project) -> Path:
@@ -22,7 +24,7 @@ def log_of(project: Project) -> Path:
 
 def chain(project: Project) -> list[tuple[str, str]]:
     """Kinds and ends of the steps, oldest first."""
-    return [(step.kind, step.phase) for step in steps.chain(settings.load(project.root))]
+    return [(step.kind, step.phase) for step in log.chain(settings.load(project.root))]
 
 
 def write(project: Project, rows: int = 3) -> None:
@@ -48,22 +50,22 @@ def is_not_undone(project: Project) -> None:
 LOGGED = [("migrate", "1.db"), ("restore", "2.db"), ("undo", "3.db")]
 
 
-def log(project: Project, *wanted: tuple[str, str]) -> None:
+def write_log(project: Project, *wanted: tuple[str, str]) -> None:
     project.backups.mkdir(exist_ok=True)
     for kind, before in wanted:
-        steps.append(settings.load(project.root), kind, before)
+        log.append(settings.load(project.root), kind, before)
 
 
 def test_a_line_cut_short_anywhere_hides_no_other_line(project: Project) -> None:
     """A full disk or a loss of power leaves half a line: what is written next stands alone."""
-    log(project, *LOGGED[:2])
+    write_log(project, *LOGGED[:2])
     whole = log_of(project).read_bytes()
     start = whole.index(b"\n") + 1
     for end in range(start, len(whole) + 1):
         log_of(project).write_bytes(whole[:end])
         kept = LOGGED if end >= len(whole) - 1 else [LOGGED[0], LOGGED[2]]
-        log(project, LOGGED[2])
-        found = [(step.kind, step.before) for step in steps.chain(settings.load(project.root))]
+        write_log(project, LOGGED[2])
+        found = [(step.kind, step.before) for step in log.chain(settings.load(project.root))]
         assert found == kept, whole[start:end]
 
 
@@ -72,16 +74,16 @@ def test_a_step_that_the_disk_has_no_room_to_write_down_is_refused(
     project: Project, room: int
 ) -> None:
     """Not begun with half a line in the log, of which undo knows nothing."""
-    log(project, LOGGED[0])
+    write_log(project, LOGGED[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (log_of(project).stat().st_size + room, hard))
     try:
         with pytest.raises(OSError, match="too large"):
-            log(project, LOGGED[1])
+            write_log(project, LOGGED[1])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    log(project, LOGGED[2])
-    found = [step.kind for step in steps.chain(settings.load(project.root))]
+    write_log(project, LOGGED[2])
+    found = [step.kind for step in log.chain(settings.load(project.root))]
     assert found == [LOGGED[0][0], LOGGED[2][0]]
 
 
@@ -94,11 +96,11 @@ def test_a_step_that_the_disk_has_no_room_to_write_down_is_refused(
 def test_garbage_in_the_log_hides_no_step_before_or_after_it(
     project: Project, garbage: bytes, end: bytes
 ) -> None:
-    log(project, LOGGED[0])
+    write_log(project, LOGGED[0])
     with log_of(project).open("ab") as file:
         file.write(garbage + end)
-    log(project, LOGGED[1])
-    assert [step.kind for step in steps.chain(settings.load(project.root))] == [
+    write_log(project, LOGGED[1])
+    assert [step.kind for step in log.chain(settings.load(project.root))] == [
         "migrate",
         "restore",
     ]
@@ -127,7 +129,7 @@ def test_a_step_that_failed_is_not_undone_with_what_came_since(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody's transaction keeps a restore out, and then commits: nobody's step made its rows."""
-    monkeypatch.setattr(engine, "LOCK_DEADLINE", 0.05)
+    monkeypatch.setattr(values, "LOCK_DEADLINE", 0.05)
     make(project.database)
     back_up(project)
     write(project)
@@ -147,29 +149,29 @@ def test_each_try_of_a_step_is_closed_in_the_log(
     """A commit comes in between the backup and the replacement: the first try changed nothing."""
     make(project.database)
     back_up(project)
-    original = replace.swap
+    original = swap.swap
 
-    def swap(held: sqlite.Held, source: Path, progress: Progress) -> float:
+    def swapping(held: snapshot.Held, source: Path, progress: Progress) -> float:
         if not log_of(project).read_text().count("failed"):
             held.release()
             write(project)
         return original(held, source, progress)
 
     write(project)
-    monkeypatch.setattr(replace, "swap", swap)
+    monkeypatch.setattr(swap, "swap", swapping)
     put_back(project)
     assert chain(project) == [("restore", "failed"), ("restore", "done")]
 
 
 @pytest.mark.parametrize("phase", ["failed", "same"])
 def test_a_killed_step_is_judged_by_the_state_that_the_next_step_found(
-    project: Project, phase: steps.Phase
+    project: Project, phase: log.Phase
 ) -> None:
     """It had changed nothing: rows that came after the next step, long past it, are not its own."""
     make(project.database)
     held = back_up(project).name
-    log(project, ("restore", held), ("nuke-db", held))
-    steps.append(settings.load(project.root), "nuke-db", held, phase)
+    write_log(project, ("restore", held), ("nuke-db", held))
+    log.append(settings.load(project.root), "nuke-db", held, phase)
     assert chain(project) == [("restore", "open"), ("nuke-db", phase)]
     write(project)
     is_not_undone(project)
@@ -177,17 +179,17 @@ def test_a_killed_step_is_judged_by_the_state_that_the_next_step_found(
 
 @pytest.mark.parametrize("phase", ["failed", "same"])
 def test_a_killed_step_that_did_change_something_is_found_behind_others(
-    project: Project, phase: steps.Phase
+    project: Project, phase: log.Phase
 ) -> None:
     make(project.database)
     before = content(project.database)
     held = back_up(project).name
-    log(project, ("restore", held))
+    write_log(project, ("restore", held))
     write(project)
     with command(project) as loaded:
         with backup.covered(loaded, backup.Purpose("x", "nuke-db"), quiet) as state:
             next_one = state.name
         for each in ("open", phase):
-            steps.append(loaded, "nuke-db", next_one, each)
+            log.append(loaded, "nuke-db", next_one, each)
     assert undone(project) == "restore"
     assert content(project.database) == before

@@ -14,7 +14,8 @@ import promises
 import pytest
 from shop import Project, add, content, make
 
-from undrop import catalog, settings, vault
+from undrop import settings
+from undrop.store import catalog, vault
 
 
 def vault_of(project: Project) -> Path:
@@ -198,7 +199,8 @@ def test_forget_a_damaged_set(project: Project) -> None:
 def test_where_links_are_impossible_an_unchanged_database_gets_a_new_file(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from undrop import backup, turn
+    from undrop.steps import backup
+    from undrop.store import lock
 
     make(project.database)
     first = Path(project.ok("just", "backup").strip())
@@ -208,7 +210,7 @@ def test_where_links_are_impossible_an_unchanged_database_gets_a_new_file(
 
     monkeypatch.setattr(os, "link", no_links)
     loaded = settings.load(project.root)._replace(vault=False)
-    with turn.take(loaded, print):
+    with lock.take(loaded, print):
         taken = backup.take(loaded, backup.Purpose("again", ""), lambda *_: None)
     assert taken is not None
     assert not taken.path.samefile(first)

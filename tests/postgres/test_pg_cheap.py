@@ -10,7 +10,7 @@ from forks import Done
 from pg_rich import Rich
 
 PATCHED = (
-    "import sys; from undrop.postgres import programs; programs.BIG = 1\n"
+    "import sys; from undrop.engines.postgres import programs; programs.BIG = 1\n"
     "from undrop.__main__ import main; sys.argv[0] = 'undrop'; main()"
 )
 

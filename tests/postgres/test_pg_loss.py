@@ -13,9 +13,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from server import Server
 
-from undrop import loss
+from undrop.compare import losses
+from undrop.engines.postgres import address, compare
 from undrop.errors import UndropError
-from undrop.postgres import address, compare
 
 NUMBERS = itertools.count(1)
 BASE = r"""
@@ -50,13 +50,13 @@ SELECT lo_from_bytea(777, 'old'), lo_from_bytea(778, 'other');
 
 
 @pytest.fixture(scope="module")
-def migrated(server: Server) -> Callable[..., loss.Report]:
+def migrated(server: Server) -> Callable[..., losses.Report]:
     """What is reported for a migration in SQL."""
     base = f"loss_base_{next(NUMBERS)}"
     server.sql(f"CREATE DATABASE {base}")
     server.sql(BASE, base)
 
-    def run(sql: str, first: str = "") -> loss.Report:
+    def run(sql: str, first: str = "") -> losses.Report:
         one, two = (f"loss_{next(NUMBERS)}" for _ in range(2))
         try:
             server.sql(f"CREATE DATABASE {one} TEMPLATE {base}")
@@ -68,7 +68,7 @@ def migrated(server: Server) -> Callable[..., loss.Report]:
                 address.parse(server.url(one)), address.parse(server.url(two)),
                 lambda *_: None, "undrop-test-", copied=True,
             )  # fmt: skip
-            return loss.report(found)
+            return losses.report(found)
         finally:
             server.sql(f"DROP DATABASE IF EXISTS {one} WITH (FORCE)")
             server.sql(f"DROP DATABASE IF EXISTS {two} WITH (FORCE)")
@@ -109,7 +109,7 @@ def migrated(server: Server) -> Callable[..., loss.Report]:
         "CREATE TABLE copy AS SELECT * FROM moves; DROP TABLE moves CASCADE; ALTER TABLE copy RENAME TO moves; ALTER TABLE moves ADD PRIMARY KEY (id), ADD FOREIGN KEY (item) REFERENCES items ON DELETE CASCADE; CREATE VIEW names AS SELECT name FROM moves JOIN items ON items.id = moves.item",
     ],
 )  # fmt: skip
-def test_nothing_is_lost(migrated: Callable[..., loss.Report], sql: str) -> None:
+def test_nothing_is_lost(migrated: Callable[..., losses.Report], sql: str) -> None:
     assert migrated(sql).losses == []
 
 
@@ -152,19 +152,19 @@ def test_nothing_is_lost(migrated: Callable[..., loss.Report], sql: str) -> None
         ("DELETE FROM releases", {"rows releases"}),
     ],
 )
-def test_what_is_lost(migrated: Callable[..., loss.Report], sql: str, names: set[str]) -> None:
+def test_what_is_lost(migrated: Callable[..., losses.Report], sql: str, names: set[str]) -> None:
     assert {each.name for each in migrated(sql).losses} == names
 
 
 @pytest.mark.smoke
-def test_lost_guarantees_are_warned_of(migrated: Callable[..., loss.Report]) -> None:
+def test_lost_guarantees_are_warned_of(migrated: Callable[..., losses.Report]) -> None:
     found = migrated("ALTER TABLE moves DROP CONSTRAINT moves_item_fkey")
     assert found.losses == []
     assert len(found.warnings) == 1
 
 
 def test_names_that_the_case_of_letters_tells_apart_are_not_taken_for_one(
-    migrated: Callable[..., loss.Report],
+    migrated: Callable[..., losses.Report],
 ) -> None:
     for names in ('"Ab" (v int); CREATE TABLE "AB"', 'ab ("Xa" int, "XA" int); CREATE TABLE ac'):
         with pytest.raises(UndropError, match="differ in the case of letters only"):
@@ -172,14 +172,14 @@ def test_names_that_the_case_of_letters_tells_apart_are_not_taken_for_one(
 
 
 def test_row_level_security_that_is_turned_off_is_told(
-    migrated: Callable[..., loss.Report],
+    migrated: Callable[..., losses.Report],
 ) -> None:
     on = "ALTER TABLE items ENABLE ROW LEVEL SECURITY"
     assert migrated("SELECT 1", on).changes == []
     assert "items" in str(migrated("ALTER TABLE items DISABLE ROW LEVEL SECURITY", on).changes)
 
 
-def test_odd_values(migrated: Callable[..., loss.Report]) -> None:
+def test_odd_values(migrated: Callable[..., losses.Report]) -> None:
     """NaN, infinity, empty and NULL are values of their own."""
     first = (
         "INSERT INTO items (id, name, price, f, at) VALUES (50, '', 'NaN', 'Infinity', 'infinity');"
@@ -256,7 +256,7 @@ def test_any_database(server: Server, data: st.DataObject) -> None:
             address.parse(server.url(one)), address.parse(server.url(two)),
             lambda *_: None, "undrop-test-", copied=True,
         )  # fmt: skip
-        assert {each.name for each in loss.report(found).losses} == wanted
+        assert {each.name for each in losses.report(found).losses} == wanted
     finally:
         server.sql(f"DROP DATABASE IF EXISTS {one} WITH (FORCE)")
         server.sql(f"DROP DATABASE IF EXISTS {two} WITH (FORCE)")

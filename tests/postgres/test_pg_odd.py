@@ -6,8 +6,8 @@ import pytest
 from pg_rich import Rich
 from server import Server
 
+from undrop.engines.postgres import address, adopting, script
 from undrop.errors import UsageError
-from undrop.postgres import address, adopting, script
 
 
 @pytest.mark.parametrize(

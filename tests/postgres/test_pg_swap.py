@@ -10,8 +10,10 @@ import psycopg
 import pytest
 from pg_rich import Rich
 
-from undrop import engine, restore, settings, turn
+from undrop import settings, values
 from undrop.errors import UndropError
+from undrop.steps import restore
+from undrop.store import lock
 
 
 def quiet(*_: object) -> None:
@@ -23,7 +25,7 @@ def shop(pg: Rich, monkeypatch: pytest.MonkeyPatch) -> Rich:
     pg.make(20)
     for name, value in pg.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(engine, "LOCK_DEADLINE", 1.5)
+    monkeypatch.setattr(values, "LOCK_DEADLINE", 1.5)
     return pg
 
 
@@ -71,9 +73,10 @@ def test_a_writer_without_end(shop: Rich, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "lock", ["LOCK TABLE t IN ROW EXCLUSIVE MODE", "SELECT count(*) FROM t", "UPDATE t SET v = 'x'"]
+    "statement",
+    ["LOCK TABLE t IN ROW EXCLUSIVE MODE", "SELECT count(*) FROM t", "UPDATE t SET v = 'x'"],
 )
-def test_a_lock_that_is_not_let_go(shop: Rich, lock: str) -> None:
+def test_a_lock_that_is_not_let_go(shop: Rich, statement: str) -> None:
     before = shop.exactly()
     with closing(
         psycopg.connect(
@@ -83,9 +86,9 @@ def test_a_lock_that_is_not_let_go(shop: Rich, lock: str) -> None:
             application_name="Bob's psql",
         )
     ) as other:
-        other.execute(lock)
+        other.execute(statement)
         project = settings.load(shop.root)
-        with turn.take(project, quiet), pytest.raises(UndropError) as failed:
+        with lock.take(project, quiet), pytest.raises(UndropError) as failed:
             restore.nuke(project, quiet)
         assert failed.value.exit_code == 1
         assert "Bob's psql as postgres" in failed.value.what
@@ -110,7 +113,7 @@ def test_connections_stay(shop: Rich) -> None:
 
 def test_a_definition_that_comes_in_between(shop: Rich, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the comparison, before anything is dropped: it is not among what the backup has."""
-    from undrop.postgres import locks
+    from undrop.engines.postgres import locks
 
     taken, count = locks.take, 0
 
@@ -123,7 +126,7 @@ def test_a_definition_that_comes_in_between(shop: Rich, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(locks, "take", take)
     project = settings.load(shop.root)
-    with turn.take(project, quiet):
+    with lock.take(project, quiet):
         restore.nuke(project, quiet)
     monkeypatch.undo()
     shop.ok("undrop", "undo")

@@ -15,8 +15,10 @@ from forks import Done
 from shop import Project
 from tally import FULL
 
-from undrop import catalog, restore, settings
+from undrop import settings
 from undrop.errors import UndropError
+from undrop.steps import restore
+from undrop.store import catalog
 
 DEADLINE = 10.0 if FULL else 0.5  # seconds that a command waits for a lock
 SLACK = 9.0  # seconds for its start and its work; less than a second deadline on top

@@ -15,9 +15,10 @@ import traced
 from forks import Done
 from shop import Project
 
-from undrop import catalog, digest, record
+from undrop import digest, record
 from undrop.errors import CheckError, UndropError
-from undrop.lite import header
+from undrop.sqlitefile import header
+from undrop.store import catalog
 
 if TYPE_CHECKING:
     from scenes import Scene

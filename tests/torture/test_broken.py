@@ -15,10 +15,12 @@ import pytest
 from shop import Project, add, content, make
 from tally import Tally, sampled
 
-from undrop import backup, catalog, restore, settings, turn
 from undrop import digest as digests
+from undrop import settings
 from undrop.errors import UndropError
 from undrop.record import Record
+from undrop.steps import backup, restore
+from undrop.store import catalog, lock
 
 
 def quiet(_phase: str, _done: int, _total: int) -> None:
@@ -31,7 +33,7 @@ class Bench:
     def __init__(self, project: Project) -> None:
         make(project.database, 300)
         self.project, self.config = project, settings.load(project.root)
-        with turn.take(self.config, print):
+        with lock.take(self.config, print):
             taken = backup.take(self.config, backup.Purpose("good", ""), quiet)
         assert taken is not None
         assert taken.record is not None
@@ -52,7 +54,7 @@ class Bench:
     def restored(self, path: Path) -> str:
         """Empty when refused as it should be, else what happened."""
         try:
-            with turn.take(self.config, print):
+            with lock.take(self.config, print):
                 restore.restore(self.config, path.name, self.config.root, quiet)
         except UndropError as error:
             unchanged = self.project.database.read_bytes() == self.live
@@ -138,7 +140,7 @@ def test_a_flipped_bit_in_the_live_schema_does_not_block_its_rescue(
         data[bit // 8] ^= 1 << bit % 8
         live.write_bytes(bytes(data))
         try:
-            with turn.take(bench.config, print):
+            with lock.take(bench.config, print):
                 restore.restore(bench.config, "latest", bench.config.root, quiet)
             for kept in bench.project.backups.glob("*.damaged"):
                 shutil.rmtree(kept)

@@ -22,7 +22,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 from tally import FULL, Tally
 
-from undrop import backup, settings, turn
+from undrop import settings
+from undrop.steps import backup
+from undrop.store import lock
 
 HOSTILE = [
     *("; touch canary;", "$(touch canary)", "`touch canary`", "| touch canary", "&& touch canary"),
@@ -115,7 +117,7 @@ def test_a_reason_with_nul_or_half_a_character_is_data_too(project: Project, tal
     def check_one(reason: str) -> None:
         next(tried)
         before = set(project.saved())
-        with turn.take(config, print):
+        with lock.take(config, print):
             taken = backup.take(config, backup.Purpose(reason, ""), quiet)
         assert taken is not None
         found.extend(badly_kept(project, taken.path, reason, before))

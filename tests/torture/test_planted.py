@@ -19,12 +19,14 @@ import pytest
 from shop import Project, add, content, make
 from tally import Tally, sampled
 
-from undrop import backup, catalog, cli, restore, settings, status, turn
+from undrop import cli, settings
 from undrop.cli import commands
 from undrop.cli.progress import Bar
 from undrop.errors import UndropError
-from undrop.lite import sqlite
 from undrop.record import Record
+from undrop.sqlitefile import connect
+from undrop.steps import backup, restore, status
+from undrop.store import catalog, lock
 
 REFUSED = (UndropError, OSError, sqlite3.Error)  # what the command line turns into three lines
 
@@ -37,7 +39,7 @@ def backed_up(project: Project) -> tuple[settings.Settings, catalog.Backup]:
     """A database and its backup, then five rows more."""
     make(project.database, 100)
     config = settings.load(project.root)
-    with turn.take(config, print):
+    with lock.take(config, print):
         taken = backup.take(config, backup.Purpose("good", ""), quiet)
     assert taken is not None
     with closing(sqlite3.connect(project.database)) as connection:
@@ -48,7 +50,7 @@ def backed_up(project: Project) -> tuple[settings.Settings, catalog.Backup]:
 def restored(config: settings.Settings, wanted: str) -> str:
     """``restored``, ``refused``, or the exception that nobody turns into a message."""
     try:
-        with turn.take(config, print):
+        with lock.take(config, print):
             restore.restore(config, wanted, config.root, quiet)
     except REFUSED:
         return "refused"
@@ -61,7 +63,7 @@ def restored(config: settings.Settings, wanted: str) -> str:
 def test_a_record_that_lies_puts_nothing_else_in_place(project: Project, tally: Tally) -> None:
     config, good = backed_up(project)
     assert good.record is not None
-    with turn.take(config, print):
+    with lock.take(config, print):
         later = backup.take(config, backup.Purpose("later", ""), quiet)
     assert later is not None
     other = project.root / "other.db"
@@ -145,7 +147,7 @@ def test_a_backup_of_an_empty_database_is_as_good_as_any(
             )
     before = content(project.database)
     config = settings.load(project.root)
-    with turn.take(config, print):
+    with lock.take(config, print):
         backup.take(config, backup.Purpose("empty", ""), quiet)
     with closing(sqlite3.connect(project.database)) as connection:
         connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
@@ -181,14 +183,14 @@ def test_nothing_in_a_planted_schema_is_run(
     config, good = backed_up(project)
     found: list[str] = []
     calls: list[str] = []
-    connect = sqlite.connect
+    original = connect.connect
 
     def canary(*_: object) -> int:
         calls.append(kind)
         return 1
 
     def armed(path: Path, mode: str) -> sqlite3.Connection:
-        connection = connect(path, mode)
+        connection = original(path, mode)
         connection.create_function("canary", -1, canary, deterministic=True)
         return connection
 
@@ -199,7 +201,7 @@ def test_nothing_in_a_planted_schema_is_run(
             connection.create_function(call, 1, lambda _: 1, deterministic=True)
             connection.executescript(PLANTED[kind].replace("canary", call))
             connection.commit()
-        monkeypatch.setattr(sqlite, "connect", armed if call == "canary" else connect)
+        monkeypatch.setattr(connect, "connect", armed if call == "canary" else original)
         live = content(project.database)
         what = restored(config, planted.name)
         if what not in {"restored", "refused"}:

@@ -35,7 +35,7 @@ from tally import FULL, Tally, sampled
 
 from undrop import digest, record
 from undrop.errors import DamagedError
-from undrop.lite import header
+from undrop.sqlitefile import header
 
 pytestmark = [pytest.mark.usefixtures("strace"), pytest.mark.disk]
 DISKS = 24  # a sample's, for each case
@@ -330,9 +330,9 @@ def test_old_or_new_after_a_loss_of_power(
 SWAP = """
 import sys
 from pathlib import Path
-from undrop.lite import replace, sqlite
-held = sqlite.Held(Path(sys.argv[1]))
-replace.swap(held, Path(sys.argv[2]), lambda *_: None)
+from undrop.engines.sqlite import snapshot, swap
+held = snapshot.Held(Path(sys.argv[1]))
+swap.swap(held, Path(sys.argv[2]), lambda *_: None)
 held.close()
 """
 

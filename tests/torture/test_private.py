@@ -19,9 +19,11 @@ import pytest
 from shop import Project, add, content, make
 from tally import FULL, Tally
 
-from undrop import backup, migrate, restore, settings, turn
+from undrop import settings
+from undrop.engines.sqlite import workcopy
 from undrop.errors import UndropError
-from undrop.lite import workcopy
+from undrop.steps import backup, migrate, restore
+from undrop.store import lock
 
 COMMANDS = [
     ("backup",),
@@ -131,7 +133,7 @@ def test_owner_mode_and_link_stay_whatever_the_live_file_is(
     owner = target.stat()
     before = content(target)
     config = settings.load(project.root)
-    with turn.take(config, print):
+    with lock.take(config, print):
         backup.take(config, backup.Purpose("good", ""), quiet)
         STATES[state](target)
         restore.restore(config, "latest", project.root, quiet)
@@ -163,14 +165,14 @@ def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
 ) -> None:
     make(project.database, 50)
     config = settings.load(project.root)
-    with turn.take(config, print):
+    with lock.take(config, print):
         backup.take(config, backup.Purpose("good", ""), quiet)
     outside = tmp_path / "outside.db"
     make(outside, 5)
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 1)
     live = content(project.database)
-    partial, work = turn.partial(config), workcopy.beside(config.root / "quartermaster.db")
+    partial, work = lock.partial(config), workcopy.beside(config.root / "quartermaster.db")
     steps: dict[str, Callable[[], object]] = {
         "backup": lambda: backup.take(config, backup.Purpose("x", ""), quiet),
         "restore": lambda: restore.restore(config, "latest", project.root, quiet),
@@ -183,7 +185,7 @@ def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
     for link, step in [*links, (work, "migrate"), (work, "reset")]:
         for target in (victim, tmp_path / "made by following"):
             points += 1
-            with turn.take(config, print):  # the sweep is over: somebody is quick
+            with lock.take(config, print):  # the sweep is over: somebody is quick
                 link.symlink_to(target)
                 try:
                     steps[step]()

@@ -47,7 +47,9 @@ os.write(1, b"ready\\n")
 os.read(0, 1)
 sys.argv = {argv!r}
 """
-UNDROP = "undrop.cli, undrop.migrate, undrop.restore, undrop.status, psutil, shutil"
+UNDROP = (
+    "undrop.cli, undrop.steps.migrate, undrop.steps.restore, undrop.steps.status, psutil, shutil"
+)
 ALEMBIC = "alembic.config, alembic.ddl.sqlite, sqlalchemy.dialects.sqlite, quartermaster.models"
 
 

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop import engines, settings
-from undrop.schema_child import WORK_COPY
+from undrop import settings
+from undrop.engines import registry
+from undrop.migrations.child import WORK_COPY
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
@@ -55,13 +56,13 @@ def database_url(context: Any) -> "URL":  # noqa: ANN401
     target = context.config.attributes.get(WORK_COPY)
     if not target:
         return live_url(project)
-    found: URL = engines.migrating(project.engine.kind).target_url(project.url, target)
+    found: URL = registry.migrating(project.engine.kind).target_url(project.url, target)
     return found
 
 
 def live_url(project: "settings.Settings") -> "URL":
     """The URL of a project's live database, for SQLAlchemy."""
-    guard = engines.migrating(project.engine.kind)
+    guard = registry.migrating(project.engine.kind)
     found: URL = guard.live_url(project.url, project.engine)
     return found
 
@@ -72,8 +73,8 @@ def transactional_ddl(engine: "Engine | AsyncEngine") -> None:
     SQLite's driver has to be told; PostgreSQL does it by itself.
     """
     sync_engine: Engine = getattr(engine, "sync_engine", engine)  # type: ignore[arg-type]  # one or the other
-    if sync_engine.dialect.name in engines.FAMILIES:
-        engines.migrating(sync_engine.dialect.name).transactional(sync_engine)
+    if sync_engine.dialect.name in registry.FAMILIES:
+        registry.migrating(sync_engine.dialect.name).transactional(sync_engine)
 
 
 def _folder(context: Any) -> Path:  # noqa: ANN401

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 if TYPE_CHECKING:
-    from undrop.engine import Progress
+    from undrop.values import Progress
 
 STEP = 1 << 20  # bytes
 

@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from undrop import engines
+from undrop.engines import registry
 from undrop.errors import UsageError
 
 if TYPE_CHECKING:
-    from undrop.engine import Engine
+    from undrop.engines.protocol import Engine
 
 T = TypeVar("T", str, bool, int)
 SIMPLE_LINE = re.compile(
@@ -71,7 +71,7 @@ def load(start: Path) -> Settings:
         url=url,
         variable=variable,
         backups=backups,
-        engine=engines.choose(
+        engine=registry.choose(
             url,
             root,
             inside=backups.is_relative_to(root),

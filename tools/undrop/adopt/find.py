@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from undrop import engines
+from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
 
 PASSED_OVER = {"node_modules", "site-packages", "build", "dist", "backups", "__pycache__"}
@@ -52,7 +52,7 @@ def look(root: Path, url: str = "") -> Found:
     elif urls:
         url = urls[0]
     variable = _variable(root, home, config, env, url) if env and url else ""
-    relative = _settled(url, home, root) if url else engines.only_one(root)
+    relative = _settled(url, home, root) if url else registry.only_one(root)
     if not relative:
         unclear.append("the database: run again with  undrop init --url sqlite:///FILE.db")
     elif "@" in url and _secret(url) != _secret(relative):
@@ -157,7 +157,7 @@ def _probe(home: Path, config: dict[str, str], **variables: str) -> tuple[list[s
 def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: str) -> str:
     """The variable that moves ``env.py`` to another database when it is set, tried out."""
     sources = [env, *_files(root, "*.py", 4), *root.glob(".env*")]
-    scheme = engines.family(url)
+    scheme = registry.family(url)
     names = {name: None for name, value in os.environ.items() if value.startswith(scheme)}
     for source in sources:
         if not source.is_file() or source.stat().st_size > 1_000_000:
@@ -168,7 +168,7 @@ def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: st
             found += re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)
         names |= {name: None for name in found if LIKELY.search(name)}
     for name in list(names)[:MOST]:
-        for given in engines.adopting(url).probes(MARK):
+        for given in registry.adopting(url).probes(MARK):
             if any(MARK in url for url in _probe(home, config, **{name: given})[0]):
                 return name
     return ""
@@ -177,7 +177,7 @@ def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: st
 def _settled(url: str, home: Path, root: Path) -> str:
     """The same URL as it is written down."""
     try:
-        return str(engines.adopting(url).settled(url, home, root))
+        return str(registry.adopting(url).settled(url, home, root))
     except UndropError as error:
         raise UsageError(
             f"{_hidden(url)}: {error.what}", "undrop init --url sqlite:///FILE"

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import vault
+from undrop.store import vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from undrop.agent import targets
 from undrop.agent.places import Places
-from undrop.engines import SUFFIXES
+from undrop.engines.registry import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

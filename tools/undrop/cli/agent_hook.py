@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop import engine, settings, turn
+from undrop import settings, values
 from undrop.cli.answer import Answer
+from undrop.store import lock
 
 if TYPE_CHECKING:
     from undrop.cli.answer import Alone
-    from undrop.covering import Covered
     from undrop.settings import Settings
+    from undrop.steps.cover import Covered
 
 PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
 RULE = (
@@ -31,7 +32,7 @@ def agent_hook(alone: "Alone") -> Answer:
     """Decide about what stdin tells of, or explain what would be decided about a command."""
     if alone.arguments.explain is not None:
         return _explain(alone.arguments.explain)
-    engine.LOCK_DEADLINE = turn.DEADLINE = PATIENCE
+    values.LOCK_DEADLINE = lock.DEADLINE = PATIENCE
     event = ""
     try:
         given = json.load(sys.stdin.buffer)
@@ -52,9 +53,9 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
     folder = Path(given.get("cwd") or Path.cwd())
     project = _project(folder)
     if event == "SessionStart":
-        from undrop import covering
+        from undrop.steps import cover
 
-        found = covering.cover(project, "agent", "agent session", lambda *_: None)
+        found = cover.cover(project, "agent", "agent session", lambda *_: None)
         rule = RULE.format(database=project.engine.label, backups=project.backups)
         return _said(event, project, found, rule)
     if event != "PreToolUse":
@@ -68,10 +69,10 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
     if verdict.kind == "denied":
         why = f"undrop: {verdict.why}. Instead: {verdict.safer}"
         return _decision(event, permissionDecision="deny", permissionDecisionReason=why)
-    from undrop import covering
+    from undrop.steps import cover
 
     name = (str(what.get("command", "")).split() or [""])[0] if tool == "Bash" else tool
-    found = covering.cover(project, "agent", f"before an agent's {name}", lambda *_: None)
+    found = cover.cover(project, "agent", f"before an agent's {name}", lambda *_: None)
     return _said(event, project, found)
 
 

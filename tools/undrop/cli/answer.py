@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from undrop.catalog import Backup
     from undrop.settings import Settings
-    from undrop.step import Change
+    from undrop.steps.guarded import Change
+    from undrop.store.catalog import Backup
 
 
 UNDO = "to go back: just undo"
@@ -60,7 +60,7 @@ def disconnect(run: Run) -> None:
 
 def require_replica(run: Run) -> None:
     """See to it that what replicates the database is current, unless that is not wanted."""
-    from undrop import replica
+    from undrop.steps import replica
 
     if not run.arguments.without_replica and (line := replica.require(run.settings)):
         run.say(line)

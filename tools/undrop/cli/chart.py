@@ -11,7 +11,7 @@ from undrop.record import revision_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from undrop.history import Point
+    from undrop.steps.history import Point
 
 WIDTH, HEIGHT = 60, 8  # characters
 MOST = 4  # tables that are drawn

@@ -90,11 +90,13 @@ COMMANDS = {
         ),
     ),
     "migrate": Command(
-        "schema.migrate",
+        "migrate.migrate",
         "back up, bring the schema to a revision, check",
         (*SCHEMA, WITHOUT, DISCONNECT),
     ),
-    "rehearse": Command("schema.rehearse", "what migrate would do and lose; keeps nothing", SCHEMA),
+    "rehearse": Command(
+        "migrate.rehearse", "what migrate would do and lose; keeps nothing", SCHEMA
+    ),
     "reset-db": Command(
         "steps.reset_db", "back up, then an empty database at head", (WITHOUT, DISCONNECT)
     ),
@@ -104,9 +106,9 @@ COMMANDS = {
         "back up, then the state before the last step; twice is redo",
         (_one("--list", action="store_true", help="only say what was done"), DISCONNECT),
     ),
-    "list": Command("looks.list_", "the backups, newest first"),
+    "list": Command("backups.list_", "the backups, newest first"),
     "verify": Command(
-        "looks.verify",
+        "backups.verify",
         "prove that a backup, or every one, is whole",
         (
             _one("file", nargs="?", metavar="FILE", help="a path, a name, or latest"),

@@ -2,22 +2,22 @@
 
 from typing import TYPE_CHECKING, Any
 
-from undrop import turn
 from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
+from undrop.store import lock
 
 if TYPE_CHECKING:
-    from undrop.change import Comparison, TableChange
+    from undrop.compare.comparison import Comparison, TableChange
 
 COLUMNS = ("TABLE", "ROWS", "ADDED", "REMOVED", "CHANGED", "COLUMNS")
 
 
 def diff(run: Run) -> Answer:
     """Rows added, removed and changed per table from A to B; ``live`` is the database."""
-    from undrop import diff as core
+    from undrop.steps import diff as core
 
     before, after = run.arguments.before, run.arguments.after
-    with turn.take(run.settings, run.say):
+    with lock.take(run.settings, run.say):
         found = core.between(run.settings, before, after, run.standing, run.bar)
     table, parts = differences(found)
     result: dict[str, Any] = {
@@ -60,10 +60,10 @@ def _row(each: "TableChange") -> tuple[str, ...]:
 
 def history(run: Run) -> Answer:
     """A chart of the database's size and of its largest tables over the backups."""
-    from undrop import history as core
     from undrop.cli import chart
+    from undrop.steps import history as core
 
-    with turn.take(run.settings, run.say):
+    with lock.take(run.settings, run.say):
         points = core.points(run.settings, run.bar)
     if not points:
         raise UsageError(f"there are no verified backups in {run.settings.backups}", "just backup")

@@ -5,11 +5,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop import backup, settings, turn
+from undrop import settings
 from undrop.adopt import find, plan
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
+from undrop.steps import backup
+from undrop.store import lock
 
 if TYPE_CHECKING:
     from undrop.adopt.plan import Edit
@@ -61,7 +63,7 @@ def _first(run: Run, result: dict[str, Any], diff: str, notes: tuple[str, ...]) 
     if run.settings.engine.exists():
         purpose = backup.Purpose("undrop init", "")
         with (
-            turn.take(run.settings, run.say),
+            lock.take(run.settings, run.say),
             backup.covered(run.settings, purpose, run.bar) as state,
         ):
             notes = (*notes, f"backed up to {run.settings.backups / state.name}")

@@ -2,21 +2,22 @@
 
 import sys
 
-from undrop import covering, turn
 from undrop.cli.answer import UNDO, Answer, Run
 from undrop.errors import UndropError, UsageError
+from undrop.steps import cover
+from undrop.store import lock
 
 
 def run(run: Run) -> Answer:
     """Back up, run the command, say what it changed; the exit code is the command's."""
-    from undrop import run as core
+    from undrop.steps import run as core
 
     words = run.arguments.command
     command = words[1:] if words[:1] == ["--"] else words
     if not command:
         raise UsageError("no command was given", "just run COMMAND…, such as  just run rm app.db")
     settings = run.settings
-    held = covering.cover(settings, "run", f"before {command[0]}", run.bar)
+    held = cover.cover(settings, "run", f"before {command[0]}", run.bar)
     if held.damaged:
         kept = settings.backups / held.name
         run.say(f"{settings.engine.label} is damaged; its files are kept in {kept}")
@@ -33,12 +34,12 @@ def run(run: Run) -> Answer:
 
 def _changes(run: Run, name: str) -> str:
     """What a command changed, in one line; empty when that is nothing."""
-    from undrop import run as core
+    from undrop.steps import run as core
 
     if not run.settings.engine.exists():
         return f"{run.settings.engine.label} is gone"
     try:
-        with turn.take(run.settings, run.say):
+        with lock.take(run.settings, run.say):
             if core.is_as_kept(run.settings, name, run.bar):
                 return ""
             found = core.what_changed(run.settings, name, run.bar)

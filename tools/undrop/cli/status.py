@@ -3,26 +3,26 @@
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from undrop import turn
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
 from undrop.record import revision_names
+from undrop.store import lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undrop.settings import Settings
-    from undrop.status import Status
+    from undrop.steps.status import Status
 
 
 def status(run: Run) -> Answer:
     """Where things stand; exit 4 when no verified backup holds the present state."""
-    from undrop import status as core
+    from undrop.steps import status as core
 
     settings = run.settings
-    lock = turn.take(settings, run.say) if settings.backups.is_dir() else nullcontext()
-    with lock:
+    alone = lock.take(settings, run.say) if settings.backups.is_dir() else nullcontext()
+    with alone:
         seen = core.look(settings, run.bar)
     seen = core.with_replica(settings, seen)
     behind = seen.heads is not None and seen.exists and seen.revisions != seen.heads

@@ -3,16 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import backup, turn
 from undrop.cli.answer import Answer, Run, disconnect, fields, kept, require_replica, way_back
 from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
+from undrop.steps import backup
+from undrop.store import lock
 
 ALEMBIC = "alembic"
 REPLICA = Path("litestream's replica")
 
 if TYPE_CHECKING:
-    from undrop.catalog import Backup
+    from undrop.store.catalog import Backup
 
 
 def back_up(run: Run) -> Answer:
@@ -31,13 +32,13 @@ def back_up(run: Run) -> Answer:
     known = before == ALEMBIC and not run.settings.engine.in_memory  # of a later end nobody tells
     if not run.settings.engine.exists() and not known:
         return nothing
-    with turn.take(run.settings, run.say):
+    with lock.take(run.settings, run.say):
         purpose = backup.Purpose(reason, before, accept_shrink=accept)
         taken = backup.take(run.settings, purpose, run.bar)
         if known:
-            from undrop import steps
+            from undrop.store import log
 
-            steps.append(run.settings, before, taken.path.name if taken else "")
+            log.append(run.settings, before, taken.path.name if taken else "")
     if taken is None:
         return nothing
     result = {"backup": str(taken.path), **fields(taken)}
@@ -62,9 +63,9 @@ def _alarm(taken: "Backup") -> tuple[str, ...]:
 
 def forget(run: Run) -> Answer:
     """Remove a backup everywhere, on purpose."""
-    from undrop import catalog
+    from undrop.store import catalog
 
-    with turn.take(run.settings, run.say):
+    with lock.take(run.settings, run.say):
         gone = catalog.named(run.settings, run.arguments.name)
         same = catalog.forget(run.settings, run.arguments.name)
     still = (f"the same bytes are still in: {', '.join(same)}",) if same else ()
@@ -74,9 +75,10 @@ def forget(run: Run) -> Answer:
 
 def restore(run: Run) -> Answer:
     """Put a backup back."""
-    from undrop import replica, schema
-    from undrop import restore as core
+    from undrop.migrations import revisions
     from undrop.record import revision_names
+    from undrop.steps import replica
+    from undrop.steps import restore as core
 
     asked = run.arguments
     since = asked.timestamp is not None
@@ -85,14 +87,14 @@ def restore(run: Run) -> Answer:
     if since:
         _refuse_no_moment(asked.timestamp)
     run.say(f"about to change {run.settings.engine.label}")
-    with turn.take(run.settings, run.say):
+    with lock.take(run.settings, run.say):
         disconnect(run)
         if asked.from_litestream:
             done = replica.put_back(run.settings, asked.timestamp, run.bar)
             done = done._replace(source=REPLICA)
         else:
             done = core.restore(run.settings, asked.file, run.standing, run.bar)
-    heads = schema.heads(run.settings)
+    heads = revisions.heads(run.settings)
     at = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
     if heads and done.revisions != heads:
         at += f"; the code's head is {revision_names(heads)}: `just migrate` brings it forward"
@@ -124,13 +126,13 @@ def _refuse_no_moment(timestamp: str) -> None:
 
 def reset_db(run: Run) -> Answer:
     """Make the live database an empty one at head."""
-    from undrop import migrate as core
-    from undrop import replica
     from undrop.record import revision_names
+    from undrop.steps import migrate as core
+    from undrop.steps import replica
 
     live = run.settings.engine.label
     run.say(f"about to change {live}")
-    with turn.take(run.settings, run.say):
+    with lock.take(run.settings, run.say):
         require_replica(run)
         disconnect(run)
         done = core.reset(run.settings, run.bar)
@@ -142,14 +144,14 @@ def reset_db(run: Run) -> Answer:
 
 def nuke_db(run: Run) -> Answer:
     """Remove the database altogether."""
-    from undrop import replica
-    from undrop import restore as core
+    from undrop.steps import replica
+    from undrop.steps import restore as core
 
     live = run.settings.engine.label
     run.say(f"about to remove {live}")
     for line in replica.warning(run.settings, "nuke-db"):  # a daemon may have it open
         run.say(line)
-    with turn.take(run.settings, run.say):
+    with lock.take(run.settings, run.say):
         disconnect(run)
         change = core.nuke(run.settings, run.bar)
     result = {"database": live, **kept(change)}

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from undrop import steps, turn
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, disconnect, kept, way_back
+from undrop.store import lock, log
 
 if TYPE_CHECKING:
-    from undrop.undo import Undone
+    from undrop.steps.undo import Undone
 
 COLUMNS = ("WHEN", "STEP", "ENDED", "STATE BEFORE", "")
 ENDED = {
@@ -20,13 +20,13 @@ ENDED = {
 
 def undo(run: Run) -> Answer:
     """Put back the state from before the last step that changed something."""
-    from undrop import undo as core
+    from undrop.steps import undo as core
 
     if run.arguments.list:
         return _chain(run)
     live = run.settings.engine.label
     run.say(f"about to change {live}")
-    with turn.take(run.settings, run.say):
+    with lock.take(run.settings, run.say):
         disconnect(run)
         done = core.undo(run.settings, run.bar)
     source = str(done.source) if done.source else None
@@ -58,11 +58,11 @@ def _left(done: "Undone") -> tuple[str, ...]:
 
 def _chain(run: Run) -> Answer:
     """Every step, newest first, and which one undo takes back."""
-    from undrop import status
+    from undrop.steps import status
 
-    with turn.take(run.settings, run.say):
+    with lock.take(run.settings, run.say):
         first = status.look(run.settings, run.bar).undo
-        chain = steps.chain(run.settings)[::-1]
+        chain = log.chain(run.settings)[::-1]
     rows = tuple(
         (
             tables.age(step.when),

@@ -1,0 +1,112 @@
+"""The commands that look at backups: list and verify."""
+
+from typing import TYPE_CHECKING
+
+from undrop.cli import tables
+from undrop.cli.answer import Answer, Run, fields
+from undrop.errors import CheckError, UndropError, UsageError
+from undrop.store import catalog
+
+if TYPE_CHECKING:
+    from undrop.store.catalog import Backup
+
+COLUMNS = ("NAME", "AGE", "SIZE", "REVISION", "REASON", "CHECK")
+
+
+def list_(run: Run) -> Answer:
+    """The catalog, newest first, with the live database at its top."""
+    settings = run.settings
+    engine = settings.engine
+    live, size = {"database": None if engine.in_memory else engine.label}, engine.size()
+    first = (
+        (settings.source, "live", tables.size(size), "", "", "")
+        if size is not None
+        else (settings.source, "live", "", "", "no database", "")
+    )
+    backups = catalog.entries(settings)[::-1]
+    rows = tuple(_row(each) for each in backups)
+    result = {
+        **live,
+        "bytes": size,
+        "backups": [{"path": str(each.path), **fields(each)} for each in backups],
+    }
+    return Answer(result, table=(COLUMNS, first, *rows))
+
+
+def verify(run: Run) -> Answer:
+    """Prove FILE, or every backup, whole."""
+    from undrop.steps import restore
+
+    if run.arguments.litestream:
+        if run.arguments.file is not None:
+            raise UsageError("it takes FILE, or --litestream", "just verify --litestream")
+        return _drill(run)
+    if run.arguments.file is None:
+        chosen = [each for each in catalog.entries(run.settings) if not each.is_set]
+    else:
+        chosen = [catalog.find(run.settings, run.arguments.file, run.standing)]
+    lines, damaged, results = [], [], []
+    for each in chosen:
+        try:
+            restore.verify(run.settings, each, run.bar)
+            problem = ""
+        except (UndropError, OSError) as error:
+            problem = error.what if isinstance(error, UndropError) else str(error)
+            damaged.append(problem)
+        name = tables.clean(each.path.name)
+        lines.append(f"{name}: {problem or 'whole'}")
+        results.append({"path": str(each.path), "whole": not problem, "problem": problem})
+    result = {"verified": results, "damaged": len(damaged)}
+    notes = () if chosen else (f"there are no backups in {run.settings.backups}",)
+    return Answer(result, "\n".join(lines), notes, code=CheckError.exit_code if damaged else 0)
+
+
+def _drill(run: Run) -> Answer:
+    """Restore the replica to a temporary folder, and say how it differs from live."""
+    from undrop.cli import diff
+    from undrop.record import revision_names
+    from undrop.steps import replica
+    from undrop.store import lock
+
+    with lock.take(run.settings, run.say):
+        done = replica.drill(run.settings, run.bar)
+    size, at = tables.size(done.facts.bytes), revision_names(done.facts.revisions)
+    same = done.found is not None and done.found.same
+    result = {
+        "replica": done.label,
+        "bytes": done.facts.bytes,
+        "revisions": done.facts.revisions,
+        "same": same,
+        "tables": [each._asdict() for each in done.found.tables] if done.found else [],
+    }
+    whole = f"{done.label}: restored and whole, {size}, revision {at}"
+    if done.found is None:
+        return Answer(result, whole, ("there is no live database to compare it with",))
+    if same:
+        return Answer(result, whole, ("it holds what the live database holds",))
+    rows, parts = diff.differences(done.found)
+    notes = (whole, "from the live database to the replica:", *parts)
+    return Answer(result, notes=notes, table=rows, code=CheckError.exit_code)
+
+
+def _row(each: "Backup") -> tuple[str, ...]:
+    entry = each.record
+    where = " (only in the vault)" if each.only_in_vault else ""
+    if entry is None:
+        count = each.path.lstat().st_size
+        return (
+            each.path.name,
+            tables.age(each.created),
+            tables.size(count),
+            "?",
+            "",
+            f"no record{where}",
+        )
+    return (
+        each.path.name,
+        tables.age(each.created),
+        tables.size(entry.bytes),
+        ", ".join(entry.revisions),
+        entry.reason,
+        entry.check + where + (f", shrunk: {', '.join(entry.shrunk)}" if entry.shrunk else ""),
+    )

@@ -1,0 +1,146 @@
+"""The commands that move the schema: migrate and rehearse, and the loss report in words."""
+
+from typing import TYPE_CHECKING, Any
+
+from undrop.cli import tables
+from undrop.cli.answer import Answer, Run, disconnect, kept, require_replica, way_back
+from undrop.record import revision_names
+from undrop.store import lock
+
+if TYPE_CHECKING:
+    from undrop.compare.losses import Loss, Report
+    from undrop.values import Moved
+
+
+def migrate(run: Run) -> Answer:
+    """Bring the schema to a revision."""
+    from undrop.compare import losses
+    from undrop.steps import migrate as core
+
+    settings, arguments = run.settings, run.arguments
+    run.say(f"about to change {settings.engine.label}")
+    try:
+        with lock.take(settings, run.say):
+            require_replica(run)
+            disconnect(run)
+            moved, report, change = core.migrate(
+                settings, arguments.revision, run.bar, accept_loss=arguments.accept_loss
+            )
+    except losses.LossError as stopped:
+        left = stopped.remaining
+        failure = {"error": stopped.what, "live_changed": False, "next": stopped.next_step}
+        result = {**failure, "exit_code": stopped.exit_code, **_facts(stopped.report, left)}
+        notes = (*_words(stopped.report, left), str(stopped))
+        return Answer(result, notes=notes, code=stopped.exit_code)
+    result = {
+        "database": settings.engine.label,
+        **_way(moved),
+        **kept(change),
+        **_facts(report, []),
+    }
+    if moved.steps == 0:
+        return Answer(result, _line(moved), ("nothing to do: the schema is there already",))
+    done = f"{moved.steps} migration(s), checked; others were locked out {change.seconds:.2f} s"
+    notes = (*_words(report, []), *_outside(moved), done, *way_back(change))
+    return Answer(result, _line(moved), notes)
+
+
+def rehearse(run: Run) -> Answer:
+    """Everything that migrate does but the last step; exit 4 when data would be lost."""
+    from undrop.compare import losses
+    from undrop.steps import migrate as core
+
+    arguments = run.arguments
+    with lock.take(run.settings, run.say):
+        moved, report, left, seconds = core.rehearse(
+            run.settings, arguments.revision, run.bar, accept_loss=arguments.accept_loss
+        )
+    result = {
+        "database": run.settings.engine.label,
+        **_way(moved),
+        "seconds_migrating": round(moved.seconds, 3),
+        "seconds_locked": round(seconds, 3),
+        **_facts(report, left),
+    }
+    if moved.steps == 0:
+        return Answer(result, _line(moved), ("nothing to do: the schema is there already",))
+    lines = "\n".join((_line(moved), *_words(report, left)))
+    took = (
+        f"{moved.steps} migration(s) took {moved.seconds:.2f} s; others would be locked out for "
+        f"about {seconds:.2f} s; nothing was kept, the database was not changed"
+    )
+    notes = (*_outside(moved), took)
+    if not left:
+        would = "it would succeed: just migrate " + arguments.revision
+        return Answer(result, lines, (*notes, would))
+    stopped = losses.LossError(report, left, arguments.revision)
+    return Answer(result, lines, (*notes, str(stopped)), code=stopped.exit_code)
+
+
+def _line(moved: "Moved") -> str:
+    return f"{revision_names(moved.before)} -> {revision_names(moved.after)}"
+
+
+def _way(moved: "Moved") -> dict[str, Any]:
+    way = {"from": moved.before, "to": moved.after, "migrations": moved.steps}
+    return {**way, "outside": moved.outside}
+
+
+def _outside(moved: "Moved") -> tuple[str, ...]:
+    """What a failure after it cannot take back by itself."""
+    return tuple(tables.clean(f"NOT IN THE TRANSACTION: {each}") for each in moved.outside)
+
+
+def _facts(report: "Report", left: "list[Loss]") -> dict[str, Any]:
+    return {
+        "losses": [
+            {
+                "name": each.name,
+                "what": each.what,
+                "lost": each.lost,
+                "of": each.of,
+                "samples": list(each.samples),
+                "accepted": each not in left,
+            }
+            for each in report.losses
+        ],
+        "warnings": report.warnings,
+        "changes": report.changes,
+        "tables": [
+            {
+                "before": each.name or None,
+                "after": each.now or None,
+                "rows": [each.before, each.after],
+            }
+            for each in report.tables
+        ],
+    }
+
+
+def _words(report: "Report", left: "list[Loss]") -> tuple[str, ...]:
+    """The report for people: losses with samples, warnings, and the rest in one line."""
+    rows = [
+        (
+            each.name,
+            f"{each.lost:,} of {each.of:,}",
+            each.what + ("" if each in left else ", accepted"),
+        )
+        for each in report.losses
+    ]
+    lines = tables.aligned(("LOSS", "ROWS", "WHAT"), *rows) if rows else []
+    text = lines[:1]
+    for line, each in zip(lines[1:], report.losses, strict=True):
+        text += [line, *(f"    {_sample(sample)}" for sample in each.samples)]
+    text += [f"WARNING, no longer guaranteed: {warning}" for warning in report.warnings]
+    if report.changes:
+        text.append("also: " + ", ".join(report.changes))
+    return tuple(map(tables.clean, text))
+
+
+def _sample(sample: dict[str, object]) -> str:
+    shown = dict(sample)
+    was, is_now = shown.pop("before", None), shown.pop("after", None)
+    text = ", ".join(f"{name}={value!r}" for name, value in list(shown.items())[:8])
+    if "before" not in sample:
+        return text
+    return f"{text}: {was!r}" + (f" -> {is_now!r}" if "after" in sample else "")

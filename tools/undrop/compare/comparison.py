@@ -1,0 +1,84 @@
+"""What became of tables and their columns: the words that a comparison answers in."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from undrop.compare.structure import Part, Structure
+
+Sample = dict[str, object]
+
+
+class ColumnChange(NamedTuple):
+    """What became of a column's values, in rows that are still there."""
+
+    name: str
+    now: str
+    """Its name afterwards; empty when it is gone."""
+    types: tuple[str, str]
+    """As declared before and after."""
+    gone: int = 0
+    """Values that went with the column."""
+    nulled: int = 0
+    blanked: int = 0
+    overwritten: int = 0
+    """By another value, and one that was not blank."""
+    samples: tuple[Sample, ...] = ()
+
+    @property
+    def lost(self) -> int:
+        """Values that are no longer there."""
+        return self.gone + self.nulled + self.blanked + self.overwritten
+
+
+class TableChange(NamedTuple):
+    """What became of a table."""
+
+    name: str
+    """Empty for a new one."""
+    now: str
+    """Its name afterwards; empty when it is gone."""
+    before: int = 0
+    after: int = 0
+    gone: int = 0
+    """Rows; where rows have no identity, one that changed is gone and another was added."""
+    added: int = 0
+    changed: int = 0
+    columns: tuple[ColumnChange, ...] = ()
+    gone_columns: tuple[str, ...] = ()
+    """With values or without."""
+    new_columns: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+    samples: tuple[Sample, ...] = ()
+    """Of the rows that are gone."""
+
+    @property
+    def lost(self) -> int:
+        """Rows and values that are no longer there."""
+        return self.gone + sum(column.lost for column in self.columns)
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing about it changed."""
+        return self == TableChange(self.name, self.name, self.before, self.before)
+
+
+class Comparison(NamedTuple):
+    """All that differs between a state and a later one."""
+
+    before: "Structure"
+    after: "Structure"
+    tables: list[TableChange]
+    """Every table of either, in the order of their names; a new one has no name before."""
+    parts_gone: "list[Part]"
+    """Indexes, triggers and views that nothing does the work of any more."""
+    parts_new: "list[Part]"
+    redefined: list[str]
+    """Tables, indexes, triggers and views of the same name that are defined in another way."""
+    unread: list[str]
+    """Tables that cannot be read: nothing is known of them."""
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing changed."""
+        parts = self.parts_gone or self.parts_new or self.redefined
+        return not parts and all(change.same for change in self.tables)

@@ -1,0 +1,191 @@
+"""What changed between two database files, by content alone."""
+
+import sqlite3
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from undrop.compare import reading, rows
+from undrop.compare.comparison import Comparison, TableChange
+from undrop.compare.structure import Part, Structure, Table, fold
+from undrop.sqlitefile import check, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from undrop.values import Progress
+
+
+def compare(
+    before: "Path",
+    after: "Path",
+    progress: "Progress",
+    known: tuple[Structure, Structure] | None = None,
+) -> Comparison:
+    """Compare two files that nobody writes.
+
+    Where they stand for another engine's, what those are made of is ``known``. Raises UndropError
+    when one cannot be read.
+    """
+    with connect.explained(after, "comparing"), ExitStack() as stack:
+        connections = [_both(before, after, stack) for _ in range(2)]
+        found: list[Comparison] = []
+        with check.beside(
+            connections,
+            lambda: found.append(_Compare(connections, known).all()),
+            lambda: progress("compare", 1, 1),
+        ):
+            pass
+        return found[0]
+
+
+def _both(before: "Path", after: "Path", stack: ExitStack) -> sqlite3.Connection:
+    connection = connect.connect(before, "immutable")
+    stack.callback(connection.close)
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    connection.execute("PRAGMA trusted_schema = OFF")  # no function of theirs may run
+    connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
+    connection.execute("ATTACH ? AS after", [f"{after.as_uri()}?mode=ro&immutable=1"])
+    return connection
+
+
+class _Compare:
+    def __init__(
+        self, connections: list[sqlite3.Connection], known: tuple[Structure, Structure] | None
+    ) -> None:
+        self.connections = connections
+        self.connection = connections[0]
+        self.before, self.after = known or (
+            reading.read(self.connection, "main"),
+            reading.read(self.connection, "after"),
+        )
+        self.unread = [*self.before.unread]
+
+    def all(self) -> Comparison:
+        old, new = self.before.tables, self.after.tables
+        added = {name: table for name, table in new.items() if name not in old}
+        tables = []
+        for name in (name for name in old if name in new):
+            change = self._pair(old[name], new[name])
+            moved = self._renamed(old[name], added) if change.lost else None
+            if moved:  # set aside under another name, and a new one made
+                added.pop(fold(moved.now))
+                added[name] = new[name]
+            tables.append(moved or change)
+        for table in (table for name, table in old.items() if name not in new):
+            moved = self._renamed(table, added)
+            if moved:
+                added.pop(fold(moved.now))
+            tables.append(moved or self._gone(table))
+        for table in added.values():
+            count = self._count("after", table)
+            tables.append(TableChange("", table.name, 0, count, added=count))
+        return Comparison(
+            self.before,
+            self.after,
+            sorted(tables, key=lambda table: table.name or table.now),
+            _missing(self.before, self.after, tables),
+            _missing(self.after, self.before, []),
+            [*_redefined(self.before, self.after)],
+            self.unread,
+        )
+
+    def _pair(self, old: Table, new: Table) -> TableChange:
+        try:
+            return rows.compare(self.connections, old, new)
+        except sqlite3.OperationalError:
+            if not (old.virtual or new.virtual):
+                raise
+            try:
+                count = rows.count(self.connection, "main", old)
+            except sqlite3.OperationalError:
+                self.unread.append(old.name)
+                return TableChange(old.name, new.name)
+            return TableChange(old.name, new.name, count, gone=count)  # it could be read before
+
+    def _count(self, schema: str, table: Table) -> int:
+        try:
+            return rows.count(self.connection, schema, table)
+        except sqlite3.OperationalError:
+            if not table.virtual:
+                raise
+            self.unread.append(table.name)
+            return 0
+
+    def _gone(self, table: Table) -> TableChange:
+        count = self._count("main", table)
+        samples = rows.first(self.connection, table) if count else ()
+        return TableChange(table.name, "", count, gone=count, samples=samples)
+
+    def _renamed(self, gone: Table, added: dict[str, Table]) -> TableChange | None:
+        """The new table that has all of this one's columns and rows, if there is one."""
+        if not self._count("main", gone):
+            return None
+        for candidate in added.values():
+            if candidate.virtual == gone.virtual and _may_hold(candidate, gone):
+                change = self._pair(gone, candidate)
+                if change.before and not change.lost and _is_evident(gone, candidate, change):
+                    return change
+        return None
+
+
+def _may_hold(new: Table, old: Table) -> bool:
+    types = [column.type for column in new.data]
+    for column in old.data:
+        if column.type not in types:
+            return False
+        types.remove(column.type)
+    return True
+
+
+def _is_evident(old: Table, new: Table, change: TableChange) -> bool:
+    """Whether it is no accident that one table's rows are in another: numbers are alike."""
+    if old.columns.keys() == new.columns.keys():
+        return True
+    alike = old.columns.keys() <= new.columns.keys() or len(old.data) == len(new.data)
+    return change.added == 0 and (alike or 0 != old.root == new.root)
+
+
+def _redefined(before: Structure, after: Structure) -> "Iterator[str]":
+    for name, table in before.tables.items():
+        other = after.tables.get(name)
+        # A column that came or went is said already.
+        same_columns = other is not None and table.columns.keys() == other.columns.keys()
+        if other and same_columns and table.definition != other.definition:
+            yield f"table {table.name}"
+    for key, part in before.parts.items():
+        if key in after.parts and part.definition != after.parts[key].definition:
+            yield f"{part.kind} {part.name}"
+
+
+def _missing(one: Structure, other: Structure, changes: list[TableChange]) -> list[Part]:
+    """Parts of ``one`` that ``other`` has neither by name nor, names of things aside, by content.
+
+    What went with its table or its column is that one's loss and no other.
+    """
+    definitions = {part.definition for part in other.parts.values()}
+    by_table = {fold(change.name): change for change in changes}
+    missing = []
+    for key, part in one.parts.items():
+        change = by_table.get(fold(part.table))
+        words = part.definition.split()
+        if change and part.kind != "view":
+            renamed = {fold(old): fold(new) for old, new in change.renamed}
+            renamed[fold(change.name)] = fold(change.now)
+            words = [renamed.get(word, word) for word in words]
+            if not change.now or _went_along(part, words, change, other.tables[fold(change.now)]):
+                continue
+        if key not in other.parts and " ".join(words) not in definitions:
+            missing.append(part)
+    return missing
+
+
+def _went_along(part: Part, words: list[str], change: TableChange, now: Table) -> bool:
+    """Whether an index is no loss of its own: its columns went, or a constraint does its work."""
+    if part.kind != "index" or "(" not in words:
+        return False
+    columns = [word for word in words[words.index("(") :] if word.isidentifier()]
+    lost = {fold(column.name) for column in change.columns if not column.now}
+    gone = {fold(name) for name in change.gone_columns}
+    unique = "unique" in words and tuple(sorted(columns)) in now.uniques
+    return bool(lost & set(columns)) or set(columns) <= gone or unique

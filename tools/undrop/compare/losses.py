@@ -1,0 +1,187 @@
+"""What a migration takes away: the judgement on a comparison, and what was accepted."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop.compare.comparison import ColumnChange, Comparison, Sample, TableChange
+from undrop.compare.structure import fold
+from undrop.errors import CheckError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from undrop.compare.structure import Table
+
+
+class Loss(NamedTuple):
+    """One thing that would be gone."""
+
+    name: str
+    """As ``accepts_loss`` takes it: ``items.note``, ``rows items``, ``table legacy``…"""
+    what: str
+    lost: int
+    """Rows or values; 1 for an index, a trigger or a view."""
+    of: int
+    """Rows there were; 1 likewise."""
+    samples: tuple[Sample, ...] = ()
+    also: str = ""
+    """The name by what its table or column is called afterwards."""
+
+
+class Report(NamedTuple):
+    """What a migration does to the content."""
+
+    losses: list[Loss]
+    warnings: list[str]
+    """Constraints that no longer hold: nothing is lost yet."""
+    changes: list[str]
+    """What else changed, with nothing lost by it."""
+    tables: list[TableChange]
+
+
+class LossError(CheckError):
+    """A migration would lose what nobody said it may."""
+
+    def __init__(self, report: Report, remaining: list[Loss], revision: str) -> None:
+        names = ", ".join(f'"{loss.name}"' for loss in remaining)
+        super().__init__(
+            f"the migration would lose data: {len(remaining)} loss(es) that nobody accepted",
+            f"correct the migration; or, if all of it may go, just migrate {revision} --accept-loss"
+            f"; or write in the migration's file:  accepts_loss = [{names}]",
+        )
+        self.report, self.remaining = report, remaining
+
+
+def report(found: Comparison) -> Report:
+    """What of a comparison is a loss, and what else is to be said."""
+    losses = [loss for change in found.tables for loss in _losses(change, found.before.tables)]
+    losses += [
+        Loss(f"{part.kind} {part.name}", f"{part.kind} gone", 1, 1) for part in found.parts_gone
+    ]
+    warnings = [
+        f"{change.now}: {text}"
+        for change in found.tables
+        if change.name and change.now
+        for text in _weaker(
+            found.before.tables[fold(change.name)],
+            found.after.tables[fold(change.now)],
+            {fold(old): fold(new) for old, new in change.renamed},
+            {fold(change.name): fold(change.now) for change in found.tables if change.name},
+        )
+    ]
+    warnings += [f"{name}: it cannot be read, nothing is known" for name in found.unread]
+    return Report(losses, warnings, list(_changes(found)), found.tables)
+
+
+def remaining(found: Report, accepted: "Iterable[str]") -> list[Loss]:
+    """The losses that ``accepted`` does not name."""
+    names = {fold(" ".join(name.split())) for name in accepted}
+    return [loss for loss in found.losses if not {fold(loss.name), fold(loss.also)} & names]
+
+
+def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]":
+    if not change.name:
+        return
+    if not change.now:
+        if change.before:
+            yield Loss(
+                f"table {change.name}", "table gone", change.gone, change.before, change.samples
+            )
+        return
+    keys = tables[fold(change.name)].foreign_keys
+    if change.gone:
+        parents = sorted({key.parent for key in keys if key.on_delete == "CASCADE"})
+        cause = f" (ON DELETE CASCADE from {', '.join(parents)})" if parents else ""
+        name, also = f"rows {change.name}", f"rows {change.now}"
+        yield Loss(name, f"rows gone{cause}", change.gone, change.before, change.samples, also)
+    for column in change.columns:
+        if column.lost:
+            cut = next((key.parent for key in keys if fold(column.name) in key.columns), "")
+            yield Loss(
+                f"{change.name}.{column.name}",
+                _what(column, cut),
+                column.lost,
+                change.before,
+                column.samples,
+                f"{change.now}.{column.now or column.name}",
+            )
+
+
+def _what(column: ColumnChange, parent: str) -> str:
+    old, new = column.types
+    cause = f" by {old or 'no type'} -> {new or 'no type'}" if column.now and old != new else ""
+    texts = {
+        "column gone": column.gone,
+        "became NULL" + (f", cut from {parent}" if parent else "") + cause: column.nulled,
+        "became blank" + cause: column.blanked,
+        "overwritten" + cause: column.overwritten,
+    }
+    counts = [(text, count) for text, count in texts.items() if count]
+    return "; ".join(f"{count:,} {text}" if len(counts) > 1 else text for text, count in counts)
+
+
+def _weaker(
+    old: "Table", new: "Table", columns: dict[str, str], tables: dict[str, str]
+) -> "Iterator[str]":
+    """What held of a table's rows and no longer does; names as they are afterwards."""
+
+    def now(names: "Iterable[str]") -> list[str]:
+        return [columns.get(name, name) for name in names]
+
+    def there(names: "Iterable[str]") -> bool:
+        return all(name in new.columns for name in names)
+
+    for key in old.foreign_keys:
+        wanted = key._replace(
+            columns=tuple(now(key.columns)), parent=tables.get(key.parent, key.parent)
+        )
+        if wanted in new.foreign_keys or not there(wanted.columns) or not wanted.parent:
+            continue
+        like = [k for k in new.foreign_keys if k[:2] == wanted[:2]]
+        text = f"foreign key ({', '.join(wanted.columns)}) to {wanted.parent}"
+        if like:
+            was, is_now = _actions(wanted), _actions(like[0])
+            yield f"{text} had {was or 'no action'}, has {is_now or 'none'}"
+        else:
+            yield f"{text} is gone"
+    keyed = tuple(sorted(fold(c.name) for c in new.key))
+    for names in old.uniques:
+        wanted_unique = tuple(sorted(now(names)))
+        if wanted_unique not in new.uniques and wanted_unique != keyed and there(wanted_unique):
+            yield f"UNIQUE ({', '.join(wanted_unique)}) is gone"
+    for text in old.checks:
+        words = [columns.get(word, word) for word in text.split()]
+        dropped = (set(old.columns) - set(columns) - set(new.columns)) & set(words)
+        if " ".join(words) not in new.checks and not dropped:
+            yield f"CHECK ({text}) is gone"
+    for name, column in old.columns.items():
+        after = new.columns.get(columns.get(name, name))
+        if column.required and after and not after.required:
+            yield f"NOT NULL of {after.name} is gone"
+    if old.key and there(now(fold(c.name) for c in old.key)) and not new.key:
+        yield "PRIMARY KEY is gone"
+
+
+def _actions(key: "tuple[object, ...]") -> str:
+    kinds = zip(("ON UPDATE", "ON DELETE"), key[2:], strict=True)
+    return " ".join(f"{kind} {action}" for kind, action in kinds if action != "NO ACTION")
+
+
+def _changes(found: Comparison) -> "Iterator[str]":
+    for change in found.tables:
+        if not change.name:
+            yield f"table {change.now} added ({change.after:,} rows)"
+        elif not change.now:
+            if not change.before:
+                yield f"table {change.name} gone, it was empty"
+        else:
+            if change.name != change.now:
+                yield f"table {change.name} is now {change.now}"
+            yield from (f"{change.now}.{old} is now {new}" for old, new in change.renamed)
+            yield from (f"{change.now}.{column} added" for column in change.new_columns)
+            held = {column.name for column in change.columns}
+            empty = (name for name in change.gone_columns if name not in held)
+            yield from (f"{change.name}.{column} gone, it was empty" for column in empty)
+            if change.added:
+                yield f"{change.added:,} rows added to {change.now}"
+    yield from (f"{part.kind} {part.name} added" for part in found.parts_new)
+    yield from (f"{name} defined anew" for name in found.redefined)

@@ -1,0 +1,149 @@
+"""Which column is which afterwards, and by what a row is known: the two sides of a comparison.
+
+``main`` is the file before, as ``a`` in SQL; ``after`` the other, as ``b``.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop.compare.structure import fold
+from undrop.sqlitefile import check
+from undrop.sqlitefile.check import quoted
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from undrop.compare.structure import Column, Table
+
+
+def same(old: str, new: str) -> str:
+    """SQL for: no value was lost between the two; one that another type holds as well is the same.
+
+    Unary plus takes the column's affinity away: '007' must not equal 7
+    (sqlite.org/datatype3.html, 4.2).
+    """
+    return (
+        f"(+{old} IS +{new} COLLATE BINARY OR (typeof({old}) <> typeof({new}) AND "
+        f"CAST({old} AS TEXT) = CAST({new} AS TEXT) COLLATE BINARY AND "
+        f"(typeof({old}) <> 'real' OR CAST({new} AS REAL) = {old})))"
+    )
+
+
+class Join(NamedTuple):
+    """By what a row is known on both sides."""
+
+    on: str
+    mark: str
+    """What is not NULL when a row was found."""
+    certain: bool
+    """Whether a row that is not found is gone."""
+    rowid: str
+    """By which name of the rowid the left side goes; empty when it is another key."""
+
+
+class Pair:
+    """A table, what is taken to be the same one afterwards, and how they join."""
+
+    columns: dict[str, str]
+    """Folded names of those that stayed, as they were and as they are."""
+    gone: "list[Column]"
+    new: "list[Column]"
+    joins: list[Join]
+    """The one to trust most first; none when rows have no identity."""
+
+    def __init__(self, connection: "sqlite3.Connection", before: "Table", after: "Table") -> None:
+        self._connection, self.before, self.after = connection, before, after
+        names = [fold(column.name) for column in before.data]
+        self.columns = {name: name for name in names if name in after.columns}
+        self.gone = [c for c in before.data if fold(c.name) not in self.columns]
+        self.new = [c for c in after.data if fold(c.name) not in before.columns]
+        self._pair_keys()
+        self.joins = list(self._joins())
+        for old in list(self.gone):
+            new = next((each for each in self.new if self._is_renamed(old, each)), None)
+            if new:
+                self._take(old, new)
+
+    def joined(self, kind: str, join: Join) -> str:
+        """The FROM clause."""
+        before, after = quoted(self.before.name), quoted(self.after.name)
+        return f"FROM main.{before} AS a {kind} after.{after} AS b ON {join.on}"
+
+    def pairs(self) -> "Iterator[tuple[Column, Column, str, str]]":
+        """Columns that stayed, with their names in SQL."""
+        for old, new in self.columns.items():
+            a, b = self.before.columns[old], self.after.columns[new]
+            yield a, b, f"a.{quoted(a.name)}", f"b.{quoted(b.name)}"
+
+    def _take(self, old: "Column", new: "Column") -> None:
+        self.columns[fold(old.name)] = fold(new.name)
+        self.gone.remove(old)
+        self.new.remove(new)
+
+    def _pair_keys(self) -> None:
+        """A key's column under a new name keeps its place in the key and its type."""
+        for old in [column for column in self.gone if column.key]:
+            for new in self.new:
+                if (old.key, old.type) == (new.key, new.type):
+                    self._take(old, new)
+                    break
+
+    def _joins(self) -> "Iterator[Join]":
+        """By the same primary key on both sides; by rowid, which a rebuild may give anew."""
+        old, new = self.before.key, self.after.key
+        by_rowid = self.before.key_is_rowid and self.after.key_is_rowid
+        if old and [self.columns.get(fold(c.name)) for c in old] == [fold(c.name) for c in new]:
+            binary = "" if by_rowid else " COLLATE BINARY"
+            both = zip(old, new, strict=True)
+            on = " AND ".join(f"b.{quoted(b.name)} = a.{quoted(a.name)}{binary}" for a, b in both)
+            # Elsewhere a key may be NULL, and NULL equals nothing.
+            never_null = by_rowid or not self.before.rowid or all(c.required for c in old)
+            rowid = f"a.{quoted(old[0].name)}" if by_rowid else ""
+            yield Join(on, f"b.{quoted(new[0].name)}", never_null, rowid)
+            if never_null:
+                return
+        if self.before.rowid_name and self.after.rowid_name:
+            rowid = f"a.{quoted(self.before.rowid_name)}"
+            mark = f"b.{quoted(self.after.rowid_name)}"
+            yield Join(f"{mark} = {rowid}", mark, False, rowid)  # noqa: FBT003 - a field
+
+    def _is_renamed(self, old: "Column", new: "Column") -> bool:
+        """Whether every value is under the new name, and that is no accident."""
+        a, b = f"a.{quoted(old.name)}", f"b.{quoted(new.name)}"
+        in_place = self._place(old) == self._place(new)
+        if not in_place and old.type != new.type:
+            return False
+        alike = (old.type, old.required, old.default) == (new.type, new.required, new.default)
+        if not (in_place and alike) and self._distinct(a) < 2:
+            return False
+        if any(
+            not check.ask(
+                self._connection,
+                f"SELECT 1 {self.joined('JOIN', join)} WHERE NOT {same(a, b)} LIMIT 1",
+            )
+            for join in self.joins
+        ):
+            return True
+        return not any(join.certain for join in self.joins) and self._same_values(a, b)
+
+    def _distinct(self, column: str) -> int:
+        sql = f"SELECT count(DISTINCT {column}) FROM main.{quoted(self.before.name)} AS a"  # noqa: S608
+        return int(check.ask(self._connection, sql)[0][0])
+
+    def _same_values(self, a: str, b: str) -> bool:
+        """Whether each value is there as often as it was, in whatever row."""
+        more = (
+            f"SELECT 1 FROM (SELECT 1 AS side, +{a} COLLATE BINARY AS value "  # noqa: S608
+            f"FROM main.{quoted(self.before.name)} AS a UNION ALL "
+            f"SELECT -1, +{b} FROM after.{quoted(self.after.name)} AS b) "
+            "GROUP BY value HAVING sum(side) > 0 LIMIT 1"
+        )
+        return not check.ask(self._connection, more)
+
+    def _place(self, column: "Column") -> int:
+        """How many of the columns that stayed come before this one."""
+        old = column in self.gone
+        table = self.before if old else self.after
+        stayed = self.columns.keys() if old else self.columns.values()
+        names = list(table.columns)
+        return sum(name in stayed for name in names[: names.index(fold(column.name))])

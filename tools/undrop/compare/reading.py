@@ -1,0 +1,113 @@
+"""What an SQLite database is made of."""
+
+import sqlite3
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from undrop.compare import ddl
+from undrop.compare.structure import Column, ForeignKey, Part, Structure, Table, fold
+from undrop.sqlitefile import check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def read(connection: sqlite3.Connection, schema: str) -> Structure:
+    """The structure of an attached database (``main`` or the name it was attached by).
+
+    Raises sqlite3.Error.
+    """
+    master = connection.execute(
+        f"SELECT type, name, tbl_name, coalesce(sql, ''), rootpage FROM {schema}.sqlite_master"  # noqa: S608 - our own name
+    ).fetchall()
+    sql = {name: (text, root) for kind, name, _, text, root in master if kind == "table"}
+    owners = {fold(name): text for name, (text, _) in sql.items()}
+    found = connection.execute(
+        "SELECT name, type, NOT wr FROM pragma_table_list WHERE schema = ?"
+        " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'",
+        [schema],
+    ).fetchall()
+    tables, unread = [], []
+    for name, kind, rowid in found:
+        text, root = sql[name]
+        if ddl.is_derived(text) or (kind == "shadow" and not ddl.is_users(name, owners)):
+            continue
+        try:
+            tables.append(_table(connection, schema, (name, kind, rowid), text, root))
+        except sqlite3.OperationalError:  # a virtual table whose module only its application has
+            if kind != "virtual":
+                raise
+            unread.append(name)
+    parts = [
+        Part(kind, name, table, ddl.definition(text, name))
+        for kind, name, table, text, _ in master
+        if text and (kind != "table" or ddl.is_derived(text) or name in unread)
+    ]
+    return Structure(
+        {
+            fold(table.name): table
+            for table in tables
+            if [(column.name, column.type) for column in table.columns.values()]
+            != check.VERSION_TABLE
+        },
+        {(part.kind, fold(part.name)): part for part in parts},
+        unread,
+    )
+
+
+def _table(
+    connection: sqlite3.Connection, schema: str, listed: tuple[str, str, int], sql: str, root: int
+) -> Table:
+    name, kind, rowid = listed
+    return Table(
+        name,
+        kind == "virtual",
+        bool(rowid),
+        _columns(connection, schema, name),
+        _has_key_index(connection, schema, name),
+        frozenset(_foreign_keys(connection, schema, name)),
+        frozenset(_uniques(connection, schema, name)),
+        frozenset(ddl.checks(sql)),
+        ddl.definition(sql, name),
+        root,
+    )
+
+
+def _columns(connection: sqlite3.Connection, schema: str, table: str) -> dict[str, Column]:
+    rows = connection.execute(
+        'SELECT name, upper(type), "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, ?)',
+        [table, schema],
+    )
+    return {fold(row[0]): Column(row[0], row[1], bool(row[2]), *row[3:]) for row in rows}
+
+
+def _has_key_index(connection: sqlite3.Connection, schema: str, table: str) -> bool:
+    sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?, ?) WHERE origin = 'pk')"
+    return bool(connection.execute(sql, [table, schema]).fetchone()[0])
+
+
+def _foreign_keys(
+    connection: sqlite3.Connection, schema: str, table: str
+) -> "Iterator[ForeignKey]":
+    rows = connection.execute(
+        'SELECT id, lower("from"), lower("table"), on_update, on_delete'
+        " FROM pragma_foreign_key_list(?, ?) ORDER BY id, seq",
+        [table, schema],
+    )
+    for _, key in groupby(rows, itemgetter(0)):
+        columns = list(key)
+        yield ForeignKey(tuple(row[1] for row in columns), *columns[0][2:])
+
+
+def _uniques(
+    connection: sqlite3.Connection, schema: str, table: str
+) -> "Iterator[tuple[str, ...]]":
+    rows = connection.execute(
+        "SELECT l.name, lower(i.name) FROM pragma_index_list(?1, ?2) AS l, "
+        'pragma_index_info(l.name, ?2) AS i WHERE l."unique" AND NOT l.partial'
+        " AND l.origin <> 'pk' ORDER BY 1, 2",
+        [table, schema],
+    )
+    for _, index in groupby(rows, itemgetter(0)):
+        yield tuple(str(row[1]) for row in index)

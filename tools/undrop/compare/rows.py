@@ -1,0 +1,231 @@
+"""What became of one table's rows: SQL over the two files of a comparison, attached as one.
+
+``main`` is the file before, ``after`` the other. Rows are joined by their primary key, else by
+rowid; where neither holds, what counts is how often each whole row is there.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from undrop.compare import reading
+from undrop.compare.comparison import ColumnChange, Sample, TableChange
+from undrop.compare.pairing import Join, Pair, same
+from undrop.sqlitefile import check, connect
+from undrop.sqlitefile.check import quoted
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from undrop.compare.structure import Column, Table
+
+SAMPLES = 3
+CHUNK = 300  # results of one statement: SQLite takes 2,000
+LARGE = 100_000  # rows of a table that two threads share
+
+
+def compare(
+    connections: "Sequence[sqlite3.Connection]", before: "Table", after: "Table"
+) -> TableChange:
+    """Compare a table with what is taken to be the same one afterwards.
+
+    Two connections, so that two processors can work. Raises sqlite3.Error.
+    """
+    return _Rows(connections, Pair(connections[0], before, after)).compare()
+
+
+def of(path: "Path") -> dict[str, int]:
+    """Rows by table in a file nobody writes. Raises UndropError."""
+    with connect.explained(path, "counting rows"):
+        connection = connect.connect(path, "immutable")
+        try:
+            tables = reading.read(connection, "main").tables.values()
+            return {
+                table.name: count(connection, "main", table)
+                for table in tables
+                if not table.virtual
+            }
+        finally:
+            connection.close()
+
+
+def count(connection: "sqlite3.Connection", schema: str, table: "Table") -> int:
+    """Number of rows. Raises sqlite3.Error."""
+    return int(check.ask(connection, f"SELECT count(*) FROM {schema}.{quoted(table.name)}")[0][0])  # noqa: S608
+
+
+def first(connection: "sqlite3.Connection", table: "Table") -> tuple[Sample, ...]:
+    """Up to three rows of a table that is gone. Raises sqlite3.Error."""
+    shown = {c.name: f"a.{quoted(c.name)}" for c in table.data[:CHUNK]}
+    return _rows(connection, f"FROM main.{quoted(table.name)} AS a LIMIT {SAMPLES}", shown)
+
+
+def _rows(connection: "sqlite3.Connection", rest: str, shown: dict[str, str]) -> tuple[Sample, ...]:
+    rows = check.ask(connection, f"SELECT {', '.join(shown.values())} {rest}")
+    return tuple(dict(zip(shown, map(_short, row), strict=True)) for row in rows)
+
+
+def _something(value: str) -> str:
+    return f"+{value} COLLATE BINARY NOT IN ('', x'')"
+
+
+class _Rows:
+    def __init__(self, connections: "Sequence[sqlite3.Connection]", pair: Pair) -> None:
+        self.connection, self.second = connections
+        self.pair = pair
+        self.before, self.after = pair.before, pair.after
+
+    def compare(self) -> TableChange:
+        found = self._best()
+        missing = tuple(change for column in self.pair.gone if (change := self._gone(column)).gone)
+        return found._replace(
+            columns=(*found.columns, *missing),
+            gone_columns=tuple(column.name for column in self.pair.gone),
+            new_columns=tuple(column.name for column in self.pair.new),
+            renamed=tuple((a.name, b.name) for a, b, _, _ in self.pair.pairs() if a.name != b.name),
+        )
+
+    def _best(self) -> TableChange:
+        """By the identity that shows the least loss, of those that may be the right one."""
+        found: list[TableChange] = []
+        for join in self.pair.joins:
+            found.append(self._joined(join))
+            if join.certain or not found[-1].lost:
+                return found[-1]
+        return min([*found, self._counted()], key=lambda change: change.lost)
+
+    def _ask(self, sql: str) -> list[Any]:
+        return check.ask(self.connection, sql)
+
+    def _joined(self, join: Join) -> TableChange:
+        pairs = list(self.pair.pairs())
+        # A column whose type stayed keeps its affinity too, and needs no plus: see ``same``.
+        # (ANY has none in a STRICT table and another elsewhere.)
+        plus = ["" if x.type == y.type != "ANY" else "+" for x, y, _, _ in pairs]
+        old = ", ".join(f"{sign}{pair[2]}" for sign, pair in zip(plus, pairs, strict=True))
+        new = ", ".join(
+            f"{sign}{pair[3]} COLLATE BINARY" for sign, pair in zip(plus, pairs, strict=True)
+        )
+        differ = f"({old}) IS NOT ({new})" if pairs else "0"
+        where = f"({join.mark} IS NULL OR {differ})"
+        sums = [f"count(*) FILTER (WHERE {join.mark} IS {null} NULL)" for null in ("", "NOT")]
+        for _, _, a, b in pairs:
+            was, stays = f"{join.mark} IS NOT NULL AND {_something(a)}", _something(b)
+            sums += [
+                f"count(*) FILTER (WHERE {was} AND {b} IS NULL)",
+                f"count(*) FILTER (WHERE {was} AND {b} IS NOT NULL AND NOT {stays})",
+                f"count(*) FILTER (WHERE {was} AND {stays} AND NOT {same(a, b)})",
+            ]
+        counts: list[int] = []
+        for start in range(0, len(sums), CHUNK):
+            counts += self._sum(join, ", ".join(sums[start : start + CHUNK]), where)
+        before = count(self.connection, "main", self.before)
+        after = count(self.connection, "after", self.after)
+        gone, changed = counts[:2]
+        rows = f"{self.pair.joined('LEFT JOIN', join)} WHERE {join.mark} IS NULL"
+        return TableChange(
+            self.before.name,
+            self.after.name,
+            before,
+            after,
+            gone,
+            after - (before - gone),
+            changed,
+            tuple(self._values(join, counts[2:])) if changed else (),
+            samples=self._samples(rows, gone) if gone else (),
+        )
+
+    def _sum(self, join: Join, sums: str, where: str) -> list[int]:
+        """Sums over the join, of both halves of a large table at once."""
+        sql = f"SELECT {sums} {self.pair.joined('LEFT JOIN', join)} WHERE {where}"
+        rowid = join.rowid
+        table = f"FROM main.{quoted(self.before.name)} AS a"
+        ends = f"SELECT (SELECT min({rowid}) {table}), (SELECT max({rowid}) {table})"
+        low, high = self._ask(ends)[0] if rowid else (0, 0)
+        if not high or high - low < LARGE:
+            return list(self._ask(sql)[0])
+        middle = low + (high - low) // 2
+        halves = (f"{sql} AND {rowid} <= {middle}", f"{sql} AND {rowid} > {middle}")
+        with ThreadPoolExecutor(2) as both:
+            found = list(both.map(check.ask, (self.connection, self.second), halves))
+        return [one + two for one, two in zip(found[0][0], found[1][0], strict=True)]
+
+    def _values(self, join: Join, counts: list[int]) -> "Iterator[ColumnChange]":
+        for number, (old, new, a, b) in enumerate(self.pair.pairs()):
+            nulled, blanked, overwritten = counts[3 * number : 3 * number + 3]
+            total = nulled + blanked + overwritten
+            if total:
+                lost = f"{_something(a)} AND (({_something(b)}) IS NOT 1 OR NOT {same(a, b)})"
+                shown = self._samples(
+                    f"{self.pair.joined('JOIN', join)} WHERE {lost}",
+                    total,
+                    {"before": a, "after": b},
+                )
+                types = (old.type, new.type)
+                yield ColumnChange(
+                    old.name, new.name, types, 0, nulled, blanked, overwritten, shown
+                )
+
+    def _gone(self, column: "Column") -> ColumnChange:
+        a = f"a.{quoted(column.name)}"
+        rest = f"FROM main.{quoted(self.before.name)} AS a WHERE {_something(a)}"
+        [(values,)] = self._ask(f"SELECT count(*) {rest}")
+        samples = self._samples(rest, values, {"before": a}) if values else ()
+        return ColumnChange(column.name, "", (column.type, ""), values, samples=samples)
+
+    def _counted(self) -> TableChange:
+        """By how often each whole row is there: exact, and slower."""
+        pairs = list(self.pair.pairs())
+        if not pairs:
+            pairs, old, new = [], "1 AS c0", "1"
+        else:
+            one = [a if x.type == y.type else f"CAST({a} AS TEXT)" for x, y, a, _ in pairs]
+            two = [b if x.type == y.type else f"CAST({b} AS TEXT)" for x, y, _, b in pairs]
+            old = ", ".join(f"+{a} COLLATE BINARY AS c{n}" for n, a in enumerate(one))
+            new = ", ".join(f"+{b}" for b in two)
+        groups = ", ".join(f"c{n}" for n in range(max(1, len(pairs))))
+        rows = (
+            f"(SELECT {groups}, sum(side) AS n FROM "  # noqa: S608
+            f"(SELECT 1 AS side, {old} FROM main.{quoted(self.before.name)} AS a UNION ALL "
+            f"SELECT -1, {new} FROM after.{quoted(self.after.name)} AS b) GROUP BY {groups})"
+        )
+        [(gone, added)] = self._ask(
+            f"SELECT coalesce(sum(max(n, 0)), 0), coalesce(sum(max(-n, 0)), 0) FROM {rows}"  # noqa: S608
+        )
+        shown = {old.name: f"c{n}" for n, (old, _, _, _) in enumerate(pairs)} or {"row": "c0"}
+        return TableChange(
+            self.before.name,
+            self.after.name,
+            count(self.connection, "main", self.before),
+            count(self.connection, "after", self.after),
+            gone,
+            added,
+            samples=_rows(self.connection, f"FROM {rows} WHERE n > 0 LIMIT {SAMPLES}", shown)
+            if gone
+            else (),
+        )
+
+    def _samples(
+        self, rest: str, most: int, values: dict[str, str] | None = None
+    ) -> tuple[Sample, ...]:
+        """Three of the ``most`` rows by their key, with ``values`` or every column."""
+        shown = {c.name: f"a.{quoted(c.name)}" for c in self.before.key}
+        if not shown and self.before.rowid_name:
+            shown = {"rowid": f"a.{self.before.rowid_name}"}
+        if values is None:
+            values = {c.name: f"a.{quoted(c.name)}" for c in self.before.data[:CHUNK]}
+        return _rows(self.connection, f"{rest} LIMIT {min(most, SAMPLES)}", {**shown, **values})
+
+
+def _short(value: object) -> object:
+    """A value for the report: not a megabyte of it."""
+    if isinstance(value, bytes):
+        dots = "…" if len(value) > 16 else ""
+        return f"x'{value[:16].hex()}{dots}' ({len(value):,} bytes)"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
+    if isinstance(value, str) and len(value) > 60:
+        return f"{value[:60]}… ({len(value):,} characters)"
+    return value

@@ -1,0 +1,1 @@
+"""What undrop asks of a database, and who answers."""

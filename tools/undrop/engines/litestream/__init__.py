@@ -1,0 +1,1 @@
+"""Litestream: what copies a SQLite database off this machine."""

@@ -1,0 +1,76 @@
+"""Litestream's daemon: does one replicate this database, and where has it got to."""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undrop.engines.litestream import config, program
+from undrop.errors import UndropError
+
+if TYPE_CHECKING:
+    from undrop.engines.litestream.config import Replica
+
+SOCKET = "/var/run/litestream.sock"  # the daemon's, unless its config says another
+ANSWER = 5  # seconds for a running daemon to say that it is there
+CATCH_UP = 30  # seconds for a running daemon to bring the replica up to date
+
+
+def is_running(replica: "Replica") -> bool:
+    """Whether a daemon replicates this database now, as far as this user can see."""
+    import psutil
+
+    if replica.program and socket(replica):
+        return True
+    live, file = os.path.realpath(replica.live), os.path.realpath(replica.config)
+    for process in psutil.process_iter(["name"]):
+        if not (process.info["name"] or "").startswith("litestream"):
+            continue
+        try:
+            arguments = process.cmdline()[1:]
+            if arguments[:1] != ["replicate"]:
+                continue
+            named = [argument.split("=")[-1] for argument in arguments]
+            if not any(argument.lstrip("-").startswith("config") for argument in arguments):
+                named.append(str(config.SYSTEM))
+            named += [file.path for file in process.open_files()]
+            if {live, file} & {os.path.realpath(Path(process.cwd(), name)) for name in named}:
+                return True
+        except psutil.AccessDenied:
+            return True  # somebody else's daemon, whose files are not for us to see
+        except psutil.Error:
+            continue
+    return False
+
+
+def socket(replica: "Replica") -> str:
+    """The socket of the daemon that replicates this database and answers now, or nothing.
+
+    Only the socket's path is looked for in the config's text. Not to find it costs the quick
+    way, not the certainty.
+    """
+    text = re.sub(r"(^|\s)#.*", "", os.path.expandvars(program.text(replica.config)))
+    block = re.search(r"^socket:(.*(?:\n+[ \t].*)*)", text, re.M)
+    path = re.search(r"""\bpath:\s*["']?([^"'\s,}]+)""", block[1]) if block else None
+    found = str(replica.config.parent / (path[1] if path else SOCKET))
+    try:
+        ask = ("-json", "-timeout", str(ANSWER), "-socket", found)
+        answer = program.ask(replica.program, None, "list", *ask)
+    except UndropError:
+        return ""
+    running = [known["path"] for known in answer["databases"] if known["status"] == "replicating"]
+    return found if replica.name in running else ""
+
+
+def synced(replica: "Replica", socket: str) -> int:
+    """Have the daemon bring the replica up to date; the transaction that it then is at."""
+    wait = ("-wait", "-timeout", str(CATCH_UP), "-socket", socket, "-json", replica.name)
+    return int(program.ask(replica.program, None, "sync", *wait)["txid"])
+
+
+def local(replica: "Replica") -> int:
+    """The last transaction that litestream saw, by its folder beside the database."""
+    for known in program.ask(replica.program, replica.config, "status", "-json"):
+        if known["database"] == replica.name and known["local_txid"] != "-":
+            return int(known["local_txid"], 16)
+    return 0

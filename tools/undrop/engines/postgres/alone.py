@@ -1,0 +1,168 @@
+"""Change the live database in one transaction, if it still is what was backed up."""
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from undrop import values
+from undrop.engines.postgres import content, empty, locks, programs, session
+from undrop.errors import CHANGED, LOOK, ChangedError, LiveMovedError, UndropError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.load import Load
+    from undrop.engines.postgres.session import Ask
+    from undrop.engines.protocol import Log, State
+    from undrop.values import Progress
+
+MARKED = (
+    "class", "attrdef", "constraint", "trigger", "rewrite", "policy", "proc", "type", "operator",
+    "namespace", "extension", "cast", "event_trigger", "publication", "enum", "default_acl",
+    "statistic_ext", "ts_config", "ts_dict", "collation", "foreign_server", "opclass", "language",
+    "largeobject_metadata",
+)  # fmt: skip
+NO_OID = {"attribute": "attrelid", "description": "objoid", "foreign_table": "ftrelid"}
+SUMS = (
+    f"(SELECT sum(xmin::text::numeric * ({key}::int8 + 1)) FROM pg_catalog.pg_{name})"  # noqa: S608
+    for name, key in {**dict.fromkeys(MARKED, "oid"), **NO_OID}.items()
+)
+MARKS = f"SELECT concat_ws(' ', {', '.join(SUMS)}), n.* FROM ({content.LARGE_OBJECTS}) AS n"  # noqa: S608
+"""What differs as soon as anybody has committed a definition: every version of a row has its own
+transaction. (ANALYZE and VACUUM write into the row in place, vac_update_relstats in vacuum.c.)
+Large objects, which nothing locks, are summed up besides."""
+
+
+def moved() -> LiveMovedError:
+    """The error for content that is no longer what was backed up."""
+    return LiveMovedError("somebody wrote to the database", "the same again")
+
+
+def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
+    """Keep everybody else from writing and see that the content still is ``expect``.
+
+    Empty for a database that has nothing in it. The locks (SHARE ROW EXCLUSIVE) let others read
+    and last until the transaction of ``ask`` ends. Where sequences stand may differ: nothing can
+    keep others from nextval, and no row is lost by it. Returns the marks of the definitions.
+    Raises LiveMovedError, UndropError.
+    """
+    ask("SAVEPOINT undrop_settings")
+    ask(session.LOCAL)
+    names = [ask(content.RELATIONS.format(kind)) for kind in "rp"]
+    ask("ROLLBACK TO SAVEPOINT undrop_settings")
+    locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS)
+    ask("SAVEPOINT undrop_settings")  # its end takes back what reading needs, not the locks
+    ask(session.LOCAL)
+    marks = ask(MARKS)
+    with programs.defining(address) as definitions:
+        found = content.read(ask, definitions)
+    nothing = empty.is_empty(ask)
+    # Alembic makes its table before it asks us.
+    versions = {sql.removeprefix("public.") for (sql,) in ask(content.VERSIONS)}
+    same = [marks, *names] == [ask(MARKS), *(ask(content.RELATIONS.format(k)) for k in "rp")]
+    ask("ROLLBACK TO SAVEPOINT undrop_settings")
+    without = {
+        name: table for name, table in found.tables.items() if table[0] or name not in versions
+    }
+    if expect:
+        data, _, defined = expect.split(" ")
+        alike = data in {found.data, found._replace(tables=without).data}
+        same = same and alike and defined == found.definitions
+    else:
+        same = same and (nothing or (bool(versions) and not without))
+    if not same:
+        raise moved()
+    ask(f"SET lock_timeout = {int(values.LOCK_DEADLINE * 1000)}")
+    return marks
+
+
+@contextmanager
+def alone(
+    address: "Address", state: "State", log: "Log"
+) -> "Iterator[tuple[psycopg.Connection[Any], empty.Found]]":
+    """A transaction that has the covered database to itself, and what is in that.
+
+    It is committed when the block ends.
+    Raises LiveMovedError, UndropError with nothing changed, ChangedError when it is not known.
+    """
+    if state.held:
+        state.held.release()
+    expect = state.entry.content if state.held and state.entry else ""
+    with session.opened(address, "changing the database") as connection:
+        ask = session.asker(connection)
+        marks = compare_and_lock(ask, address, expect)
+        locks.take(ask, "ACCESS EXCLUSIVE", locks.AGAINST_ALL)
+        with log:
+            # What comes after this look is not dropped; what came before it shows in the marks.
+            there = empty.find(ask)
+            if ask(MARKS) != marks:
+                raise moved()
+            try:
+                yield connection, there
+            except (
+                psycopg.errors.DeadlockDetected,
+                psycopg.errors.DependentObjectsStillExist,  # of what was made just now
+            ) as error:
+                raise moved() from error
+            _commit(connection, address)
+
+
+def _commit(connection: "psycopg.Connection[Any]", address: "Address") -> None:
+    [[xid, pid]] = connection.execute(
+        "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text, pg_catalog.pg_backend_pid()"
+    ).fetchall()
+    try:
+        connection.commit()
+    except BaseException as error:
+        if isinstance(error, psycopg.Error) and not connection.closed:
+            raise  # the server said no: all of it is taken back
+        known = session.outcome(address, xid, pid)
+        if known == "aborted":
+            raise
+        CHANGED.set()
+        if known != "committed" or not isinstance(error, psycopg.Error):
+            done = "holds the new content" if known else "may hold the old content or the new"
+            raise ChangedError(
+                f"the connection to {address.label} broke when the new content was committed: it "
+                f"{done} ({address.hidden(str(error))})",
+                LOOK,
+            ) from error
+    CHANGED.set()
+
+
+def replace(  # noqa: PLR0913 - what goes where
+    address: "Address",
+    state: "State",
+    loading: "Load",
+    log: "Log",
+    progress: "Progress",
+    *,
+    data: str,
+) -> float:
+    """Empty the database and run ``loading`` in one transaction.
+
+    Returns the seconds from the first lock that is asked for to the end: writers are kept out for
+    no longer, readers for less.
+
+    ``data`` is the digest of the rows that must be there then. Raises as ``alone`` does.
+    """
+    began = time.monotonic()
+    with alone(address, state, log) as (connection, there):
+        ask = session.asker(connection)
+        empty.empty(ask, there, loading.extensions)
+        loading.run(connection, lambda done: progress("replace", done, state_size(state)))
+        ask(session.LOCAL)
+        found = content.read(ask)
+        if data and found.data != data:
+            raise UndropError(
+                f"what {loading.name} brought back is not what its record says", "just verify"
+            )
+    return time.monotonic() - began
+
+
+def state_size(state: "State") -> int:
+    """Bytes that a progress bar may go by."""
+    return max(1, getattr(state.held, "bytes", 1))

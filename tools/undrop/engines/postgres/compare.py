@@ -1,0 +1,169 @@
+"""Compare two databases: the tables that differ are copied into SQLite files, and those compared.
+
+Two databases of a server cannot be joined, and SQLite's comparison is there: one judgement of what
+a loss is, whatever the engine.
+"""
+
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from undrop.compare import files
+from undrop.engines.postgres import content, session, structure
+from undrop.sqlitefile.check import quoted
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from undrop.compare.comparison import Comparison
+    from undrop.compare.structure import Structure, Table
+    from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.structure import Source
+    from undrop.values import Progress
+
+BATCH = 10_000  # rows
+WHOLE = {"smallint", "integer", "bigint", "oid"}
+
+
+def databases(
+    before: "Address", after: "Address", progress: "Progress", prefix: str, *, copied: bool
+) -> "Comparison":
+    """Compare two databases that nobody writes; ``copied``: one was made as a copy of the other.
+
+    Raises UndropError.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix=prefix)))
+        sides = [
+            _Side(stack.enter_context(session.opened(address, "comparing")), rooted=copied)
+            for address in (before, after)
+        ]
+        old, new = sides
+        same = {
+            name
+            for name in old.structure.tables
+            if name in new.structure.tables and _kept(old, new, name)
+        }
+        for number, side in enumerate(sides):
+            side.write(folder / f"{number}.db", same, sides[1 - number], progress)
+        known: tuple[Structure, Structure] = (old.structure, new.structure)
+        found = files.compare(folder / "0.db", folder / "1.db", progress, known)
+        counts = {old.structure.tables[name].name: old.sums[name][0] for name in same}
+        tables = [
+            change._replace(before=counts[change.name], after=counts[change.name])
+            if change.name in counts and change.name == change.now
+            else change
+            for change in found.tables
+        ]
+        return found._replace(tables=tables)
+
+
+def _kept(old: "_Side", new: "_Side", name: str) -> bool:
+    """Whether every value of a table is where it was, as the servers' checksums tell."""
+    before, after = old.structure.tables[name], new.structure.tables[name]
+    if before._replace(root=0) == after._replace(root=0):
+        return old.sums[name] == new.sums[name]
+    # Columns that came take nothing away: of gigabytes, that spares reading every row.
+    columns = old.types(name, before)
+    if [c.name for c in before.key] != [c.name for c in after.key] or not columns:
+        return False
+    there = new.types(name, after).items()
+    return columns.items() <= there and old.sum(name, columns) == new.sum(name, columns)
+
+
+class _Side:
+    def __init__(self, connection: "psycopg.Connection[Any]", *, rooted: bool) -> None:
+        self._connection = connection
+        ask = session.asker(connection)
+        self.structure, self._sources = structure.read(ask, rooted=rooted)
+        self.sums = {
+            name: content.sum_of(ask, source.sql) for name, source in self._sources.items()
+        }
+
+    def sum(self, name: str, columns: dict[str, str]) -> tuple[int, str]:
+        """Rows, and the checksum of those columns."""
+        listed = f"(SELECT {', '.join(columns)} FROM {self._sources[name].sql} AS t)"  # noqa: S608
+        return content.sum_of(session.asker(self._connection), listed)
+
+    def types(self, name: str, table: "Table") -> dict[str, str]:
+        """What the columns of the table of that name, or origin, are here."""
+        roots = (key for key, each in self.structure.tables.items() if 0 != each.root == table.root)
+        found = self._sources.get(next(roots, name))
+        return found.columns if found else {}
+
+    def write(self, path: Path, without: set[str], other: "_Side", progress: "Progress") -> None:
+        """Every table into a SQLite file; the rows of those in ``without`` are left out."""
+        with closing(sqlite3.connect(path, isolation_level=None)) as file:
+            file.execute("PRAGMA journal_mode = OFF")
+            file.execute("PRAGMA synchronous = OFF")
+            file.execute("BEGIN")
+            for done, (name, table) in enumerate(self.structure.tables.items()):
+                _create(file, table)
+                if name not in without:
+                    self._copy(file, table, self._sources[name], other.types(name, table))
+                progress("compare", done, len(self.structure.tables))
+            file.execute("COMMIT")
+
+    def _copy(
+        self, file: sqlite3.Connection, table: "Table", source: "Source", others: dict[str, str]
+    ) -> None:
+        names = list(source.columns)
+        if not names:
+            return
+        texts = (
+            _value(name, kind, others.get(name, kind)) for name, kind in source.columns.items()
+        )
+        values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
+        marks = ", ".join("?" * len(names))
+        insert = f"INSERT INTO {quoted(table.name)} VALUES ({marks})"  # noqa: S608 - quoted
+        select = f"COPY (SELECT {values} FROM {source.sql} AS t) TO STDOUT"  # noqa: S608 - quoted
+        kinds = ["int8" if kind in WHOLE else "text" for kind in source.columns.values()]
+        with self._connection.cursor().copy(select) as copy:
+            copy.set_types(kinds)
+            batch: list[tuple[Any, ...]] = []
+            for row in copy.rows():
+                batch.append(row)
+                if len(batch) == BATCH:
+                    file.executemany(insert, batch)
+                    batch.clear()
+            file.executemany(insert, batch)
+
+    def _as(self, text: str) -> str:
+        """Where a database has no encoding, its bytes need not be a text in ours."""
+        if self._connection.info.parameter_status("server_encoding") != "SQL_ASCII":
+            return text
+        return f"encode(convert_to({text}, 'SQL_ASCII'), 'escape')"
+
+
+TEXTS = {"text", "character varying", "character", "name"}
+MEETING = [
+    ({"date", "timestamp without time zone", "timestamp with time zone"}, "timestamp"),
+    ({"real", "double precision"}, "double precision"),
+    ({"json", "jsonb"}, "jsonb"),
+    ({"money", "numeric"}, "numeric"),
+]
+"""Types that hold the same, and in which their values are compared where one became the other."""
+
+
+def _value(name: str, kind: str, other: str) -> str:
+    """How a value is compared with one of type ``other``: 5.00 and 5 are the same number."""
+    if kind in WHOLE:
+        return f"{name}::bigint"
+    if kind == "boolean" and other in WHOLE:
+        return f"{name}::int::text"
+    if kind == "numeric":
+        return f"{name}::text" if other in TEXTS else f"trim_scale({name})::text"
+    for kinds, common in MEETING:
+        if kind != other and {kind, other} <= kinds:
+            return f"{name}::{common}::text"
+    return f"{name}::text"
+
+
+def _create(file: sqlite3.Connection, table: "Table") -> None:
+    """A table without types: SQLite shall turn no value into another."""
+    columns = [quoted(column.name) for column in table.data]
+    if table.key:
+        columns.append(f"PRIMARY KEY ({', '.join(quoted(column.name) for column in table.key)})")
+    file.execute(f"CREATE TABLE {quoted(table.name)} ({', '.join(columns) or 'nothing'})")

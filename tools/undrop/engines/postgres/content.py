@@ -1,0 +1,146 @@
+"""What a database holds, in numbers: rows and checksums by table, sequences, large objects."""
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from undrop.engines.postgres.session import Ask
+
+MEMBER = (
+    "EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '{0}'::regclass AND e.objid = {1}.oid "
+    "AND e.deptype = 'e')"
+)
+SYSTEM = "n.nspname = 'information_schema' OR n.nspname ^@ 'pg_'"  # nobody else may be called so
+NAME = (
+    "CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END "
+    "|| quote_ident(c.relname)"
+)
+RELATIONS = (
+    f"SELECT {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname) "  # noqa: S608 - ours
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')} "
+    "AND c.relkind = '{0}' ORDER BY 1"
+)
+VERSIONS = (
+    "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
+    "WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped GROUP BY n.nspname, c.relname "
+    "HAVING array_agg(a.attname::text) = ARRAY['version_num'] "
+    "AND min(format_type(a.atttypid, a.atttypmod)) ~ '^(character varying|text)'"
+)
+
+
+ROWS = (
+    # By name: pg_dump puts an inherited column before a child's own, wherever it was.
+    f"SELECT {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "  # noqa: S608 - ours
+    "array(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid "
+    "AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname), coalesce(e.condition, '') "
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    # Of an extension's own tables, what pg_dump has of them.
+    "LEFT JOIN (SELECT relation, condition FROM pg_extension x CROSS JOIN LATERAL "
+    "unnest(x.extconfig, x.extcondition) AS u (relation, condition)) e ON e.relation = c.oid "
+    f"WHERE NOT ({SYSTEM}) AND c.relkind = 'r' "
+    f"AND (e.relation IS NOT NULL OR NOT {MEMBER.format('pg_class', 'c')}) ORDER BY 1"
+)
+
+
+class Content(NamedTuple):
+    """What a database holds."""
+
+    tables: dict[str, tuple[int, str]]
+    """Rows, and a checksum in which their order does not count, by the name that people use."""
+    sequences: dict[str, str]
+    large_objects: str
+    definitions: str
+    """A digest of every definition, as SQL."""
+    revisions: list[str]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows by table."""
+        return {name: count for name, (count, _) in self.tables.items()}
+
+    @property
+    def filled(self) -> list[str]:
+        """Tables that have rows, Alembic's own among them."""
+        return sorted(name for name, (count, _) in self.tables.items() if count)
+
+    @property
+    def data(self) -> str:
+        """What tells these rows and large objects from others."""
+        return digest.of_text(json.dumps([sorted(self.tables.items()), self.large_objects]))
+
+    @property
+    def positions(self) -> str:
+        """What tells these sequences' positions from others."""
+        return digest.of_text(json.dumps(sorted(self.sequences.items())))
+
+    @property
+    def all(self) -> str:
+        """What tells this state from others: three digests, so that each can be compared."""
+        return f"{self.data} {self.positions} {self.definitions}"
+
+
+def read(ask: "Ask", definitions: "Callable[[], str]" = str) -> Content:
+    """Count and sum up everything, in the transaction that ``ask`` is in, settled for it.
+
+    ``definitions`` gives every definition, as SQL; it is asked last.
+
+    A row's text is hashed to 128 bits (``hashtextextended`` with two seeds) and a table's hashes
+    are added up.
+    """
+    tables = {
+        name: sum_of(ask, f"(SELECT {', '.join(columns)} FROM ONLY {sql} {condition})")  # noqa: S608
+        for name, sql, columns, condition in ask(ROWS)
+    }
+    sequences = {
+        name: str(tuple(ask(f"SELECT last_value, is_called FROM {sql}")[0]))  # noqa: S608
+        for name, sql in ask(RELATIONS.format("S"))
+    }
+    large_objects = str(tuple(ask(LARGE_OBJECTS)[0]))
+    theirs = str([tuple(each) for each in ask(OF_LARGE_OBJECTS)])
+    known = revisions(ask)
+    text = digest.of_text(definitions() + theirs)
+    return Content(tables, sequences, large_objects, text, known)
+
+
+PIECE = 1 << 20  # bytes of a large object at a time: all of one may be 4 TB
+HASHED = "length(p.data), hashtextextended(encode(p.data, 'hex'), 0)"
+PIECES = (
+    "WITH RECURSIVE pieces (oid, n, bytes, hash) AS ("  # noqa: S608 - our own
+    f"SELECT o.oid, 0, {HASHED} FROM pg_largeobject_metadata o, "
+    f"LATERAL (SELECT lo_get(o.oid, 0, {PIECE}) AS data OFFSET 0) p UNION ALL "
+    f"SELECT o.oid, o.n + 1, {HASHED} FROM pieces o, "
+    f"LATERAL (SELECT lo_get(o.oid, (o.n + 1)::int8 * {PIECE}, {PIECE}) AS data OFFSET 0) p "
+    f"WHERE o.bytes = {PIECE}) "
+)
+HASH_OF_PIECE = "hashtextextended(concat_ws(' ', oid, n, bytes, hash), 0)"
+LARGE_OBJECTS = (
+    f"{PIECES} SELECT count(*) FILTER (WHERE n = 0), sum({HASH_OF_PIECE})::text FROM pieces"  # noqa: S608
+)
+EACH_LARGE_OBJECT = (  # as it stands after FROM
+    f"({PIECES} SELECT oid::int8, sum({HASH_OF_PIECE})::text AS content FROM pieces GROUP BY oid)"  # noqa: S608
+)
+OF_LARGE_OBJECTS = (  # pg_dump --schema-only leaves them out
+    "SELECT o.oid::text, pg_get_userbyid(o.lomowner)::text, o.lomacl::text, "
+    "obj_description(o.oid, 'pg_largeobject') FROM pg_largeobject_metadata o ORDER BY o.oid"
+)
+
+
+def sum_of(ask: "Ask", table: str) -> tuple[int, str]:
+    """Rows of a table, as it stands after FROM, and their checksum."""
+    [found] = ask(
+        "SELECT count(*), sum(hashtextextended(v, 0))::text, sum(hashtextextended(v, 1))::text "  # noqa: S608
+        f"FROM (SELECT (undrop_row.*)::text AS v FROM {table} AS undrop_row OFFSET 0) AS texts"
+    )
+    return found[0], f"{found[1]} {found[2]}"
+
+
+def revisions(ask: "Ask") -> list[str]:
+    """Alembic's revision(s): its table is known by its one column, whatever it is called."""
+    tables = [name for (name,) in ask(VERSIONS)]
+    return sorted(str(row[0]) for name in tables for row in ask(f"SELECT * FROM {name}"))  # noqa: S608

@@ -1,0 +1,247 @@
+"""PostgreSQL's answers to what undrop asks of a database (``undrop.engines.protocol.Engine``)."""
+
+import os
+import re
+import shutil
+import socket
+from contextlib import closing, contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import TYPE_CHECKING, Any
+
+from undrop import digest, durable
+from undrop.engines.postgres import address as addresses
+from undrop.errors import CheckError, DamagedError, UndropError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from undrop.compare.comparison import Comparison
+    from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.held import Held
+    from undrop.engines.postgres.scratch import Scratch
+    from undrop.engines.protocol import Content, Log, Runner, State, Work
+    from undrop.record import Record
+    from undrop.values import Facts, Holder, Progress
+
+
+class Postgres:
+    """A database on a server; see ``protocol.Engine`` for what each method answers.
+
+    A database with nothing in it counts as none: ``nuke-db`` empties it, and leaves its name, its
+    owner, its grants and its settings.
+    """
+
+    suffix = ".pgdump"
+    kind = "postgresql"
+    in_memory = False
+
+    def __init__(self, url: str, root: Path, verify_url: str, *, alone: bool = False) -> None:
+        self.address = addresses.parse(url)
+        self._verify_url = verify_url
+        self.elsewhere = bool(verify_url)
+        """Whether scratch databases are made on another server."""
+        self._nowhere = alone and not verify_url
+        self._mark = digest.of_text(f"{socket.gethostname()}:{root}").removeprefix("blake3:")[:8]
+        self.prefix = f"undrop-{self._mark}-"
+        """Of folders that hold content for a while; swept when a run was killed."""
+        self.source = self.label = self.address.label
+        self.stem = re.sub(r"[\x00-\x1f\x7f/]|^[.-]", "_", self.address.name)
+
+    @cached_property
+    def scratch(self) -> "Scratch":
+        """Where scratch databases are made."""
+        from undrop.engines.postgres.scratch import Scratch
+
+        server = addresses.parse(self._verify_url) if self._verify_url else self.address
+        return Scratch(server, self.address, self._mark)
+
+    def target(self, there: "Address", expect: str | None = None) -> dict[str, Any]:
+        """What Alembic's process needs to go to a database and nowhere else.
+
+        ``expect`` is what the live one must still hold; None for a scratch database.
+        """
+        from undrop import values
+
+        server = self._verify_url if there is not self.address else ""
+        return {
+            "server": server,
+            "database": there.name,
+            "expect": expect,
+            "seconds": values.LOCK_DEADLINE,
+        }
+
+    def make(self, dump: Path | None = None) -> None:
+        """Create the database where there is none under that name. Raises UndropError."""
+        from undrop.engines.postgres import scratch, script, session
+
+        if not session.exists(self.address):
+            scratch.create(self.address, script.birth(dump) if dump else b"")
+
+    @contextmanager
+    def restored(self, path: Path, progress: "Progress") -> "Iterator[Address]":
+        """A scratch database with what is in a dump."""
+        from undrop.engines.postgres import held, script
+
+        with self.scratch.database(birth=script.birth(path)) as there:
+            held.restored(there, path, progress)
+            yield there
+
+    def exists(self) -> bool:
+        import psycopg
+
+        from undrop.engines.postgres import empty, session
+
+        with session.explained(self.address, "looking at the database"):
+            try:
+                connection = session.connect(self.address)
+            except psycopg.OperationalError as failure:
+                return session.explain_absence(self.address, failure)
+            with closing(connection):
+                session.settle(connection)
+                return not empty.is_empty(session.asker(connection))
+
+    def size(self) -> int | None:
+        from undrop.engines.postgres import session
+
+        with suppress(UndropError), session.opened(self.address, "asking its size") as live:
+            return int(live.execute("SELECT pg_database_size(current_database())").fetchall()[0][0])
+        return None
+
+    def holders(self) -> "list[Holder]":
+        from undrop.engines.postgres import locks, session
+
+        with session.opened(self.address, "asking who is connected") as connection:
+            return locks.others(session.asker(connection))
+
+    def refuse_place(self, backups: Path) -> None:
+        """Nothing: a server's files are not in a project."""
+
+    def hold(self) -> "Held":
+        from undrop.engines.postgres.held import Held
+
+        return Held(self.address, self.scratch)
+
+    def damaged(self) -> tuple[list[Path], dict[str, Any]]:
+        raise CheckError(
+            f"the server says that {self.label} is damaged: no dump of it can be taken",
+            "keep a copy of the server's data; then createdb another database, let the URL name "
+            "that one, and just restore FILE with a path",
+        )
+
+    def fingerprint(self) -> list[Any] | None:
+        """Where the server's write-ahead log ends: nothing was written while that stays."""
+        from undrop.engines.postgres import session
+
+        sql = (
+            "SELECT pg_current_wal_insert_lsn()::text, pg_postmaster_start_time()::text, "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        with suppress(UndropError), session.opened(self.address, "looking at it") as connection:
+            return [*connection.execute(sql).fetchall()[0]]
+        return None
+
+    def is_live(self, path: Path) -> bool:  # noqa: ARG002 - the protocol's
+        return False
+
+    def refuse_unfit(self, path: Path) -> None:
+        """Nothing that ``check`` does not tell."""
+
+    def check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
+        from undrop.engines.postgres import held
+
+        facts = held.prove(None if self._nowhere else self.scratch, path, None, progress)
+        if entry and entry.digest == facts.digest and entry.content and facts.check == "ok":
+            if facts.content.split(" ")[0] != entry.content.split(" ")[0]:
+                raise DamagedError("what it brings back is not what its record says", "just list")
+            facts = facts._replace(content=entry.content, definitions=entry.definitions)
+        return facts
+
+    @contextmanager
+    def admit(
+        self, path: Path, entry: "Record | None", progress: "Progress", *, ours: bool
+    ) -> "Iterator[Content]":
+        from undrop.engines.postgres import programs, work
+
+        with TemporaryDirectory(prefix=self.prefix) as folder:
+            if not ours:
+                copy = Path(folder, path.name)
+                (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
+                path = copy
+            found = digest.of(path, progress, durable.size(path))
+            if entry and entry.digest == found and entry.check.startswith("ok"):
+                # What was proved when it was taken, byte for byte; loading it proves it again.
+                programs.read_list(path)
+                yield work.Dump(self, path, facts_of(entry))
+            else:
+                yield work.Dump(self, path, self.check(path, entry, progress))
+
+    def refuse_while_open(self) -> None:
+        """Nothing: connections stay open, and find an empty database."""
+
+    def disconnect(self) -> "list[Holder]":
+        from undrop.engines.postgres import disconnect
+
+        return disconnect.disconnect(self.address) if self.exists() else []
+
+    def remove(self, state: "State", log: "Log") -> bool:
+        from undrop.engines.postgres import alone, empty, session
+
+        if state.kind == "absent":
+            return False
+        with alone.alone(self.address, state, log) as (connection, there):
+            empty.empty(session.asker(connection), there)
+        return True
+
+    def work(
+        self, before: Path | None, alembic: "Runner", progress: "Progress"
+    ) -> "AbstractContextManager[Work]":
+        from undrop.engines.postgres import work
+
+        return work.work(self, before, alembic, progress)
+
+    def compare(self, before: Path, after: Path, progress: "Progress") -> "Comparison":
+        from undrop.engines.postgres import compare
+
+        with self.restored(before, progress) as one, self.restored(after, progress) as other:
+            return compare.databases(one, other, progress, self.prefix, copied=False)
+
+    def definitions(self, path: Path, entry: "Record | None") -> object:
+        from undrop.engines.postgres.held import Definitions
+
+        if entry and entry.definitions:
+            return Definitions(entry.definitions, entry.revisions)
+        facts = self.check(path, entry, lambda *_: None)
+        return Definitions(facts.definitions, facts.revisions)
+
+    def rows(self, path: Path) -> "Mapping[str, int]":
+        return self.check(path, None, lambda *_: None).rows
+
+    def replica(self, root: Path, configured: Path | None) -> None:  # noqa: ARG002
+        return None
+
+    def sweep(self) -> None:
+        for left in Path(gettempdir()).glob(f"{self.prefix}*"):
+            if not left.is_symlink() and left.stat().st_uid == os.getuid():
+                shutil.rmtree(left, ignore_errors=True)
+        with suppress(UndropError):  # a server that is away has nothing to be swept now
+            self.scratch.sweep()
+
+
+def facts_of(entry: "Record") -> "Facts":
+    """What a record says of its backup."""
+    from undrop.values import Facts
+
+    return Facts(**{name: getattr(entry, name) for name in Facts._fields})
+
+
+def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Postgres:  # noqa: ARG001
+    """The database that a URL names. Raises UsageError."""
+    return Postgres(url, root, verify_url)
+
+
+def of_backups(verify_url: str) -> Postgres:
+    """For backups alone, with no live database: tried on ``verify_url``'s server, or on none."""
+    return Postgres(verify_url or "postgresql://", Path(), verify_url, alone=True)

@@ -1,0 +1,234 @@
+"""The live database under one exported snapshot, and the proof that a dump of it is whole."""
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+
+from undrop import digest, durable, values
+from undrop.engines.postgres import content, load, locks, programs, script, session
+from undrop.engines.postgres.scratch import BIRTH, NoScratchError
+from undrop.errors import DamagedError, UndropError
+from undrop.values import Facts, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.content import Content
+    from undrop.engines.postgres.scratch import Scratch
+    from undrop.record import Record
+    from undrop.values import Progress
+
+
+NOT_ALLOWED = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.OutOfMemory,  # more locks than max_locks_per_transaction allows
+    psycopg.errors.FeatureNotSupported,  # an extension that this server does not have
+    psycopg.errors.UndefinedFile,
+)
+
+
+class Definitions(NamedTuple):
+    """What tells a schema from others, and at which revision(s) it is."""
+
+    digest: str
+    revisions: list[str]
+
+
+class Held:
+    """The live database, held: a read-only transaction that exports its snapshot.
+
+    postgresql.org/docs/current/functions-admin.html, 9.28.5: pg_dump joins it.
+    """
+
+    taken = 0.0
+
+    def __init__(self, address: "Address", scratch: "Scratch | None") -> None:
+        self._address, self._scratch = address, scratch
+        with session.explained(address, "opening the database"):
+            self._connection = session.connect(address)
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
+        self._ask = session.asker(self._connection)
+        self._content: Content | None = None
+        try:
+            with session.explained(address, "reading the database"):
+                programs.require(self._connection.info.server_version // 10000)
+                self._pin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _pin(self) -> None:
+        """Take a snapshot whose tables stay as it sees them."""
+        deadline = time.monotonic() + values.LOCK_DEADLINE
+        while True:
+            session.settle(self._connection)
+            [(self._snapshot, self.bytes, self.server, self._birth)] = self._ask(
+                "SELECT pg_export_snapshot(), pg_database_size(current_database()), "
+                f"split_part(current_setting('server_version'), ' ', 1), ({BIRTH})"
+            )
+            try:
+                table = locks.share(self._ask)
+            except psycopg.errors.UndefinedTable as gone:
+                table = str(gone.diag.message_primary)
+            if not table:
+                return
+            self.release()
+            if time.monotonic() > deadline:
+                what = f"a table is written anew again and again: {table}"
+                raise UndropError(what, "the same command again")
+
+    @property
+    def mode(self) -> str:
+        """What serves it."""
+        return f"PostgreSQL {self.server}"
+
+    def source(self) -> dict[str, Any]:
+        """What a record says besides: nothing."""
+        return {}
+
+    @property
+    def content(self) -> "Content":
+        """What it holds, read once."""
+        if self._content is None:
+            with (
+                session.explained(self._address, "reading the database"),
+                programs.defining(self._address, self._snapshot) as definitions,
+            ):
+                self._content = content.read(self._ask, definitions)
+        return self._content
+
+    def revisions(self) -> list[str]:
+        """Alembic's revision(s)."""
+        with session.explained(self._address, "reading the revision"):
+            return content.revisions(self._ask)
+
+    def is_in(self, _path: "Path", entry: "Record", _progress: "Progress") -> bool:
+        """Whether the backup was taken of this very content."""
+        return self.content.all == entry.content
+
+    def snapshot(
+        self, work: "Path", progress: "Progress", seen: "Callable[[str], object]" = str
+    ) -> Facts:
+        """Dump the snapshot, let it go, and restore the dump into a scratch database."""
+        whole = self.content
+        seen(whole.all)
+        extensions = self._extensions()
+        self.copy_to(work, progress)
+        self.taken = time.time()
+        self.release()
+        facts = prove(self._scratch, work, whole, progress, self._birth.encode())
+        return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
+
+    def _extensions(self) -> dict[str, str]:
+        sql = "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
+        return dict(self._ask(sql))
+
+    def copy_to(self, work: "Path", progress: "Progress") -> None:
+        """Dump the snapshot."""
+        programs.dump(self._address, work, self._snapshot, self.bytes, progress)
+
+    def identify(self, _work: "Path", _progress: "Progress") -> Identity:
+        """By what is in it: nothing is written."""
+        whole = self.content
+        return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
+
+    def release(self) -> None:
+        """End the transaction: its locks would keep others, and ourselves, from changing tables."""
+        with suppress(psycopg.Error):
+            self._connection.rollback()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def prove(
+    scratch: "Scratch | None",
+    dump: "Path",
+    whole: "Content | None",
+    progress: "Progress",
+    birth: bytes = b"",
+) -> Facts:
+    """Restore a dump into a scratch database and compare what it holds with ``whole``.
+
+    Where no scratch database can be made, ``pg_restore --list`` has to do, and ``Facts.check``
+    says so. Raises DamagedError, UndropError.
+    """
+    size = durable.size(dump)
+    found = digest.of(dump, progress, size)
+    why, there = "there is no server to try it on", whole
+    try:
+        if scratch:
+            with scratch.database(birth=birth or script.birth(dump)) as address:
+                there, why = restored(address, dump, progress), ""
+    except (NoScratchError, _NotHereError) as no:
+        why = no.what
+    if why:
+        programs.read_list(dump)
+    if there is None:
+        return Facts(size, found, [], [], f"ok, not restored: {why}")
+    if whole and there.data != whole.data:
+        wrong = [
+            f"{name}: {whole.rows.get(name, 'no'):,} rows, {there.rows.get(name, 'no')} in the dump"
+            for name in sorted({*whole.tables, *there.tables})
+            if whole.tables.get(name) != there.tables.get(name)
+        ]
+        raise DamagedError(
+            f"it does not hold what the database held: {'; '.join(wrong) or 'large objects'}",
+            "just list",
+        )
+    if whole:
+        there = there._replace(definitions=whole.definitions)
+    return Facts(
+        bytes=size,
+        digest=found,
+        revisions=there.revisions,
+        filled=there.filled,
+        check=f"ok, not restored: {why}" if why else "ok",
+        content=there.all,
+        definitions=there.definitions,
+        rows=there.rows,
+    )
+
+
+class _NotHereError(UndropError):
+    """The dump needs what this user or this server has not got, so that it cannot be tried."""
+
+
+def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content":
+    """Load a dump into an empty scratch database and read what is there then.
+
+    Raises DamagedError, UndropError.
+    """
+    size = max(1, durable.size(dump))
+    loading = load.Load(dump, less=load.BARE)
+    with session.opened(address, f"restoring {dump.name} into a scratch database") as connection:
+        connection.execute("SET synchronous_commit = off")
+        try:
+            loading.run(connection, lambda done: progress("check", done, size))
+            connection.commit()
+        except NOT_ALLOWED as error:
+            said = " ".join(str(error.diag.message_primary).split())
+            raise _NotHereError(
+                f"no scratch database here can take it: {said}",
+                "set `verify-url` in [tool.undrop] to a server where that can be done, then the "
+                "same again",
+            ) from error
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise DamagedError(f"it cannot be restored: {error}", "just list") from error
+        session.settle(connection)
+        return content.read(session.asker(connection))
+
+
+def dumped(address: "Address", work: "Path", progress: "Progress") -> None:
+    """Dump a database of ours that nobody else uses. Raises UndropError."""
+    held = Held(address, None)
+    try:
+        held.copy_to(work, progress)
+    finally:
+        held.close()

@@ -1,0 +1,124 @@
+"""What Alembic's own process does for PostgreSQL: the URL, the locks, what is not transactional."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import Pool
+
+from undrop import values
+from undrop.engines.postgres import address, alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection, Engine
+
+    from undrop.engines.postgres.engine import Postgres
+
+OUTSIDE: list[str] = []
+COMMITS: list[None] = []
+SHARED = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*((CREATE|ALTER|DROP)\s+"
+    r"(ROLE|USER(?!\s+MAPPING)|GROUP|DATABASE|TABLESPACE)|ALTER\s+SYSTEM)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+WORDS = {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"}
+"""Of statements that end a transaction, or begin one."""
+
+
+def live_url(url: str, _engine: "Postgres") -> URL:
+    """The project's URL as it is."""
+    return make_url(url)
+
+
+def target_url(url: str, target: dict[str, Any]) -> URL:
+    """The project's driver on the database that was asked for."""
+    configured = make_url(url)
+    if target["server"]:
+        configured = make_url(target["server"]).set(drivername=configured.drivername)
+    if target["expect"] is not None:
+        return configured
+    return configured.set(database=target["database"])
+
+
+def prepare(connection: "Connection | None", target: dict[str, Any]) -> None:
+    """Before the first migration: refuse another database; lock the live one and compare it.
+
+    Raises RuntimeError, LiveMovedError, UndropError.
+    """
+
+    def ask(sql: str) -> list[Any]:
+        assert connection is not None  # noqa: S101 - asked only with one
+        # Without parameters a percent sign in a name is one, whatever the driver.
+        result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+        return [tuple(row) for row in result] if result.returns_rows else []
+
+    opened = ask("SELECT current_database()::text")[0][0] if connection else "no database"
+    if opened != target["database"] or connection is None:
+        raise RuntimeError(
+            f"env.py connects to {opened}, not to the database it was given; take the URL from "
+            "undrop.alembic.database_url(context), or from config or the variable"
+        )
+    who = "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()"
+    mark = ask(who)
+    if ask(who) != mark:  # every statement is a transaction of its own
+        raise RuntimeError(
+            "env.py's connection is in AUTOCOMMIT mode: a migration that fails would stay half "
+            "done; leave that out of create_engine, and use autocommit_block where it is needed"
+        )
+    if target["expect"] is not None:
+        values.LOCK_DEADLINE = target["seconds"]
+        Path(target["note"]).write_text(f"{mark[0][0]} {mark[0][1]}")
+        event.listen(Pool, "connect", _impatient(int(target["seconds"] * 1000)))
+        alone.compare_and_lock(ask, address.of_url(connection.engine.url), target["expect"])
+    else:
+        event.listen(connection, "before_cursor_execute", _refuse_what_is_shared)
+    event.listen(connection, "before_cursor_execute", _look)
+    event.listen(connection, "commit", lambda _connection: COMMITS.append(None))
+
+
+def _impatient(milliseconds: int) -> "Callable[[Any, Any], None]":
+    """A migration's second connection would wait for the first one's locks for ever."""
+
+    def connected(connection: Any, _record: Any) -> None:  # noqa: ANN401 - any driver's
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {milliseconds}")
+        cursor.close()
+        connection.commit()
+
+    return connected
+
+
+def _refuse_what_is_shared(
+    _connection: "Connection", _cursor: object, statement: str, *_: object
+) -> None:
+    """A migration that is tried on a copy must not change what belongs to the whole server."""
+    if found := SHARED.match(statement):
+        raise RuntimeError(  # what comes after these words may be a password
+            "this changes the server, not the database alone, and cannot be tried on a copy: "
+            f"{' '.join(found[1].split())} … (run it with alembic, which takes a backup first)"
+        )
+
+
+def _look(connection: "Connection", _cursor: object, statement: str, *_: object) -> None:
+    """Remember what runs in no transaction: CREATE INDEX CONCURRENTLY and the like."""
+    autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+    first = statement.split(maxsplit=1)[:1]
+    if autocommit or (first and first[0].strip(";").upper() in WORDS):
+        doubled = connection.dialect.paramstyle in {"format", "pyformat"}
+        plain = statement.replace("%%", "%") if doubled else statement
+        OUTSIDE.append(" ".join(plain.split()))
+
+
+def report(_target: dict[str, Any]) -> list[str]:
+    """What of the migrations was not in their one transaction."""
+    if OUTSIDE:
+        return OUTSIDE
+    return ["each migration was committed by itself"] if len(COMMITS) > 1 else []
+
+
+def transactional(_engine: "Engine") -> None:
+    """Nothing to do: PostgreSQL's CREATE and DROP are part of a transaction."""

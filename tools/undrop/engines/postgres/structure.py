@@ -1,0 +1,183 @@
+"""What a PostgreSQL database is made of, in the words of ``undrop.compare.structure``."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from undrop.compare import ddl
+from undrop.compare.structure import Column, ForeignKey, Part, Structure, Table, fold
+from undrop.engines.postgres import content
+from undrop.engines.postgres.content import MEMBER, NAME, SYSTEM
+from undrop.errors import UndropError
+
+if TYPE_CHECKING:
+    from undrop.engines.postgres.session import Ask
+
+LARGE = "large objects"
+ACTIONS = {
+    "a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"
+}  # fmt: skip
+OURS = (
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')} "
+    "AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
+)
+TABLES = (
+    f"SELECT c.oid, {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
+    f"c.relkind::text, concat(c.relrowsecurity, c.relforcerowsecurity) {OURS} ORDER BY 2"
+)
+COLUMNS = (
+    "SELECT a.attrelid, quote_ident(a.attname), upper(format_type(a.atttypid, a.atttypmod)), "  # noqa: S608
+    "a.attnotnull, pg_get_expr(d.adbin, d.adrelid), "
+    "coalesce(array_position(k.conkey, a.attnum), 0), "
+    "CASE WHEN a.attgenerated <> '' THEN 3 ELSE 0 END, "
+    "a.attidentity::text, format_type(a.atttypid, NULL) "
+    "FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+    "LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p' "
+    f"WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT c.oid {OURS}) "
+    "ORDER BY a.attrelid, a.attnum"
+)
+CONSTRAINTS = (
+    "SELECT k.conrelid, k.contype::text, pg_get_constraintdef(k.oid), "  # noqa: S608 - our own
+    "(SELECT array_agg(quote_ident(a.attname) ORDER BY o) FROM unnest(k.conkey) WITH ORDINALITY "
+    "AS u (attnum, o) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum), "
+    f"(SELECT {NAME} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.oid = k.confrelid), k.confupdtype::text, k.confdeltype::text FROM pg_constraint k "
+    f"WHERE k.conrelid IN (SELECT c.oid {OURS})"
+)
+INDEXES = (
+    f"SELECT {NAME.replace('c.', 'ic.')}, {NAME}, pg_get_indexdef(i.indexrelid) "  # noqa: S608
+    "FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_class c ON "
+    "c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE NOT ({SYSTEM}) AND NOT ic.relispartition AND i.indisvalid "
+    "AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid)"
+)
+TRIGGERS = (
+    f"SELECT quote_ident(t.tgname), {NAME}, pg_get_triggerdef(t.oid) FROM pg_trigger t "  # noqa: S608
+    "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE NOT t.tgisinternal AND NOT c.relispartition AND NOT ({SYSTEM})"
+)
+POLICIES = (
+    f"SELECT quote_ident(p.polname), {NAME}, concat_ws(' ', p.polcmd, p.polpermissive, "  # noqa: S608
+    "pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) "
+    "FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid "
+    f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({SYSTEM})"
+)
+VIEWS = (
+    f"SELECT {NAME}, {NAME}, pg_get_viewdef(c.oid) FROM pg_class c "  # noqa: S608 - our own
+    "JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE c.relkind IN ('v', 'm') AND NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')}"
+)
+FUNCTIONS = (
+    "SELECT CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END "  # noqa: S608
+    "|| quote_ident(p.proname) || '(' || oidvectortypes(p.proargtypes) || ')', '', "
+    "CASE p.prokind WHEN 'a' THEN (SELECT concat_ws(' ', g.aggkind, g.aggtransfn, "
+    "g.aggfinalfn, g.agginitval, format_type(g.aggtranstype, NULL)) "
+    "FROM pg_aggregate g WHERE g.aggfnoid = p.oid) "
+    "ELSE pg_get_functiondef(p.oid) END FROM pg_proc p "
+    f"JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT ({SYSTEM}) "
+    f"AND NOT {MEMBER.format('pg_proc', 'p')}"
+)
+PARTS = {
+    "index": INDEXES, "trigger": TRIGGERS, "view": VIEWS, "policy": POLICIES, "function": FUNCTIONS
+}  # fmt: skip
+
+
+class Source:
+    """A table, as it is read: its name in SQL, whether it has partitions, what each column is."""
+
+    def __init__(self, sql: str, kind: str, columns: dict[str, str]) -> None:
+        self.sql = f"ONLY {sql}" if kind == "r" else sql
+        self.columns = columns
+        """Type, without its length, by name."""
+
+
+def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
+    """The structure, and how to read each table's rows, by folded name.
+
+    ``rooted``: tables may be known by their OIDs, since one database is a copy of the other.
+    """
+    columns: dict[int, dict[str, Column]] = defaultdict(dict)
+    types: dict[int, dict[str, str]] = defaultdict(dict)
+    texts: dict[int, list[str]] = defaultdict(list)
+    for oid, name, kind, required, default, key, hidden, identity, plain in ask(COLUMNS):
+        _refuse_alike(name, columns[oid].get(fold(name)))
+        columns[oid][fold(name)] = Column(name, kind, required, default, key, hidden)
+        texts[oid].append(f"{name} {kind} {default} {identity} {hidden} {required}")
+        if not hidden:
+            types[oid][name] = plain
+    keys: dict[int, set[ForeignKey]] = defaultdict(set)
+    uniques: dict[int, set[tuple[str, ...]]] = defaultdict(set)
+    checks: dict[int, set[str]] = defaultdict(set)
+    for oid, kind, text, names, parent, update, delete in ask(CONSTRAINTS):
+        texts[oid].append(text)
+        folded = tuple(fold(name) for name in names or ())
+        if kind == "f":
+            keys[oid].add(ForeignKey(folded, fold(parent), ACTIONS[update], ACTIONS[delete]))
+        elif kind == "u":
+            uniques[oid].add(tuple(sorted(folded)))
+        elif kind == "c":
+            checks[oid].add(" ".join(ddl.words(text)[2:-1]))
+    tables: dict[str, Table] = {}
+    sources: dict[str, Source] = {}
+    versions = {name for (name,) in ask(content.VERSIONS)}
+    for oid, name, sql, kind, security in ask(TABLES):
+        if sql in versions:
+            continue
+        _refuse_alike(name, tables.get(fold(name)))
+        texts[oid].append(security)
+        tables[fold(name)] = Table(
+            name,
+            virtual=False,
+            rowid=True,
+            columns=columns[oid],
+            key_index=True,
+            foreign_keys=frozenset(keys[oid]),
+            uniques=frozenset(uniques[oid]),
+            checks=frozenset(checks[oid]),
+            definition=" ".join(sorted(texts[oid])),
+            root=oid if rooted else 0,
+        )
+        sources[fold(name)] = Source(sql, kind, types[oid])
+    parts = {
+        (kind, fold(name)): _part(kind, name, table, text, sources)
+        for kind, sql in PARTS.items()
+        for name, table, text in ask(sql)
+    }
+    if ask("SELECT 1 FROM pg_largeobject_metadata LIMIT 1"):
+        tables[LARGE], sources[LARGE] = _large_objects()
+    return Structure(tables, parts, []), sources
+
+
+def _refuse_alike(name: str, other: Table | Column | None) -> None:
+    """Names that differ in the case of their letters alone would be taken for one."""
+    if other:
+        raise UndropError(
+            f"{other.name} and {name} differ in the case of letters only: they cannot be compared",
+            "give one of them another name",
+        )
+
+
+def _large_objects() -> tuple[Table, Source]:
+    """They are told of as a table of their numbers and contents."""
+    oid = Column("oid", "BIGINT", required=True, default=None, key=1, hidden=0)
+    hash_ = Column("content", "TEXT", required=True, default=None, key=0, hidden=0)
+    table = Table(
+        LARGE,
+        virtual=False,
+        rowid=True,
+        columns={"oid": oid, "content": hash_},
+        key_index=True,
+        foreign_keys=frozenset(),
+        uniques=frozenset(),
+        checks=frozenset(),
+        definition="",
+        root=0,
+    )
+    return table, Source(content.EACH_LARGE_OBJECT, "", {"oid": "bigint", "content": "text"})
+
+
+def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source]) -> Part:
+    """Its table goes by the name that people use, in one word: that may change, and its schema."""
+    if source := sources.get(fold(table)):
+        text = text.replace(f" {source.sql.removeprefix('ONLY ')} ", f' "{table}" ', 1)
+    return Part(kind, name, table, ddl.definition(text, name.rpartition(".")[2]))

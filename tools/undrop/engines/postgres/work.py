@@ -1,0 +1,142 @@
+"""Dumps that can take the place of the live content, and scratch databases to migrate."""
+
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from undrop.engines.postgres import alone, compare, content, held, load, programs, session
+from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.compare.comparison import Comparison, TableChange
+    from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.engine import Postgres
+    from undrop.engines.protocol import Log, Runner, State
+    from undrop.values import Facts, Moved, Progress
+
+
+class Dump:
+    """A checked dump (``protocol.Content``)."""
+
+    def __init__(self, live: "Postgres", path: Path, facts: "Facts") -> None:
+        self._live, self.path, self.facts = live, path, facts
+
+    def put(self, state: "State", log: "Log", progress: "Progress") -> float:
+        """Empty the live database and load the dump, in one transaction."""
+        self._live.make(self.path)
+        data = self.facts.content.partition(" ")[0]
+        loading = load.Load(self.path)
+        return alone.replace(self._live.address, state, loading, log, progress, data=data)
+
+
+class Work:
+    """A scratch database (``protocol.Work``), and one with what was there before beside it."""
+
+    facts: "Facts"
+
+    def __init__(
+        self, live: "Postgres", before: "Address | None", there: "Address", alembic: "Runner"
+    ) -> None:
+        self._live, self._before, self._there, self._alembic = live, before, there, alembic
+        self._revision, self._tried, self._seconds = "", [[], 0], 0.0
+
+    def migrate(self, revision: str) -> "Moved":
+        """Run Alembic on the scratch database."""
+        self._revision = revision
+        moved = self._alembic.run(self._live.target(self._there), revision)
+        self._tried, self._seconds = [moved.before, moved.steps], moved.seconds
+        return moved
+
+    def finish(self, _moved: "Moved", _progress: "Progress") -> None:
+        """Read what it holds now."""
+        from undrop.values import Facts
+
+        anew = self._before is None  # and then it is asked whether it is what was there before
+        with (
+            session.opened(self._there, "checking the migrated copy") as connection,
+            programs.defining(self._there) if anew else nullcontext(str) as definitions,
+        ):
+            found = content.read(session.asker(connection), definitions)
+        state = found.all if anew else ""
+        self.facts = Facts(0, "", found.revisions, found.filled, content=state, rows=found.rows)
+
+    def compare(self, before: Path, progress: "Progress") -> "Comparison":
+        """From a backup to this."""
+        if self._before:
+            return compare.databases(
+                self._before, self._there, progress, self._live.prefix, copied=True
+            )
+        with self._live.restored(before, progress) as address:
+            return compare.databases(
+                address, self._there, progress, self._live.prefix, copied=False
+            )
+
+    def tables(self) -> set[str]:
+        """The tables in it."""
+        return set(self.facts.rows)
+
+    def orphans(self, _before: Path | None, _tables: "list[TableChange]") -> list[str]:
+        """None: PostgreSQL lets no row point nowhere."""
+        return []
+
+    def try_put(self, _held: Any, _before: Path, _progress: "Progress") -> float:  # noqa: ANN401
+        """How long the migrations took."""
+        return self._seconds
+
+    def put(self, state: "State", log: "Log", progress: "Progress") -> float:
+        """Migrate the live database itself; or replace its content, where this began empty."""
+        self._live.make()
+        if self._before is None and state.held is not None:
+            with TemporaryDirectory(prefix=self._live.prefix) as folder:
+                path = Path(folder, "head.pgdump")
+                path.touch(0o600)
+                held.dumped(self._there, path, progress)
+                # Its owner may be a user of another server's.
+                loading = load.Load(path, less=("--no-owner",) if self._live.elsewhere else ())
+                return alone.replace(self._live.address, state, loading, log, progress, data="")
+        return self._migrate_live(state, log)
+
+    def _migrate_live(self, state: "State", log: "Log") -> float:
+        """Run Alembic on it in one transaction, if it still is what was backed up."""
+        address = self._live.address
+        expect = state.entry.content if state.held and state.entry else ""
+        if state.held:
+            state.held.release()
+        with log, TemporaryDirectory(prefix=self._live.prefix) as folder:
+            note = Path(folder, "transaction")
+            target = self._live.target(address, expect)
+            target |= {"note": str(note), "tried": self._tried}
+            try:
+                moved = self._alembic.run(target, self._revision)
+            except LiveMovedError:
+                raise
+            except BaseException as error:
+                # The transaction that had the locks came before everything else.
+                known = session.outcome(address, *note.read_text().split()) if note.exists() else ""
+                if known == "aborted" or not note.exists():
+                    raise
+                CHANGED.set()
+                name = state.path.name if state.path else ""
+                what = error.what if isinstance(error, UndropError) else repr(error)
+                raise ChangedError(
+                    f"part of the migrations is in place: not all ran in one transaction; {what}",
+                    f"just restore {name}" if name else "just nuke-db: there was nothing before",
+                ) from error
+            CHANGED.set()
+        return moved.seconds
+
+
+@contextmanager
+def work(
+    live: "Postgres", before: Path | None, alembic: "Runner", progress: "Progress"
+) -> "Iterator[Work]":
+    """A scratch database with what is in ``before``, or an empty one. Raises UndropError."""
+    with ExitStack() as stack:
+        known = stack.enter_context(live.restored(before, progress)) if before else None
+        there = stack.enter_context(live.scratch.database(known))
+        if known is None:
+            live.scratch.extend(there, every=not live.exists())
+        yield Work(live, known, there, alembic)

@@ -1,0 +1,34 @@
+"""What ``undrop init`` asks about a project whose database is SQLite."""
+
+from pathlib import Path
+
+from undrop.engines.sqlite import address
+from undrop.errors import DamagedError
+from undrop.sqlitefile import header
+
+
+def probes(mark: str) -> list[str]:
+    """URLs that no project has, one for each driver, with ``mark`` in them."""
+    return [f"{driver}:////nowhere/{mark}.db" for driver in ("sqlite", "sqlite+aiosqlite")]
+
+
+def settled(url: str, home: Path, root: Path) -> str:
+    """The same URL with its file relative to ``root`` where it is inside. Raises UsageError."""
+    file = address.database_path(url, home)
+    if file is None or "?" in url:
+        return url
+    name = file.relative_to(root) if file.is_relative_to(root) else file
+    return f"{url.partition(':')[0]}:///{name}"
+
+
+def only(root: Path) -> str:
+    """The URL of the one database that lies in a project; empty when there are none or several."""
+    found = []
+    for path in [*root.glob("*"), *root.glob("instance/*"), *root.glob("data/*")]:
+        if path.suffix in {".db", ".sqlite", ".sqlite3"} and path.is_file():
+            try:
+                header.read(path)
+            except (DamagedError, OSError):
+                continue
+            found.append(path.relative_to(root))
+    return f"sqlite:///{found[0]}" if len(found) == 1 else ""

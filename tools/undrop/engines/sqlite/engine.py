@@ -1,0 +1,219 @@
+"""SQLite's answers to what undrop asks of a database (``undrop.engines.protocol.Engine``)."""
+
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from undrop import durable
+from undrop.engines.sqlite import address, livefiles, snapshot
+from undrop.errors import CheckError, UsageError, damaged
+from undrop.sqlitefile import check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from undrop.compare.comparison import Comparison
+    from undrop.engines.litestream.replica import Litestream
+    from undrop.engines.protocol import Content, Log, Runner, State, Work
+    from undrop.engines.sqlite.live import Live
+    from undrop.record import Record
+    from undrop.values import Facts, Holder, Progress
+
+
+class Sqlite:
+    """A database file; see ``protocol.Engine`` for what each method answers."""
+
+    suffix = ".db"
+    kind = "sqlite"
+
+    def __init__(self, url: str, root: Path, *, inside: bool) -> None:
+        self.database = address.database_path(url, root)
+        """The file as the URL names it; None for a database that lives in memory."""
+        self._url = url
+        name = self.database.stem if self.database else ""
+        self.stem = re.sub(r"[\x00-\x1f\x7f]|^[.-]", "_", name)
+        path = self.database or Path(":memory:")
+        # A project that was moved, or cloned by somebody else, keeps its backups' identity;
+        # unless they are kept outside of it, where another project's may be, too.
+        inside = inside and path.is_relative_to(root)
+        self.source = str(path.relative_to(root) if inside else path)
+        self.label = str(self.database or url)
+
+    @property
+    def live(self) -> Path:
+        """The database file itself, symbolic links followed as SQLite does.
+
+        SQLite keeps ``-wal`` and ``-journal`` beside the target of a link, not beside the link.
+        """
+        if self.database is None:
+            raise UsageError(
+                f"{self._url} is in memory: there is no file to change",
+                f"{address.HOW_TO_SET}, or a URL",
+            )
+        return Path(os.path.realpath(self.database))
+
+    @property
+    def in_memory(self) -> bool:
+        return self.database is None
+
+    def exists(self) -> bool:
+        """Whether there is the file, or sidecars that outlived it."""
+        if self.database is None:
+            return False
+        return self.live.exists() or any(map(durable.size, livefiles.with_content(self.live)))
+
+    def size(self) -> int | None:
+        there = self.database is not None and self.live.is_file()
+        return self.live.stat().st_size if there else None
+
+    def holders(self) -> "list[Holder]":
+        from undrop.sqlitefile import holders
+
+        return holders.of(self.live)
+
+    def refuse_place(self, backups: Path) -> None:
+        if self.live.exists() and not self.live.is_file():
+            raise UsageError(f"{self.live} is not a file", "set the right URL in pyproject.toml")
+        if self.live.is_relative_to(os.path.realpath(backups)):
+            raise UsageError(
+                f"the live database {self.live} is inside backups/",
+                f"cp {self.live} beside it, and let the URL name the copy",
+            )
+
+    def hold(self) -> "Live":
+        from undrop.engines.sqlite.live import Live
+
+        if not self.live.exists():
+            raise damaged("the file is gone and its -wal or -journal is still there")
+        return Live(self.live)
+
+    def damaged(self) -> tuple[list[Path], dict[str, Any]]:
+        from undrop.engines.sqlite.live import owner
+
+        files = livefiles.with_content(self.live)
+        return files, owner(files[0])
+
+    def fingerprint(self) -> list[Any] | None:
+        from undrop.engines.sqlite import fingerprint
+
+        return fingerprint.of(self.live)
+
+    def is_live(self, path: Path) -> bool:
+        return self.live.exists() and path.samefile(self.live)
+
+    def refuse_unfit(self, path: Path) -> None:
+        if self.is_live(path):
+            raise UsageError(f"{path} is the live database itself", "just list")
+        if not path.is_file() and not path.is_dir():
+            raise UsageError(f"{path} is not a file", "just list")
+        wal, _shm, journal = durable.sidecars(path)
+        for sidecar in (wal, journal):
+            if size := durable.size(sidecar):
+                raise CheckError(
+                    f"{path.name} is not whole alone: {sidecar.name} has {size:,} bytes of it",
+                    f"sqlite3 {path} '.backup whole.db', then just restore whole.db",
+                )
+
+    def check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
+        if not path.is_file():
+            raise CheckError(f"{path.name} is not a file", "just list")
+        facts = check.verify(path, progress)
+        if entry is None and not check.has_table(path):
+            raise CheckError(f"{path} has no record and no table in it", "just list")
+        return facts
+
+    @contextmanager
+    def admit(
+        self, path: Path, entry: "Record | None", progress: "Progress", *, ours: bool
+    ) -> "Iterator[Content]":
+        from undrop.engines.sqlite import workcopy
+        from undrop.engines.sqlite.work import File
+        from undrop.sqlitefile import header
+
+        durable.make_folder(self.live.parent)  # it may have gone with the database
+        facts = self.check(path, entry, progress)
+        wal = entry.journal_mode == "wal" if entry else header.read(path).wal
+        if ours:
+            content = File(self.live, path, wal=wal, entry=entry)
+            content.facts = facts
+            yield content
+            return
+        durable.require_space(self.live.parent, 2 * facts.bytes)
+        held = snapshot.Held(path, "rw" if os.access(path.parent, os.W_OK) else "immutable")
+        try:
+            with durable.scratch(workcopy.beside(self.live)) as work:
+                held.copy_to(work, progress)
+                content = File(self.live, work, wal=wal, entry=entry)
+                content.facts = check.verify(work, progress, written=True)
+                yield content
+        finally:
+            held.close()
+
+    def refuse_while_open(self) -> None:
+        livefiles.refuse_while_open(self.live)
+
+    def disconnect(self) -> "list[Holder]":
+        raise UsageError(
+            f"{self.label} is a file: nobody's session can be ended from here",
+            "close the programs that have it open (just status), then the same without that option",
+        )
+
+    def remove(self, state: "State", log: "Log") -> bool:
+        if state.kind == "absent":
+            if any(map(os.path.lexists, durable.sidecars(self.live))):
+                livefiles.unlink(self.live)  # what a killed run left, and holds nothing
+            return False
+        with log:
+            if state.held is not None:
+                livefiles.remove(state.held)
+            else:
+                livefiles.refuse_while_open(self.live)
+                livefiles.unlink(self.live)
+        return True
+
+    def work(
+        self, before: Path | None, alembic: "Runner", _progress: "Progress"
+    ) -> "AbstractContextManager[Work]":
+        from undrop.engines.sqlite import work
+
+        return work.work(self.live, before, alembic)
+
+    def compare(self, before: Path, after: Path, progress: "Progress") -> "Comparison":
+        from undrop.compare import files
+
+        return files.compare(before, after, progress)
+
+    def definitions(self, path: Path, _entry: "Record | None") -> object:
+        return check.definitions(path)
+
+    def rows(self, path: Path) -> "Mapping[str, int]":
+        from undrop.compare import rows
+
+        return rows.of(path)
+
+    def replica(self, root: Path, configured: Path | None) -> "Litestream | None":
+        from undrop.engines.litestream import config, replica
+
+        if self.database is None:
+            return None
+        found = config.find(root, configured, self.live)
+        return replica.Litestream(found) if found else None
+
+    def sweep(self) -> None:
+        from undrop.engines.sqlite import workcopy
+
+        if self.database is not None:
+            workcopy.sweep(self.live)
+
+
+def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Sqlite:  # noqa: ARG001
+    """The database that a URL names. Raises UsageError."""
+    return Sqlite(url, root, inside=inside)
+
+
+def of_backups(_verify_url: str) -> Sqlite:
+    """For backups alone, with no live database."""
+    return Sqlite("sqlite://", Path(), inside=False)

@@ -1,0 +1,73 @@
+"""The live file under one snapshot: what a backup of it needs to know and to do."""
+
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any
+
+from undrop import digest
+from undrop.engines.sqlite import snapshot
+from undrop.errors import DamagedError, UndropError
+from undrop.sqlitefile import check
+from undrop.values import Facts, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from undrop.record import Record
+    from undrop.values import Progress
+
+
+class Live(snapshot.Held):
+    """The live database, held (``protocol.Held``)."""
+
+    taken = 0.0
+
+    @property
+    def mode(self) -> str:
+        """Its journal mode."""
+        return "wal mode" if self.wal else "rollback mode"
+
+    def source(self) -> dict[str, Any]:
+        """What gives the database back as it was: journal mode, permissions, owner."""
+        return {"journal_mode": "wal" if self.wal else "delete", **owner(self.path)}
+
+    def revisions(self) -> list[str]:
+        """Alembic's revision(s)."""
+        return check.revisions(self.connection)
+
+    def is_in(self, path: "Path", _entry: "Record", progress: "Progress") -> bool:
+        """Whether the file has the backup's pages; no where the files do not tell."""
+        return self.is_copied_in(path, progress)
+
+    def snapshot(
+        self, work: "Path", progress: "Progress", seen: "Callable[[str], object]" = str
+    ) -> Facts:
+        """Copy the pinned snapshot, let writers go on, and check the copy."""
+        self.copy_to(work, progress)
+        self.release()
+        self.taken = time.time()
+        try:
+            return check.verify(work, progress, seen, written=True)
+        except DamagedError as found:
+            check.live(self.path, progress)  # raises when the damage is there already
+            raise UndropError(
+                f"the disk did not keep the copy that was written to it: {found.what}",
+                "see to the disk under backups/, then the same command again",
+            ) from found
+
+    def identify(self, work: "Path", progress: "Progress") -> Identity:
+        """The digest of a copy."""
+        self.copy_to(work, progress)
+        return Identity(digest.of(work, progress, self.bytes), lambda: check.definitions(work))
+
+
+def owner(path: "Path") -> dict[str, Any]:
+    """A file's permissions and owner, as a record keeps them."""
+    found = os.stat(path)  # noqa: PTH116 - one call
+    return {
+        "mode": f"{stat.S_IMODE(found.st_mode):04o}",
+        "uid": found.st_uid,
+        "gid": found.st_gid,
+    }

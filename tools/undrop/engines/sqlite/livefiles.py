@@ -1,0 +1,118 @@
+"""The live database's files: give one to it where none is usable, take them away."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from undrop import durable
+from undrop.engines.sqlite import snapshot
+from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+from undrop.sqlitefile import connect, holders
+
+
+def with_content(live: Path) -> list[Path]:
+    """The live file and the sidecars that hold content, those that there are."""
+    wal, _shm, journal = durable.sidecars(live)  # a -shm is an index, not content
+    return [file for file in (live, wal, journal) if file.is_file()]
+
+
+def install(work: Path, live: Path, *, damaged: bool) -> None:
+    """Give a finished work copy the name of a ``damaged`` live database, or of none at all.
+
+    A damaged one's sidecars go first: they would be replayed over the new file. Raises
+    LiveMovedError when there is a database after all, UndropError while somebody has the damaged
+    one open (what they commit would be in no file), ChangedError when it fails half way.
+    """
+    durable.sync_path(work)
+    if damaged:
+        refuse_while_open(live)
+        with _past_return(live):
+            for sidecar in durable.sidecars(live):
+                sidecar.unlink(missing_ok=True)
+            durable.sync_path(live.parent)
+            work.rename(live)
+            durable.sync_path(live.parent)
+    else:
+        with _past_return(live):
+            _rename_to_nothing(work, live)
+            durable.sync_path(live.parent)
+
+
+def refuse_while_open(live: Path) -> None:
+    """Raise UndropError, naming them, while other programs have the database open."""
+    if who := holders.describe(live):
+        raise UndropError(f"{live} is open{who}", "close that program, then the same command again")
+
+
+def _rename_to_nothing(work: Path, live: Path) -> None:
+    """Rename, but never over a database that somebody made meanwhile."""
+    try:
+        try:
+            os.link(work, live)
+            work.unlink()
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP}:
+                raise
+            os.close(durable.create(live, 0o600))  # a file system without hard links
+            work.rename(live)
+    except FileExistsError:
+        raise LiveMovedError(f"{live} has just appeared", "the same command again") from None
+
+
+@contextmanager
+def _past_return(live: Path) -> Iterator[None]:
+    """Raise ChangedError for what fails inside, unless it was the very first file that failed."""
+    before = _present(live)
+    try:
+        yield
+        CHANGED.set()
+    except LiveMovedError:
+        raise  # what is there now is somebody else's work
+    except BaseException as error:
+        if _present(live) == before:
+            raise
+        CHANGED.set()
+        raise ChangedError(
+            f"changing the files of {live} failed half way: {error!r}",
+            "the same command again, or just restore latest",
+        ) from error
+
+
+def _present(live: Path) -> set[tuple[str, int]]:
+    """Which of a database's files there are, and which they are."""
+    files = (live, *durable.sidecars(live))
+    return {(file.name, file.lstat().st_ino) for file in files if os.path.lexists(file)}
+
+
+def remove(held: snapshot.Held) -> None:
+    """Unlink the live database and its sidecars, if it is what ``held`` saw.
+
+    The main file goes first: a kill between the two leaves left-overs, never a file that lost
+    the commits in its -wal. Raises LiveMovedError, UndropError with nothing changed.
+    """
+    refuse_while_open(held.path)
+    held.release()
+    path = held.path
+    with connect.explained(path, "locking the database to remove it"):
+        connection = connect.connect(path, "rw")
+        try:
+            connect.begin(connection, "BEGIN EXCLUSIVE")
+            if not held.unchanged():
+                raise LiveMovedError(
+                    "somebody wrote to the database", "just nuke-db", held.writes()
+                )
+            unlink(path)
+        finally:
+            connection.close()
+
+
+def unlink(live: Path) -> None:
+    """Remove what there is of a database, main file first. Raises ChangedError half way."""
+    with _past_return(live):
+        live.unlink(missing_ok=True)
+        durable.sync_path(live.parent)  # a loss of power must not undo this and keep what follows
+        for sidecar in durable.sidecars(live):
+            sidecar.unlink(missing_ok=True)
+        durable.sync_path(live.parent)

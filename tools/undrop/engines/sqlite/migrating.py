@@ -1,0 +1,62 @@
+"""What Alembic's own process does for SQLite: the URL of a file, and that it is no other file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+    from undrop.engines.sqlite.engine import Sqlite
+
+
+def live_url(url: str, engine: "Sqlite") -> URL:
+    """The project's URL with the very file that is backed up, as absolute path."""
+    configured = make_url(url)
+    if engine.database is None:
+        return configured
+    if configured.query.get("uri"):
+        return configured.set(database=engine.database.as_uri())
+    return configured.set(database=str(engine.database))
+
+
+def target_url(url: str, target: dict[str, Any]) -> URL:
+    """The project's URL with the work copy as its database, the driver and its options kept."""
+    configured = make_url(url)
+    if configured.query.get("uri"):
+        configured = configured.set(query={})  # its other parameters belong to the other file
+    return configured.set(database=target["work"])
+
+
+def prepare(connection: "Connection | None", target: dict[str, Any]) -> None:
+    """Refuse another file than the one that was asked for, before the first migration."""
+    rows = connection.exec_driver_sql("PRAGMA database_list") if connection else ()
+    opened = next((row[2] for row in rows if row[1] == "main"), "")
+    if not opened or not Path(opened).samefile(target["work"]):
+        raise RuntimeError(
+            f"env.py connects to {opened or 'memory'}, not to the work copy it was given; take the "
+            "URL from undrop.alembic.database_url(context), or from config or the variable"
+        )
+
+
+def report(_target: dict[str, Any]) -> list[str]:
+    """What of the migrations was not in their transaction: SQLite has nothing of the kind."""
+    return []
+
+
+def transactional(engine: "Engine") -> None:
+    """Make every transaction of SQLAlchemy's a real one, CREATE and DROP included.
+
+    Python's sqlite3 begins a transaction before INSERT, UPDATE and DELETE only and so commits
+    half a migration; here the driver's own handling is off and SQLAlchemy's BEGIN is a real one.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _no_implicit_transactions(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401
+        dbapi_connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: "Connection") -> None:
+        connection.exec_driver_sql("BEGIN")

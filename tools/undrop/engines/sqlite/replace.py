@@ -1,0 +1,91 @@
+"""Make a checked file the live content: in place, or by rename where there is no database."""
+
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from undrop import digest, durable
+from undrop.engines.sqlite import livefiles, swap, workcopy
+from undrop.errors import ChangedError, LiveMovedError, PageSizeError, UndropError
+from undrop.sqlitefile import check, header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from undrop.engines.protocol import Log, State
+    from undrop.record import Record
+    from undrop.values import Progress
+
+
+def replace(  # noqa: PLR0913 - what goes where, and how it must look
+    live: "Path",
+    state: "State",
+    source: "Path",
+    log: "Log",
+    progress: "Progress",
+    *,
+    wal: bool,
+    like: "Record | None" = None,
+) -> float:
+    """Make ``source`` the live content: in place, or by rename where there is no database.
+
+    ``source`` is a checked file, in ``backups/`` or the work copy (which is consumed). A
+    database that has to be made gets the journal mode that ``wal`` says and the owner and
+    permissions of the damaged one, else those in ``like``. Returns the seconds that others were
+    locked out. Raises LiveMovedError or UndropError with the live database as it was,
+    ChangedError when it does not pass its check afterwards.
+    """
+    work = workcopy.beside(live)
+    size = durable.size(source)
+    if source != work and (state.held is None or swap.needs_own_copy(source)):
+        durable.require_space(live.parent, 2 * size)
+        with durable.scratch(work):
+            shutil.copyfile(source, work)
+            return replace(live, state, work, log, progress, wal=wal, like=like)
+    if state.held is None:
+        if state.kind == "damaged" and not _is_kept(live, state.entry):
+            raise LiveMovedError("the damaged file has changed", "the same command again")
+        header.set_journal_mode(work, header.WAL if wal else header.ROLLBACK)
+        _give_owner_and_mode(work, state.entry or like)
+        with log:
+            livefiles.install(work, live, damaged=state.kind == "damaged")
+        return 0.0
+    if state.held.wal and state.held.page_size != header.read(source).page_size:
+        raise PageSizeError(lambda: swap.without_wal(live))
+    # SQLite's WAL takes as much as the new content, its rollback journal as much as the old.
+    durable.require_space(live.parent, max(size, state.held.bytes))
+    if source == work:
+        swap.settle(work)
+        swap.pad(work)
+    with log:
+        seconds = swap.swap(state.held, source, progress)
+    try:
+        # What was checked and is there byte for byte is whole; else somebody wrote already.
+        if not state.held.is_copied_in(source, progress):
+            check.live(live, progress)
+    except BaseException as error:
+        what = error.what if isinstance(error, UndropError) else repr(error)
+        name = state.path.name if state.path else "latest"
+        raise ChangedError(
+            f"the new content is in place and its check did not end well: {what}",
+            f"just restore {name}",
+        ) from error
+    return seconds
+
+
+def _is_kept(live: "Path", entry: "Record | None") -> bool:
+    """Whether a set of damaged files holds the bytes that are live now."""
+    files = livefiles.with_content(live)
+    return entry is not None and entry.files == {file.name: digest.of(file) for file in files}
+
+
+def _give_owner_and_mode(work: "Path", like: "Record | None") -> None:
+    if like is None:
+        umask = os.umask(0o077)
+        os.umask(umask)
+        work.chmod(0o666 & ~umask)  # what SQLite itself would have made
+        return
+    with suppress(PermissionError):  # only root may give files away
+        os.chown(work, like.uid, like.gid)
+    work.chmod(int(like.mode, 8))

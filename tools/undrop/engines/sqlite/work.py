@@ -1,0 +1,113 @@
+"""Files that can take the place of the live content: a backup, or a copy to migrate."""
+
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from undrop import durable
+from undrop.compare import files
+from undrop.engines.sqlite import replace, swap, workcopy
+from undrop.sqlitefile import check, header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from undrop.compare.comparison import Comparison, TableChange
+    from undrop.engines.protocol import Log, Runner, State
+    from undrop.engines.sqlite.live import Live
+    from undrop.record import Record
+    from undrop.values import Facts, Moved, Progress
+
+
+class File:
+    """A checked file (``protocol.Content``)."""
+
+    facts: "Facts"
+
+    def __init__(self, live: "Path", path: "Path", *, wal: bool, entry: "Record | None") -> None:
+        self._live, self.path, self._wal, self._entry = live, path, wal, entry
+
+    def put(self, state: "State", log: "Log", progress: "Progress") -> float:
+        """Make it the live content."""
+        return replace.replace(
+            self._live, state, self.path, log, progress, wal=self._wal, like=self._entry
+        )
+
+
+class Work(File):
+    """A work copy beside the live database (``protocol.Work``)."""
+
+    def __init__(self, live: "Path", path: "Path", alembic: "Runner") -> None:
+        super().__init__(live, path, wal=False, entry=None)
+        self._alembic = alembic
+
+    def migrate(self, revision: str) -> "Moved":
+        """Run Alembic on the file."""
+        return self._alembic.run({"work": str(self.path)}, revision)
+
+    def finish(self, _moved: "Moved", progress: "Progress") -> None:
+        """Bring it into one file, remember whether it was left in WAL mode, and check it."""
+        self._wal = swap.settle(self.path)
+        self.facts = check.verify(self.path, progress)
+
+    def compare(self, before: "Path", progress: "Progress") -> "Comparison":
+        """From a backup to this."""
+        return files.compare(before, self.path, progress)
+
+    def tables(self) -> set[str]:
+        """The tables in it."""
+        return set(check.tables(self.path))
+
+    def orphans(self, before: "Path | None", tables: "list[TableChange]") -> list[str]:
+        """Rows whose foreign key points nowhere and did not before, renamed or not."""
+        old, new = check.tables(before) if before else {}, check.tables(self.path)
+        # Where neither the rows nor the definitions of a table and its parents changed, no row of
+        # it can have lost its parent: on gigabytes that spares most of the time.
+        steady = {each.now for each in tables if each.same and old.get(each.now) == new[each.now]}
+        found = check.foreign_key_violations(self.path, lambda table, to: {table, *to} <= steady)
+        if not found:
+            return []
+        now = {change.name: change.now for change in tables}
+        known = {
+            (now.get(table, table), now.get(parent, parent)): count
+            for (table, parent), count in (
+                check.foreign_key_violations(before) if before else {}
+            ).items()
+        }
+        added = {pair: count for pair, count in found.items() if count > known.get(pair, 0)}
+        return [
+            f"{count} row(s) of {table} point to no row of {parent}"
+            for (table, parent), count in added.items()
+        ]
+
+    def try_put(self, held: "Live", before: "Path", progress: "Progress") -> float:
+        """Replace the content of a copy of the snapshot that we have to ourselves."""
+        swap.pad(self.path)
+        return _try_swap(before, self.path, progress, wal=held.wal)
+
+
+def _try_swap(before: "Path", work: "Path", progress: "Progress", *, wal: bool) -> float:
+    from undrop.engines.sqlite import snapshot
+
+    header.set_journal_mode(before, header.WAL if wal else header.ROLLBACK)
+    held = snapshot.Held(before)
+    try:
+        if held.wal and held.page_size != header.read(work).page_size:
+            held.close()
+            with swap.without_wal(before):
+                return _try_swap(before, work, progress, wal=False)
+        return swap.swap(held, work, progress)
+    finally:
+        held.close()
+
+
+@contextmanager
+def work(live: "Path", before: "Path | None", alembic: "Runner") -> "Iterator[Work]":
+    """A copy of ``before``, or an empty file, beside the live database."""
+    if before:
+        durable.require_space(live.parent, 2 * durable.size(before))
+    with durable.scratch(workcopy.beside(live)) as path:
+        if before:
+            shutil.copyfile(before, path)
+        yield Work(live, path, alembic)

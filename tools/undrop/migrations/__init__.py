@@ -1,0 +1,1 @@
+"""Alembic, on a database that it is handed, in a process of its own."""

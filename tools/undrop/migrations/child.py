@@ -1,0 +1,141 @@
+"""The process that ``revisions.run`` starts: Alembic on one database and no other."""
+
+import json
+import os
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote, quote_plus
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
+
+from undrop.engines import registry
+from undrop.errors import LiveMovedError, UndropError
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy.engine import URL
+
+WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
+
+
+def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...]) -> bool:
+    """Whether ``revision`` lies below the current one(s)."""
+    if revision == "base" or revision.startswith("-"):
+        return True
+    if revision.startswith("+") or not current:
+        return False
+    wanted = {target.revision for target in script.get_revisions(revision) if target}
+    below = {
+        passed.revision
+        for passed in script.walk_revisions(head=current)  # type: ignore[arg-type]  # takes several too
+        if passed is not None
+    }
+    return wanted <= below - set(current)
+
+
+def bring(ask: dict[str, Any]) -> dict[str, Any]:
+    """Run the migrations that ``ask`` names and report what was done."""
+    config = Config(**ask["config"])
+    target, guard = ask["target"], registry.migrating(ask["kind"])
+    config.attributes[WORK_COPY] = target
+    address: URL = guard.target_url(ask["url"], target)
+    own = config.get_main_option("sqlalchemy.url") or ""
+    if own.startswith(f"{address.drivername}+"):
+        address = address.set(drivername=own.partition(":")[0])  # the one that env.py can use
+    url = address.render_as_string(hide_password=False)
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    if ask["variable"]:
+        os.environ[ask["variable"]] = url
+    script = ScriptDirectory.from_config(config)
+    revision = ask["revision"]
+    report: dict[str, Any] = {"before": [], "after": [], "steps": 0, "accepts": []}
+
+    def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
+        guard.prepare(context.connection, target)
+        down = is_downgrade(script, revision, current)
+        plan = (script._downgrade_revs if down else script._upgrade_revs)(revision, current)  # type: ignore[arg-type]
+        reached = set(current)
+        for step in plan:
+            reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
+        accepts = [name for step in plan for name in _accepts_loss(step)]
+        report.update(
+            before=sorted(current), after=sorted(reached), steps=len(plan), accepts=accepts
+        )
+        tried = target.get("tried")
+        if tried and tried != [report["before"], report["steps"]]:
+            raise RuntimeError(
+                f"the copy was at {tried[0]} and took {tried[1]} migration(s), the live database is"
+                f" at {report['before']} and would take {report['steps']}"
+            )
+        return plan
+
+    with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
+        script.run_env()
+    report["outside"] = guard.report(target)
+    return report
+
+
+def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or StampStep
+    """What the migration's file says that it may take away."""
+    module = getattr(getattr(step, "revision", None), "module", None)
+    names = getattr(module, "accepts_loss", [])
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"accepts_loss in {getattr(module, '__file__', module)} is no list of texts"
+        )
+    return list(names)
+
+
+def _hidden(text: str, ask: dict[str, Any]) -> str:
+    """The same without the passwords of the URLs that this process was given."""
+    for url in filter(None, (ask["url"], ask["target"].get("server"))):
+        with suppress(Exception):  # what is no URL was said to be none
+            found = make_url(url)
+            for word in filter(None, (found.password, found.query.get("password"))):
+                word = str(word)  # noqa: PLW2901 - a query may repeat a name
+                for form in {word, quote(word), quote(word, safe=""), quote_plus(word)}:
+                    text = text.replace(form, "***").replace(form.replace("%", "%%"), "***")
+    return text
+
+
+def _end_with_parent(pipe: int) -> None:
+    """End when undrop does, however it does: nobody else looks after the work copy."""
+    os.read(pipe, 1)
+    os._exit(1)
+
+
+def main() -> NoReturn:
+    """Answer on stdout in JSON what the pipe asks; whatever migrations print goes to stderr."""
+    asked, answer = int(sys.argv[1]), os.dup(1)
+    os.dup2(2, 1)
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (part := os.read(asked, 1 << 16)):
+            os._exit(1)
+        line += part
+    threading.Thread(target=_end_with_parent, args=(asked,), daemon=True).start()
+    ask = json.loads(line)
+    try:
+        report = bring(ask)
+    except Exception as error:  # noqa: BLE001 - migrations are anybody's code
+        moved = isinstance(error, LiveMovedError)
+        if isinstance(error, UndropError):
+            said = error.what
+        else:
+            sys.stderr.write(_hidden(traceback.format_exc(), ask))
+            said = f"{type(error).__name__}: {error}"
+        report = {"error": _hidden(said, ask), "moved": moved}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.write(answer, json.dumps(report).encode())
+    os._exit(1 if "error" in report else 0)  # taking SQLAlchemy apart lasts as long as some loading
+
+
+if __name__ == "__main__":
+    main()

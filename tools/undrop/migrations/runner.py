@@ -1,0 +1,97 @@
+"""Alembic on a database of our choosing, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from undrop.errors import LiveMovedError, UndropError, UsageError
+from undrop.values import Moved
+
+if TYPE_CHECKING:
+    from undrop.settings import Settings
+
+
+class _Child:
+    """A process that loads Alembic and waits for what to do; it ends when this one does."""
+
+    def __init__(self, settings: "Settings") -> None:
+        asked, self._ask = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                # -P: no folder of the project's may shadow a module.
+                [sys.executable, "-P", "-m", "undrop.migrations.child", str(asked)],
+                cwd=settings.alembic_ini.parent,  # where people stand who call alembic
+                stdout=subprocess.PIPE,
+                pass_fds=[asked],
+            )
+        finally:
+            os.close(asked)
+
+    def answer(self, ask: dict[str, Any]) -> dict[str, Any]:
+        """What became of ``ask``."""
+        with suppress(BrokenPipeError):
+            os.write(self._ask, json.dumps(ask).encode() + b"\n")
+        said, _ = self._process.communicate()
+        try:
+            found: dict[str, Any] = json.loads(said)
+        except ValueError:
+            return {"error": f"Alembic's process ended with {self._process.returncode}"}
+        return found
+
+    def close(self) -> None:
+        """End it, also when it was never asked."""
+        with self._process:
+            os.close(self._ask)
+            self._process.kill()
+
+
+class Alembic:
+    """Alembic, loading from now on: that lasts longer than the backup that is taken meanwhile.
+
+    Raises UsageError without an ``alembic.ini``. Use it in a ``with``.
+    """
+
+    def __init__(self, settings: "Settings") -> None:
+        if not settings.alembic_files:
+            raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
+        self._settings = settings
+        self._waiting: _Child | None = _Child(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._waiting:
+            self._waiting.close()
+
+    def run(self, target: dict[str, Any], revision: str) -> Moved:
+        """Bring ``target`` to ``revision``, up or down, with the project's env.py.
+
+        What migrations print goes to stderr. Raises UndropError when a migration fails or when
+        ``env.py`` would have gone to another database.
+        """
+        ask = {
+            "config": self._settings.alembic_files,
+            "url": self._settings.url,
+            "variable": self._settings.variable,
+            "kind": self._settings.engine.kind,
+            "target": target,
+            "revision": revision,
+        }
+        began = time.monotonic()
+        child, self._waiting = self._waiting or _Child(self._settings), None
+        try:
+            report = child.answer(ask)
+        finally:
+            child.close()
+        if report.get("moved"):
+            raise LiveMovedError("somebody wrote to the database", "just migrate again")
+        if error := report.get("error"):
+            raise UndropError(
+                f"the migration failed: {error}", "correct it, then just migrate again"
+            )
+        return Moved(**report, seconds=time.monotonic() - began)

@@ -1,0 +1,241 @@
+"""Is this file a whole database? Header arithmetic, digest, quick_check, and what it holds."""
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from undrop import digest, durable, errors
+from undrop.sqlitefile import connect, header
+from undrop.values import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from undrop.values import Progress
+
+VERSION_TABLE = [("version_num", "VARCHAR(32)")]
+"""The one column of Alembic's table, by which it is known: projects may rename it."""
+
+
+def verify(
+    path: "Path",
+    progress: "Progress",
+    seen: "Callable[[str], object]" = str,
+    *,
+    written: bool = False,
+) -> Facts:
+    """Read a file that nobody writes back from the disk, through a connection of its own.
+
+    A file that we have just ``written`` is forced to the disk, too: it reads no slower meanwhile.
+    ``seen`` is told the digest as soon as it is known, and may raise to end it there. Raises
+    OSError, DamagedError when its size is not what its header says or ``quick_check`` finds
+    anything, UndropError when it cannot be read. The digest and the check run side by side.
+    """
+    claimed = header.read(path)
+    size = claimed.page_size * claimed.pages
+    with connect.explained(path, "checking"):
+        connection = connect.connect(path, "immutable")
+        try:
+            connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
+            with _quick_check_beside(connection, progress):
+                found = digest.of(path, progress, size)
+                seen(found)
+                if written:
+                    durable.sync_path(path)
+            return Facts(
+                bytes=size,
+                digest=found,
+                user_version=_number(connection, "PRAGMA user_version"),
+                application_id=_number(connection, "PRAGMA application_id"),
+                revisions=revisions(connection),
+                filled=_filled(connection),
+            )
+        finally:
+            connection.close()
+
+
+def live(path: "Path", progress: "Progress") -> None:
+    """``quick_check`` the live database, in use or not. Raises DamagedError, UndropError."""
+    with connect.explained(path, "checking"):
+        connection = connect.connect(path, "rw")
+        try:
+            connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
+            connect.begin(connection, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
+            with _quick_check_beside(connection, progress):
+                pass
+        finally:
+            connection.close()
+
+
+@contextmanager
+def _quick_check_beside(connection: sqlite3.Connection, progress: "Progress") -> "Iterator[None]":
+    """``quick_check`` while the block does its own work."""
+    with beside([connection], lambda: quick_check(connection), lambda: progress("check", 1, 1)):
+        yield
+
+
+@contextmanager
+def beside(
+    connections: "Sequence[sqlite3.Connection]",
+    work: "Callable[[], object]",
+    tick: "Callable[[], None]",
+) -> "Iterator[None]":
+    """Long SQL in a thread, so that Ctrl-C and the block's own work need not wait for it.
+
+    Calls ``tick`` while the block is done and the work is not; raises what the work raised.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+        while thread.is_alive():
+            thread.join(0.2)
+            tick()
+    finally:
+        while thread.is_alive():
+            for connection in connections:
+                connection.interrupt()
+            thread.join(0.01)
+    if errors:
+        raise errors[0]
+
+
+def quick_check(connection: sqlite3.Connection) -> None:
+    """Raise DamagedError unless ``PRAGMA quick_check`` finds the file whole.
+
+    Nothing in it is trusted: no function of its triggers or views may run (``trusted_schema``),
+    every cell's size is looked at (``cell_size_check``). Rows that break a NOT NULL or a CHECK
+    are content, not damage: they were there before, and a copy without them would be wrong.
+    """
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    most = 1000
+    while len(rows := ask(connection, f"PRAGMA quick_check({most})")) == most:
+        most *= 10  # so many NULLs may hide what comes after them
+    found = (str(row[0]) for row in rows)
+    problems = [line for line in found if not line.startswith("NULL value in") and line != "ok"]
+    if problems:
+        text = "; ".join(problems[:3]).replace("\n", " ")
+        raise errors.damaged(f"quick_check finds: {text}")
+
+
+def ask(connection: sqlite3.Connection, sql: str, *values: str) -> list[Any]:
+    """All rows; an application's collation, which only that application has, is stood in for."""
+    while True:
+        try:
+            return connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            _, missing, name = str(error).partition("no such collation sequence: ")
+            if not missing:
+                raise
+            connection.create_collation(name, lambda one, other: (one > other) - (one < other))
+
+
+def revisions(connection: sqlite3.Connection) -> list[str]:
+    """Alembic's revision(s) of this database, sorted; none when it has no version table."""
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%version_num%'"
+    found: list[str] = []
+    for (table,) in connection.execute(sql).fetchall():
+        columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", [table])
+        if columns.fetchall() != VERSION_TABLE:
+            continue
+        rows = connection.execute(f"SELECT version_num FROM {quoted(table)}")  # noqa: S608
+        found += [str(row[0]) for row in rows]
+    return sorted(found)
+
+
+def _filled(connection: sqlite3.Connection) -> list[str]:
+    sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
+    tables = [str(row[0]) for row in connection.execute(sql)]
+    return sorted(
+        table
+        for table in tables
+        if not table.startswith("sqlite_")
+        and _number(connection, f"SELECT EXISTS (SELECT 1 FROM {quoted(table)})")  # noqa: S608
+    )
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it, whatever is in it."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def foreign_key_violations(
+    path: "Path", passed_over: "Callable[[str, set[str]], bool]" = lambda _table, _parents: False
+) -> dict[tuple[str, str], int]:
+    """Rows of a file nobody writes whose foreign key points nowhere, per (table, parent).
+
+    ``passed_over`` is asked about each table and its parents. A key that SQLite cannot check at all
+    (its parent's columns are not unique) counts as one.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    connection = connect.connect(path, "immutable")
+    try:
+        connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (table,) in tables.fetchall():
+            parents = connection.execute(
+                'SELECT "table" FROM pragma_foreign_key_list(?)', [table]
+            ).fetchall()
+            if not parents or passed_over(table, {str(row[0]) for row in parents}):
+                continue
+            sql = "SELECT parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY parent"
+            try:
+                for parent, count in ask(connection, sql, table):
+                    counts[table, parent] = count
+            except sqlite3.OperationalError as error:
+                counts[table, str(error)] = 1
+    finally:
+        connection.close()
+    return counts
+
+
+def tables(path: "Path") -> dict[str, str]:
+    """The tables in a file nobody writes, and their definitions."""
+    connection = connect.connect(path, "immutable")
+    try:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        return {str(name): str(sql) for name, sql in rows}
+    finally:
+        connection.close()
+
+
+def _number(connection: sqlite3.Connection, sql: str) -> int:
+    return int(connection.execute(sql).fetchone()[0])
+
+
+def has_table(path: "Path") -> bool:
+    """Whether there is any: a file with none is nobody's backup unless a record vouches for it."""
+    return bool(tables(path))
+
+
+class Definitions(NamedTuple):
+    """What a database is made of, and at which revision(s) it is."""
+
+    statements: list[object]
+    revisions: list[str]
+
+
+def definitions(path: "Path") -> Definitions:
+    """Those of a file nobody writes. Raises UndropError."""
+    with connect.explained(path, "reading the schema"):
+        connection = connect.connect(path, "immutable")
+        try:
+            sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
+            rows = connection.execute(sql).fetchall()
+            found = [row for row in rows if not row[1].startswith("sqlite_")]  # ANALYZE's tables
+            return Definitions(found, revisions(connection))
+        finally:
+            connection.close()

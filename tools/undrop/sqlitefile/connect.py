@@ -1,0 +1,93 @@
+"""Open a SQLite file, wait for its locks, and say in our words what SQLite says."""
+
+import sqlite3
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undrop import errors, values
+from undrop.errors import UndropError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+errors.DRIVERS.append(sqlite3.Error)
+MMAP = 1 << 40  # bytes that may be read without being copied first (sqlite.org/mmap.html)
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open an existing database; ``mode`` is ``ro``, ``rw`` or ``immutable`` (nobody writes it).
+
+    Never creates a file. No implicit transactions, no waiting inside SQLite.
+    """
+    query = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
+    return sqlite3.connect(
+        f"{path.as_uri()}?{query}",
+        uri=True,
+        timeout=0,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def begin(connection: sqlite3.Connection, *statements: str) -> None:
+    """Open a transaction, trying again about every millisecond until LOCK_DEADLINE has passed.
+
+    Raises what SQLite said last.
+    """
+    deadline = time.monotonic() + values.LOCK_DEADLINE
+    while True:
+        try:
+            for statement in statements:
+                connection.execute(statement).fetchone()
+        except sqlite3.OperationalError as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.001)
+        else:
+            return
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """SQLITE_BUSY, SQLITE_LOCKED or SQLITE_PROTOCOL (sqlite.org/rescode.html): try again."""
+    return primary_code(error) in {5, 6, 15}
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's result code without its extension; 1 (SQLITE_ERROR) when Python gave none."""
+    return getattr(error, "sqlite_errorcode", 1) & 0xFF
+
+
+@contextmanager
+def explained(path: Path, doing: str) -> "Iterator[None]":
+    """Turn SQLite's errors on ``path`` into ours: damage, a lock, or a failure."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        # SQLite quotes a damaged schema in its message, and Python wants that to be UTF-8.
+        text = error.object.decode("utf-8", "backslashreplace")
+        raise errors.damaged(f"SQLite says: {text}") from error
+    except sqlite3.Error as error:
+        code = primary_code(error)
+        if code in {11, 26}:  # SQLITE_CORRUPT, SQLITE_NOTADB
+            raise errors.damaged(f"SQLite says: {error}") from error
+        if is_busy(error):
+            raise locked(path, doing) from error
+        raise UndropError(
+            f"{doing}: SQLite says: {error} ({path})", "correct that, then the same command again"
+        ) from error
+
+
+def locked(path: Path, doing: str) -> UndropError:
+    """The error for a lock that outlasted LOCK_DEADLINE; it names who has the file open."""
+    from undrop.sqlitefile import holders
+
+    return UndropError(
+        f"{doing}: {path} was locked for {values.LOCK_DEADLINE:.0f} seconds"
+        f"{holders.describe(path)}",
+        "end that program's transaction, then the same command again",
+    )

@@ -1,0 +1,207 @@
+"""Take a verified backup, and know whether the present state is held by one."""
+
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from undrop import digest, durable
+from undrop.errors import CheckError, DamagedError
+from undrop.store import lock
+
+# The catalog and what it needs are loaded while SQLite checks the copy: on a few megabytes the
+# one takes as long as the other.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from undrop.engines.protocol import Held
+    from undrop.record import Record
+    from undrop.settings import Settings
+    from undrop.store.catalog import Backup
+    from undrop.values import Progress
+
+STEPS = {"", "restore", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
+# These must work on a damaged database; somebody's own command may be what mends it.
+RESCUES = {"restore", "reset-db", "nuke-db", "undo", "run", "agent"}
+
+
+class Purpose(NamedTuple):
+    """What a backup is for."""
+
+    reason: str
+    before: str
+    """The step that comes next, one of STEPS."""
+    fresh: bool = False
+    """Take one even when another holds this state already."""
+    accept_shrink: bool = False
+    """Tables that lost all their rows were meant to."""
+
+
+class State(NamedTuple):
+    """What the live database is, and what holds it (``protocol.State``)."""
+
+    kind: Literal["database", "absent", "damaged"]
+    backup: "Backup | None"
+    """The verified backup, or the set of damaged files; None when there is no database."""
+    held: "Held | None"
+    """The snapshot's hold on the live database; only for a database."""
+    step: str
+    """The kind of step that comes next."""
+
+    @property
+    def name(self) -> str:
+        """What holds it, as the log of steps names that: empty when there is no database."""
+        return self.backup.path.name if self.backup else ""
+
+    @property
+    def path(self) -> "Path | None":
+        """Where that is."""
+        return self.backup.path if self.backup else None
+
+    @property
+    def entry(self) -> "Record | None":
+        """Its record."""
+        return self.backup.record if self.backup else None
+
+
+def take(settings: "Settings", purpose: Purpose, progress: "Progress") -> "Backup | None":
+    """Back the live database up and return the new backup; None when there is no database.
+
+    Damage is set aside for those steps that must work then, and raises CheckError for the
+    others. Call it inside ``lock.take``.
+    """
+    with covered(settings, purpose._replace(fresh=True), progress) as state:
+        return state.backup
+
+
+@contextmanager
+def covered(settings: "Settings", purpose: Purpose, progress: "Progress") -> "Iterator[State]":
+    """The live state, held by a verified backup for as long as the block runs.
+
+    The backup that holds it is found by content (the digest of a snapshot taken now) or taken.
+    Call it inside ``lock.take``.
+    """
+    engine = settings.engine
+    if not engine.exists():
+        yield State("absent", None, None, purpose.before)
+        return
+    engine.refuse_place(settings.backups)
+    with ExitStack() as stack:
+        try:
+            try:
+                state = _hold(settings, purpose, progress, stack)
+            except DamagedError:
+                # SQLite reports a read that the disk failed as damage too; that may pass.
+                stack.close()
+                state = _hold(settings, purpose, progress, stack)
+        except DamagedError as found:
+            if purpose.before not in RESCUES:
+                raise CheckError(
+                    f"{engine.label} is damaged: {found.what}", "just restore latest"
+                ) from found
+            from undrop.store import damaged_sets
+
+            entry = _entry(settings, purpose, time.time())
+            entry = entry._replace(check=f"damaged: {found.what}")
+            kept = damaged_sets.set_aside(settings, entry, fresh=purpose.fresh)
+            state = State("damaged", kept, None, purpose.before)
+            stack.close()
+        yield state
+
+
+def _entry(settings: "Settings", purpose: Purpose, when: float) -> "Record":
+    """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end."""
+    from datetime import UTC, datetime
+
+    from undrop.record import Record
+
+    return Record(
+        created=datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds"),
+        reason=purpose.reason,
+        before=purpose.before,
+        source=settings.source,
+    )
+
+
+def _hold(settings: "Settings", purpose: Purpose, progress: "Progress", stack: ExitStack) -> State:
+    held = settings.engine.hold()
+    stack.callback(held.close)
+    return State("database", _cover(settings, held, purpose, progress), held, purpose.before)
+
+
+def _cover(settings: "Settings", held: "Held", purpose: Purpose, progress: "Progress") -> "Backup":
+    if not purpose.fresh and (found := _newest_copy(settings, held, progress)):
+        held.release()
+        return found
+    durable.require_space(settings.backups, held.bytes)
+    entries: list[Backup] = []
+
+    with durable.scratch(lock.partial(settings)) as work:
+
+        def seen(content: str) -> None:
+            from undrop.store import (
+                catalog,
+                shrink,  # noqa: F401 - what is needed next, loaded here, too
+            )
+
+            entries.extend(catalog.entries(settings))
+            found = holding(settings, entries, content, progress)
+            if found and (not purpose.fresh or durable.link_instead(found.path, work)):
+                raise _HeldBy(found)
+
+        try:
+            facts = held.snapshot(work, progress, seen)._asdict()
+        except _HeldBy as found:
+            held.release()
+            if not purpose.fresh or not found.backup.record:
+                return found.backup
+            # Checked when it was taken, and its bytes are, read again just now, this one's.
+            facts = found.backup.record._asdict()
+            held.taken = held.taken or time.time()
+        from undrop.record import Record
+        from undrop.store import catalog, shrink
+        from undrop.values import Facts
+
+        same = {name: facts[name] for name in Record._fields if name in Facts._fields}
+        entry = _entry(settings, purpose, held.taken)._replace(**same, **held.source())
+        if not purpose.accept_shrink:
+            entry = entry._replace(shrunk=shrink.missing(settings, entries, entry.filled))
+        durable.make_read_only(work)
+        return catalog.publish(settings, work, entry, settings.engine.suffix)
+
+
+def _newest_copy(settings: "Settings", held: "Held", progress: "Progress") -> "Backup | None":
+    """The newest backup of this database, if it has the live content, asked the cheap way.
+
+    It spares a copy of the live database when nothing was written since.
+    """
+    from undrop.store import catalog
+
+    ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
+    for newest in [each for each in ours if each.verified][-1:]:
+        with suppress(OSError):
+            if newest.record and held.is_in(newest.path, newest.record, progress):
+                return holding(settings, [newest], newest.record.state, progress)
+    return None
+
+
+class _HeldBy(Exception):  # noqa: N818 - good news
+    def __init__(self, backup: "Backup") -> None:
+        super().__init__(backup.path.name)
+        self.backup = backup
+
+
+def holding(
+    settings: "Settings", entries: "list[Backup]", content: str, progress: "Progress"
+) -> "Backup | None":
+    """The newest verified one of ``entries`` with this content, its bytes read again now."""
+    for backup in reversed(entries):
+        entry = backup.record
+        if not backup.verified or entry is None or entry.state != content:
+            continue
+        with suppress(OSError):  # one that cannot be read holds nothing
+            # The live database made a link to a backup would cover itself.
+            linked = settings.engine.is_live(backup.path)
+            if not linked and digest.of(backup.path, progress, entry.bytes) == entry.digest:
+                return backup
+    return None

@@ -1,0 +1,143 @@
+"""What copies the live database off this machine: is it current, and back from it."""
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from undrop import durable
+from undrop.errors import UndropError, UsageError
+from undrop.steps import diff, restore
+from undrop.store import lock
+from undrop.store.catalog import Backup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.compare.comparison import Comparison
+    from undrop.settings import Settings
+    from undrop.steps.restore import Restored
+    from undrop.values import Facts, Progress
+
+
+class Replica(Protocol):
+    """A copy of the live database that a program of its own keeps up to date."""
+
+    label: str
+
+    def check(self, work: "Path", *, patient: bool) -> str:
+        """Make sure that it has every commit; a line that says so. ``work`` is a folder of ours.
+
+        ``patient``: what replicates is given time to catch up. Raises UndropError when it is
+        behind, incomplete, gone or cannot be asked.
+        """
+
+    def restore(self, target: "Path", timestamp: str | None) -> None:
+        """Write what it holds, now or at ``timestamp``, into a new file. Raises UndropError."""
+
+    def warning(self, kind: str, *, made: bool) -> str:
+        """What that program does once a step has changed the database; empty when nothing.
+
+        ``made``: the step made the database anew.
+        """
+
+
+class Drill(NamedTuple):
+    """What a replica gave back."""
+
+    label: str
+    facts: "Facts"
+    found: "Comparison | None"
+    """From the live database to it; None where there is no live database."""
+
+
+def of(settings: "Settings") -> Replica | None:
+    """The replica of this project's database; None when there is none. Raises UndropError."""
+    found: Replica | None = settings.engine.replica(settings.root, settings.litestream)
+    return found
+
+
+def require(settings: "Settings", *, patient: bool = True) -> str:
+    """Make sure that the replica is current; a line that says so, empty without a replica.
+
+    ``patient``: what replicates is given time to catch up. Raises UndropError.
+    """
+    found = of(settings)
+    if found is None:
+        none = f"{settings.litestream} names no {settings.engine.label}: nothing replicates it"
+        return none if settings.litestream else ""
+    if not settings.engine.exists():
+        return ""
+    with _folder(settings) as work:
+        durable.require_space(work, 2 * (settings.engine.size() or 0))
+        return found.check(work, patient=patient)
+
+
+def warning(settings: "Settings", kind: str, *, made: bool = False) -> tuple[str, ...]:
+    """What the program that replicates does after a step of that ``kind``, to be told.
+
+    ``made``: the step made the database anew.
+    """
+    try:
+        found = of(settings)
+        text = found.warning(kind, made=made) if found else ""
+    except UndropError as error:
+        text = f"what replicates the database cannot be asked: {error.what}"
+    return (text,) if text else ()
+
+
+def put_back(settings: "Settings", timestamp: str | None, progress: "Progress") -> "Restored":
+    """Restore the replica's state to a temporary file, check that, make it the live content.
+
+    It is a step of the kind ``restore``. Call it inside ``lock.take``. Raises what
+    ``restore.restore`` does.
+    """
+    found = _there(settings)
+    with _folder(settings) as work:
+        file = work / "replica"
+        found.restore(file, timestamp)
+        return restore.put_back(settings, Backup(file, None), "restore", progress)
+
+
+def drill(settings: "Settings", progress: "Progress") -> Drill:
+    """Restore the replica into a temporary folder, check it and compare it with live.
+
+    Call it inside ``lock.take``. Raises CheckError when it is not whole, UndropError.
+    """
+    found = _there(settings)
+    with _folder(settings) as work:
+        file, live = work / "replica", work / "live"
+        found.restore(file, None)
+        facts = restore.verify(settings, Backup(file, None), progress)
+        if not settings.engine.exists():
+            return Drill(found.label, facts, None)
+        with durable.scratch(live):
+            diff.snapshot(settings, live, progress)
+            return Drill(found.label, facts, settings.engine.compare(live, file, progress))
+
+
+def _there(settings: "Settings") -> Replica:
+    found = of(settings)
+    if found is None:
+        raise UsageError(
+            f"no litestream.yml names {settings.engine.label} (Litestream is for SQLite's files)",
+            'set `litestream = "PATH"` in [tool.undrop], or write litestream.yml beside it',
+        )
+    return found
+
+
+@contextmanager
+def _folder(settings: "Settings") -> "Iterator[Path]":
+    """A private folder of ours, swept by the next run when this one is killed."""
+    if not settings.backups.is_dir():
+        with TemporaryDirectory(prefix="undrop-") as name:
+            yield Path(name)
+        return
+    folder = lock.partial(settings)  # which the covering backup has for itself
+    folder = folder.with_name(f"{folder.name}-replica")
+    folder.mkdir(0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,160 @@
+"""Put a backup back, or take the database away."""
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop.engines import registry
+from undrop.errors import CheckError, DamagedError, UsageError
+from undrop.migrations import revisions
+from undrop.steps import guarded
+from undrop.store import catalog, vault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from undrop.engines.protocol import Content
+    from undrop.settings import Settings
+    from undrop.steps.backup import State
+    from undrop.store.catalog import Backup
+    from undrop.values import Facts, Progress
+
+
+class Restored(NamedTuple):
+    """What was put in place, and what it replaced."""
+
+    source: Path
+    revisions: list[str]
+    """Alembic's revision(s) of the restored schema."""
+    change: guarded.Change
+
+
+def restore(settings: "Settings", wanted: str, standing: Path, progress: "Progress") -> Restored:
+    """Make ``wanted`` the live content: a path from ``standing``, a name, or ``latest``.
+
+    Call it inside ``lock.take``. Raises UsageError, CheckError or UndropError with the live
+    database as it was, ChangedError when something failed afterwards.
+    """
+    return put_back(settings, catalog.find(settings, wanted, standing), "restore", progress)
+
+
+def put_back(
+    settings: "Settings",
+    chosen: "Backup",
+    kind: str,
+    progress: "Progress",
+    first: "Callable[[State], None]" = lambda _state: None,
+) -> Restored:
+    """Make ``chosen`` the live content, as a step of that ``kind``.
+
+    ``first`` is shown the covered state before that is replaced. Raises as ``restore`` does.
+    """
+    if not chosen.path.exists():
+        raise UsageError(f"{chosen.path} is not there", "just list")
+    if registry.of_backup(settings.engine, chosen.path) is not settings.engine:
+        raise UsageError(
+            f"{chosen.path.name} is a backup of another engine than {settings.engine.label}",
+            "just list; to restore it, let the URL name a database of its kind",
+        )
+    settings.engine.refuse_unfit(chosen.path)
+    with _checked(settings, chosen, progress) as content:
+        entry, facts = chosen.record, content.facts
+        if entry is None or not catalog.is_of(settings, chosen):
+            _refuse_another_application(settings, chosen.path, facts)
+        filled = sorted({*facts.filled, *(entry.shrunk if entry else ())})
+
+        def change(state: "State") -> guarded.Outcome:
+            first(state)
+            seconds = content.put(state, guarded.logged(settings, state), progress)
+            known = facts.content or facts.digest
+            before = state.entry.state if state.held and state.entry else ""
+            return guarded.Outcome(seconds, filled, before == known)
+
+        done = guarded.run(settings, kind, progress, change)
+        return Restored(chosen.path, facts.revisions, done)
+
+
+def _refuse_another_application(settings: "Settings", path: Path, facts: "Facts") -> None:
+    """A file that no record of ours vouches for may be anybody's."""
+    known = revisions.revisions(settings)
+    strange = [each for each in facts.revisions if known is not None and each not in known]
+    if strange:
+        raise CheckError(
+            f"{path} is at revision {', '.join(strange)}, unknown to this project's migrations: "
+            "it is another application's",
+            "just list",
+        )
+    wanted = next(
+        (
+            each.record.application_id
+            for each in reversed(catalog.entries(settings))
+            if each.record and each.verified and catalog.is_of(settings, each)
+        ),
+        facts.application_id,
+    )
+    if facts.application_id != wanted:
+        raise CheckError(
+            f"{path} has application_id {facts.application_id}, this project's database {wanted}",
+            "just list",
+        )
+
+
+def verify(settings: "Settings", chosen: "Backup", progress: "Progress") -> "Facts":
+    """Prove that a backup is whole, and what its record says.
+
+    Raises CheckError when it is not, or is a set of damaged files.
+    """
+    path, entry = chosen.path, chosen.record
+    if chosen.is_set:
+        raise CheckError(f"{path.name} is a set of damaged files, no backup", "just list")
+    try:
+        facts = registry.of_backup(settings.engine, path, settings.verify_url).check(
+            path, entry, progress
+        )
+    except DamagedError as damage:
+        raise CheckError(f"{path} is damaged: {damage.what}", "just list") from damage
+    _refuse_changed(chosen, facts)
+    return facts
+
+
+def _refuse_changed(chosen: "Backup", facts: "Facts") -> None:
+    if chosen.record is not None and chosen.record.digest != facts.digest:
+        raise CheckError(
+            f"{chosen.path} is not what its record says: the digest differs, it was changed",
+            "just list",
+        )
+
+
+@contextmanager
+def _checked(settings: "Settings", chosen: "Backup", progress: "Progress") -> "Iterator[Content]":
+    """The chosen backup, checked, where nobody can change it any more: ``backups/`` or a copy."""
+    path = chosen.path
+    if chosen.is_set:
+        raise CheckError(f"{path.name} is a set of damaged files, no backup", "just list")
+    ours = (settings.backups, vault.folder(settings))
+    inside = any(folder and path.parent.resolve() == folder.resolve() for folder in ours)
+    with ExitStack() as stack:
+        try:
+            content = stack.enter_context(
+                settings.engine.admit(path, chosen.record, progress, ours=inside)
+            )
+        except DamagedError as damage:
+            raise CheckError(f"{path} is damaged: {damage.what}", "just list") from damage
+        _refuse_changed(chosen, content.facts)
+        yield content
+
+
+def nuke(settings: "Settings", progress: "Progress", kind: str = "nuke-db") -> guarded.Change:
+    """Remove the live database, once a verified backup holds it.
+
+    It is written down as a step of that ``kind``. Call it inside ``lock.take``. Raises
+    UndropError while another program has it open.
+    """
+    engine = settings.engine
+    engine.refuse_while_open()
+
+    def change(state: "State") -> guarded.Outcome | None:
+        gone = engine.remove(state, guarded.logged(settings, state))
+        return guarded.Outcome(0.0, []) if gone else None
+
+    return guarded.run(settings, kind, progress, change)

@@ -1,0 +1,100 @@
+"""Somebody's own command behind a backup, and whether it changed the database."""
+
+import signal
+import subprocess
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import durable
+from undrop.steps import diff
+from undrop.store import catalog, lock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from undrop.compare.comparison import Comparison
+    from undrop.settings import Settings
+    from undrop.values import Progress
+
+LOOKED_AT = 200_000_000  # bytes of a database that is compared to say what changed
+
+
+class Ran(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    """Its exit code; 128 and the signal's number when one ended it; 127 when it was not found and
+    126 when it may not be run, as in a shell."""
+    changed: bool
+    """Whether something was written, into the database's files or by the server."""
+
+
+def run(settings: "Settings", command: "Sequence[str]", folder: "Path") -> Ran:
+    """Run a command in ``folder`` with our own stdin, stdout, stderr and terminal.
+
+    Raises OSError when it cannot be started for another reason than those in ``Ran.code``.
+    """
+    before = settings.engine.fingerprint() if settings.engine.exists() else []
+    try:
+        code = _code(command, folder)
+    except FileNotFoundError:
+        return Ran(127, changed=False)
+    except PermissionError:
+        return Ran(126, changed=False)
+    after = settings.engine.fingerprint() if settings.engine.exists() else []
+    return Ran(code, changed=before is None or before != after)
+
+
+def _code(command: "Sequence[str]", folder: "Path") -> int:
+    with ExitStack() as stack:
+        children: list[subprocess.Popen[bytes]] = []
+        early: list[int] = []
+
+        def pass_on(number: int, _frame: object) -> None:
+            if number != signal.SIGINT:  # the terminal sends that to both of us
+                if not children:
+                    early.append(number)
+                for child in children:
+                    child.send_signal(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            stack.callback(signal.signal, number, signal.signal(number, pass_on))
+        children.append(subprocess.Popen(command, cwd=folder))  # noqa: S603 - the user's own
+        for late in early:  # it came before there was anybody to pass it on to
+            children[0].send_signal(late)
+        code = children[0].wait()
+    return 128 - code if code < 0 else code
+
+
+def what_changed(settings: "Settings", name: str, progress: "Progress") -> "Comparison | None":
+    """From the backup ``name`` to the live database; None where that would take long.
+
+    Call it inside ``lock.take``. Raises UndropError.
+    """
+    kept = catalog.named(settings, name)
+    if _is_large(settings):
+        return None
+    with durable.scratch(lock.partial(settings)) as snapshot:
+        diff.snapshot(settings, snapshot, progress)
+        return settings.engine.compare(kept.path, snapshot, progress)
+
+
+def is_as_kept(settings: "Settings", name: str, progress: "Progress") -> bool:
+    """Whether the database has the content that is in the backup ``name``, whatever was written.
+
+    A server's log also tells of what others did. No where it would take long to find out. Call it
+    inside ``lock.take``. Raises UndropError.
+    """
+    kept = catalog.named(settings, name)
+    if kept.record is None or _is_large(settings):
+        return False
+    held = settings.engine.hold()
+    try:
+        return held.is_in(kept.path, kept.record, progress)
+    finally:
+        held.close()
+
+
+def _is_large(settings: "Settings") -> bool:
+    return (settings.engine.size() or 0) > LOOKED_AT

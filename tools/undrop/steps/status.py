@@ -1,0 +1,133 @@
+"""One look at where things stand."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import durable
+from undrop.errors import DamagedError, UndropError
+from undrop.migrations import revisions
+from undrop.steps import backup, replica, undo
+from undrop.store import catalog, lock, vault
+
+if TYPE_CHECKING:
+    from undrop.settings import Settings
+    from undrop.store.catalog import Backup
+    from undrop.store.log import Step
+    from undrop.values import Holder, Progress
+
+
+class Status(NamedTuple):
+    """The live database, its schema and its backups."""
+
+    exists: bool
+    bytes: int
+    """Size of the file, its -wal not counted."""
+    mode: str
+    """How it keeps its files, or what serves it."""
+    revisions: list[str]
+    heads: list[str] | None
+    """The code's newest revision(s); None where Alembic is not set up."""
+    open_in: "list[Holder]"
+    last: "Backup | None"
+    """The newest verified backup of this database, whatever it was taken for."""
+    covered: bool
+    """Whether a verified backup holds the present state; true when there is no database."""
+    damage: str
+    """What is wrong with the file; empty when nothing is."""
+    vault: str
+    """Where every backup has its second name; empty when that is turned off."""
+    not_in_vault: list[str]
+    """Files of backups that have none: no hard links there, and too large to copy."""
+    pending: list[str]
+    """Migrations that the code has and the database has not, the next one first."""
+    shrunk: list[str]
+    """Tables that had rows, have none in the newest backup, and nobody said that it was meant."""
+    used: int
+    """Bytes on the disk of ``backups/`` and the vault, hard links counted once."""
+    undo: "Step | None"
+    """The step that ``undo`` would take back."""
+    replica: str = ""
+    """What replicates the database, and whether that is current; empty when nothing does."""
+    replicated: bool = True
+    """Whether a change may start."""
+
+
+def look(settings: "Settings", progress: "Progress") -> Status:
+    """Compare the live database with its backups by content. Changes nothing.
+
+    Call it inside ``lock.take`` when ``backups/`` exists. Raises UndropError.
+    """
+    seen = _look(settings, progress)
+    return seen._replace(pending=revisions.pending(settings, seen.revisions))
+
+
+def with_replica(settings: "Settings", seen: Status) -> Status:
+    """The same with what replicates the database, as it is: nothing is waited for.
+
+    Nobody else needs to wait for it: call it outside ``lock.take``.
+    """
+    try:
+        line, current = replica.require(settings, patient=False), True
+    except UndropError as error:
+        line, current = error.what, False
+    return seen._replace(replica=line, replicated=current)
+
+
+def _look(settings: "Settings", progress: "Progress") -> Status:
+    ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
+    status = Status(
+        exists=settings.engine.exists(),
+        bytes=settings.engine.size() or 0,
+        mode="",
+        revisions=[],
+        heads=revisions.heads(settings),
+        open_in=[],
+        last=next((each for each in reversed(ours) if each.verified), None),
+        covered=True,
+        damage="",
+        vault=str(vault.folder(settings) or ""),
+        not_in_vault=vault.missing(settings),
+        pending=[],
+        shrunk=[],
+        used=_used(settings),
+        undo=None,
+    )
+    if status.last and status.last.record:
+        status = status._replace(shrunk=status.last.record.shrunk)
+    if not status.exists:
+        return status._replace(undo=undo.last_change(settings, undo.ABSENT))
+    status = status._replace(open_in=settings.engine.holders(), covered=False)
+    try:
+        return _opened(settings, status, progress)
+    except (DamagedError, FileNotFoundError) as error:
+        what = (
+            error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
+        )
+        other = undo.Point("damaged", lambda: None)
+        return status._replace(damage=what, undo=undo.last_change(settings, other))
+
+
+def _opened(settings: "Settings", status: Status, progress: "Progress") -> Status:
+    held = settings.engine.hold()
+    try:
+        status = status._replace(mode=held.mode, revisions=held.revisions())
+        if not settings.backups.is_dir():
+            return status
+        with durable.scratch(lock.partial(settings)) as work:
+            present = held.identify(work, progress)
+            found = backup.holding(settings, catalog.entries(settings), present.content, progress)
+            step = undo.last_change(settings, undo.Point(*present))
+            return status._replace(covered=found is not None, undo=step)
+    finally:
+        held.close()
+
+
+def _used(settings: "Settings") -> int:
+    blocks = {}
+    for folder in (settings.backups, vault.folder(settings)):
+        for parent, _, names in os.walk(folder or ""):
+            for name in names:
+                stat = Path(parent, name).lstat()
+                blocks[stat.st_dev, stat.st_ino] = stat.st_blocks
+    return 512 * sum(blocks.values())

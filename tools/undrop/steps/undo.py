@@ -1,0 +1,141 @@
+"""Which step was the last to change something, and how to take it back."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop.errors import CheckError, UndropError
+from undrop.steps import backup, restore
+from undrop.store import catalog, log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from undrop.compare.comparison import TableChange
+    from undrop.settings import Settings
+    from undrop.steps.backup import State
+    from undrop.steps.guarded import Change
+    from undrop.store.log import Step
+    from undrop.values import Progress
+
+
+class Point(NamedTuple):
+    """A state of the database; ``definitions`` is None where there was no database."""
+
+    content: str
+    definitions: "Callable[[], object] | None"
+
+
+class Undone(NamedTuple):
+    """What ``undo`` did."""
+
+    step: "Step"
+    """The step that was taken back."""
+    source: "Path | None"
+    """What was put in place; None when that was no database."""
+    left: list["TableChange"]
+    """From the state that was left to the one put in place, what that has not or has otherwise."""
+    change: "Change"
+
+
+ABSENT = Point("", None)
+
+
+def last_change(settings: "Settings", present: Point) -> "Step | None":
+    """The newest step that changed something; ``present`` is what the database is now.
+
+    One whose state before is in place is undone already. An open step (killed, or a direct
+    ``alembic`` run) changed something when the state after it, known from the next step or from
+    ``present``, is another; rows that the application wrote since are not a migration's doing.
+    """
+    kept = {each.path.name: each for each in catalog.entries(settings)}
+    after = present
+    for step in reversed(log.chain(settings)):
+        before = _point(settings, kept, step.before)
+        changed = step.phase == "done" or (step.phase == "open" and _differ(step, before, after))
+        if changed and not _is(before, present):
+            return step
+        after = before
+    return None
+
+
+def undo(settings: "Settings", progress: "Progress") -> Undone:
+    """Put back the state from before the last step that changed something.
+
+    It is a step itself: undoing it is a redo. Call it inside ``lock.take``. Raises CheckError
+    when there is nothing to undo or that state cannot be put back, and what ``restore`` raises.
+    """
+    with backup.covered(settings, backup.Purpose("before undo", "undo"), progress) as state:
+        step = last_change(settings, _present(settings, state))
+    if step is None:
+        raise CheckError("there is nothing to undo: no step has changed this database", "just list")
+    if not step.before:
+        return Undone(step, None, [], restore.nuke(settings, progress, "undo"))
+    chosen = _kept(settings, step)
+    left: list[TableChange] = []
+
+    def look(state: "State") -> None:
+        left.clear()
+        # It is for information: what cannot be compared is put back all the same.
+        with suppress(UndropError):
+            if not state.held or not state.backup:
+                return
+            found = settings.engine.compare(state.backup.path, chosen.path, progress)
+            seen = (each for each in found.tables if each.name)
+            left.extend(each for each in seen if each.lost or each.changed or each.gone_columns)
+
+    done = restore.put_back(settings, chosen, "undo", progress, look)
+    return Undone(step, done.source, left, done.change)
+
+
+def _kept(settings: "Settings", step: "Step") -> catalog.Backup:
+    try:
+        chosen = catalog.named(settings, step.before)
+    except UndropError as gone:
+        raise CheckError(
+            f"the state before {step.kind} was kept in {step.before}, which is gone", "just list"
+        ) from gone
+    if chosen.is_set:
+        raise CheckError(
+            f"the database before {step.kind} was damaged; its files are in {chosen.path}",
+            "just list, then just restore with the state that you want",
+        )
+    return chosen
+
+
+def _present(settings: "Settings", state: "State") -> Point:
+    return ABSENT if state.backup is None else _of(settings, state.backup)
+
+
+def _point(settings: "Settings", kept: dict[str, catalog.Backup], name: str) -> Point:
+    """The state that a backup holds; one that is gone is like no other."""
+    if not name:
+        return ABSENT
+    found = kept.get(name)
+    return _of(settings, found) if found else Point(f"gone: {name}", lambda: None)
+
+
+def _of(settings: "Settings", found: catalog.Backup) -> Point:
+    entry = found.record
+    if found.is_set or not found.path.exists():
+        return Point(entry.state if entry else "", lambda: None)
+    return Point(
+        entry.state if entry else "", lambda: settings.engine.definitions(found.path, entry)
+    )
+
+
+def _is(one: Point, other: Point) -> bool:
+    return one.content == other.content and (one is ABSENT) == (other is ABSENT)
+
+
+def _differ(step: "Step", before: Point, after: Point) -> bool:
+    if _is(before, after):
+        return False
+    if step.kind not in {"alembic", "migrate"} or after.definitions is None:
+        return True
+    made = after.definitions()
+    if made is None:
+        return True
+    if before.definitions is None:
+        return bool(getattr(made, "revisions", True))  # else it was not Alembic that made it
+    return before.definitions() != made

@@ -1,0 +1,184 @@
+"""``backups/`` as a collection: names, records, what is there, how something gets in."""
+
+import itertools
+import os
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import durable, record
+from undrop.engines.registry import SUFFIXES
+from undrop.errors import UsageError
+from undrop.store import vault
+
+if TYPE_CHECKING:
+    from undrop.record import Record
+    from undrop.settings import Settings
+
+SLUG_LENGTH = 60  # characters
+STEM_LENGTH = 120  # bytes; a file name may have 255
+STAMP = "%Y%m%d-%H%M%S"
+NAME = re.compile(r".+-(\d{8}-\d{6})-[a-z0-9-]+")
+TAKEN_FOR_SAFETY = {"restore", "undo"}
+
+
+class Backup(NamedTuple):
+    """A backup, or a set of damaged files (then ``path`` is a folder)."""
+
+    path: Path
+    record: "Record | None"
+    only_in_vault: bool = False
+    """Whether ``backups/`` has lost it."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether this is a set of damaged files, kept as they were."""
+        return self.path.suffix == ".damaged"
+
+    @property
+    def verified(self) -> bool:
+        """Whether it was read back and found whole when it was taken."""
+        return self.record is not None and self.record.check.partition(",")[0] == "ok"
+
+    @property
+    def created(self) -> datetime:
+        """When it was taken: from its record, else its name, else the file's time."""
+        if self.record:
+            return datetime.fromisoformat(self.record.created).astimezone(UTC)
+        with suppress(ValueError):
+            if match := NAME.fullmatch(self.path.stem):
+                return datetime.strptime(match[1], STAMP).replace(tzinfo=UTC)
+        return datetime.fromtimestamp(self.path.lstat().st_mtime, UTC)
+
+
+def slug(reason: str) -> str:
+    """A reason reduced to ``[a-z0-9-]``, at most 60 characters, ``manual`` when nothing is left."""
+    if not reason.isascii():
+        import unicodedata
+
+        reason = unicodedata.normalize("NFKD", reason.casefold()).encode("ascii", "ignore").decode()
+    text = re.sub("[^a-z0-9]+", "-", reason.lower()).strip("-")
+    return text[:SLUG_LENGTH].rstrip("-") or "manual"
+
+
+def stem(settings: "Settings") -> str:
+    """What this database's backups' names begin with: fit for a file name."""
+    return os.fsencode(settings.engine.stem)[:STEM_LENGTH].decode("utf-8", "ignore") or "database"
+
+
+def entries(settings: "Settings") -> list[Backup]:
+    """Everything in ``backups/`` and what only the vault still has, oldest first.
+
+    Opens no database.
+    """
+    found: dict[str, Backup] = {}
+    for folder in (settings.backups, vault.folder(settings)):
+        try:
+            names = os.listdir(folder) if folder else []
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for path in (Path(folder or "", name) for name in names if name not in found):
+            if path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith("."):
+                note = record.read(path.with_suffix(".json"))
+                found[path.name] = Backup(path, note, folder != settings.backups)
+    return sorted(found.values(), key=lambda backup: (backup.created, backup.path.name))
+
+
+def is_of(settings: "Settings", backup: Backup) -> bool:
+    """Whether a backup is of this project's database, not another one's in the same folder."""
+    if backup.record:
+        return backup.record.source == settings.source
+    return backup.path.name.startswith(stem(settings) + "-")
+
+
+def latest(settings: "Settings") -> Backup | None:
+    """The newest verified backup of this database that no restore or undo took for safety.
+
+    One that the shrink alarm marked is passed over too.
+    """
+    for backup in reversed(entries(settings)):
+        entry = backup.record
+        if entry is None or entry.before in TAKEN_FOR_SAFETY or entry.shrunk:
+            continue
+        if backup.verified and is_of(settings, backup):
+            return backup
+    return None
+
+
+def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
+    """What a user means by FILE: ``latest``, a path from ``standing``, a name in ``backups/``.
+
+    Raises UsageError when there is no such thing.
+    """
+    if wanted == "latest":
+        if backup := latest(settings):
+            return backup
+        raise UsageError(f"there is no verified backup in {settings.backups}", "just list")
+    path = standing / wanted
+    if wanted and path.exists():
+        return Backup(path, record.read(path.with_suffix(".json")))
+    return named(settings, wanted)
+
+
+def named(settings: "Settings", name: str) -> Backup:
+    """The backup of that name, with or without its suffix. Raises UsageError."""
+    for backup in entries(settings):
+        if name in {backup.path.name, backup.path.stem}:
+            return backup
+    raise UsageError(f"there is no backup {name!r}", "just list")
+
+
+def forget(settings: "Settings", name: str) -> list[str]:
+    """Remove a backup everywhere; returns the names of others that hold the same bytes.
+
+    Call it inside ``lock.take``. Raises UsageError when there is none of that name.
+    """
+    gone = named(settings, name)
+    for folder in (settings.backups, vault.folder(settings)):
+        if folder is None or not folder.is_dir():
+            continue
+        for path in (folder / gone.path.name, folder / f"{gone.path.stem}.json"):
+            if path.is_dir() and not path.is_symlink():
+                import shutil
+
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        durable.sync_path(folder)
+    digest = gone.record.digest if gone.record else ""
+    return [
+        each.path.name
+        for each in entries(settings)
+        if digest and each.record and each.record.digest == digest
+    ]
+
+
+def publish(settings: "Settings", work: Path, entry: "Record", suffix: str) -> Backup:
+    """Give a finished, synced file or folder its name in ``backups/``.
+
+    The name is reserved by creating the record without overwriting; nothing half-written ever
+    bears a name. Raises OSError; the record is gone again then.
+    """
+    durable.sync_path(settings.backups)  # the sweep knows a reserved name by its partial
+    stamp = datetime.fromisoformat(entry.created).strftime(STAMP)
+    base = f"{stem(settings)}-{stamp}-{slug(entry.reason)}"
+    kept = vault.folder(settings)
+    for number in itertools.count(1):
+        name = base if number == 1 else f"{base}-{number}"
+        path, beside = settings.backups / f"{name}{suffix}", settings.backups / f"{name}.json"
+        if os.path.lexists(path) or (kept and os.path.lexists(kept / path.name)):
+            continue
+        with suppress(FileExistsError):
+            durable.write_new(beside, entry.to_json().encode(), 0o600)
+            break
+    try:
+        work.rename(path)
+    except BaseException:
+        if not os.path.lexists(path):  # a signal can strike just after the rename
+            beside.unlink()
+        raise
+    durable.sync_path(settings.backups)
+    vault.keep(settings)
+    return Backup(path, entry)

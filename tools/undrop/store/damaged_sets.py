@@ -1,0 +1,50 @@
+"""Sets of damaged files: the bytes as they are, kept before a rescue replaces them."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undrop import digest, durable
+from undrop.store import catalog, lock
+
+if TYPE_CHECKING:
+    from undrop.record import Record
+    from undrop.settings import Settings
+    from undrop.store.catalog import Backup
+
+
+def set_aside(settings: "Settings", entry: "Record", *, fresh: bool) -> "Backup":
+    """Copy the live files into a set in ``backups/``, or find the set that holds these bytes.
+
+    ``fresh`` always makes a new one. Call it inside ``lock.take``. Raises OSError, CheckError.
+    """
+    live, owner = settings.engine.damaged()
+    if not fresh:
+        digests = _digests(live)
+        for backup in catalog.entries(settings):
+            kept = [backup.path / name for name in digests]
+            if backup.record and backup.record.files == digests == _digests(kept):
+                return backup
+    size = sum(map(durable.size, live))
+    durable.require_space(settings.backups, size)
+    folder = lock.partial(settings)
+    folder.mkdir(0o700)
+    try:
+        for file in live:
+            copy = folder / file.name
+            os.close(durable.create(copy, 0o600))
+            import shutil
+
+            shutil.copyfile(file, copy)
+            copy.chmod(0o400)
+            durable.sync_path(copy)
+        durable.sync_path(folder)
+        copies = _digests([folder / file.name for file in live])
+        entry = entry._replace(bytes=size, files=copies, **owner)
+        return catalog.publish(settings, folder, entry, ".damaged")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _digests(paths: list[Path]) -> dict[str, str]:
+    return {path.name: digest.of(path) for path in paths if path.is_file()}

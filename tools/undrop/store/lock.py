@@ -1,0 +1,105 @@
+"""One undrop at a time in a project: its lock, its hidden names, the sweep of what was killed."""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undrop import durable
+from undrop.engines.registry import SUFFIXES
+from undrop.errors import UndropError, UsageError
+from undrop.store import vault
+
+if TYPE_CHECKING:
+    from undrop.settings import Settings
+
+DEADLINE = 60.0  # seconds that one undrop waits for another
+PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")
+
+
+@contextmanager
+def take(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[None]:
+    """Hold the one lock that all changes to a project take; sweep what a killed run left.
+
+    The system drops the lock with the process, however it dies (flock(2)). ``waiting`` is told
+    when another undrop is at work. Raises UndropError when that takes over DEADLINE.
+    """
+    _refuse_link_out_of(settings)
+    durable.private_folder(settings.backups)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(settings.backups / ".lock", flags, 0o600)
+    try:
+        _wait(fd, waiting)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        _sweep_backups(settings.backups)
+        settings.engine.sweep()
+        kept = vault.folder(settings)
+        if kept is not None and kept.is_dir():
+            _sweep_backups(kept)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _wait(fd: int, waiting: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    told = False
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "?"
+            who = f"another undrop (pid {pid})"
+            if time.monotonic() > deadline:
+                raise UndropError(
+                    f"{who} has been at work for {DEADLINE:.0f} seconds",
+                    "wait for it, then the same command again",
+                ) from None
+            if not told:
+                waiting(f"waiting for {who}")
+                told = True
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _refuse_link_out_of(settings: "Settings") -> None:
+    """A link planted where ``backups/`` should be must not lead our files elsewhere."""
+    real = Path(os.path.realpath(settings.backups))
+    meant_inside = settings.backups.is_relative_to(settings.root)
+    if meant_inside and not real.is_relative_to(os.path.realpath(settings.root)):
+        raise UsageError(
+            f"{settings.backups} is a link out of the project, to {real}",
+            f'if it is yours, set `backups = "{real}"` in [tool.undrop]; else remove the link',
+        )
+
+
+def partial(settings: "Settings") -> Path:
+    """A hidden name in ``backups/`` for what is not finished; swept by the next run."""
+    return settings.backups / f".{os.getpid()}.partial"
+
+
+def _sweep_backups(folder: Path) -> None:
+    names = os.listdir(folder)
+    partials = [folder / name for name in names if PARTIAL.fullmatch(name)]
+    if not partials:
+        return
+    # Killed between reserving a name, by its record, and renaming the partial to it. A record
+    # that is older, or without any partial, belongs to a backup that somebody has moved away.
+    oldest = min(path.lstat().st_ctime_ns for path in partials)
+    for note in (folder / name for name in names if name.endswith(".json")):
+        beside = (note.with_suffix(kind) for kind in (*SUFFIXES, ".damaged"))
+        if note.lstat().st_ctime_ns >= oldest and not any(map(os.path.lexists, beside)):
+            note.unlink()
+    for path in partials:
+        if path.is_dir() and not path.is_symlink():
+            import shutil
+
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -1,0 +1,114 @@
+"""The second line of defence: every backup hard-linked outside the project's folder.
+
+It guards against unlinking (``git clean -fdx``, ``rm -rf`` of the whole tree), not against
+writing into the same inode.
+"""
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from undrop import durable
+from undrop.engines.registry import SUFFIXES
+
+if TYPE_CHECKING:
+    from undrop.settings import Settings
+
+NO_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
+
+
+def folder(settings: "Settings") -> Path | None:
+    """Where this project's vault is, whether it exists or not; None when it is turned off.
+
+    ``$XDG_STATE_HOME/undrop/PROJECT``, where PROJECT is the folder's name and a hash of its path
+    (XDG Base Directory Specification: a relative value is as none).
+    """
+    if not settings.vault:
+        return None
+    state = Path(os.environ.get("XDG_STATE_HOME") or "")
+    if not state.is_absolute():
+        state = Path.home() / ".local/state"
+    mark = blake3(os.fsencode(settings.root)).hexdigest(length=6)
+    return state / "undrop" / f"{settings.root.name}-{mark}"
+
+
+def keep(settings: "Settings") -> None:
+    """Link every backup with a record, and the record, that the vault does not have yet.
+
+    Never raises OSError: a backup without its second name is still a backup, and ``missing``
+    tells. Call it inside ``lock.take``.
+    """
+    vault = folder(settings)
+    if vault is None:
+        return
+    try:
+        durable.private_folder(vault.parent)
+        durable.private_folder(vault)
+        changed = False
+        for name in missing(settings):
+            changed = _keep_one(settings, settings.backups / name, vault) or changed
+        if changed:
+            durable.sync_path(vault)
+            durable.sync_path(vault.parent)
+    except OSError:
+        return
+
+
+def missing(settings: "Settings") -> list[str]:
+    """Names in ``backups/`` that the vault has not, each record after what it describes."""
+    vault = folder(settings)
+    if vault is None:
+        return []
+    here, there = _names(settings.backups), _names(vault)
+    found = []
+    for note in sorted(name for name in here if name.endswith(".json")):
+        stem = note.removesuffix(".json")
+        wanted = [name for suffix in (*SUFFIXES, ".damaged") if (name := stem + suffix) in here]
+        found += [name for name in (*wanted, note) if wanted and name not in there]
+    return found
+
+
+def _names(place: Path) -> set[str]:
+    try:
+        return set(os.listdir(place))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def _keep_one(settings: "Settings", source: Path, vault: Path) -> bool:
+    """Whether it is kept; a file too large to copy, where links are impossible, is not."""
+    hidden = vault / f".{os.getpid()}.partial"
+    if source.is_dir():
+        hidden.mkdir(0o700)
+        for file in source.iterdir():
+            _link_or_copy(file, hidden / file.name, settings.vault_copy_limit)
+        durable.sync_path(hidden)
+    elif not _link_or_copy(source, hidden, settings.vault_copy_limit):
+        return False
+    hidden.rename(vault / source.name)
+    return True
+
+
+def _link_or_copy(source: Path, target: Path, limit: int) -> bool:
+    """Link, or copy up to ``limit`` bytes where links are impossible; False when too large."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if durable.size(source) > limit:
+            return False
+        try:
+            os.close(durable.create(target, 0o600))
+            import shutil
+
+            shutil.copyfile(source, target)
+            target.chmod(source.stat().st_mode & 0o777)
+            durable.sync_path(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+    return True
