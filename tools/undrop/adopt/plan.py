@@ -14,6 +14,7 @@ from undrop.adopt.find import Found
 from undrop.errors import UsageError
 
 RECIPES = "undrop.just"
+TEMPLATE = Path(__file__).with_name(RECIPES)
 DEFAULT = "[private]\ndefault:\n    @just --list --unsorted\n\n"
 HOOK = {
     "type": "command",
@@ -49,7 +50,7 @@ def adopt(found: Found) -> list[Edit]:
     edits = [
         _block(root / "pyproject.toml", _settings(found)),
         _justfile(root),
-        _file(root / RECIPES, lambda text: text or blocks.add(None, _recipes(root))),
+        _file(root / RECIPES, lambda text: _renewed(text, _recipes(root))),
         _block(root / ".gitignore", "/backups/\n.*.undrop-work*"),
         *(
             _block(path, RULE.format(backups="backups").strip(), blocks.MARKDOWN)
@@ -137,29 +138,32 @@ def _justfile(root: Path) -> Edit:
 
 
 def clashes(root: Path) -> list[str]:
-    """Names of our recipes that the justfile had already. Raises UsageError when it is broken."""
-    ours = _template()
-    names = set(re.findall(r"^(?!export)([a-z][a-z-]*)\b.*:(?!=)", ours, re.MULTILINE))
-    return sorted(names & _taken(_justfiles(root)))
-
-
-def _template() -> str:
-    return Path(__file__).with_name(RECIPES).read_text("utf-8")
+    """Names of our recipes that are theirs in this project. Raises UsageError, see ``_names``."""
+    file, ours = _justfiles(root), root / RECIPES
+    theirs = _names(file) if file.is_file() else set()
+    if theirs and blocks.has(file.read_text("utf-8", "surrogateescape")):
+        theirs -= _names(ours)  # it imports them
+    return sorted(_names(TEMPLATE) & theirs)
 
 
 def _recipes(root: Path) -> str:
     """Our recipes; one whose name the justfile has already begins with ``undrop-``."""
-    text = _template()
+    text = re.sub(r"(?m)^\[group\(.*", '[group("undrop")]', TEMPLATE.read_text("utf-8"))
     for name in clashes(root):
-        text = re.sub(rf"^{name}\b(?!-)", f"undrop-{name}", text, flags=re.MULTILINE)
-        text = text.replace(f"({name} ", f"(undrop-{name} ")
+        # Where it begins, as a dependency with arguments and without, and where somebody reads it.
+        text = re.sub(rf"(?m)(^|\(|: |just ){name}\b(?!-)", rf"\1undrop-{name}", text)
     return text
 
 
-def _taken(file: Path) -> set[str]:
-    """Names of the recipes and aliases in a justfile. Raises UsageError when it is broken."""
-    if not file.is_file():
-        return set()
+def _renewed(text: str | None, recipes: str) -> str | None:
+    """``undrop.just`` with the recipes of today; one that is not ours stays what it is."""
+    if text is not None and (recipes.rstrip() in text or not blocks.has(text)):
+        return text
+    return blocks.add(blocks.remove(text) if text else text, recipes)
+
+
+def _names(file: Path) -> set[str]:
+    """What a justfile has names for, its imports too. Raises UsageError when it is broken."""
     done = subprocess.run(  # noqa: S603 - just, which comes with undrop
         ["just", "--justfile", file, "--dump", "--dump-format", "json"],  # noqa: S607
         capture_output=True,
@@ -169,7 +173,7 @@ def _taken(file: Path) -> set[str]:
     if done.returncode:
         raise UsageError(f"just cannot read {file}: {done.stderr.strip()}", f"correct {file}")
     dump = json.loads(done.stdout)
-    return {*dump["recipes"], *dump["aliases"]}
+    return {*dump["recipes"], *dump["aliases"], *dump["modules"]}
 
 
 def _rules(root: Path) -> list[Path]:

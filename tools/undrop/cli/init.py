@@ -34,7 +34,7 @@ def init(alone: "Alone") -> Answer:
             f"no database was found in {root}; {'; '.join(found.unclear)}",
             "undrop init --url sqlite:///FILE.db",
         )
-    taken = () if (root / plan.RECIPES).exists() else plan.clashes(root)
+    taken = plan.clashes(root)
     edits = plan.adopt(found)
     result = {
         "url": found.url,
