@@ -4,6 +4,7 @@ set positional-arguments
 
 export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
 export UNDROP_INVOKED_FROM := invocation_directory()
+export UNDROP_USER_PATH := env("PATH")
 
 # Show this menu
 [private]

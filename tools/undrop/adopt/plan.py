@@ -12,8 +12,11 @@ from undrop import durable
 from undrop.adopt import blocks, envpy, jsontext
 from undrop.adopt.find import Found
 from undrop.errors import UsageError
+from undrop.recipes import OURS, Action, Prompt
 
 RECIPES = "undrop.just"
+NAME = re.compile(r"^(?!export)([a-z][a-z-]*)\b.*:(?!=)", re.MULTILINE)
+"""A recipe's, at its head."""
 DEFAULT = "[private]\ndefault:\n    @just --list --unsorted\n\n"
 HOOK = {
     "type": "command",
@@ -27,12 +30,17 @@ EVENTS = {
 RULE = """
 ## The database is guarded by undrop
 
-**Run `just backup` before any schema change or destructive command** (`rm`, truncate, `DROP`,
-`DELETE` without `WHERE`, `alembic downgrade`), or put `just run` before it. Change the schema with
-`just migrate`, never by hand; `just rehearse` says what that would lose. Something is lost? `just
-undo`, or `just list` and `just restore NAME`. Never delete or edit anything in `backups/`.
-Without just: `undrop backup`, `undrop undo`, ….
+**Run `{backup}` before any schema change or destructive command** (`rm`, truncate, `DROP`,
+`DELETE` without `WHERE`, `alembic downgrade`), or put `{run}` before it.
+Change the schema with `{migrate}`, never by hand; `{rehearse}` says what that would lose.
+Something is lost? `{undo}`, or `{list}` and `{restore}`.
+Never delete or edit anything in `backups/`.
 """
+WITHOUT_JUST = "Without just: `{program} backup`, `{program} undo`, …."
+ACTIONS = (
+    *map(Action, ("backup", "run", "migrate", "rehearse", "undo", "list")),
+    Action("restore", "NAME", typed=False),
+)
 
 
 class Edit(NamedTuple):
@@ -51,10 +59,7 @@ def adopt(found: Found) -> list[Edit]:
         _justfile(root),
         _file(root / RECIPES, lambda text: text or blocks.add(None, _recipes(root))),
         _block(root / ".gitignore", "/backups/\n.*.undrop-work*"),
-        *(
-            _block(path, RULE.format(backups="backups").strip(), blocks.MARKDOWN)
-            for path in _rules(root)
-        ),
+        *(_block(path, _rule(root), blocks.MARKDOWN) for path in _rules(root)),
         _file(root / ".claude/settings.json", _hooked),
     ]
     if found.env:
@@ -138,9 +143,24 @@ def _justfile(root: Path) -> Edit:
 
 def clashes(root: Path) -> list[str]:
     """Names of our recipes that the justfile had already. Raises UsageError when it is broken."""
-    ours = _template()
-    names = set(re.findall(r"^(?!export)([a-z][a-z-]*)\b.*:(?!=)", ours, re.MULTILINE))
-    return sorted(names & _taken(_justfiles(root)))
+    return sorted(name for name, ours in _names(root).items() if ours != name)
+
+
+def _names(root: Path) -> dict[str, str]:
+    """What each of our recipes is called in this project, by what it is called elsewhere."""
+    if (root / RECIPES).is_file():
+        written = (root / RECIPES).read_text("utf-8", "replace")
+        return {name.removeprefix(OURS): name for name in NAME.findall(written)}
+    taken = _taken(_justfiles(root))
+    return {name: OURS * (name in taken) + name for name in NAME.findall(_template())}
+
+
+def _rule(root: Path) -> str:
+    """The rule for agents, with the lines as they are typed in this project."""
+    prompt = Prompt(root, root, planned=_names(root))
+    lines = {action.name: prompt.line(action) for action in ACTIONS}
+    other = WITHOUT_JUST.format(program=prompt.program) if prompt.recipes else ""
+    return f"{RULE.strip().format(**lines)}\n{other}"
 
 
 def _template() -> str:
@@ -151,8 +171,8 @@ def _recipes(root: Path) -> str:
     """Our recipes; one whose name the justfile has already begins with ``undrop-``."""
     text = _template()
     for name in clashes(root):
-        text = re.sub(rf"^{name}\b(?!-)", f"undrop-{name}", text, flags=re.MULTILINE)
-        text = text.replace(f"({name} ", f"(undrop-{name} ")
+        text = re.sub(rf"^{name}\b(?!-)", f"{OURS}{name}", text, flags=re.MULTILINE)
+        text = text.replace(f"({name} ", f"({OURS}{name} ")
     return text
 
 
