@@ -38,7 +38,12 @@ Never delete or edit anything in `backups/`.
 """
 WITHOUT_JUST = "Without just: `{program} backup`, `{program} undo`, …."
 ACTIONS = (
-    *map(Action, ("backup", "run", "migrate", "rehearse", "undo", "list")),
+    Action("backup"),
+    Action("run"),
+    Action("migrate"),
+    Action("rehearse"),
+    Action("undo"),
+    Action("list"),
     Action("restore", "NAME", typed=False),
 )
 
