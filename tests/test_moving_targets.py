@@ -205,7 +205,7 @@ def test_a_failure_after_the_swap_says_so(
         restore.restore(settings.load(project.root), "latest", project.root, quiet)
     assert raised.value.exit_code == 3
     assert "was changed" in str(raised.value)
-    assert "just restore quartermaster-" in str(raised.value)
+    assert "undrop restore quartermaster-" in str(raised.value)
 
 
 def test_what_somebody_wrote_right_after_the_swap_is_checked_too(

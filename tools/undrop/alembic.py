@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from undrop import settings
 from undrop.engines import registry
 from undrop.migrations.child import WORK_COPY
+from undrop.recipes import Action, Prompt
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
@@ -41,7 +42,8 @@ def backup_before(context: Any) -> None:  # noqa: ANN401 - Alembic's module of p
     if failure:
         print(  # noqa: T201 - there is no cli in env.py
             f"{RULE}\nundrop: NO BACKUP WAS TAKEN BEFORE THIS MIGRATION: {failure}\n"
-            f"The migration goes on without one. To be safe, stop it, then: just migrate\n{RULE}",
+            f"The migration goes on without one. To be safe, stop it, then: "
+            f"{_migrate(context)}\n{RULE}",
             file=sys.stderr,
             flush=True,
         )
@@ -80,6 +82,15 @@ def transactional_ddl(engine: "Engine | AsyncEngine") -> None:
 def _folder(context: Any) -> Path:  # noqa: ANN401
     name = context.config.config_file_name
     return Path(name).resolve().parent if name else Path.cwd()
+
+
+def _migrate(context: Any) -> str:  # noqa: ANN401
+    """The line that migrates behind a backup; never raises."""
+    action = Action("migrate")
+    try:
+        return Prompt(settings.load(_folder(context)).root).line(action)
+    except Exception:  # noqa: BLE001 - what made the backup fail may make this fail
+        return str(action)
 
 
 def _changes(context: Any) -> bool:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ def private_folder(folder: Path) -> None:
     except FileExistsError:
         raise UndropError(
             f"{folder} is in the way: it is no folder",
-            f"mv {folder} elsewhere, then the same again",
+            f"mv {shlex.quote(str(folder))} elsewhere, then the same again",
         ) from None
     if folder.stat().st_mode & 0o077 and not folder.is_symlink():  # a link's target is not ours
         folder.chmod(0o700)

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
+from undrop.recipes import Action
 
+GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
 PASSED_OVER = {"node_modules", "site-packages", "build", "dist", "backups", "__pycache__"}
 READ_BY = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']""")
 FIELD = re.compile(r"^\s*(\w*(?:database|db|sqlalchemy)\w*)\s*:\s*\w", re.MULTILINE | re.IGNORECASE)
@@ -53,9 +55,7 @@ def look(root: Path, url: str = "") -> Found:
         url = urls[0]
     variable = _variable(root, home, config, env, url) if env and url else ""
     relative = _settled(url, home, root) if url else registry.only_one(root)
-    if not relative:
-        unclear.append("the database: run again with  undrop init --url sqlite:///FILE.db")
-    elif "@" in url and _secret(url) != _secret(relative):
+    if relative and "@" in url and _secret(url) != _secret(relative):
         unclear.append("the password is not written down: PGPASSWORD, ~/.pgpass, or the variable")
     return Found(root, config, ini, env, relative, variable, unclear)
 
@@ -179,9 +179,7 @@ def _settled(url: str, home: Path, root: Path) -> str:
     try:
         return str(registry.adopting(url).settled(url, home, root))
     except UndropError as error:
-        raise UsageError(
-            f"{_hidden(url)}: {error.what}", "undrop init --url sqlite:///FILE"
-        ) from None
+        raise UsageError(f"{_hidden(url)}: {error.what}", GIVE_URL) from None
 
 
 def _secret(url: str) -> str:

@@ -12,6 +12,7 @@ from undrop import durable
 from undrop.adopt import blocks, envpy, jsontext
 from undrop.adopt.find import Found
 from undrop.errors import UsageError
+from undrop.recipes import OURS, Action, Prompt
 
 RECIPES = "undrop.just"
 TEMPLATE = Path(__file__).with_name(RECIPES)
@@ -28,12 +29,22 @@ EVENTS = {
 RULE = """
 ## The database is guarded by undrop
 
-**Run `just backup` before any schema change or destructive command** (`rm`, truncate, `DROP`,
-`DELETE` without `WHERE`, `alembic downgrade`), or put `just run` before it. Change the schema with
-`just migrate`, never by hand; `just rehearse` says what that would lose. Something is lost? `just
-undo`, or `just list` and `just restore NAME`. Never delete or edit anything in `backups/`.
-Without just: `undrop backup`, `undrop undo`, ….
+**Run `{backup}` before any schema change or destructive command** (`rm`, truncate, `DROP`,
+`DELETE` without `WHERE`, `alembic downgrade`), or put `{run}` before it.
+Change the schema with `{migrate}`, never by hand; `{rehearse}` says what that would lose.
+Something is lost? `{undo}`, or `{list}` and `{restore}`.
+Never delete or edit anything in `backups/`.
 """
+WITHOUT_JUST = "Without just: `{program} backup`, `{program} undo`, …."
+ACTIONS = (
+    Action("backup"),
+    Action("run"),
+    Action("migrate"),
+    Action("rehearse"),
+    Action("undo"),
+    Action("list"),
+    Action("restore", "NAME", typed=False),
+)
 
 
 class Edit(NamedTuple):
@@ -52,10 +63,7 @@ def adopt(found: Found) -> list[Edit]:
         _justfile(root),
         _file(root / RECIPES, lambda text: _renewed(text, _recipes(root))),
         _block(root / ".gitignore", "/backups/\n.*.undrop-work*"),
-        *(
-            _block(path, RULE.format(backups="backups").strip(), blocks.MARKDOWN)
-            for path in _rules(root)
-        ),
+        *(_block(path, _rule(root), blocks.MARKDOWN) for path in _rules(root)),
         _file(root / ".claude/settings.json", _hooked),
     ]
     if found.env:
@@ -138,12 +146,26 @@ def _justfile(root: Path) -> Edit:
 
 
 def clashes(root: Path) -> list[str]:
-    """Names of our recipes that are theirs in this project. Raises UsageError, see ``_names``."""
+    """Names of our recipes that are theirs here. Raises UsageError, see ``_recipes_in``."""
     file, ours = _justfiles(root), root / RECIPES
-    theirs = _names(file) if file.is_file() else set()
+    theirs = _recipes_in(file) if file.is_file() else set()
     if theirs and blocks.has(file.read_text("utf-8", "surrogateescape")):
-        theirs -= _names(ours)  # it imports them
-    return sorted(_names(TEMPLATE) & theirs)
+        theirs -= _recipes_in(ours)  # it imports them
+    return sorted(_recipes_in(TEMPLATE) & theirs)
+
+
+def _names(root: Path) -> dict[str, str]:
+    """What each of our recipes is called in this project, by what it is called elsewhere."""
+    taken = clashes(root)
+    return {name: OURS * (name in taken) + name for name in _recipes_in(TEMPLATE)}
+
+
+def _rule(root: Path) -> str:
+    """The rule for agents, with the lines as they are typed in this project."""
+    prompt = Prompt(root, root, planned=_names(root))
+    lines = {action.name: prompt.line(action) for action in ACTIONS}
+    other = WITHOUT_JUST.format(program=prompt.program) if prompt.recipes else ""
+    return f"{RULE.strip().format(**lines)}\n{other}"
 
 
 def _recipes(root: Path) -> str:
@@ -151,7 +173,7 @@ def _recipes(root: Path) -> str:
     text = re.sub(r"(?m)^\[group\(.*", '[group("undrop")]', TEMPLATE.read_text("utf-8"))
     for name in clashes(root):
         # Where it begins, as a dependency with arguments and without, and where somebody reads it.
-        text = re.sub(rf"(?m)(^|\(|: |just ){name}\b(?!-)", rf"\1undrop-{name}", text)
+        text = re.sub(rf"(?m)(^|\(|: |just ){name}\b(?!-)", rf"\1{OURS}{name}", text)
     return text
 
 
@@ -162,7 +184,7 @@ def _renewed(text: str | None, recipes: str) -> str | None:
     return blocks.add(blocks.remove(text) if text else text, recipes)
 
 
-def _names(file: Path) -> set[str]:
+def _recipes_in(file: Path) -> set[str]:
     """What a justfile has names for, its imports too. Raises UsageError when it is broken."""
     done = subprocess.run(  # noqa: S603 - just, which comes with undrop
         ["just", "--justfile", file, "--dump", "--dump-format", "json"],  # noqa: S607

@@ -31,7 +31,7 @@ def judge(settings: "Settings", tool: str, given: dict[str, Any], folder: Path) 
     path = Path(os.path.realpath(folder / (given.get("file_path") or given["notebook_path"])))
     places = Places(settings, folder)
     if any(map(path.is_relative_to, places.guarded)):
-        return Verdict("denied", f"{path} is where backups are", verdict.SAFER["backups"])
+        return Verdict("denied", f"{path} is where backups are", "backups")
     if path in {places.project, *places.claude}:
         before = path.read_text("utf-8") if path.is_file() else ""
         after = _after(before, given)
@@ -39,7 +39,7 @@ def judge(settings: "Settings", tool: str, given: dict[str, Any], folder: Path) 
         if was is None:  # a broken one may be mended
             was, will = SECTION.findall(before), SECTION.findall(after)
         if was != will:
-            return Verdict("denied", f"it changes the guard in {path}", verdict.SAFER["settings"])
+            return Verdict("denied", f"it changes the guard in {path}", "settings")
     return Verdict("goes on", "it may change something: a backup holds the state before it")
 
 

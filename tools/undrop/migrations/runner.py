@@ -89,9 +89,9 @@ class Alembic:
         finally:
             child.close()
         if report.get("moved"):
-            raise LiveMovedError("somebody wrote to the database", "just migrate again")
+            raise LiveMovedError("somebody wrote to the database", "the same again")
         if error := report.get("error"):
             raise UndropError(
-                f"the migration failed: {error}", "correct it, then just migrate again"
+                f"the migration failed: {error}", "correct it, then the same command again"
             )
         return Moved(**report, seconds=time.monotonic() - began)

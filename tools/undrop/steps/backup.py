@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from undrop import digest, durable
 from undrop.errors import CheckError, DamagedError
+from undrop.recipes import Action
 from undrop.store import lock
 
 # The catalog and what it needs are loaded while SQLite checks the copy: on a few megabytes the
@@ -97,7 +98,7 @@ def covered(settings: "Settings", purpose: Purpose, progress: "Progress") -> "It
         except DamagedError as found:
             if purpose.before not in RESCUES:
                 raise CheckError(
-                    f"{engine.label} is damaged: {found.what}", "just restore latest"
+                    f"{engine.label} is damaged: {found.what}", Action("restore", "latest")
                 ) from found
             from undrop.store import damaged_sets
 

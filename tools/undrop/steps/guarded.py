@@ -70,7 +70,7 @@ def run(
     raise UndropError(
         f"{settings.engine.label} was written to during each of {TRIES} tries: "
         f"{writes} transaction(s) came in",
-        f"stop the program that writes, then just {kind} again",
+        "stop the program that writes, then the same command again",
     )
 
 

@@ -3,7 +3,8 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.errors import CheckError, UndropError
+from undrop.errors import LOOK, CheckError, UndropError
+from undrop.recipes import Action
 from undrop.steps import backup, restore
 from undrop.store import catalog, log
 
@@ -68,7 +69,9 @@ def undo(settings: "Settings", progress: "Progress") -> Undone:
     with backup.covered(settings, backup.Purpose("before undo", "undo"), progress) as state:
         step = last_change(settings, _present(settings, state))
     if step is None:
-        raise CheckError("there is nothing to undo: no step has changed this database", "just list")
+        raise CheckError(
+            "there is nothing to undo: no step has changed this database", Action("list")
+        )
     if not step.before:
         return Undone(step, None, [], restore.nuke(settings, progress, "undo"))
     chosen = _kept(settings, step)
@@ -93,12 +96,12 @@ def _kept(settings: "Settings", step: "Step") -> catalog.Backup:
         chosen = catalog.named(settings, step.before)
     except UndropError as gone:
         raise CheckError(
-            f"the state before {step.kind} was kept in {step.before}, which is gone", "just list"
+            f"the state before {step.kind} was kept in {step.before}, which is gone", Action("list")
         ) from gone
     if chosen.is_set:
         raise CheckError(
             f"the database before {step.kind} was damaged; its files are in {chosen.path}",
-            "just list, then just restore with the state that you want",
+            *LOOK,
         )
     return chosen
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import durable, record
 from undrop.engines.registry import SUFFIXES
 from undrop.errors import UsageError
+from undrop.recipes import Action
 from undrop.store import vault
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
     if wanted == "latest":
         if backup := latest(settings):
             return backup
-        raise UsageError(f"there is no verified backup in {settings.backups}", "just list")
+        raise UsageError(f"there is no verified backup in {settings.backups}", Action("list"))
     path = standing / wanted
     if wanted and path.exists():
         return Backup(path, record.read(path.with_suffix(".json")))
@@ -127,7 +128,7 @@ def named(settings: "Settings", name: str) -> Backup:
     for backup in entries(settings):
         if name in {backup.path.name, backup.path.stem}:
             return backup
-    raise UsageError(f"there is no backup {name!r}", "just list")
+    raise UsageError(f"there is no backup {name!r}", Action("list"))
 
 
 def forget(settings: "Settings", name: str) -> list[str]:

@@ -9,6 +9,7 @@ import psycopg
 from undrop import values
 from undrop.engines.postgres import content, empty, locks, programs, session
 from undrop.errors import CHANGED, LOOK, ChangedError, LiveMovedError, UndropError
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +129,7 @@ def _commit(connection: "psycopg.Connection[Any]", address: "Address") -> None:
             raise ChangedError(
                 f"the connection to {address.label} broke when the new content was committed: it "
                 f"{done} ({address.hidden(str(error))})",
-                LOOK,
+                *LOOK,
             ) from error
     CHANGED.set()
 
@@ -158,7 +159,7 @@ def replace(  # noqa: PLR0913 - what goes where
         found = content.read(ask)
         if data and found.data != data:
             raise UndropError(
-                f"what {loading.name} brought back is not what its record says", "just verify"
+                f"what {loading.name} brought back is not what its record says", Action("verify")
             )
     return time.monotonic() - began
 

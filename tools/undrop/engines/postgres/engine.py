@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from undrop import digest, durable
 from undrop.engines.postgres import address as addresses
 from undrop.errors import CheckError, DamagedError, UndropError
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -128,7 +129,9 @@ class Postgres:
         raise CheckError(
             f"the server says that {self.label} is damaged: no dump of it can be taken",
             "keep a copy of the server's data; then createdb another database, let the URL name "
-            "that one, and just restore FILE with a path",
+            "that one, and",
+            Action("restore", "FILE", typed=False),
+            "with a path",
         )
 
     def fingerprint(self) -> list[Any] | None:
@@ -155,7 +158,9 @@ class Postgres:
         facts = held.prove(None if self._nowhere else self.scratch, path, None, progress)
         if entry and entry.digest == facts.digest and entry.content and facts.check == "ok":
             if facts.content.split(" ")[0] != entry.content.split(" ")[0]:
-                raise DamagedError("what it brings back is not what its record says", "just list")
+                raise DamagedError(
+                    "what it brings back is not what its record says", Action("list")
+                )
             facts = facts._replace(content=entry.content, definitions=entry.definitions)
         return facts
 

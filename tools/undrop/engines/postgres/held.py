@@ -10,6 +10,7 @@ from undrop import digest, durable, values
 from undrop.engines.postgres import content, load, locks, programs, script, session
 from undrop.engines.postgres.scratch import BIRTH, NoScratchError
 from undrop.errors import DamagedError, UndropError
+from undrop.recipes import Action
 from undrop.values import Facts, Identity
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def prove(
         ]
         raise DamagedError(
             f"it does not hold what the database held: {'; '.join(wrong) or 'large objects'}",
-            "just list",
+            Action("list"),
         )
     if whole:
         there = there._replace(definitions=whole.definitions)
@@ -220,7 +221,7 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
                 "same again",
             ) from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            raise DamagedError(f"it cannot be restored: {error}", "just list") from error
+            raise DamagedError(f"it cannot be restored: {error}", Action("list")) from error
         session.settle(connection)
         return content.read(session.asker(connection))
 

@@ -9,6 +9,7 @@ import psycopg
 
 from undrop import values
 from undrop.errors import DamagedError, UndropError
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
     from undrop.engines.postgres.address import Address
@@ -74,7 +75,7 @@ def explained(address: "Address", doing: str) -> Iterator[None]:
     except psycopg.Error as error:
         text = address.hidden(" ".join(str(error).split()))
         if isinstance(error, psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
-            raise DamagedError(f"the server says: {text}", "just list") from error
+            raise DamagedError(f"the server says: {text}", Action("list")) from error
         if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
             raise locked(address, f"{doing}: {text}") from error
         raise UndropError(f"{doing}: the server says: {text} ({address.label})", AGAIN) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop.engines.postgres import alone, compare, content, held, load, programs, session
 from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +124,7 @@ class Work:
                 what = error.what if isinstance(error, UndropError) else repr(error)
                 raise ChangedError(
                     f"part of the migrations is in place: not all ran in one transaction; {what}",
-                    f"just restore {name}" if name else "just nuke-db: there was nothing before",
+                    Action("restore", name) if name else Action("nuke-db"),
                 ) from error
             CHANGED.set()
         return moved.seconds

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from undrop import durable
 from undrop.engines.sqlite import address, livefiles, snapshot
 from undrop.errors import CheckError, UsageError, damaged
+from undrop.recipes import Action
 from undrop.sqlitefile import check
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class Sqlite:
         if self.live.is_relative_to(os.path.realpath(backups)):
             raise UsageError(
                 f"the live database {self.live} is inside backups/",
-                f"cp {self.live} beside it, and let the URL name the copy",
+                f"cp {shlex.quote(str(self.live))} beside it, and let the URL name the copy",
             )
 
     def hold(self) -> "Live":
@@ -106,23 +108,24 @@ class Sqlite:
 
     def refuse_unfit(self, path: Path) -> None:
         if self.is_live(path):
-            raise UsageError(f"{path} is the live database itself", "just list")
+            raise UsageError(f"{path} is the live database itself", Action("list"))
         if not path.is_file() and not path.is_dir():
-            raise UsageError(f"{path} is not a file", "just list")
+            raise UsageError(f"{path} is not a file", Action("list"))
         wal, _shm, journal = durable.sidecars(path)
         for sidecar in (wal, journal):
             if size := durable.size(sidecar):
                 raise CheckError(
                     f"{path.name} is not whole alone: {sidecar.name} has {size:,} bytes of it",
-                    f"sqlite3 {path} '.backup whole.db', then just restore whole.db",
+                    f"sqlite3 {shlex.quote(str(path))} '.backup whole.db', then",
+                    Action("restore", "whole.db"),
                 )
 
     def check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
         if not path.is_file():
-            raise CheckError(f"{path.name} is not a file", "just list")
+            raise CheckError(f"{path.name} is not a file", Action("list"))
         facts = check.verify(path, progress)
         if entry is None and not check.has_table(path):
-            raise CheckError(f"{path} has no record and no table in it", "just list")
+            raise CheckError(f"{path} has no record and no table in it", Action("list"))
         return facts
 
     @contextmanager
@@ -158,7 +161,9 @@ class Sqlite:
     def disconnect(self) -> "list[Holder]":
         raise UsageError(
             f"{self.label} is a file: nobody's session can be ended from here",
-            "close the programs that have it open (just status), then the same without that option",
+            "close the programs that have it open, which",
+            Action("status"),
+            "names, then the same without that option",
         )
 
     def remove(self, state: "State", log: "Log") -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from undrop import digest, durable
 from undrop.engines.sqlite import livefiles, swap, workcopy
 from undrop.errors import ChangedError, LiveMovedError, PageSizeError, UndropError
+from undrop.recipes import Action
 from undrop.sqlitefile import check, header
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
         name = state.path.name if state.path else "latest"
         raise ChangedError(
             f"the new content is in place and its check did not end well: {what}",
-            f"just restore {name}",
+            Action("restore", name),
         ) from error
     return seconds
 

@@ -94,7 +94,7 @@ def _backup_into(
                 locked_at = time.monotonic()
                 if not held.unchanged():
                     raise LiveMovedError(
-                        "somebody wrote to the database", "the same again", held.writes()
+                        "somebody wrote to the database", "the same again", writes=held.writes()
                     )
             progress("replace", (total - remaining) * held.page_size, total * held.page_size)
         elif time.monotonic() > deadline:
@@ -117,7 +117,7 @@ def _backup_into(
             if locked_at is not None and not held.unchanged():
                 CHANGED.set()
                 raise ChangedError(
-                    f"interrupted ({error!r}) when the new content was committed", LOOK
+                    f"interrupted ({error!r}) when the new content was committed", *LOOK
                 ) from error
             if locked_at is not None and held.wal:
                 _forget(live, error)
@@ -139,7 +139,7 @@ def _forget(live: sqlite3.Connection, error: BaseException) -> None:
         raise ChangedError(
             f"replacing the database failed ({error}), and so did taking it back ({again}): it "
             "may hold the old content or the new",
-            LOOK,
+            *LOOK,
         ) from error
 
 
