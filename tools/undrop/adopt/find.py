@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import NamedTuple
 
+from undrop import settings
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
 
@@ -92,16 +94,13 @@ def _files(root: Path, pattern: str, depth: int) -> list[Path]:
 
 
 def _config(root: Path, ini: Path | None) -> dict[str, str]:
-    toml = root / "pyproject.toml"
     found = {"file_": str(ini)} if ini else {}
-    if toml.is_file() and "[tool.alembic" in toml.read_text("utf-8"):
-        found["toml_file"] = str(toml)
+    if "alembic" in settings.tools(root):
+        found["toml_file"] = str(root / "pyproject.toml")
     return found
 
 
 def _env(root: Path, ini: Path | None, config: dict[str, str], unclear: list[str]) -> Path | None:
-    from contextlib import chdir
-
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from undrop import durable
+from undrop import durable, settings
 from undrop.adopt import blocks, envpy, jsontext
 from undrop.adopt.find import Found
 from undrop.errors import UsageError
@@ -115,8 +115,7 @@ def _block(path: Path, body: str | None, comment: tuple[str, str] = blocks.HASH)
 
 def _settings(found: Found) -> str | None:
     """``[tool.undrop]``; None where it is there already."""
-    file = found.root / "pyproject.toml"
-    if file.is_file() and re.search(r"^\[tool\.undrop\]", file.read_text("utf-8"), re.MULTILINE):
+    if "undrop" in settings.tools(found.root):
         return None
     lines = ["[tool.undrop]", f"url = {json.dumps(found.url)}"]
     if found.variable:
