@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import tomllib
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -213,6 +214,13 @@ def test_where_no_database_is_found_it_says_the_line_to_type(elsewhere: Elsewher
     assert elsewhere.tree() == {}
     elsewhere.ok("undrop", "init", "--url", "sqlite:///later.db")
     assert 'url = "sqlite:///later.db"' in (elsewhere.root / "pyproject.toml").read_text()
+
+
+def test_a_file_of_any_name_is_written_down_as_toml_has_it(elsewhere: Elsewhere) -> None:
+    name = "größe 😀 \N{DELETE}\"'\\.db"
+    elsewhere.ok("undrop", "init", "--url", f"sqlite:///{name}")
+    pyproject = (elsewhere.root / "pyproject.toml").read_text("utf-8")
+    assert tomllib.loads(pyproject)["tool"]["undrop"] == {"url": f"sqlite:///{name}"}
 
 
 def test_another_engine_is_refused_and_nothing_is_written(elsewhere: Elsewhere) -> None:
