@@ -226,7 +226,7 @@ def test_a_file_of_any_name_is_written_down_as_toml_has_it(elsewhere: Elsewhere)
 def test_another_engine_is_refused_and_nothing_is_written(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     ini = elsewhere.root / "alembic.ini"
-    ini.write_text(ini.read_text().replace("sqlite:///app.db", "mysql://me:secret@host/db"))
+    ini.write_text(ini.read_text().replace("sqlite:///app.db", "mysql://me:se/secret@host/db"))
     before = elsewhere.tree()
     done = elsewhere.run("undrop", "init")
     assert done.code == 2

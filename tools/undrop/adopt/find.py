@@ -9,6 +9,11 @@ from contextlib import chdir
 from pathlib import Path
 from typing import NamedTuple
 
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.engine import make_url
+
 from undrop import settings
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
@@ -57,7 +62,7 @@ def look(root: Path, url: str = "") -> Found:
     relative = _settled(url, home, root) if url else registry.only_one(root)
     if not relative:
         unclear.append("the database: run again with  undrop init --url sqlite:///FILE.db")
-    elif "@" in url and _secret(url) != _secret(relative):
+    elif url and make_url(url).password != make_url(relative).password:
         unclear.append("the password is not written down: PGPASSWORD, ~/.pgpass, or the variable")
     return Found(root, config, ini, env, relative, variable, unclear)
 
@@ -101,10 +106,6 @@ def _config(root: Path, ini: Path | None) -> dict[str, str]:
 
 
 def _env(root: Path, ini: Path | None, config: dict[str, str], unclear: list[str]) -> Path | None:
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
-
     try:
         with chdir(ini.parent if ini else root):
             path = Path(ScriptDirectory.from_config(Config(**config)).env_py_location).resolve()  # type: ignore[arg-type]  # each by its name
@@ -183,10 +184,6 @@ def _settled(url: str, home: Path, root: Path) -> str:
         ) from None
 
 
-def _secret(url: str) -> str:
-    """The password in a URL, as it is written there."""
-    return url.partition("//")[2].rpartition("@")[0].partition(":")[2]
-
-
 def _hidden(url: str) -> str:
-    return re.sub(r"//([^/@]*)@", "//***@", url)
+    """A URL to show, also one that nothing can read: whatever stands before a host is left out."""
+    return re.sub(r"//(?!/).*@", "//***@", url)
