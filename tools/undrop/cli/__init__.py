@@ -1,22 +1,20 @@
 """The command line: arguments in, text or JSON out. The only place that prints or exits."""
 
+import json
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from undrop import settings
 from undrop.cli import answer, tables
-from undrop.cli.commands import parse
+from undrop.cli.commands import parser
 from undrop.cli.progress import Bar
 from undrop.errors import CHANGED, DRIVERS, LOOK, ChangedError, UndropError
-
-if TYPE_CHECKING:
-    from argparse import Namespace
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -38,12 +36,12 @@ def main() -> int:
     _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments: Namespace = SimpleNamespace(json=False, alone=False)  # type: ignore[assignment]  # alike
+    arguments = Namespace(json=False, alone=False)
     bar = Bar()
     try:
         for number in STOPPING:
             signal.signal(number, _stop)
-        parse(sys.argv[1:], arguments)
+        parser().parse_args(namespace=arguments)
         try:
             return _answer(arguments, bar)
         finally:
@@ -60,7 +58,7 @@ def main() -> int:
         return _fail(again, arguments, stopped.exit_code)
 
 
-def _answer(arguments: "Namespace", bar: Bar) -> int:
+def _answer(arguments: Namespace, bar: Bar) -> int:
     said: answer.Answer
     if arguments.alone:
         said = arguments.run(answer.Alone(arguments, bar, _say))
@@ -69,8 +67,6 @@ def _answer(arguments: "Namespace", bar: Bar) -> int:
     bar.close()
     with _reader_may_leave(sys.stdout):
         if arguments.json:
-            import json
-
             print(json.dumps(said.result))
         elif said.table:
             tables.show(*said.table)
@@ -81,13 +77,11 @@ def _answer(arguments: "Namespace", bar: Bar) -> int:
     return said.code
 
 
-def _fail(error: UndropError, arguments: "Namespace", code: int | None = None) -> int:
+def _fail(error: UndropError, arguments: Namespace, code: int | None = None) -> int:
     if CHANGED.is_set() and not error.live_changed:
         error, code = ChangedError(error.what, LOOK), None
     code = error.exit_code if code is None else code
     if arguments.json:
-        import json
-
         facts = {"error": error.what, "live_changed": error.live_changed, "next": error.next_step}
         with _reader_may_leave(sys.stdout):
             print(json.dumps({**facts, "exit_code": code}))
