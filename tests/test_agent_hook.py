@@ -283,12 +283,19 @@ def test_a_file_of_settings_that_is_gone_or_emptied_guards_nothing(guarded: Proj
 
 
 def test_broken_settings_may_be_mended(guarded: Project) -> None:
+    name = ".claude/settings.json"
+    text = (guarded.root / name).read_text()
+    (guarded.root / name).write_text(text[:-3])
+    assert judged(guarded, name, "Write", content=text) == "goes on"
+
+
+def test_where_the_projects_settings_are_broken_the_user_is_asked(guarded: Project) -> None:
     file = guarded.root / "pyproject.toml"
     text = file.read_text()
     file.write_text(text.replace("[tool.ruff]", "[tool.ruff"))
-    assert judged(guarded, "pyproject.toml", "Write", content=text) == "goes on"
-    without = text.replace("[tool.undrop]", "[tool.other]")
-    assert judged(guarded, "pyproject.toml", "Write", content=without) == "denied"
+    answer = hook(guarded, call(guarded, "Write", file_path=str(file), content=text))
+    assert decision(answer) == "ask"
+    assert "is not valid TOML" in answer["systemMessage"]
 
 
 def hooks(change: Callable[[dict[str, Any]], object]) -> str:

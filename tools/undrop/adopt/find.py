@@ -5,9 +5,16 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import NamedTuple
 
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.engine import make_url
+
+from undrop import settings
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
 from undrop.recipes import Action
@@ -55,7 +62,7 @@ def look(root: Path, url: str = "") -> Found:
         url = urls[0]
     variable = _variable(root, home, config, env, url) if env and url else ""
     relative = _settled(url, home, root) if url else registry.only_one(root)
-    if relative and "@" in url and _secret(url) != _secret(relative):
+    if relative and url and make_url(url).password != make_url(relative).password:
         unclear.append("the password is not written down: PGPASSWORD, ~/.pgpass, or the variable")
     return Found(root, config, ini, env, relative, variable, unclear)
 
@@ -92,20 +99,13 @@ def _files(root: Path, pattern: str, depth: int) -> list[Path]:
 
 
 def _config(root: Path, ini: Path | None) -> dict[str, str]:
-    toml = root / "pyproject.toml"
     found = {"file_": str(ini)} if ini else {}
-    if toml.is_file() and "[tool.alembic" in toml.read_text("utf-8"):
-        found["toml_file"] = str(toml)
+    if "alembic" in settings.tools(root):
+        found["toml_file"] = str(root / "pyproject.toml")
     return found
 
 
 def _env(root: Path, ini: Path | None, config: dict[str, str], unclear: list[str]) -> Path | None:
-    from contextlib import chdir
-
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
-
     try:
         with chdir(ini.parent if ini else root):
             path = Path(ScriptDirectory.from_config(Config(**config)).env_py_location).resolve()  # type: ignore[arg-type]  # each by its name
@@ -182,10 +182,6 @@ def _settled(url: str, home: Path, root: Path) -> str:
         raise UsageError(f"{_hidden(url)}: {error.what}", GIVE_URL) from None
 
 
-def _secret(url: str) -> str:
-    """The password in a URL, as it is written there."""
-    return url.partition("//")[2].rpartition("@")[0].partition(":")[2]
-
-
 def _hidden(url: str) -> str:
-    return re.sub(r"//([^/@]*)@", "//***@", url)
+    """A URL to show, also one that nothing can read: whatever stands before a host is left out."""
+    return re.sub(r"//(?!/).*@", "//***@", url)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from undrop import durable
+import tomlkit
+
+from undrop import durable, settings
 from undrop.adopt import blocks, envpy, jsontext
 from undrop.adopt.find import Found
 from undrop.errors import UsageError
@@ -124,15 +126,14 @@ def _block(path: Path, body: str | None, comment: tuple[str, str] = blocks.HASH)
 
 def _settings(found: Found) -> str | None:
     """``[tool.undrop]``; None where it is there already."""
-    file = found.root / "pyproject.toml"
-    if file.is_file() and re.search(r"^\[tool\.undrop\]", file.read_text("utf-8"), re.MULTILINE):
+    if "undrop" in settings.tools(found.root):
         return None
-    lines = ["[tool.undrop]", f"url = {json.dumps(found.url)}"]
+    table = {"url": found.url}
     if found.variable:
-        lines.append(f"url-variable = {json.dumps(found.variable)}")
+        table["url-variable"] = found.variable
     if found.ini and found.ini.parent != found.root:
-        lines.append(f"alembic = {json.dumps(str(found.ini.relative_to(found.root)))}")
-    return "\n".join(lines)
+        table["alembic"] = str(found.ini.relative_to(found.root))
+    return tomlkit.dumps({"tool": {"undrop": table}})
 
 
 def _justfiles(root: Path) -> Path:
