@@ -18,6 +18,8 @@ from undrop.recipes import OURS, Action, Prompt
 
 RECIPES = "undrop.just"
 TEMPLATE = Path(__file__).with_name(RECIPES)
+NAMES = re.findall(r"(?m)^(?!export)(_?[a-z][a-z-]*)\b.*:(?!=)", TEMPLATE.read_text("utf-8"))
+"""Of our recipes."""
 DEFAULT = "[private]\ndefault:\n    @just --list --unsorted\n\n"
 HOOK = {
     "type": "command",
@@ -152,13 +154,13 @@ def clashes(root: Path) -> list[str]:
     theirs = _recipes_in(file) if file.is_file() else set()
     if theirs and blocks.has(file.read_text("utf-8", "surrogateescape")):
         theirs -= _recipes_in(ours)  # it imports them
-    return sorted(_recipes_in(TEMPLATE) & theirs)
+    return sorted(theirs & {*NAMES})
 
 
 def _names(root: Path) -> dict[str, str]:
     """What each of our recipes is called in this project, by what it is called elsewhere."""
     taken = clashes(root)
-    return {name: OURS * (name in taken) + name for name in _recipes_in(TEMPLATE)}
+    return {name: OURS * (name in taken) + name for name in NAMES}
 
 
 def _rule(root: Path) -> str:
