@@ -148,7 +148,7 @@ bench *args: _ready
 mutants *args: _ready
     @python tests/mutants.py "$@"
 
-# Write the README's command reference anew from the command line
+# Write the table of commands in docs/reference.md anew from the command line
 [group("develop")]
 [no-exit-message]
 reference: _ready
