@@ -81,7 +81,7 @@ def code(page: Path) -> Iterator[str]:
     yield from (" ".join(each.split()) for each in re.findall(r"`([^`]+)`", FENCED.sub("", text)))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_what_a_page_says_to_type_is_there(page: Path) -> None:
     known = {"just": {*recipes(), "now"}, "undrop": commands()}  # "just now" is an age
     for line in code(page):
@@ -95,7 +95,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_links_lead_to_what_is_there(page: Path) -> None:
     text = FENCED.sub("", page.read_text("utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
