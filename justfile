@@ -67,7 +67,7 @@ bench *args: _undrop
 mutants *args: _undrop
     @python tests/mutants.py "$@"
 
-# Write the README's command reference anew from the command line
+# Write the table of commands in docs/reference.md anew from the command line
 [group("develop")]
 [no-exit-message]
 reference: _undrop

@@ -491,12 +491,41 @@ def test_the_vault_is_guarded_where_it_usually_is(
 
 
 @pytest.mark.parametrize("command", ["git clean -fd", "git stash -u"])
+@pytest.mark.parametrize(
+    ("ignored", "kind"),
+    [
+        ("/backups/\n", "goes on"),
+        ("/backups/*\n!/backups/README.md\n", "goes on"),
+        ("", "deny"),
+        ("*.db\n", "deny"),  # the records would go
+        ("*.db\n*.pgdump\n*.json\n", "deny"),  # what is kept of a damaged database would go
+    ],
+)
 def test_backups_that_git_does_not_ignore_are_not_swept_away(
+    guarded: Project, command: str, ignored: str, kind: str
+) -> None:
+    (guarded.root / ".gitignore").write_text(ignored)
+    assert decision(bash(guarded, command)) == kind
+
+
+@pytest.mark.parametrize("command", ["git clean -fd", "git stash -u"])
+def test_the_tracked_page_in_backups_makes_git_take_nothing_there(
     guarded: Project, command: str
 ) -> None:
+    """This repository's own ``backups/README.md``: not denied, and git spares what is beside it."""
+    shutil.copy(REPOSITORY / "backups/README.md", guarded.backups)
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
+    guarded.ok("git", "add", ".")
+    guarded.ok(*git, "commit", "-qm", "x")
+    (guarded.backups / "x-20260101-000000-x.damaged").mkdir()
+    (guarded.backups / "x-20260101-000000-x.damaged/x").touch()
+    (guarded.root / "scratch").touch()
     assert decision(bash(guarded, command)) == "goes on"
-    (guarded.root / ".gitignore").unlink()
-    assert decision(bash(guarded, command)) == "deny"
+    before = sorted(os.listdir(guarded.backups))
+    assert "README.md" in before
+    guarded.ok(*git, *command.split()[1:])
+    assert not (guarded.root / "scratch").exists()
+    assert sorted(os.listdir(guarded.backups)) == before
 
 
 def installed(project: Project, event: str, path: str) -> subprocess.CompletedProcess[bytes]:

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from argparse import _SubParsersAction
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,16 @@ from shop import BIN, REPOSITORY, Project
 from undrop.cli.commands import COMMANDS, parser
 from undrop.cli.progress import LABELS
 
-README = (REPOSITORY / "README.md").read_text()
-CLAUDE = (REPOSITORY / "CLAUDE.md").read_text()
+README = (REPOSITORY / "README.md").read_text("utf-8")
+CLAUDE = (REPOSITORY / "CLAUDE.md").read_text("utf-8")
+REFERENCE = (REPOSITORY / "docs/reference.md").read_text("utf-8")
+PAGES = sorted(
+    [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), REPOSITORY / "backups/README.md"]
+)
 PACKAGE = REPOSITORY / "tools/undrop"
-TYPED = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+SET_UP = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+TYPED = re.compile(r"(?<![\w/.:-])(just|undrop) +([a-z][a-z-]*)")
 
 
 def recipes() -> list[str]:
@@ -51,22 +58,70 @@ def test_every_recipe_is_in_the_readme(name: str) -> None:
     assert f"`just {name}" in README
 
 
+def commands() -> set[str]:
+    """What ``undrop`` may be asked to do."""
+    [every] = [each for each in parser()._actions if isinstance(each, _SubParsersAction)]
+    return set(every.choices)
+
+
 def test_the_command_reference_is_what_the_commands_say() -> None:
     """``just reference`` writes it anew."""
-    assert BLOCK.findall(README) == [reference()]
+    assert BLOCK.findall(REFERENCE) == [reference()]
 
 
-def test_every_command_is_in_the_readme() -> None:
-    [commands] = [each for each in parser()._actions if isinstance(each, _SubParsersAction)]
-    assert commands.choices
-    for name in commands.choices:
-        assert f"`undrop {name}" in README
+def test_every_command_is_in_the_reference() -> None:
+    assert commands()
+    for name in commands():
+        assert f"`undrop {name}" in REFERENCE
+
+
+def test_the_readme_is_a_page() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def code(page: Path) -> Iterator[str]:
+    """What a page shows in code: its blocks, a line each, and what stands between backquotes."""
+    text = page.read_text("utf-8")
+    for block in FENCED.findall(text):
+        yield from block.splitlines()
+    yield from (" ".join(each.split()) for each in re.findall(r"`([^`]+)`", FENCED.sub("", text)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_what_a_page_says_to_type_is_there(page: Path) -> None:
+    known = {"just": {*recipes(), "now"}, "undrop": commands()}  # "just now" is an age
+    for line in code(page):
+        for program, name in TYPED.findall(line.partition("#")[0]):
+            assert name in known[program], line
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_lead_to_what_is_there(page: Path) -> None:
+    text = FENCED.sub("", page.read_text("utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def test_every_page_is_linked_to_from_the_readme() -> None:
+    for page in REPOSITORY.glob("docs/*.md"):
+        assert f"(docs/{page.name})" in README
 
 
 def test_ci_runs_the_readmes_commands() -> None:
-    assert [command.split()[-1] for command in TYPED] == ["tour", "test"]
+    assert [command.split()[-1] for command in SET_UP] == ["tour", "test"]
     lines = (REPOSITORY / ".ci/run").read_text().splitlines()
-    for command in TYPED:
+    for command in SET_UP:
         assert command in lines
 
 
