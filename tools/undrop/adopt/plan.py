@@ -15,8 +15,6 @@ from undrop.errors import UsageError
 from undrop.recipes import OURS, Action, Prompt
 
 RECIPES = "undrop.just"
-NAME = re.compile(r"^(?!export)([a-z][a-z-]*)\b.*:(?!=)", re.MULTILINE)
-"""A recipe's, at its head."""
 DEFAULT = "[private]\ndefault:\n    @just --list --unsorted\n\n"
 HOOK = {
     "type": "command",
@@ -148,21 +146,18 @@ def _justfile(root: Path) -> Edit:
 
 def clashes(root: Path) -> list[str]:
     """Names of our recipes that the justfile had already. Raises UsageError when it is broken."""
-    return sorted(name for name, ours in _names(root).items() if ours != name)
-
-
-def _names(root: Path) -> dict[str, str]:
-    """What each of our recipes is called in this project, by what it is called elsewhere."""
-    if (root / RECIPES).is_file():
-        written = (root / RECIPES).read_text("utf-8", "replace")
-        return {name.removeprefix(OURS): name for name in NAME.findall(written)}
-    taken = _taken(_justfiles(root))
-    return {name: OURS * (name in taken) + name for name in NAME.findall(_template())}
+    ours = _template()
+    names = set(re.findall(r"^(?!export)([a-z][a-z-]*)\b.*:(?!=)", ours, re.MULTILINE))
+    return sorted(names & _taken(_justfiles(root)))
 
 
 def _rule(root: Path) -> str:
     """The rule for agents, with the lines as they are typed in this project."""
-    prompt = Prompt(root, root, planned=_names(root))
+    planned = None
+    if not (root / RECIPES).exists():
+        taken = clashes(root)
+        planned = {each.name: OURS * (each.name in taken) + each.name for each in ACTIONS}
+    prompt = Prompt(root, root, planned=planned)
     lines = {action.name: prompt.line(action) for action in ACTIONS}
     other = WITHOUT_JUST.format(program=prompt.program) if prompt.recipes else ""
     return f"{RULE.strip().format(**lines)}\n{other}"
@@ -176,8 +171,8 @@ def _recipes(root: Path) -> str:
     """Our recipes; one whose name the justfile has already begins with ``undrop-``."""
     text = _template()
     for name in clashes(root):
-        text = re.sub(rf"^{name}\b(?!-)", f"{OURS}{name}", text, flags=re.MULTILINE)
-        text = text.replace(f"({name} ", f"({OURS}{name} ")
+        text = re.sub(rf"^{name}\b(?!-)", f"undrop-{name}", text, flags=re.MULTILINE)
+        text = text.replace(f"({name} ", f"(undrop-{name} ")
     return text
 
 
