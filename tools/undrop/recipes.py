@@ -99,10 +99,10 @@ class Prompt:
     def line(self, action: Action) -> str:
         """The line to type: a recipe of this project, or undrop by a path that works there."""
         if recipe := self.recipes.get(action.name):
-            line, here = action.after("just", recipe), self._nearest(_has_justfile)
+            line, away = action.after("just", recipe), self._is_away(_has_justfile)
         else:
-            line, here = action.after(self.program), self._nearest(_has_settings)
-        return line if here == self._root else f"cd {shlex.quote(str(self._root))} && {line}"
+            line, away = action.after(self.program), self._is_away(_has_settings)
+        return f"cd {shlex.quote(str(self._root))} && {line}" if away else line
 
     @cached_property
     def recipes(self) -> Mapping[str, str]:
@@ -140,8 +140,8 @@ class Prompt:
             return "undrop"
         own = self._root / ".venv/bin/undrop"
         if os.access(own, os.X_OK):
-            here = self._nearest(_has_settings) == self._root != self._folder
-            return shlex.quote(str(own)) if here else ".venv/bin/undrop"
+            below = self._folder != self._root and not self._is_away(_has_settings)
+            return shlex.quote(str(own)) if below else ".venv/bin/undrop"
         beside = Path(sys.executable).with_name("undrop")
         python = shlex.quote(sys.executable)
         return shlex.quote(str(beside)) if os.access(beside, os.X_OK) else f"{python} -m undrop"
@@ -151,10 +151,10 @@ class Prompt:
 
         return shutil.which(program, path=self._path)
 
-    def _nearest(self, has: Callable[[Path], bool]) -> Path:
-        """The first folder from where the user stands upwards that has it, else that itself."""
+    def _is_away(self, has: Callable[[Path], bool]) -> bool:
+        """Whether what is looked for upwards from where the user stands is not this project's."""
         folders = (self._folder, *self._folder.parents)
-        return next(filter(has, folders), self._folder)
+        return self._root not in {self._folder, next(filter(has, folders), None)}
 
 
 def _has_justfile(folder: Path) -> bool:

@@ -157,15 +157,13 @@ def clashes(root: Path) -> list[str]:
     return sorted(theirs & {*NAMES})
 
 
-def _names(root: Path) -> dict[str, str]:
-    """What each of our recipes is called in this project, by what it is called elsewhere."""
-    taken = clashes(root)
-    return {name: OURS * (name in taken) + name for name in NAMES}
-
-
 def _rule(root: Path) -> str:
     """The rule for agents, with the lines as they are typed in this project."""
-    prompt = Prompt(root, root, planned=_names(root))
+    planned = None
+    if not (root / RECIPES).exists():
+        taken = clashes(root)
+        planned = {each.name: OURS * (each.name in taken) + each.name for each in ACTIONS}
+    prompt = Prompt(root, root, planned=planned)
     lines = {action.name: prompt.line(action) for action in ACTIONS}
     other = WITHOUT_JUST.format(program=prompt.program) if prompt.recipes else ""
     return f"{RULE.strip().format(**lines)}\n{other}"
