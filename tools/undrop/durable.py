@@ -1,8 +1,10 @@
 """File operations that survive a crash: create without overwriting, make durable, publish."""
 
+import errno
 import fcntl
 import os
 import shlex
+import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,8 +131,6 @@ def remove_with_sidecars(path: Path) -> None:
     """Remove a file or folder of our own and whatever SQLite left beside it."""
     for name in (path, *sidecars(path)):
         if name.is_dir() and not name.is_symlink():
-            import shutil
-
             shutil.rmtree(name)
         else:
             name.unlink(missing_ok=True)
@@ -157,8 +157,6 @@ def size(path: Path) -> int:
 
 def require_space(folder: Path, needed: int) -> None:
     """Raise OSError(ENOSPC) unless ``needed`` bytes are free where ``folder`` is."""
-    import errno
-
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize
     if free < needed:

@@ -1,5 +1,6 @@
 """The commands that back up or change the database."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,8 +118,6 @@ def restore(run: Run) -> Answer:
 
 
 def _refuse_no_moment(timestamp: str) -> None:
-    from datetime import datetime
-
     try:
         moment = datetime.fromisoformat(timestamp)
     except ValueError:

@@ -3,6 +3,8 @@
 import itertools
 import os
 import re
+import shutil
+import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,8 +59,6 @@ class Backup(NamedTuple):
 def slug(reason: str) -> str:
     """A reason reduced to ``[a-z0-9-]``, at most 60 characters, ``manual`` when nothing is left."""
     if not reason.isascii():
-        import unicodedata
-
         reason = unicodedata.normalize("NFKD", reason.casefold()).encode("ascii", "ignore").decode()
     text = re.sub("[^a-z0-9]+", "-", reason.lower()).strip("-")
     return text[:SLUG_LENGTH].rstrip("-") or "manual"
@@ -142,8 +142,6 @@ def forget(settings: "Settings", name: str) -> list[str]:
             continue
         for path in (folder / gone.path.name, folder / f"{gone.path.stem}.json"):
             if path.is_dir() and not path.is_symlink():
-                import shutil
-
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

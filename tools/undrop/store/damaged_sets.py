@@ -1,6 +1,7 @@
 """Sets of damaged files: the bytes as they are, kept before a rescue replaces them."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,6 @@ def set_aside(settings: "Settings", entry: "Record", *, fresh: bool) -> "Backup"
         for file in live:
             copy = folder / file.name
             os.close(durable.create(copy, 0o600))
-            import shutil
-
             shutil.copyfile(file, copy)
             copy.chmod(0o400)
             durable.sync_path(copy)
