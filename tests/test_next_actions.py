@@ -323,13 +323,14 @@ def test_an_agents_shell_has_not_the_path_of_our_hook(project: Project, tmp_path
 
 
 def test_a_rule_where_there_is_no_just(project: Project, tmp_path: Path) -> None:
-    (project.root / "justfile").unlink()
+    (project.root / "justfile").write_text(OWN)
     own_environment(project)
     path = path_of(tmp_path / "bin")
     project.ok(str(project.root / ".venv/bin/undrop"), "init", PATH=path)
     rule = (project.root / "CLAUDE.md").read_text()
     assert "`.venv/bin/undrop migrate`" in rule
     assert "just" not in rule
+    assert project.just("undrop-list").code == 0  # for whoever has one
 
 
 def test_a_rule_where_a_folder_above_has_a_justfile(project: Project) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -188,7 +189,7 @@ def _renewed(text: str | None, recipes: str) -> str | None:
 def _recipes_in(file: Path) -> set[str]:
     """What a justfile has names for, its imports too. Raises UsageError when it is broken."""
     done = subprocess.run(  # noqa: S603 - just, which comes with undrop
-        ["just", "--justfile", file, "--dump", "--dump-format", "json"],  # noqa: S607
+        [_just(), "--justfile", file, "--dump", "--dump-format", "json"],
         capture_output=True,
         text=True,
         check=False,
@@ -197,6 +198,12 @@ def _recipes_in(file: Path) -> set[str]:
         raise UsageError(f"just cannot read {file}: {done.stderr.strip()}", f"correct {file}")
     dump = json.loads(done.stdout)
     return {*dump["recipes"], *dump["aliases"], *dump["modules"]}
+
+
+def _just() -> str:
+    """The just that comes with undrop: the user may have none on PATH."""
+    beside = Path(sys.executable).with_name("just")
+    return str(beside) if beside.exists() else "just"
 
 
 def _rules(root: Path) -> list[Path]:
