@@ -1,6 +1,6 @@
 """The seam: all that undrop knows of a database. ``sqlite`` and ``postgres`` answer it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         bytes: int
         taken: float
-        """``time.time()`` when the snapshot had been written."""
+        """``time.time()`` when what is in ``work`` had been written."""
 
         @property
         def mode(self) -> str:
@@ -49,20 +49,21 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def is_in(self, path: Path, entry: "Record", /, progress: Progress) -> bool:
             """Whether that backup has the same content, as far as it can be told cheaply."""
 
-        def snapshot(
-            self, work: Path, progress: Progress, seen: Callable[[str], object] = str
-        ) -> Facts:
-            """Write a backup into ``work``, an empty file of ours, and check it.
+        def identify(self, work: Path, progress: Progress) -> Identity:
+            """What state this is; what has to be written to know it is in ``work`` then.
 
-            ``seen`` is told its content as soon as that is known and may raise to end it there.
+            ``work`` is an empty file of ours. Writers may go on where the rest does without them.
             Raises DamagedError when the live database is damaged, UndropError for anything else.
             """
 
-        def copy_to(self, work: Path, progress: Progress) -> None:
-            """The same, unchecked."""
+        def complete(self, work: Path, content: str, progress: Progress) -> Facts:
+            """Make ``work``, as ``identify`` left it, a backup of that ``content``, and check it.
 
-        def identify(self, work: Path, progress: Progress) -> Identity:
-            """What state this is; ``work`` is an empty file of ours to work in."""
+            Raises as ``identify`` does.
+            """
+
+        def copy_to(self, work: Path, progress: Progress) -> None:
+            """Write a backup into ``work``, an empty file of ours, unchecked."""
 
         def release(self) -> None:
             """Let writers go on."""

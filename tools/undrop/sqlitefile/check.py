@@ -19,19 +19,13 @@ VERSION_TABLE = [("version_num", "VARCHAR(32)")]
 """The one column of Alembic's table, by which it is known: projects may rename it."""
 
 
-def verify(
-    path: "Path",
-    progress: "Progress",
-    seen: "Callable[[str], object]" = str,
-    *,
-    written: bool = False,
-) -> Facts:
+def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool = False) -> Facts:
     """Read a file that nobody writes back from the disk, through a connection of its own.
 
-    A file that we have just ``written`` is forced to the disk, too: it reads no slower meanwhile.
-    ``seen`` is told the digest as soon as it is known, and may raise to end it there. Raises
-    OSError, DamagedError when its size is not what its header says or ``quick_check`` finds
-    anything, UndropError when it cannot be read. The digest and the check run side by side.
+    Its digest is ``known``, or is found out while SQLite checks. A file that we have just
+    ``written`` is forced to the disk meanwhile: it reads no slower. Raises OSError, DamagedError
+    when its size is not what its header says or ``quick_check`` finds anything, UndropError when
+    it cannot be read.
     """
     claimed = header.read(path)
     size = claimed.page_size * claimed.pages
@@ -40,8 +34,7 @@ def verify(
         try:
             connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
             with _quick_check_beside(connection, progress):
-                found = digest.of(path, progress, size)
-                seen(found)
+                found = known or digest.of(path, progress, size)
                 if written:
                     durable.sync_path(path)
             return Facts(

@@ -85,10 +85,10 @@ class Content(NamedTuple):
         return f"{self.data} {self.positions} {self.definitions}"
 
 
-def read(ask: "Ask", definitions: "Callable[[], str]" = str) -> Content:
+def read(ask: "Ask", definitions: "Callable[[], str] | None" = None) -> Content:
     """Count and sum up everything, in the transaction that ``ask`` is in, settled for it.
 
-    ``definitions`` gives every definition, as SQL; it is asked last.
+    ``definitions`` gives every definition, as SQL, and is asked last; without it they are none.
 
     A row's text is hashed to 128 bits (``hashtextextended`` with two seeds) and a table's hashes
     are added up.
@@ -104,7 +104,7 @@ def read(ask: "Ask", definitions: "Callable[[], str]" = str) -> Content:
     large_objects = str(tuple(ask(LARGE_OBJECTS)[0]))
     theirs = str([tuple(each) for each in ask(OF_LARGE_OBJECTS)])
     known = revisions(ask)
-    text = digest.of_text(definitions() + theirs)
+    text = digest.of_text((definitions() if definitions else "") + theirs)
     return Content(tables, sequences, large_objects, text, known)
 
 

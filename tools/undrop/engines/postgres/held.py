@@ -13,7 +13,6 @@ from undrop.errors import DamagedError, UndropError
 from undrop.values import Facts, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from undrop.engines.postgres.address import Address
@@ -111,17 +110,19 @@ class Held:
         """Whether the backup was taken of this very content."""
         return self.content.all == entry.content
 
-    def snapshot(
-        self, work: "Path", progress: "Progress", seen: "Callable[[str], object]" = str
-    ) -> Facts:
-        """Dump the snapshot, let it go, and restore the dump into a scratch database."""
+    def identify(self, _work: "Path", _progress: "Progress") -> Identity:
+        """By what is in it: nothing is written."""
         whole = self.content
-        seen(whole.all)
+        self.taken = time.time()
+        return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
+
+    def complete(self, work: "Path", _content: str, progress: "Progress") -> Facts:
+        """Dump the snapshot, let it go, and restore the dump into a scratch database."""
         extensions = self._extensions()
         self.copy_to(work, progress)
         self.taken = time.time()
         self.release()
-        facts = prove(self._scratch, work, whole, progress, self._birth.encode())
+        facts = prove(self._scratch, work, self.content, progress, self._birth.encode())
         return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
 
     def _extensions(self) -> dict[str, str]:
@@ -131,11 +132,6 @@ class Held:
     def copy_to(self, work: "Path", progress: "Progress") -> None:
         """Dump the snapshot."""
         programs.dump(self._address, work, self._snapshot, self.bytes, progress)
-
-    def identify(self, _work: "Path", _progress: "Progress") -> Identity:
-        """By what is in it: nothing is written."""
-        whole = self.content
-        return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
 
     def release(self) -> None:
         """End the transaction: its locks would keep others, and ourselves, from changing tables."""

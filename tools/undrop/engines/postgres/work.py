@@ -57,7 +57,7 @@ class Work:
         anew = self._before is None  # and then it is asked whether it is what was there before
         with (
             session.opened(self._there, "checking the migrated copy") as connection,
-            programs.defining(self._there) if anew else nullcontext(str) as definitions,
+            programs.defining(self._there) if anew else nullcontext() as definitions,
         ):
             found = content.read(session.asker(connection), definitions)
         state = found.all if anew else ""

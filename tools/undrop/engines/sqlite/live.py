@@ -12,7 +12,6 @@ from undrop.sqlitefile import check
 from undrop.values import Facts, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from undrop.record import Record
@@ -41,26 +40,23 @@ class Live(snapshot.Held):
         """Whether the file has the backup's pages; no where the files do not tell."""
         return self.is_copied_in(path, progress)
 
-    def snapshot(
-        self, work: "Path", progress: "Progress", seen: "Callable[[str], object]" = str
-    ) -> Facts:
-        """Copy the pinned snapshot, let writers go on, and check the copy."""
+    def identify(self, work: "Path", progress: "Progress") -> Identity:
+        """The digest of a copy, read while writers go on."""
         self.copy_to(work, progress)
         self.release()
         self.taken = time.time()
+        return Identity(digest.of(work, progress, self.bytes), lambda: check.definitions(work))
+
+    def complete(self, work: "Path", content: str, progress: "Progress") -> Facts:
+        """Check the copy, and force it to the disk."""
         try:
-            return check.verify(work, progress, seen, written=True)
+            return check.verify(work, progress, content, written=True)
         except DamagedError as found:
             check.live(self.path, progress)  # raises when the damage is there already
             raise UndropError(
                 f"the disk did not keep the copy that was written to it: {found.what}",
                 "see to the disk under backups/, then the same command again",
             ) from found
-
-    def identify(self, work: "Path", progress: "Progress") -> Identity:
-        """The digest of a copy."""
-        self.copy_to(work, progress)
-        return Identity(digest.of(work, progress, self.bytes), lambda: check.definitions(work))
 
 
 def owner(path: "Path") -> dict[str, Any]:
