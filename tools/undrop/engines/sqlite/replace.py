@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from undrop import digest, durable
 from undrop.engines.sqlite import livefiles, swap, workcopy
-from undrop.errors import ChangedError, LiveMovedError, PageSizeError, UndropError
+from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.sqlitefile import check, header
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engines.protocol import Log, State
+    from undrop.engines.sqlite.snapshot import Held
     from undrop.record import Record
     from undrop.values import Progress
 
@@ -51,19 +52,25 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
         with log:
             livefiles.install(work, live, damaged=state.kind == "damaged")
         return 0.0
-    if state.held.wal and state.held.page_size != header.read(source).page_size:
-        raise PageSizeError(lambda: swap.without_wal(live))
     # SQLite's WAL takes as much as the new content, its rollback journal as much as the old.
     durable.require_space(live.parent, max(size, state.held.bytes))
     if source == work:
         swap.settle(work)
         swap.pad(work)
+    if state.path and state.held.wal and state.held.page_size != header.read(source).page_size:
+        with swap.without_wal(state.held, state.path) as held:
+            return _swap(held, state, source, log, progress)
+    return _swap(state.held, state, source, log, progress)
+
+
+def _swap(held: "Held", state: "State", source: "Path", log: "Log", progress: "Progress") -> float:
+    """Swap the content of what is ``held``, and check it."""
     with log:
-        seconds = swap.swap(state.held, source, progress)
+        seconds = swap.swap(held, source, progress)
     try:
         # What was checked and is there byte for byte is whole; else somebody wrote already.
-        if not state.held.is_copied_in(source, progress):
-            check.live(live, progress)
+        if not held.is_copied_in(source, progress):
+            check.live(held.path, progress)
     except BaseException as error:
         what = error.what if isinstance(error, UndropError) else repr(error)
         name = state.path.name if state.path else "latest"

@@ -1,12 +1,12 @@
 """Files that can take the place of the live content: a backup, or a copy to migrate."""
 
 import shutil
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from undrop import durable
 from undrop.compare import files
-from undrop.engines.sqlite import replace, swap, workcopy
+from undrop.engines.sqlite import replace, snapshot, swap, workcopy
 from undrop.sqlitefile import check, header
 
 if TYPE_CHECKING:
@@ -84,22 +84,11 @@ class Work(File):
     def try_put(self, held: "Live", before: "Path", progress: "Progress") -> float:
         """Replace the content of a copy of the snapshot that we have to ourselves."""
         swap.pad(self.path)
-        return _try_swap(before, self.path, progress, wal=held.wal)
-
-
-def _try_swap(before: "Path", work: "Path", progress: "Progress", *, wal: bool) -> float:
-    from undrop.engines.sqlite import snapshot
-
-    header.set_journal_mode(before, header.WAL if wal else header.ROLLBACK)
-    held = snapshot.Held(before)
-    try:
-        if held.wal and held.page_size != header.read(work).page_size:
-            held.close()
-            with swap.without_wal(before):
-                return _try_swap(before, work, progress, wal=False)
-        return swap.swap(held, work, progress)
-    finally:
-        held.close()
+        # Another page size goes in without WAL (``swap.without_wal``).
+        if held.wal and held.page_size == header.read(self.path).page_size:
+            header.set_journal_mode(before, header.WAL)
+        with closing(snapshot.Held(before)) as copy:
+            return swap.swap(copy, self.path, progress)
 
 
 @contextmanager
