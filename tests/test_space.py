@@ -4,14 +4,16 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from inside import back_up, command, put_back, quiet
 from shop import Project, make
 
 from undrop import settings
+from undrop.engines.target import Target
 from undrop.steps import diff, replica
+from undrop.values import Moved
 
 SMALL, LARGE = 100, 700  # rows
 
@@ -91,7 +93,7 @@ def a_restore_from_elsewhere(project: Project) -> Case:
 class Unused:
     """Alembic, which is not needed to make room for it."""
 
-    def run(self, target: dict[str, Any], revision: str) -> Any:  # noqa: ANN401
+    def run(self, target: Target, revision: str) -> Moved:
         raise NotImplementedError
 
 

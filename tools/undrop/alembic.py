@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from undrop.engines.target import Target
+
 PROBE = "undrop_probe"  # ``undrop init`` only asks which database it is
 RULE = "=" * 78
 
@@ -53,8 +55,8 @@ def database_url(context: Any) -> "URL":  # noqa: ANN401
     Under ``just migrate`` it is the work copy's. Raises UsageError when nothing is configured.
     """
     project = settings.load(_folder(context))
-    target = context.config.attributes.get(WORK_COPY)
-    if not target:
+    target: Target | None = context.config.attributes.get(WORK_COPY)
+    if target is None:
         return live_url(project)
     found: URL = registry.migrating(project.engine.kind).target_url(project.url, target)
     return found

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from undrop.compare.comparison import Comparison, TableChange
+    from undrop.engines.target import Target
     from undrop.record import Record
     from undrop.values import Facts, Holder, Identity, Moved, Progress
 
@@ -188,5 +189,5 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     class Runner(Protocol):
         """Runs Alembic in a process of its own."""
 
-        def run(self, target: dict[str, Any], revision: str) -> Moved:
-            """Bring ``target``, in words of the engine's, to ``revision``."""
+        def run(self, target: Target, revision: str) -> Moved:
+            """Bring ``target`` to ``revision``."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.held import Held
     from undrop.engines.postgres.scratch import Scratch
     from undrop.engines.protocol import Content, Log, Runner, State, Work
+    from undrop.engines.target import Target
     from undrop.record import Record
     from undrop.values import Facts, Holder, Progress
 
@@ -58,20 +59,11 @@ class Postgres:
         server = addresses.parse(self._verify_url) if self._verify_url else self.address
         return Scratch(server, self.address, self._mark)
 
-    def target(self, there: "Address", expect: str | None = None) -> dict[str, Any]:
-        """What Alembic's process needs to go to a database and nowhere else.
+    def copy_target(self, there: "Address") -> "Target":
+        """A scratch database, for Alembic."""
+        from undrop.engines.target import Target
 
-        ``expect`` is what the live one must still hold; None for a scratch database.
-        """
-        from undrop import values
-
-        server = self._verify_url if there is not self.address else ""
-        return {
-            "server": server,
-            "database": there.name,
-            "expect": expect,
-            "seconds": values.LOCK_DEADLINE,
-        }
+        return Target(there.name, self._verify_url)
 
     def make(self, dump: Path | None = None) -> None:
         """Create the database where there is none under that name. Raises UndropError."""

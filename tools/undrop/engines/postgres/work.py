@@ -5,8 +5,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from undrop import values
 from undrop.engines.postgres import alone, compare, content, held, load, programs, session
+from undrop.engines.target import InPlace, Target
 from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+from undrop.values import Facts, Moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.engine import Postgres
     from undrop.engines.protocol import Log, Runner, State
-    from undrop.values import Facts, Moved, Progress
+    from undrop.values import Progress
 
 
 class Dump:
@@ -35,25 +38,22 @@ class Dump:
 class Work:
     """A scratch database (``protocol.Work``), and one with what was there before beside it."""
 
-    facts: "Facts"
+    facts: Facts
 
     def __init__(
         self, live: "Postgres", before: "Address | None", there: "Address", alembic: "Runner"
     ) -> None:
         self._live, self._before, self._there, self._alembic = live, before, there, alembic
-        self._revision, self._tried, self._seconds = "", [[], 0], 0.0
+        self._revision, self._tried = "", Moved([], [], 0, [], [], 0.0)
 
     def migrate(self, revision: str) -> "Moved":
         """Run Alembic on the scratch database."""
         self._revision = revision
-        moved = self._alembic.run(self._live.target(self._there), revision)
-        self._tried, self._seconds = [moved.before, moved.steps], moved.seconds
-        return moved
+        self._tried = self._alembic.run(self._live.copy_target(self._there), revision)
+        return self._tried
 
     def finish(self, _moved: "Moved", _progress: "Progress") -> None:
         """Read what it holds now."""
-        from undrop.values import Facts
-
         anew = self._before is None  # and then it is asked whether it is what was there before
         with (
             session.opened(self._there, "checking the migrated copy") as connection,
@@ -84,7 +84,7 @@ class Work:
 
     def try_put(self, _held: Any, _before: Path, _progress: "Progress") -> float:  # noqa: ANN401
         """How long the migrations took."""
-        return self._seconds
+        return self._tried.seconds
 
     def put(self, state: "State", log: "Log", progress: "Progress") -> float:
         """Migrate the live database itself; or replace its content, where this began empty."""
@@ -107,10 +107,10 @@ class Work:
             state.held.release()
         with log, TemporaryDirectory(prefix=self._live.prefix) as folder:
             note = Path(folder, "transaction")
-            target = self._live.target(address, expect)
-            target |= {"note": str(note), "tried": self._tried}
+            tried = self._tried
+            live = InPlace(expect, values.LOCK_DEADLINE, str(note), tried.before, tried.steps)
             try:
-                moved = self._alembic.run(target, self._revision)
+                moved = self._alembic.run(Target(address.name, live=live), self._revision)
             except LiveMovedError:
                 raise
             except BaseException as error:

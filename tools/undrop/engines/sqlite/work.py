@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from undrop import durable
 from undrop.compare import files
 from undrop.engines.sqlite import replace, snapshot, swap, workcopy
+from undrop.engines.target import Target
 from undrop.sqlitefile import check, header
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Work(File):
 
     def migrate(self, revision: str) -> "Moved":
         """Run Alembic on the file."""
-        return self._alembic.run({"work": str(self.path)}, revision)
+        return self._alembic.run(Target(str(self.path)), revision)
 
     def finish(self, _moved: "Moved", progress: "Progress") -> None:
         """Bring it into one file, remember whether it was left in WAL mode, and check it."""
