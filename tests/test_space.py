@@ -11,9 +11,8 @@ from inside import back_up, command, put_back, quiet
 from shop import Project, make
 
 from undrop import settings
-from undrop.engines.target import Target
 from undrop.steps import diff, replica
-from undrop.values import Moved
+from undrop.values import Moved, Target
 
 SMALL, LARGE = 100, 700  # rows
 

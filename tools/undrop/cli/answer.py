@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop.cli.progress import Bar
+from undrop.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -54,7 +55,14 @@ class Alone(NamedTuple):
 def disconnect(run: Run) -> None:
     """End the sessions of others where that was asked for, and say whose they were."""
     if run.arguments.disconnect:
-        for holder in run.settings.engine.disconnect():
+        engine = run.settings.engine
+        if engine.sessions is None:
+            raise UsageError(
+                f"{engine.label} is a file: nobody's session can be ended from here",
+                "close the programs that have it open (just status), "
+                "then the same without that option",
+            )
+        for holder in engine.sessions.disconnect():
             run.say(f"disconnected: {holder.name} (pid {holder.pid})")
 
 

@@ -20,7 +20,6 @@ from undrop.values import Moved
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
-    from sqlalchemy.engine import URL
 
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
 
@@ -45,7 +44,7 @@ def bring(asked: Request) -> Moved:
     config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
     target, guard = asked.target, registry.migrating(asked.kind)
     config.attributes[WORK_COPY] = target
-    address: URL = guard.target_url(asked.url, target)
+    address = guard.target_url(asked.url, target)
     own = config.get_main_option("sqlalchemy.url") or ""
     if own.startswith(f"{address.drivername}+"):
         address = address.set(drivername=own.partition(":")[0])  # the one that env.py can use

@@ -3,8 +3,7 @@
 import json
 from typing import NamedTuple, Self
 
-from undrop.engines.target import Target
-from undrop.values import Moved
+from undrop.values import Moved, Target
 
 
 class Request(NamedTuple):

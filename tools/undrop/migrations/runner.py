@@ -11,9 +11,8 @@ from undrop.errors import LiveMovedError, UndropError, UsageError
 from undrop.migrations.message import Answer, Request
 
 if TYPE_CHECKING:
-    from undrop.engines.target import Target
     from undrop.settings import Settings
-    from undrop.values import Moved
+    from undrop.values import Moved, Target
 
 
 class _Child:

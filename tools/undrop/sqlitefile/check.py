@@ -3,11 +3,11 @@
 import sqlite3
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from undrop import digest, durable, errors
 from undrop.sqlitefile import connect, header
-from undrop.values import Facts
+from undrop.values import Definitions, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -212,13 +212,6 @@ def _number(connection: sqlite3.Connection, sql: str) -> int:
 def has_table(path: "Path") -> bool:
     """Whether there is any: a file with none is nobody's backup unless a record vouches for it."""
     return bool(tables(path))
-
-
-class Definitions(NamedTuple):
-    """What a database is made of, and at which revision(s) it is."""
-
-    statements: list[object]
-    revisions: list[str]
 
 
 def definitions(path: "Path") -> Definitions:

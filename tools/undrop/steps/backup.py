@@ -143,7 +143,7 @@ def _cover(settings: "Settings", held: "Held", purpose: Purpose, progress: "Prog
         else:
             facts = held.complete(work, content, progress)
         same = {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
-        entry = _entry(settings, purpose, held.taken)._replace(**same, **held.source())
+        entry = _entry(settings, purpose, held.taken)._replace(**same, **held.origin()._asdict())
         if not purpose.accept_shrink:
             entry = entry._replace(shrunk=shrink.missing(settings, entries, entry.filled))
         durable.make_read_only(work)

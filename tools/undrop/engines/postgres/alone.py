@@ -165,4 +165,4 @@ def replace(  # noqa: PLR0913 - what goes where
 
 def state_size(state: "State") -> int:
     """Bytes that a progress bar may go by."""
-    return max(1, getattr(state.held, "bytes", 1))
+    return max(1, state.held.bytes) if state.held else 1

@@ -8,24 +8,26 @@ from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 from undrop import digest, durable
 from undrop.engines.postgres import address as addresses
 from undrop.errors import CheckError, DamagedError, UndropError
+from undrop.values import Definitions, Facts, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from sqlalchemy.engine import URL
+
     from undrop.compare.comparison import Comparison
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.held import Held
     from undrop.engines.postgres.scratch import Scratch
-    from undrop.engines.protocol import Content, Log, Runner, State, Work
-    from undrop.engines.target import Target
+    from undrop.engines.protocol import Adopting, Content, Log, Migrating, Runner, State, Work
     from undrop.record import Record
-    from undrop.values import Facts, Holder, Progress
+    from undrop.values import Holder, Origin, Progress
 
 
 class Postgres:
@@ -41,6 +43,7 @@ class Postgres:
 
     def __init__(self, url: str, root: Path, verify_url: str, *, alone: bool = False) -> None:
         self.address = addresses.parse(url)
+        self._url = url
         self._verify_url = verify_url
         self.elsewhere = bool(verify_url)
         """Whether scratch databases are made on another server."""
@@ -61,8 +64,6 @@ class Postgres:
 
     def copy_target(self, there: "Address") -> "Target":
         """A scratch database, for Alembic."""
-        from undrop.engines.target import Target
-
         return Target(there.name, self._verify_url)
 
     def make(self, dump: Path | None = None) -> None:
@@ -80,6 +81,11 @@ class Postgres:
         with self.scratch.database(birth=script.birth(path)) as there:
             held.restored(there, path, progress)
             yield there
+
+    def url(self) -> "URL":
+        from sqlalchemy.engine import make_url
+
+        return make_url(self._url)
 
     def exists(self) -> bool:
         import psycopg
@@ -116,14 +122,14 @@ class Postgres:
 
         return Held(self.address, self.scratch)
 
-    def damaged(self) -> tuple[list[Path], dict[str, Any]]:
+    def damaged(self) -> "tuple[list[Path], Origin]":
         raise CheckError(
             f"the server says that {self.label} is damaged: no dump of it can be taken",
             "keep a copy of the server's data; then createdb another database, let the URL name "
             "that one, and just restore FILE with a path",
         )
 
-    def fingerprint(self) -> list[Any] | None:
+    def fingerprint(self) -> list[object] | None:
         """Where the server's write-ahead log ends: nothing was written while that stays."""
         from undrop.engines.postgres import session
 
@@ -173,6 +179,10 @@ class Postgres:
     def refuse_while_open(self) -> None:
         """Nothing: connections stay open, and find an empty database."""
 
+    @property
+    def sessions(self) -> Self:
+        return self
+
     def disconnect(self) -> "list[Holder]":
         from undrop.engines.postgres import disconnect
 
@@ -200,9 +210,7 @@ class Postgres:
         with self.restored(before, progress) as one, self.restored(after, progress) as other:
             return compare.databases(one, other, progress, self.prefix, copied=False)
 
-    def definitions(self, path: Path, entry: "Record | None") -> object:
-        from undrop.engines.postgres.held import Definitions
-
+    def definitions(self, path: Path, entry: "Record | None") -> "Definitions":
         if entry and entry.definitions:
             return Definitions(entry.definitions, entry.revisions)
         facts = self.check(path, entry, lambda *_: None)
@@ -211,7 +219,7 @@ class Postgres:
     def rows(self, path: Path) -> "Mapping[str, int]":
         return self.check(path, None, lambda *_: None).rows
 
-    def replica(self, root: Path, configured: Path | None) -> None:  # noqa: ARG002
+    def replica(self, _root: Path, _configured: Path | None) -> None:
         return None
 
     def sweep(self) -> None:
@@ -224,8 +232,6 @@ class Postgres:
 
 def facts_of(entry: "Record") -> "Facts":
     """What a record says of its backup."""
-    from undrop.values import Facts
-
     return Facts(**{name: getattr(entry, name) for name in Facts._fields})
 
 
@@ -237,3 +243,17 @@ def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Postgres: 
 def of_backups(verify_url: str) -> Postgres:
     """For backups alone, with no live database: tried on ``verify_url``'s server, or on none."""
     return Postgres(verify_url or "postgresql://", Path(), verify_url, alone=True)
+
+
+def migrating() -> "Migrating":
+    """Its part in Alembic's own process."""
+    from undrop.engines.postgres import migrating
+
+    return migrating
+
+
+def adopting() -> "Adopting":
+    """Its part in adopting a project."""
+    from undrop.engines.postgres import adopting
+
+    return adopting

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -10,7 +10,7 @@ from undrop import digest, durable, values
 from undrop.engines.postgres import content, load, locks, programs, script, session
 from undrop.engines.postgres.scratch import BIRTH, NoScratchError
 from undrop.errors import DamagedError, UndropError
-from undrop.values import Facts, Identity
+from undrop.values import Definitions, Facts, Identity, Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,13 +28,6 @@ NOT_ALLOWED = (
     psycopg.errors.FeatureNotSupported,  # an extension that this server does not have
     psycopg.errors.UndefinedFile,
 )
-
-
-class Definitions(NamedTuple):
-    """What tells a schema from others, and at which revision(s) it is."""
-
-    digest: str
-    revisions: list[str]
 
 
 class Held:
@@ -86,9 +79,9 @@ class Held:
         """What serves it."""
         return f"PostgreSQL {self.server}"
 
-    def source(self) -> dict[str, Any]:
-        """What a record says besides: nothing."""
-        return {}
+    def origin(self) -> Origin:
+        """Nothing: a server's files are its own."""
+        return Origin()
 
     @property
     def content(self) -> "Content":

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Engine
 
-    from undrop.engines.postgres.engine import Postgres
-    from undrop.engines.target import Target
+    from undrop.values import Target
 
 OUTSIDE: list[str] = []
 COMMITS: list[None] = []
@@ -28,11 +27,6 @@ SHARED = re.compile(
 )
 WORDS = {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"}
 """Of statements that end a transaction, or begin one."""
-
-
-def live_url(url: str, _engine: "Postgres") -> URL:
-    """The project's URL as it is."""
-    return make_url(url)
 
 
 def target_url(url: str, target: "Target") -> URL:

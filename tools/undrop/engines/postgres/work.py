@@ -3,13 +3,12 @@
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from undrop import values
 from undrop.engines.postgres import alone, compare, content, held, load, programs, session
-from undrop.engines.target import InPlace, Target
 from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
-from undrop.values import Facts, Moved
+from undrop.values import Facts, InPlace, Moved, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.engine import Postgres
-    from undrop.engines.protocol import Log, Runner, State
+    from undrop.engines.protocol import Held, Log, Runner, State
     from undrop.values import Progress
 
 
@@ -82,7 +81,7 @@ class Work:
         """None: PostgreSQL lets no row point nowhere."""
         return []
 
-    def try_put(self, _held: Any, _before: Path, _progress: "Progress") -> float:  # noqa: ANN401
+    def try_put(self, _held: "Held", _before: Path, _progress: "Progress") -> float:
         """How long the migrations took."""
         return self._tried.seconds
 

@@ -3,13 +3,13 @@
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from undrop import digest
 from undrop.engines.sqlite import snapshot
 from undrop.errors import DamagedError, UndropError
 from undrop.sqlitefile import check
-from undrop.values import Facts, Identity
+from undrop.values import Facts, Identity, Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +28,9 @@ class Live(snapshot.Held):
         """Its journal mode."""
         return "wal mode" if self.wal else "rollback mode"
 
-    def source(self) -> dict[str, Any]:
+    def origin(self) -> Origin:
         """What gives the database back as it was: journal mode, permissions, owner."""
-        return {"journal_mode": "wal" if self.wal else "delete", **owner(self.path)}
+        return origin(self.path)._replace(journal_mode="wal" if self.wal else "delete")
 
     def revisions(self) -> list[str]:
         """Alembic's revision(s)."""
@@ -59,11 +59,7 @@ class Live(snapshot.Held):
             ) from found
 
 
-def owner(path: "Path") -> dict[str, Any]:
-    """A file's permissions and owner, as a record keeps them."""
+def origin(path: "Path") -> Origin:
+    """A file's permissions and owner."""
     found = os.stat(path)  # noqa: PTH116 - one call
-    return {
-        "mode": f"{stat.S_IMODE(found.st_mode):04o}",
-        "uid": found.st_uid,
-        "gid": found.st_gid,
-    }
+    return Origin(f"{stat.S_IMODE(found.st_mode):04o}", found.st_uid, found.st_gid)

@@ -9,18 +9,7 @@ from sqlalchemy.engine import URL, make_url
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-    from undrop.engines.sqlite.engine import Sqlite
-    from undrop.engines.target import Target
-
-
-def live_url(url: str, engine: "Sqlite") -> URL:
-    """The project's URL with the very file that is backed up, as absolute path."""
-    configured = make_url(url)
-    if engine.database is None:
-        return configured
-    if configured.query.get("uri"):
-        return configured.set(database=engine.database.as_uri())
-    return configured.set(database=str(engine.database))
+    from undrop.values import Target
 
 
 def target_url(url: str, target: "Target") -> URL:

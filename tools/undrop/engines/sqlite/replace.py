@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from undrop import digest, durable
-from undrop.engines.sqlite import livefiles, swap, workcopy
+from undrop.engines.sqlite import livefiles, snapshot, swap, workcopy
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.sqlitefile import check, header
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engines.protocol import Log, State
-    from undrop.engines.sqlite.snapshot import Held
     from undrop.record import Record
     from undrop.values import Progress
 
@@ -39,12 +38,13 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
     """
     work = workcopy.beside(live)
     size = durable.size(source)
-    if source != work and (state.held is None or swap.needs_own_copy(source)):
+    held = snapshot.ours(state.held) if state.held else None
+    if source != work and (held is None or swap.needs_own_copy(source)):
         durable.require_space(live.parent, 2 * size)
         with durable.scratch(work):
             shutil.copyfile(source, work)
             return replace(live, state, work, log, progress, wal=wal, like=like)
-    if state.held is None:
+    if held is None:
         if state.kind == "damaged" and not _is_kept(live, state.entry):
             raise LiveMovedError("the damaged file has changed", "the same command again")
         header.set_journal_mode(work, header.WAL if wal else header.ROLLBACK)
@@ -53,17 +53,19 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
             livefiles.install(work, live, damaged=state.kind == "damaged")
         return 0.0
     # SQLite's WAL takes as much as the new content, its rollback journal as much as the old.
-    durable.require_space(live.parent, max(size, state.held.bytes))
+    durable.require_space(live.parent, max(size, held.bytes))
     if source == work:
         swap.settle(work)
         swap.pad(work)
-    if state.path and state.held.wal and state.held.page_size != header.read(source).page_size:
-        with swap.without_wal(state.held, state.path) as held:
-            return _swap(held, state, source, log, progress)
-    return _swap(state.held, state, source, log, progress)
+    if state.path and held.wal and held.page_size != header.read(source).page_size:
+        with swap.without_wal(held, state.path) as alone:
+            return _swap(alone, state, source, log, progress)
+    return _swap(held, state, source, log, progress)
 
 
-def _swap(held: "Held", state: "State", source: "Path", log: "Log", progress: "Progress") -> float:
+def _swap(
+    held: snapshot.Held, state: "State", source: "Path", log: "Log", progress: "Progress"
+) -> float:
     """Swap the content of what is ``held``, and check it."""
     with log:
         seconds = swap.swap(held, source, progress)

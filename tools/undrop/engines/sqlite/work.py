@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 from undrop import durable
 from undrop.compare import files
 from undrop.engines.sqlite import replace, snapshot, swap, workcopy
-from undrop.engines.target import Target
 from undrop.sqlitefile import check, header
+from undrop.values import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from undrop.compare.comparison import Comparison, TableChange
-    from undrop.engines.protocol import Log, Runner, State
-    from undrop.engines.sqlite.live import Live
+    from undrop.engines.protocol import Held, Log, Runner, State
     from undrop.record import Record
     from undrop.values import Facts, Moved, Progress
 
@@ -82,11 +81,12 @@ class Work(File):
             for (table, parent), count in added.items()
         ]
 
-    def try_put(self, held: "Live", before: "Path", progress: "Progress") -> float:
+    def try_put(self, held: "Held", before: "Path", progress: "Progress") -> float:
         """Replace the content of a copy of the snapshot that we have to ourselves."""
         swap.pad(self.path)
         # Another page size goes in without WAL (``swap.without_wal``).
-        if held.wal and held.page_size == header.read(self.path).page_size:
+        live = snapshot.ours(held)
+        if live.wal and live.page_size == header.read(self.path).page_size:
             header.set_journal_mode(before, header.WAL)
         with closing(snapshot.Held(before)) as copy:
             return swap.swap(copy, self.path, progress)
