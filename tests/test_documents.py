@@ -141,6 +141,13 @@ def test_only_the_registry_knows_which_engines_there_are(name: str) -> None:
                 assert "postgres" not in asked, asked
 
 
+def test_postgresql_is_compared_without_knowing_sqlites_engine_or_files() -> None:
+    for name, path in MODULES.items():
+        if name.startswith("undrop.engines.postgres"):
+            reached = {other.rpartition(".")[0] for other in imported(path)}
+            assert not reached & {"undrop.engines.sqlite", "undrop.sqlitefile"}, name
+
+
 def test_the_cli_alone_prints() -> None:
     for path in set(PACKAGE.rglob("*.py")) - set(PACKAGE.glob("cli/*.py")):
         calls = [
