@@ -3,17 +3,15 @@
 import os
 import re
 import shutil
-import socket
-from contextlib import closing, contextmanager, suppress
-from functools import cached_property
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Self
 
 from undrop import digest, durable
-from undrop.engines.postgres import address as addresses
+from undrop.engines.postgres.site import Site
 from undrop.errors import CheckError, DamagedError, UndropError
-from undrop.values import Definitions, Facts, Target
+from undrop.values import Definitions, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,15 +20,13 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from undrop.compare.comparison import Comparison
-    from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.held import Held
-    from undrop.engines.postgres.scratch import Scratch
     from undrop.engines.protocol import Adopting, Content, Log, Migrating, Runner, State, Work
     from undrop.record import Record
     from undrop.values import Holder, Origin, Progress
 
 
-class Postgres:
+class Postgres(Site):
     """A database on a server; see ``protocol.Engine`` for what each method answers.
 
     A database with nothing in it counts as none: ``nuke-db`` empties it, and leaves its name, its
@@ -42,64 +38,15 @@ class Postgres:
     in_memory = False
 
     def __init__(self, url: str, root: Path, verify_url: str, *, alone: bool = False) -> None:
-        self.address = addresses.parse(url)
-        self._url = url
-        self._verify_url = verify_url
-        self.elsewhere = bool(verify_url)
-        """Whether scratch databases are made on another server."""
+        super().__init__(url, root, verify_url)
         self._nowhere = alone and not verify_url
-        self._mark = digest.of_text(f"{socket.gethostname()}:{root}").removeprefix("blake3:")[:8]
-        self.prefix = f"undrop-{self._mark}-"
-        """Of folders that hold content for a while; swept when a run was killed."""
         self.source = self.label = self.address.label
         self.stem = re.sub(r"[\x00-\x1f\x7f/]|^[.-]", "_", self.address.name)
-
-    @cached_property
-    def scratch(self) -> "Scratch":
-        """Where scratch databases are made."""
-        from undrop.engines.postgres.scratch import Scratch
-
-        server = addresses.parse(self._verify_url) if self._verify_url else self.address
-        return Scratch(server, self.address, self._mark)
-
-    def copy_target(self, there: "Address") -> "Target":
-        """A scratch database, for Alembic."""
-        return Target(there.name, self._verify_url)
-
-    def make(self, dump: Path | None = None) -> None:
-        """Create the database where there is none under that name. Raises UndropError."""
-        from undrop.engines.postgres import scratch, script, session
-
-        if not session.exists(self.address):
-            scratch.create(self.address, script.birth(dump) if dump else b"")
-
-    @contextmanager
-    def restored(self, path: Path, progress: "Progress") -> "Iterator[Address]":
-        """A scratch database with what is in a dump."""
-        from undrop.engines.postgres import held, script
-
-        with self.scratch.database(birth=script.birth(path)) as there:
-            held.restored(there, path, progress)
-            yield there
 
     def url(self) -> "URL":
         from sqlalchemy.engine import make_url
 
         return make_url(self._url)
-
-    def exists(self) -> bool:
-        import psycopg
-
-        from undrop.engines.postgres import empty, session
-
-        with session.explained(self.address, "looking at the database"):
-            try:
-                connection = session.connect(self.address)
-            except psycopg.OperationalError as failure:
-                return session.explain_absence(self.address, failure)
-            with closing(connection):
-                session.settle(connection)
-                return not empty.is_empty(session.asker(connection))
 
     def size(self) -> int | None:
         from undrop.engines.postgres import session

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.engines.postgres.address import Address
-    from undrop.engines.postgres.engine import Postgres
+    from undrop.engines.postgres.site import Site
     from undrop.engines.protocol import Held, Log, Runner, State
     from undrop.values import Progress
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 class Dump:
     """A checked dump (``protocol.Content``)."""
 
-    def __init__(self, live: "Postgres", path: Path, facts: "Facts") -> None:
-        self._live, self.path, self.facts = live, path, facts
+    def __init__(self, site: "Site", path: Path, facts: "Facts") -> None:
+        self._site, self.path, self.facts = site, path, facts
 
     def put(self, state: "State", log: "Log", progress: "Progress") -> float:
         """Empty the live database and load the dump, in one transaction."""
-        self._live.make(self.path)
+        self._site.make(self.path)
         data = self.facts.content.partition(" ")[0]
         loading = load.Load(self.path)
-        return alone.replace(self._live.address, state, loading, log, progress, data=data)
+        return alone.replace(self._site.address, state, loading, log, progress, data=data)
 
 
 class Work:
@@ -40,15 +40,15 @@ class Work:
     facts: Facts
 
     def __init__(
-        self, live: "Postgres", before: "Address | None", there: "Address", alembic: "Runner"
+        self, site: "Site", before: "Address | None", there: "Address", alembic: "Runner"
     ) -> None:
-        self._live, self._before, self._there, self._alembic = live, before, there, alembic
+        self._site, self._before, self._there, self._alembic = site, before, there, alembic
         self._revision, self._tried = "", Moved([], [], 0, [], [], 0.0)
 
     def migrate(self, revision: str) -> "Moved":
         """Run Alembic on the scratch database."""
         self._revision = revision
-        self._tried = self._alembic.run(self._live.copy_target(self._there), revision)
+        self._tried = self._alembic.run(self._site.copy_target(self._there), revision)
         return self._tried
 
     def finish(self, _moved: "Moved", _progress: "Progress") -> None:
@@ -66,11 +66,11 @@ class Work:
         """From a backup to this."""
         if self._before:
             return compare.databases(
-                self._before, self._there, progress, self._live.prefix, copied=True
+                self._before, self._there, progress, self._site.prefix, copied=True
             )
-        with self._live.restored(before, progress) as address:
+        with self._site.restored(before, progress) as address:
             return compare.databases(
-                address, self._there, progress, self._live.prefix, copied=False
+                address, self._there, progress, self._site.prefix, copied=False
             )
 
     def tables(self) -> set[str]:
@@ -87,24 +87,24 @@ class Work:
 
     def put(self, state: "State", log: "Log", progress: "Progress") -> float:
         """Migrate the live database itself; or replace its content, where this began empty."""
-        self._live.make()
+        self._site.make()
         if self._before is None and state.held is not None:
-            with TemporaryDirectory(prefix=self._live.prefix) as folder:
+            with TemporaryDirectory(prefix=self._site.prefix) as folder:
                 path = Path(folder, "head.pgdump")
                 path.touch(0o600)
                 held.dumped(self._there, path, progress)
                 # Its owner may be a user of another server's.
-                loading = load.Load(path, less=("--no-owner",) if self._live.elsewhere else ())
-                return alone.replace(self._live.address, state, loading, log, progress, data="")
+                loading = load.Load(path, less=("--no-owner",) if self._site.elsewhere else ())
+                return alone.replace(self._site.address, state, loading, log, progress, data="")
         return self._migrate_live(state, log)
 
     def _migrate_live(self, state: "State", log: "Log") -> float:
         """Run Alembic on it in one transaction, if it still is what was backed up."""
-        address = self._live.address
+        address = self._site.address
         expect = state.entry.content if state.held and state.entry else ""
         if state.held:
             state.held.release()
-        with log, TemporaryDirectory(prefix=self._live.prefix) as folder:
+        with log, TemporaryDirectory(prefix=self._site.prefix) as folder:
             note = Path(folder, "transaction")
             tried = self._tried
             live = InPlace(expect, values.LOCK_DEADLINE, str(note), tried.before, tried.steps)
@@ -130,12 +130,12 @@ class Work:
 
 @contextmanager
 def work(
-    live: "Postgres", before: Path | None, alembic: "Runner", progress: "Progress"
+    site: "Site", before: Path | None, alembic: "Runner", progress: "Progress"
 ) -> "Iterator[Work]":
     """A scratch database with what is in ``before``, or an empty one. Raises UndropError."""
     with ExitStack() as stack:
-        known = stack.enter_context(live.restored(before, progress)) if before else None
-        there = stack.enter_context(live.scratch.database(known))
+        known = stack.enter_context(site.restored(before, progress)) if before else None
+        there = stack.enter_context(site.scratch.database(known))
         if known is None:
-            live.scratch.extend(there, every=not live.exists())
-        yield Work(live, known, there, alembic)
+            site.scratch.extend(there, every=not site.exists())
+        yield Work(site, known, there, alembic)
