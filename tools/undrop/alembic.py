@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from undrop.values import Target
+
 PROBE = "undrop_probe"  # ``undrop init`` only asks which database it is
 RULE = "=" * 78
 
@@ -55,18 +57,15 @@ def database_url(context: Any) -> "URL":  # noqa: ANN401
     Under ``just migrate`` it is the work copy's. Raises UsageError when nothing is configured.
     """
     project = settings.load(_folder(context))
-    target = context.config.attributes.get(WORK_COPY)
-    if not target:
+    target: Target | None = context.config.attributes.get(WORK_COPY)
+    if target is None:
         return live_url(project)
-    found: URL = registry.migrating(project.engine.kind).target_url(project.url, target)
-    return found
+    return registry.migrating(project.engine.kind).target_url(project.url, target)
 
 
 def live_url(project: "settings.Settings") -> "URL":
     """The URL of a project's live database, for SQLAlchemy."""
-    guard = registry.migrating(project.engine.kind)
-    found: URL = guard.live_url(project.url, project.engine)
-    return found
+    return project.engine.url()
 
 
 def transactional_ddl(engine: "Engine | AsyncEngine") -> None:
@@ -75,7 +74,7 @@ def transactional_ddl(engine: "Engine | AsyncEngine") -> None:
     SQLite's driver has to be told; PostgreSQL does it by itself.
     """
     sync_engine: Engine = getattr(engine, "sync_engine", engine)  # type: ignore[arg-type]  # one or the other
-    if sync_engine.dialect.name in registry.FAMILIES:
+    if sync_engine.dialect.name in registry.ENGINES:
         registry.migrating(sync_engine.dialect.name).transactional(sync_engine)
 
 

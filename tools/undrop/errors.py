@@ -1,8 +1,6 @@
 """What can go wrong, as exceptions: the core raises them, the command line prints them."""
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from undrop import recipes
 from undrop.recipes import Action, Part
@@ -80,15 +78,6 @@ class LiveMovedError(UndropError):
         super().__init__(what, *next_parts)
         self.writes = writes
         """Transactions that came in meanwhile, at least."""
-
-
-class PageSizeError(UndropError):
-    """The new content has another page size, which takes the file alone: the step starts over."""
-
-    def __init__(self, alone: Callable[[], AbstractContextManager[None]]) -> None:
-        super().__init__("the page size changes", "the same command again")
-        self.alone = alone
-        """What to start over in."""
 
 
 def damaged(what: str) -> DamagedError:

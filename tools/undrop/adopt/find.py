@@ -157,7 +157,7 @@ def _probe(home: Path, config: dict[str, str], **variables: str) -> tuple[list[s
 def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: str) -> str:
     """The variable that moves ``env.py`` to another database when it is set, tried out."""
     sources = [env, *_files(root, "*.py", 4), *root.glob(".env*")]
-    scheme = registry.family(url)
+    scheme = registry.scheme(url)
     names = {name: None for name, value in os.environ.items() if value.startswith(scheme)}
     for source in sources:
         if not source.is_file() or source.stat().st_size > 1_000_000:
@@ -177,7 +177,7 @@ def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: st
 def _settled(url: str, home: Path, root: Path) -> str:
     """The same URL as it is written down."""
     try:
-        return str(registry.adopting(url).settled(url, home, root))
+        return registry.adopting(url).settled(url, home, root)
     except UndropError as error:
         raise UsageError(f"{_hidden(url)}: {error.what}", GIVE_URL) from None
 

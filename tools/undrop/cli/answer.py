@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import recipes
 from undrop.cli.progress import Bar
+from undrop.errors import UsageError
 from undrop.recipes import Action, Prompt, Text
 
 if TYPE_CHECKING:
@@ -61,7 +62,15 @@ class Alone(NamedTuple):
 def disconnect(run: Run) -> None:
     """End the sessions of others where that was asked for, and say whose they were."""
     if run.arguments.disconnect:
-        for holder in run.settings.engine.disconnect():
+        engine = run.settings.engine
+        if engine.sessions is None:
+            raise UsageError(
+                f"{engine.label} is a file: nobody's session can be ended from here",
+                "close the programs that have it open, which",
+                Action("status"),
+                "names, then the same without that option",
+            )
+        for holder in engine.sessions.disconnect():
             run.say(f"disconnected: {holder.name} (pid {holder.pid})")
 
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from undrop.steps.backup import State
     from undrop.steps.guarded import Change
     from undrop.store.log import Step
-    from undrop.values import Progress
+    from undrop.values import Definitions, Progress
 
 
 class Point(NamedTuple):
     """A state of the database; ``definitions`` is None where there was no database."""
 
     content: str
-    definitions: "Callable[[], object] | None"
+    definitions: "Callable[[], Definitions | None] | None"
 
 
 class Undone(NamedTuple):
@@ -140,5 +140,5 @@ def _differ(step: "Step", before: Point, after: Point) -> bool:
     if made is None:
         return True
     if before.definitions is None:
-        return bool(getattr(made, "revisions", True))  # else it was not Alembic that made it
+        return bool(made.revisions)  # else it was not Alembic that made it
     return before.definitions() != made

@@ -30,7 +30,7 @@ FIRST_SNAPSHOT = 5.0  # seconds after its start within which a daemon takes one;
 
 
 class Litestream:
-    """The replica of a live database (``replica.Replica``)."""
+    """The replica of a live database (``protocol.Replica``)."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -11,10 +11,9 @@ from undrop.engines.postgres import content, load, locks, programs, script, sess
 from undrop.engines.postgres.scratch import BIRTH, NoScratchError
 from undrop.errors import DamagedError, UndropError
 from undrop.recipes import Action
-from undrop.values import Facts, Identity
+from undrop.values import Definitions, Facts, Identity, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from undrop.engines.postgres.address import Address
@@ -30,13 +29,6 @@ NOT_ALLOWED = (
     psycopg.errors.FeatureNotSupported,  # an extension that this server does not have
     psycopg.errors.UndefinedFile,
 )
-
-
-class Definitions(NamedTuple):
-    """What tells a schema from others, and at which revision(s) it is."""
-
-    digest: str
-    revisions: list[str]
 
 
 class Held:
@@ -88,9 +80,9 @@ class Held:
         """What serves it."""
         return f"PostgreSQL {self.server}"
 
-    def source(self) -> dict[str, Any]:
-        """What a record says besides: nothing."""
-        return {}
+    def origin(self) -> Origin:
+        """Nothing: a server's files are its own."""
+        return Origin()
 
     @property
     def content(self) -> "Content":
@@ -112,17 +104,19 @@ class Held:
         """Whether the backup was taken of this very content."""
         return self.content.all == entry.content
 
-    def snapshot(
-        self, work: "Path", progress: "Progress", seen: "Callable[[str], object]" = str
-    ) -> Facts:
-        """Dump the snapshot, let it go, and restore the dump into a scratch database."""
+    def identify(self, _work: "Path", _progress: "Progress") -> Identity:
+        """By what is in it: nothing is written."""
         whole = self.content
-        seen(whole.all)
+        self.taken = time.time()
+        return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
+
+    def complete(self, work: "Path", _content: str, progress: "Progress") -> Facts:
+        """Dump the snapshot, let it go, and restore the dump into a scratch database."""
         extensions = self._extensions()
         self.copy_to(work, progress)
         self.taken = time.time()
         self.release()
-        facts = prove(self._scratch, work, whole, progress, self._birth.encode())
+        facts = prove(self._scratch, work, self.content, progress, self._birth.encode())
         return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
 
     def _extensions(self) -> dict[str, str]:
@@ -132,11 +126,6 @@ class Held:
     def copy_to(self, work: "Path", progress: "Progress") -> None:
         """Dump the snapshot."""
         programs.dump(self._address, work, self._snapshot, self.bytes, progress)
-
-    def identify(self, _work: "Path", _progress: "Progress") -> Identity:
-        """By what is in it: nothing is written."""
-        whole = self.content
-        return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
 
     def release(self) -> None:
         """End the transaction: its locks would keep others, and ourselves, from changing tables."""
