@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import inside
 import pytest
@@ -25,13 +26,13 @@ def entry(reason: str = "manual") -> Record:
     )
 
 
-def published(project: Project, text: str) -> Path:
+def published(project: Project, text: str, record: Record | None = None) -> Path:
     """A backup of that second, whatever there is by that name already."""
     loaded = settings.load(project.root)
     loaded.backups.mkdir(exist_ok=True)
     work = loaded.backups / ".1.partial"
     work.write_text(text)
-    return catalog.publish(loaded, work, entry(), ".db").path
+    return catalog.publish(loaded, work, record or entry(), ".db").path
 
 
 def test_no_name_is_taken_twice_though_only_part_of_it_is_left(project: Project) -> None:
@@ -129,18 +130,30 @@ def test_without_a_record_a_backup_is_of_the_database_that_its_name_begins_with(
         assert catalog.is_of(loaded, catalog.Backup(project.backups / name, None)) is ours
 
 
-def test_latest_is_of_this_database_where_two_share_the_folder(project: Project) -> None:
-    make(project.database)
-    saved = inside.back_up(project)
-    with inside.command(project) as loaded:
-        work = loaded.backups / ".1.partial"
-        shutil.copy(saved, work)
-        newer = entry()._replace(source="x.db", created="2099-01-01T00:00:00+00:00", check="ok")
-        theirs = catalog.publish(loaded, work, newer, ".db")
-        assert theirs.verified
-        found = catalog.latest(loaded)
+PASSED_OVER = {
+    "before a restore": {"before": "restore"},
+    "before an undo": {"before": "undo"},
+    "a table shrank": {"shrunk": ["t"]},
+    "both": {"before": "undo", "shrunk": ["t"]},
+    "not checked": {"check": ""},
+    "not whole": {"check": "damaged: it is not a SQLite database"},
+    "of another": {"source": "x.db"},
+}
+
+
+@pytest.mark.parametrize("fields", PASSED_OVER.values(), ids=PASSED_OVER)
+def test_latest_passes_over_what_nobody_wants_back(
+    project: Project, fields: dict[str, Any]
+) -> None:
+    loaded = settings.load(project.root)
+    good = entry()._replace(check="ok, not all of it could be checked", before="nuke-db")
+    saved = published(project, "good", good)
+    for hour in "01", "02":
+        newer = good._replace(created=f"2099-01-01T{hour}:00:00+00:00", **fields)
+        published(project, "bad", newer)
+    found = catalog.latest(loaded)
     assert found is not None
-    assert found.path == saved
+    assert (found.path, found.verified, found.is_set) == (saved, True, False)
 
 
 def test_a_name_is_looked_for_in_the_backups_alone(project: Project) -> None:

@@ -204,10 +204,20 @@ def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_links")
-def test_without_hard_links_a_database_is_made_all_the_same(tmp_path: Path) -> None:
+def test_without_hard_links_a_database_is_made_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is taken by an empty file first, which is open to nobody else."""
     live, work = tmp_path / "live.db", source(tmp_path)
     wanted = content(work)
     work.chmod(0o640)
+    original = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        assert (target.stat().st_size, stat.S_IMODE(target.stat().st_mode)) == (0, 0o600)
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
     livefiles.install(work, live, damaged=False)
     assert content(live) == wanted
     assert stat.S_IMODE(live.stat().st_mode) == 0o640

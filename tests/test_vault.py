@@ -211,6 +211,13 @@ def lost_vault(project: Project) -> Project:
     return project
 
 
+def test_what_is_no_longer_there_is_not_missing_in_it(lost_vault: Project) -> None:
+    lose_backups(lost_vault)
+    assert vault.missing(settings.load(lost_vault.root)) == []
+    lost_vault.backups.write_text("in the way")
+    assert vault.missing(settings.load(lost_vault.root)) == []
+
+
 def test_what_it_keeps_of_a_set_is_as_private_as_the_set(lost_vault: Project) -> None:
     [there] = kept(lost_vault).glob("*.damaged")
     assert there.stat().st_mode & 0o777 == 0o700
@@ -247,7 +254,7 @@ def test_a_copy_is_private_until_it_has_the_mode_of_what_it_is_of(
 ) -> None:
     monkeypatch.setattr(os, "link", no_links)
     saved = lost_vault.saved()[-1]
-    saved.chmod(0o777)
+    saved.chmod(0o541)
     seen = set()
     original = shutil.copyfile
 
@@ -256,7 +263,7 @@ def test_a_copy_is_private_until_it_has_the_mode_of_what_it_is_of(
         return original(source, target)
 
     monkeypatch.setattr(shutil, "copyfile", copyfile)
-    assert (kept(lost_vault) / saved.name).stat().st_mode & 0o777 == 0o777
+    assert (kept(lost_vault) / saved.name).stat().st_mode & 0o777 == 0o541
     assert seen == {0o600}
 
 
