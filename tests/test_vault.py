@@ -14,7 +14,7 @@ import promises
 import pytest
 from shop import Project, add, content, make
 
-from undrop import settings
+from undrop import durable, settings
 from undrop.store import catalog, vault
 
 
@@ -185,6 +185,140 @@ def test_without_links_it_copies_up_to_a_limit(
         assert kept.stat().st_mode & 0o777 == 0o400
         assert not kept.samefile(saved)
     assert not list(vault_of(project).glob(".*"))
+
+
+def kept(project: Project, **changes: object) -> Path:
+    """What the vault is after a run under an open umask, and other settings than the project's."""
+    old = os.umask(0)
+    try:
+        vault.keep(settings.load(project.root)._replace(**changes))  # type: ignore[arg-type]
+    finally:
+        os.umask(old)
+    return vault_of(project)
+
+
+@pytest.fixture
+def lost_vault(project: Project) -> Project:
+    """Two backups, the first one larger, and a set of damaged files; the vault has none of it."""
+    make(project.database, 200)
+    inside.back_up(project, "large")
+    project.lose()
+    make(project.database, 3)
+    inside.back_up(project, "small")
+    project.database.write_text("garbage")
+    inside.back_up(project, "before nuke-db", "nuke-db")
+    shutil.rmtree(vault_of(project))
+    return project
+
+
+def test_what_is_no_longer_there_is_not_missing_in_it(lost_vault: Project) -> None:
+    lose_backups(lost_vault)
+    assert vault.missing(settings.load(lost_vault.root)) == []
+    lost_vault.backups.write_text("in the way")
+    assert vault.missing(settings.load(lost_vault.root)) == []
+
+
+def test_what_it_keeps_of_a_set_is_as_private_as_the_set(lost_vault: Project) -> None:
+    [there] = kept(lost_vault).glob("*.damaged")
+    assert there.stat().st_mode & 0o777 == 0o700
+
+
+def test_one_that_is_too_large_to_copy_does_not_keep_later_ones_out(
+    lost_vault: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    large, small = lost_vault.saved()
+    there = kept(lost_vault, vault_copy_limit=small.stat().st_size)
+    assert {path.suffix for path in there.iterdir()} == {".db", ".damaged", ".json"}
+    assert [path.name for path in there.glob("*.db")] == [small.name]
+    there = kept(lost_vault, vault_copy_limit=large.stat().st_size - 1)
+    assert not (there / large.name).exists()
+    there = kept(lost_vault, vault_copy_limit=large.stat().st_size)
+    assert (there / large.name).read_bytes() == large.read_bytes()
+
+
+def test_a_set_that_is_too_large_to_copy_is_not_kept_in_part(
+    lost_vault: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its largest file it would pass for whole, and nothing would be missing."""
+    monkeypatch.setattr(os, "link", no_links)
+    there = kept(lost_vault, vault_copy_limit=5)
+    assert not list(there.glob("*.damaged"))
+    assert not list(there.glob(".*"))
+    missing = vault.missing(settings.load(lost_vault.root))
+    assert [name for name in missing if name.endswith(".damaged")]
+
+
+def test_a_copy_is_private_until_it_has_the_mode_of_what_it_is_of(
+    lost_vault: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    saved = lost_vault.saved()[-1]
+    saved.chmod(0o541)
+    seen = set()
+    original = shutil.copyfile
+
+    def copyfile(source: Path, target: Path) -> Path:
+        seen.add(target.stat().st_mode & 0o777)
+        return original(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copyfile)
+    assert (kept(lost_vault) / saved.name).stat().st_mode & 0o777 == 0o541
+    assert seen == {0o600}
+
+
+def test_of_a_copy_that_failed_half_way_nothing_is_left(
+    lost_vault: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copyfile(source: Path, target: Path) -> Path:
+        target.write_bytes(source.read_bytes()[:1000])
+        raise OSError(errno.ENOSPC, "the disk is full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "link", no_links)
+        disk.setattr(shutil, "copyfile", copyfile)
+        assert list(kept(lost_vault).iterdir()) == []
+    assert len(vault.missing(settings.load(lost_vault.root))) == 6
+    assert {path.name for path in kept(lost_vault).iterdir()} >= {
+        path.name for path in lost_vault.saved()
+    }
+
+
+def test_what_it_has_got_is_on_the_disk_when_a_backup_ends(
+    lost_vault: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss of power takes names back that their folder was not fsynced with; once is enough."""
+    synced: list[Path] = []
+    original = durable.sync_path
+
+    def sync_path(path: Path) -> None:
+        synced.append(path)
+        original(path)
+
+    monkeypatch.setattr(durable, "sync_path", sync_path)
+    for how in ("linked", "copied"):
+        if how == "copied":
+            shutil.rmtree(vault_of(lost_vault))
+            monkeypatch.setattr(os, "link", no_links)
+        synced.clear()
+        there = kept(lost_vault)
+        assert synced[-2:] == [there, there.parent]
+        synced.clear()
+        kept(lost_vault)
+        assert there not in synced
+
+
+def test_a_link_among_the_backups_is_kept_as_a_link(project: Project, tmp_path: Path) -> None:
+    """Whoever planted it gets no second name for a file that is elsewhere."""
+    make(project.database)
+    saved = inside.back_up(project)
+    secret = tmp_path / "secret"
+    secret.write_text("text")
+    planted = saved.with_name("planted.db")
+    planted.symlink_to(secret)
+    shutil.copy(saved.with_suffix(".json"), planted.with_suffix(".json"))
+    assert (kept(project) / planted.name).is_symlink()
+    assert secret.stat().st_nlink == 1
 
 
 def test_forget_a_damaged_set(project: Project) -> None:

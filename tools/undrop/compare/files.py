@@ -109,7 +109,8 @@ class _Compare:
         except sqlite3.OperationalError:
             if not table.virtual:
                 raise
-            self.unread.append(table.name)
+            if table.name not in self.unread:
+                self.unread.append(table.name)
             return 0
 
     def _gone(self, table: Table) -> TableChange:
@@ -150,12 +151,16 @@ def _redefined(before: Structure, after: Structure) -> "Iterator[str]":
     for name, table in before.tables.items():
         other = after.tables.get(name)
         # A column that came or went is said already.
-        same_columns = other is not None and table.columns.keys() == other.columns.keys()
+        same_columns = other is not None and _stored(table) == _stored(other)
         if other and same_columns and table.definition != other.definition:
             yield f"table {table.name}"
     for key, part in before.parts.items():
         if key in after.parts and part.definition != after.parts[key].definition:
             yield f"{part.kind} {part.name}"
+
+
+def _stored(table: Table) -> set[str]:
+    return {fold(column.name) for column in table.data}
 
 
 def _missing(one: Structure, other: Structure, changes: list[TableChange]) -> list[Part]:

@@ -174,7 +174,8 @@ def _changes(found: Comparison) -> "Iterator[str]":
             yield f"table {change.now} added ({change.after:,} rows)"
         elif not change.now:
             if not change.before:
-                yield f"table {change.name} gone, it was empty"
+                known = "" if change.name in found.unread else ", it was empty"
+                yield f"table {change.name} gone{known}"
         else:
             if change.name != change.now:
                 yield f"table {change.name} is now {change.now}"

@@ -78,17 +78,20 @@ def _names(place: Path) -> set[str]:
 
 
 def _keep_one(settings: "Settings", source: Path, vault: Path) -> bool:
-    """Whether it is kept; a file too large to copy, where links are impossible, is not."""
-    hidden = vault / f".{os.getpid()}.partial"
-    if source.is_dir():
-        hidden.mkdir(0o700)
-        for file in source.iterdir():
-            _link_or_copy(file, hidden / file.name, settings.vault_copy_limit)
-        durable.sync_path(hidden)
-    elif not _link_or_copy(source, hidden, settings.vault_copy_limit):
-        return False
-    hidden.rename(vault / source.name)
-    return True
+    """Whether it is kept; what has a file too large to copy, where links are impossible, is not."""
+    hidden, limit = vault / f".{os.getpid()}.partial", settings.vault_copy_limit
+    try:
+        if source.is_dir():
+            hidden.mkdir(0o700)
+            whole = all(_link_or_copy(file, hidden / file.name, limit) for file in source.iterdir())
+            durable.sync_path(hidden)
+        else:
+            whole = _link_or_copy(source, hidden, limit)
+        if whole:
+            hidden.rename(vault / source.name)
+        return whole
+    finally:
+        durable.remove_with_sidecars(hidden)
 
 
 def _link_or_copy(source: Path, target: Path, limit: int) -> bool:
@@ -100,12 +103,8 @@ def _link_or_copy(source: Path, target: Path, limit: int) -> bool:
             raise
         if durable.size(source) > limit:
             return False
-        try:
-            os.close(durable.create(target, 0o600))
-            shutil.copyfile(source, target)
-            target.chmod(source.stat().st_mode & 0o777)
-            durable.sync_path(target)
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise
+        os.close(durable.create(target, 0o600))
+        shutil.copyfile(source, target)
+        target.chmod(source.stat().st_mode & 0o777)
+        durable.sync_path(target)
     return True

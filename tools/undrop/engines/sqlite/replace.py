@@ -94,7 +94,7 @@ def _give_owner_and_mode(work: "Path", like: "Record | None") -> None:
     if like is None:
         umask = os.umask(0o077)
         os.umask(umask)
-        work.chmod(0o666 & ~umask)  # what SQLite itself would have made
+        work.chmod(0o644 & ~umask)  # what SQLite itself would have made
         return
     with suppress(PermissionError):  # only root may give files away
         os.chown(work, like.uid, like.gid)

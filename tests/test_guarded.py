@@ -1,0 +1,79 @@
+"""The one way to the live database: what a step is said to have done, and what is written down."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+from inside import command, quiet
+from shop import Project, add, make
+
+from undrop.errors import CHANGED, LiveMovedError, UndropError
+from undrop.steps import guarded
+from undrop.steps.backup import State
+from undrop.store import log
+
+
+def stepped(project: Project, change: Callable[[State], guarded.Outcome | None]) -> guarded.Change:
+    """What a step of ours does."""
+    with command(project) as loaded:
+        return guarded.run(loaded, "restore", quiet, change)
+
+
+def chain(project: Project) -> list[tuple[str, str, list[str] | None]]:
+    with command(project) as loaded:
+        return [(each.kind, each.phase, each.filled) for each in log.chain(loaded)]
+
+
+def test_a_step_changed_something_unless_it_says_that_it_did_not(project: Project) -> None:
+    make(project.database)
+    done = stepped(project, lambda _: guarded.Outcome(0.25, ["t"]))
+    assert (done.seconds, done.same) == (0.25, False)
+    same = stepped(project, lambda _: guarded.Outcome(0.0, [], same=True))
+    assert (same.seconds, same.same) == (0.0, True)
+    assert [each[1:] for each in chain(project)] == [("done", ["t"]), ("same", [])]
+
+
+def test_with_nothing_to_do_nothing_is_written_down(project: Project) -> None:
+    make(project.database)
+    done = stepped(project, lambda _: None)
+    assert (done.seconds, done.same, chain(project)) == (0.0, False, [])
+    assert done.backup is not None
+    assert [done.backup.path] == project.saved()
+
+
+def test_each_try_sees_the_state_that_is_there_then_and_all_are_counted(project: Project) -> None:
+    make(project.database)
+    seen: list[str] = []
+
+    def moves(state: State) -> guarded.Outcome:
+        seen.append(state.name)
+        with closing(sqlite3.connect(project.database)) as connection:
+            add(connection, 1)
+        raise LiveMovedError("somebody wrote", "the same command again", writes=2)
+
+    with pytest.raises(UndropError, match=r"each of 3 tries: 6 transaction\(s\) came in"):
+        stepped(project, moves)
+    assert len(set(seen)) == 3
+
+
+def failing() -> None:
+    raise OSError("the disk went away")
+
+
+def failing_late() -> None:
+    CHANGED.set()
+    failing()
+
+
+@pytest.mark.parametrize(("act", "phase"), [(failing, "failed"), (failing_late, "open")])
+def test_that_a_step_failed_is_written_down_unless_it_had_changed_something(
+    project: Project, act: Callable[[], None], phase: log.Phase
+) -> None:
+    """What was changed by then, the state that comes next tells."""
+    with command(project) as loaded:
+        state = State("absent", None, None, "restore")
+        with pytest.raises(OSError, match="the disk"), guarded.logged(loaded, state):
+            act()
+    CHANGED.clear()
+    assert [each[1] for each in chain(project)] == [phase]
