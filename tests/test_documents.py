@@ -170,14 +170,14 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_imports_go_down_the_map_only(name: str) -> None:
+def test_imports_go_down_the_map_only() -> None:
     order = [*rooms(), "__main__"]
-    _, *inside = name.split(".")
-    for other in imported(MODULES[name], for_types=True):
-        _, *asked = other.split(".")
-        if inside and asked and inside[0] != asked[0]:
-            assert order.index(asked[0]) < order.index(inside[0]), (name, other)
+    for name, path in MODULES.items():
+        _, *inside = name.split(".")
+        for other in imported(path, for_types=True):
+            _, *asked = other.split(".")
+            if inside and asked and inside[0] != asked[0]:
+                assert order.index(asked[0]) < order.index(inside[0]), (name, other)
 
 
 def test_imports_go_in_no_circle() -> None:
@@ -188,19 +188,18 @@ def test_imports_go_in_no_circle() -> None:
     assert not arrows
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_only_the_registry_knows_which_engines_there_are(name: str) -> None:
+def test_only_the_registry_knows_which_engines_there_are() -> None:
     """Everything else asks the protocol; a third engine would be one more package."""
-    if name.startswith("undrop.agent"):  # commands' names
-        return
-    if not name.startswith("undrop.engines"):
-        reached = {other for other in imported(MODULES[name]) if "engines" in other}
-        assert reached <= {"undrop.engines", "undrop.engines.registry", "undrop.engines.protocol"}
-        for node in ast.walk(ast.parse(MODULES[name].read_text())):
+    known = {"undrop.engines", "undrop.engines.registry", "undrop.engines.protocol"}
+    for name, path in MODULES.items():
+        if name.startswith(("undrop.engines", "undrop.agent")):  # the agent: commands' names
+            continue
+        assert {other for other in imported(path) if "engines" in other} <= known, name
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Compare):
                 asked = ast.unparse(node).lower()
-                assert "sqlite" not in asked, asked
-                assert "postgres" not in asked, asked
+                assert "sqlite" not in asked, (name, asked)
+                assert "postgres" not in asked, (name, asked)
 
 
 def test_postgresql_is_compared_without_knowing_sqlites_engine_or_files() -> None:
