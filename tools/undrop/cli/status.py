@@ -67,13 +67,11 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
     if seen.not_in_vault:
         yield "vault", f"{len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
     if step := seen.undo:
-        before = step.before or "no database"
-        yield (
-            line(Action("undo")),
-            f"goes back before {step.kind} of {tables.age(step.when)}: {before}",
-        )
+        to = step.before or "no database"
+        back = f"goes back before {step.kind} of {tables.age(step.when)}, to {to}"
+        yield "undo", f"{back}: {line(Action('undo'))}"
     else:
-        yield line(Action("undo")), "nothing to undo"
+        yield "undo", "nothing to undo"
     if seen.replica:
         yield "replica", seen.replica if seen.replicated else f"NOT CURRENT: {seen.replica}"
     yield "covered", "yes" if seen.covered else "no: " + line(Action("backup"))
