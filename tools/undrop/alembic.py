@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop import settings
 from undrop.engines import registry
+from undrop.migrations import alembic_private
 from undrop.migrations.child import WORK_COPY
 from undrop.recipes import Action, Prompt
 
@@ -96,8 +97,7 @@ def _changes(context: Any) -> bool:  # noqa: ANN401
     try:
         context.get_revision_argument()
     except KeyError:  # no destination: current, check, revision --autogenerate; or this one
-        options = getattr(getattr(context, "_proxy", None), "context_opts", {})
-        return getattr(options.get("fn"), "__name__", "") == "do_ensure_version"
+        return alembic_private.ensures_version(context)
     except Exception:  # noqa: BLE001 - a destination that cannot be resolved is a destination
         return True
     return True

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from undrop.engines import registry
 from undrop.errors import LiveMovedError, UndropError
+from undrop.migrations import alembic_private
 from undrop.migrations.message import Answer, Request
 from undrop.values import Moved
 
@@ -60,7 +61,7 @@ def bring(asked: Request) -> Moved:
         nonlocal moved
         guard.prepare(context.connection, target)
         down = is_downgrade(script, revision, current)
-        plan = (script._downgrade_revs if down else script._upgrade_revs)(revision, current)  # type: ignore[arg-type]
+        plan = alembic_private.planned(script, revision, current, down=down)
         reached = set(current)
         for step in plan:
             reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
