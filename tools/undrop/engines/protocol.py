@@ -235,7 +235,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
             """
 
     class Migrating(Protocol):
-        """What an engine has to say in Alembic's own process; a module."""
+        """What an engine has to say in Alembic's own process; made for one run."""
 
         def target_url(self, url: str, target: Target, /) -> URL:
             """The project's URL, turned to the database that was asked for."""

@@ -201,7 +201,7 @@ def migrating() -> "Migrating":
     """Its part in Alembic's own process."""
     from undrop.engines.postgres import migrating
 
-    return migrating
+    return migrating.Migrating()
 
 
 def adopting() -> "Adopting":
