@@ -14,7 +14,8 @@ from undrop import settings
 from undrop.cli import answer, tables
 from undrop.cli.commands import parser
 from undrop.cli.progress import Bar
-from undrop.errors import CHANGED, DRIVERS, LOOK, ChangedError, UndropError
+from undrop.engines import registry
+from undrop.errors import CHANGED, LOOK, ChangedError, UndropError
 from undrop.recipes import Prompt
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -50,7 +51,7 @@ def main() -> int:
     except UndropError as error:
         return _fail(error, arguments)
     except Exception as error:
-        if not isinstance(error, (OSError, *DRIVERS)):
+        if not (isinstance(error, OSError) or registry.is_of_driver(error)):
             raise
         again = UndropError(str(error), "correct that, then the same command again")
         return _fail(again, arguments)

@@ -27,12 +27,14 @@ class Registered(NamedTuple):
 
     suffix: str
     """Of its backups: a folder may hold those from before the URL changed."""
+    driver: str
+    """The package that raises what it has not said in our words."""
     load: "Callable[[], Family]"
 
 
 ENGINES = {
-    "sqlite": Registered(".db", _sqlite),
-    "postgresql": Registered(".pgdump", _postgres),
+    "sqlite": Registered(".db", "sqlite3", _sqlite),
+    "postgresql": Registered(".pgdump", "psycopg", _postgres),
 }
 """By a URL's scheme, SQLAlchemy's name of the dialect."""
 SUFFIXES = {engine.suffix: kind for kind, engine in ENGINES.items()}
@@ -65,6 +67,12 @@ def migrating(kind: str) -> "Migrating":
 def adopting(url: str) -> "Adopting":
     """What an engine has to say when a project is adopted."""
     return _family(url).adopting()
+
+
+def is_of_driver(error: Exception) -> bool:
+    """Whether a database's driver raised it; known by name, so that none is loaded for it."""
+    packages = {base.__module__.partition(".")[0] for base in type(error).__mro__}
+    return bool(packages & {engine.driver for engine in ENGINES.values()})
 
 
 def only_one(root: "Path") -> str:

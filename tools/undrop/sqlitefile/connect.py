@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-errors.DRIVERS.append(sqlite3.Error)
 MMAP = 1 << 40  # bytes that may be read without being copied first (sqlite.org/mmap.html)
 
 
