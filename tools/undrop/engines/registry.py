@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engines.protocol import Adopting, Backups, Engine, Family, Migrating
+    from undrop.values import Session
 
 
 def _sqlite() -> "Family":
@@ -41,12 +42,14 @@ SUFFIXES = {engine.suffix: kind for kind, engine in ENGINES.items()}
 OTHERS = "sqlite"  # says of any other URL that it is not supported
 
 
-def choose(url: str, root: "Path", *, inside: bool, verify_url: str = "") -> "Engine":
+def choose(
+    url: str, root: "Path", *, inside: bool, verify_url: str, session: "Session"
+) -> "Engine":
     """The database that ``url`` names, relative paths taken from ``root``.
 
     ``inside`` says whether the backups are inside the project. Raises UsageError.
     """
-    return _family(url).of_url(url, root, inside=inside, verify_url=verify_url)
+    return _family(url).of_url(url, root, inside=inside, verify_url=verify_url, session=session)
 
 
 def of_backup(engine: "Engine", path: "Path", verify_url: str = "") -> "Backups":
@@ -56,7 +59,7 @@ def of_backup(engine: "Engine", path: "Path", verify_url: str = "") -> "Backups"
     """
     if path.suffix == engine.suffix or path.suffix not in SUFFIXES:
         return engine
-    return ENGINES[SUFFIXES[path.suffix]].load().of_backups(verify_url)
+    return ENGINES[SUFFIXES[path.suffix]].load().of_backups(verify_url, engine.session)
 
 
 def migrating(kind: str) -> "Migrating":

@@ -8,7 +8,6 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import Pool
 
-from undrop import values
 from undrop.engines.postgres import address, alone
 
 if TYPE_CHECKING:
@@ -68,10 +67,10 @@ class Migrating:
                 "done; leave that out of create_engine, and use autocommit_block where it is needed"
             )
         if live := target.live:
-            values.LOCK_DEADLINE = live.seconds
             Path(live.note).write_text(f"{mark[0][0]} {mark[0][1]}")
             event.listen(Pool, "connect", _impatient(int(live.seconds * 1000)))
-            alone.compare_and_lock(ask, address.of_url(connection.engine.url), live.expect)
+            here = address.of_url(connection.engine.url)._replace(patience=live.seconds)
+            alone.compare_and_lock(ask, here, live.expect)
         else:
             event.listen(connection, "before_cursor_execute", _refuse_what_is_shared)
         event.listen(connection, "before_cursor_execute", self._look)
