@@ -256,6 +256,16 @@ def test_what_somebody_wrote_right_after_the_swap_is_checked_too(
         inside.put_back(project, saved.name)
 
 
+def test_a_rehearsal_changes_a_copy_and_says_nothing_else(project: Project) -> None:
+    """It swaps as migrate does, and what fails after that must not say that live was changed."""
+    with inside.command(project) as held:
+        migrate.migrate(held, "0001", accept_loss=False)
+        assert held.session.changed
+    with inside.command(project) as held:
+        assert migrate.rehearse(held, "head", accept_loss=True).moved.steps > 0
+        assert not held.session.changed
+
+
 def test_others_can_write_while_a_covered_state_is_worked_on(pair: tuple[Project, Path]) -> None:
     """A backup that holds the state already is found without a lock that outlasts the look."""
     project, _ = pair

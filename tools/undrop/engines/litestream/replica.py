@@ -213,7 +213,7 @@ def _pinned(replica: Replica, socket: str) -> tuple[snapshot.Held, int]:
         raise UndropError(f"{live} is gone and its -wal is not", Action("restore", "latest"))
     for _ in range(PINS):
         before = daemon.synced(replica, socket) if socket else 0
-        held = snapshot.Held(live, Session())
+        held = snapshot.Held(live, Session())  # of its own: nothing is shown, nothing changed
         try:
             if not socket or daemon.synced(replica, socket) == before:
                 return held, before
