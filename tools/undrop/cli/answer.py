@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import recipes
-from undrop.cli.progress import Bar
 from undrop.errors import UsageError
 from undrop.recipes import Action, Prompt, Text
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.steps.guarded import Change
     from undrop.store.catalog import Backup
+    from undrop.values import Session
 
 
 UNDO = ("to go back:", Action("undo"))
@@ -36,7 +36,6 @@ class Run(NamedTuple):
 
     settings: "Settings"
     arguments: "Namespace"
-    bar: Bar
     say: "Callable[[str], None]"
     """Prints a line on stderr at once."""
 
@@ -55,7 +54,7 @@ class Alone(NamedTuple):
     """What a command gets that finds its project by itself, or makes it one."""
 
     arguments: "Namespace"
-    bar: Bar
+    session: "Session"
     say: "Callable[[str], None]"
 
 
