@@ -147,6 +147,16 @@ def test_a_commit_just_before_is_seen_however_few_pages_there_are(live: Path, ro
     assert content(live) == before
 
 
+def test_what_is_of_one_page_or_in_wal_mode_is_not_put_in_place_as_it_is(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "one.db")) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    make(tmp_path / "wal.db", 3, wal=True)
+    for path, own in (("one.db", True), ("wal.db", True), (source(tmp_path, 3).name, False)):
+        assert swap.needs_own_copy(tmp_path / path) is own
+    assert [swap.settle(tmp_path / path) for path in ("wal.db", "3.db")] == [True, False]
+    assert not swap.needs_own_copy(tmp_path / "wal.db")
+
+
 @pytest.mark.parametrize("mode", ["NONE", "FULL", "INCREMENTAL"])
 def test_a_work_copy_of_one_page_gets_a_second_one(tmp_path: Path, mode: str) -> None:
     work = tmp_path / "work.db"
