@@ -86,6 +86,7 @@ UNSEEN = {
     r"rows: .* rowid else \((0, -?1|-?1, 0)\)": "without a rowid: a span too short to be cut",
     r"replace: umask = ": "set back in the next line",
     r"swap: .*monotonic\(\) >= deadline": "the clock goes on",
+    r"swap: .*sleep= ?1": "a lock is asked for less often",
     r"swap: pages = max\((0,|.*count - 2)": "a source has two pages; a smaller step is a step",
     r"vault: .*follow_symlinks=True": "Linux's link(2) follows none either",
 }
