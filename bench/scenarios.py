@@ -82,7 +82,7 @@ def backups(place: Place, size: str) -> Result:
     ours = found[contenders.OURS.name]
     bounds = []
     if size == "5 MB":
-        bounds = [Bound("5 MB: just backup / shell script", ours / script, 1.6)]
+        bounds = [Bound("5 MB: just backup / shell script", ours / script, 2.3)]
     if size == "1 GB":
         bare = found[contenders.BARE.name]
         bounds = [

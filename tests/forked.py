@@ -25,7 +25,7 @@ import undrop
 HEAVY = (
     *("alembic.config", "alembic.ddl.sqlite", "alembic.autogenerate", "alembic.runtime.migration"),
     *("sqlalchemy.dialects.sqlite", "sqlalchemy.orm", "psutil", "libcst", "tree_sitter_bash"),
-    *("rich.table", "rich.progress", "tomllib", "shutil", "argparse", "json", "subprocess"),
+    *("rich.table", "rich.progress"),
 )
 OPTIONAL = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "alembic.ddl.postgresql")
 MAINS = {

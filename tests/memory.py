@@ -34,7 +34,7 @@ def enter(made: Path) -> None:
 @contextmanager
 def held(shared: Path = SHARED) -> Iterator[Path | None]:
     """A folder of this run's own while the block runs; None where there is no room."""
-    if not (shared.is_dir() and os.access(shared, os.W_OK)):
+    if not (shared.is_dir() and os.access(shared, os.W_OK)) or not _may_run(shared):
         yield None
         return
     sweep(shared)
@@ -52,6 +52,11 @@ def held(shared: Path = SHARED) -> Iterator[Path | None]:
     finally:
         shutil.rmtree(made, ignore_errors=True)
         os.close(lock)
+
+
+def _may_run(shared: Path) -> bool:
+    """Whether programs may be started from there: containers often forbid it."""
+    return not os.statvfs(shared).f_flag & getattr(os, "ST_NOEXEC", 0)
 
 
 def sweep(shared: Path) -> None:

@@ -1,4 +1,4 @@
-"""The README's command reference, made from the command line: ``python tests/reference.py``."""
+"""The table in ``docs/reference.md``, made from the command line: ``python tests/reference.py``."""
 
 import re
 from argparse import HelpFormatter, _SubParsersAction
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from undrop.cli.commands import COMMANDS, parser
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs/reference.md"
 BLOCK = re.compile(r"(?<=<!-- commands -->\n).*?(?=<!-- /commands -->)", re.DOTALL)
 
 
@@ -24,4 +24,4 @@ def reference() -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(BLOCK.sub(lambda _: reference(), README.read_text("utf-8")), "utf-8")
+    PAGE.write_text(BLOCK.sub(lambda _: reference(), PAGE.read_text("utf-8")), "utf-8")

@@ -39,7 +39,8 @@ class Runner:
         self.environment = {
             key: value
             for key, value in os.environ.items()
-            if key not in {"QUARTERMASTER_DB_URL", "UNDROP_INVOKED_FROM", "NO_COLOR"}
+            if key
+            not in {"QUARTERMASTER_DB_URL", "UNDROP_INVOKED_FROM", "UNDROP_USER_PATH", "NO_COLOR"}
         }
         self.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         self.environment["PYTHONDONTWRITEBYTECODE"] = "1"

@@ -283,12 +283,19 @@ def test_a_file_of_settings_that_is_gone_or_emptied_guards_nothing(guarded: Proj
 
 
 def test_broken_settings_may_be_mended(guarded: Project) -> None:
+    name = ".claude/settings.json"
+    text = (guarded.root / name).read_text()
+    (guarded.root / name).write_text(text[:-3])
+    assert judged(guarded, name, "Write", content=text) == "goes on"
+
+
+def test_where_the_projects_settings_are_broken_the_user_is_asked(guarded: Project) -> None:
     file = guarded.root / "pyproject.toml"
     text = file.read_text()
     file.write_text(text.replace("[tool.ruff]", "[tool.ruff"))
-    assert judged(guarded, "pyproject.toml", "Write", content=text) == "goes on"
-    without = text.replace("[tool.undrop]", "[tool.other]")
-    assert judged(guarded, "pyproject.toml", "Write", content=without) == "denied"
+    answer = hook(guarded, call(guarded, "Write", file_path=str(file), content=text))
+    assert decision(answer) == "ask"
+    assert "is not valid TOML" in answer["systemMessage"]
 
 
 def hooks(change: Callable[[dict[str, Any]], object]) -> str:
@@ -484,12 +491,41 @@ def test_the_vault_is_guarded_where_it_usually_is(
 
 
 @pytest.mark.parametrize("command", ["git clean -fd", "git stash -u"])
+@pytest.mark.parametrize(
+    ("ignored", "kind"),
+    [
+        ("/backups/\n", "goes on"),
+        ("/backups/*\n!/backups/README.md\n", "goes on"),
+        ("", "deny"),
+        ("*.db\n", "deny"),  # the records would go
+        ("*.db\n*.pgdump\n*.json\n", "deny"),  # what is kept of a damaged database would go
+    ],
+)
 def test_backups_that_git_does_not_ignore_are_not_swept_away(
+    guarded: Project, command: str, ignored: str, kind: str
+) -> None:
+    (guarded.root / ".gitignore").write_text(ignored)
+    assert decision(bash(guarded, command)) == kind
+
+
+@pytest.mark.parametrize("command", ["git clean -fd", "git stash -u"])
+def test_the_tracked_page_in_backups_makes_git_take_nothing_there(
     guarded: Project, command: str
 ) -> None:
+    """This repository's own ``backups/README.md``: not denied, and git spares what is beside it."""
+    shutil.copy(REPOSITORY / "backups/README.md", guarded.backups)
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
+    guarded.ok("git", "add", ".")
+    guarded.ok(*git, "commit", "-qm", "x")
+    (guarded.backups / "x-20260101-000000-x.damaged").mkdir()
+    (guarded.backups / "x-20260101-000000-x.damaged/x").touch()
+    (guarded.root / "scratch").touch()
     assert decision(bash(guarded, command)) == "goes on"
-    (guarded.root / ".gitignore").unlink()
-    assert decision(bash(guarded, command)) == "deny"
+    before = sorted(os.listdir(guarded.backups))
+    assert "README.md" in before
+    guarded.ok(*git, *command.split()[1:])
+    assert not (guarded.root / "scratch").exists()
+    assert sorted(os.listdir(guarded.backups)) == before
 
 
 def installed(project: Project, event: str, path: str) -> subprocess.CompletedProcess[bytes]:

@@ -6,7 +6,16 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from shop import Project, content, leave_hot_journal, leave_wal, make, uncheckpointed, wal_of
+from shop import (
+    REPOSITORY,
+    Project,
+    content,
+    leave_hot_journal,
+    leave_wal,
+    make,
+    uncheckpointed,
+    wal_of,
+)
 
 
 def test_the_file_is_in_rollback_mode_with_nothing_beside_it_but_the_record(
@@ -113,3 +122,28 @@ def test_work_copies_of_a_killed_run_are_swept(project: Project) -> None:
     (project.root / ".quartermaster.db.4194399.undrop-work-wal").write_text("half")
     project.ok("just", "backup")
     assert project.litter() == []
+
+
+def test_the_page_that_a_clone_has_in_backups_is_no_backup(project: Project) -> None:
+    """``backups/README.md`` of this repository: neither listed, checked, kept elsewhere nor swept.
+
+    A clone makes the folder readable to all; a backup closes it, looking at the list does not.
+    """
+    project.backups.mkdir()
+    project.backups.chmod(0o755)
+    page = Path(shutil.copy(REPOSITORY / "backups/README.md", project.backups))
+    text = page.read_text()
+    make(project.database)
+    assert json.loads(project.ok("undrop", "list", "--json"))["backups"] == []
+    assert project.backups.stat().st_mode & 0o777 == 0o755
+    assert project.just("restore", "README").code == project.just("forget", "README.md").code == 2
+    path = Path(project.ok("just", "backup").strip())
+    assert project.backups.stat().st_mode & 0o777 == 0o700
+    (project.backups / ".1.partial").touch()  # a killed run's, which sweeps
+    project.ok("just", "backup")
+    assert project.litter() == []
+    assert "README" not in project.ok("just", "list") + project.ok("just", "verify")
+    state = Path(project.environment["XDG_STATE_HOME"])
+    assert [kept.name for kept in state.rglob("README*")] == []
+    assert path.exists()
+    assert page.read_text() == text

@@ -4,20 +4,27 @@ import ast
 import json
 import re
 import subprocess
-from argparse import Namespace, _SubParsersAction
+from argparse import _SubParsersAction
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from reference import BLOCK, reference
 from shop import BIN, REPOSITORY, Project
 
-from undrop.cli.commands import parse, parser
+from undrop.cli.commands import COMMANDS, parser
 from undrop.cli.progress import LABELS
 
-README = (REPOSITORY / "README.md").read_text()
-CLAUDE = (REPOSITORY / "CLAUDE.md").read_text()
+README = (REPOSITORY / "README.md").read_text("utf-8")
+CLAUDE = (REPOSITORY / "CLAUDE.md").read_text("utf-8")
+REFERENCE = (REPOSITORY / "docs/reference.md").read_text("utf-8")
+PAGES = sorted(
+    [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), REPOSITORY / "backups/README.md"]
+)
 PACKAGE = REPOSITORY / "tools/undrop"
-COMMANDS = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+SET_UP = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+TYPED = re.compile(r"(?<![\w/.:-])(just|undrop) +([a-z][a-z-]*)")
 
 
 def recipes() -> list[str]:
@@ -31,13 +38,19 @@ def recipes() -> list[str]:
     return [recipe["name"] for recipe in found if not recipe["private"]]
 
 
-@pytest.mark.parametrize("words", [("--before=", "--", "x"), ("--before=migrate", "--", "--json")])
-def test_what_just_backup_says_is_read_by_hand_as_argparse_reads_it(words: tuple[str, ...]) -> None:
-    found, wanted = Namespace(json=False, alone=False), Namespace(json=False)
-    parse(["backup", *words], found)
-    parser("backup").parse_args(["backup", *words], wanted)
-    assert found.run.func == wanted.run.func
-    assert {**vars(found), "run": found.run.args} == {**vars(wanted), "run": wanted.run.args}
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_option_is_what_it_is_called_not_how_it_begins(name: str) -> None:
+    """Or ``--a`` would accept that data is lost."""
+    known = [option for option, _ in COMMANDS[name].arguments if option.startswith("--")]
+    for option in (*known, "--help"):
+        for wrong in (option[:3], option[:-1], f"{option}s"):
+            with pytest.raises(SystemExit) as ended:
+                parser().parse_args([name, wrong])
+            assert ended.value.code == 2, wrong
+    for wrong in ("--v", "--versio", "--hel"):
+        with pytest.raises(SystemExit) as ended:
+            parser().parse_args([wrong, name])
+        assert ended.value.code == 2, wrong
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -45,22 +58,70 @@ def test_every_recipe_is_in_the_readme(name: str) -> None:
     assert f"`just {name}" in README
 
 
+def commands() -> set[str]:
+    """What ``undrop`` may be asked to do."""
+    [every] = [each for each in parser()._actions if isinstance(each, _SubParsersAction)]
+    return set(every.choices)
+
+
 def test_the_command_reference_is_what_the_commands_say() -> None:
     """``just reference`` writes it anew."""
-    assert BLOCK.findall(README) == [reference()]
+    assert BLOCK.findall(REFERENCE) == [reference()]
 
 
-def test_every_command_is_in_the_readme() -> None:
-    [commands] = [each for each in parser()._actions if isinstance(each, _SubParsersAction)]
-    assert commands.choices
-    for name in commands.choices:
-        assert f"`undrop {name}" in README
+def test_every_command_is_in_the_reference() -> None:
+    assert commands()
+    for name in commands():
+        assert f"`undrop {name}" in REFERENCE
+
+
+def test_the_readme_is_a_page() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def code(page: Path) -> Iterator[str]:
+    """What a page shows in code: its blocks, a line each, and what stands between backquotes."""
+    text = page.read_text("utf-8")
+    for block in FENCED.findall(text):
+        yield from block.splitlines()
+    yield from (" ".join(each.split()) for each in re.findall(r"`([^`]+)`", FENCED.sub("", text)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_what_a_page_says_to_type_is_there(page: Path) -> None:
+    known = {"just": {*recipes(), "now"}, "undrop": commands()}  # "just now" is an age
+    for line in code(page):
+        for program, name in TYPED.findall(line.partition("#")[0]):
+            assert name in known[program], line
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_lead_to_what_is_there(page: Path) -> None:
+    text = FENCED.sub("", page.read_text("utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def test_every_page_is_linked_to_from_the_readme() -> None:
+    for page in REPOSITORY.glob("docs/*.md"):
+        assert f"(docs/{page.name})" in README
 
 
 def test_ci_runs_the_readmes_commands() -> None:
-    assert [command.split()[-1] for command in COMMANDS] == ["tour", "test"]
+    assert [command.split()[-1] for command in SET_UP] == ["tour", "test"]
     lines = (REPOSITORY / ".ci/run").read_text().splitlines()
-    for command in COMMANDS:
+    for command in SET_UP:
         assert command in lines
 
 
@@ -83,8 +144,8 @@ def test_the_map_is_complete_and_fits_on_a_screen() -> None:
     assert len(rooms()) <= 24
 
 
-def imported(path: Path) -> set[str]:
-    """The modules of ours that one imports, but for those that only type checkers see."""
+def imported(path: Path, *, for_types: bool = False) -> set[str]:
+    """The modules of ours that one imports; ``for_types``: those that only checkers see, too."""
     tree = ast.parse(path.read_text())
     seen_by_checkers = {
         node
@@ -93,7 +154,7 @@ def imported(path: Path) -> set[str]:
         for node in ast.walk(block)
     }
     found = set()
-    for node in set(ast.walk(tree)) - seen_by_checkers:
+    for node in set(ast.walk(tree)) - (set() if for_types else seen_by_checkers):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "undrop":
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= names & MODULES.keys() or {str(node.module)}
@@ -109,36 +170,43 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_imports_go_down_the_map_only(name: str) -> None:
+def test_imports_go_down_the_map_only() -> None:
     order = [*rooms(), "__main__"]
-    _, *inside = name.split(".")
-    for other in imported(MODULES[name]):
-        _, *asked = other.split(".")
-        if inside and asked and inside[0] != asked[0]:
-            assert order.index(asked[0]) < order.index(inside[0]), (name, other)
+    for name, path in MODULES.items():
+        _, *inside = name.split(".")
+        for other in imported(path, for_types=True):
+            _, *asked = other.split(".")
+            if inside and asked and inside[0] != asked[0]:
+                assert order.index(asked[0]) < order.index(inside[0]), (name, other)
 
 
 def test_imports_go_in_no_circle() -> None:
-    arrows = {name: imported(path) - {name} for name, path in MODULES.items()}
+    """Those for type checkers count: two modules that know each other's types are one."""
+    arrows = {name: imported(path, for_types=True) - {name} for name, path in MODULES.items()}
     while leaves := {name for name, asked in arrows.items() if not asked & arrows.keys()}:
         arrows = {name: asked for name, asked in arrows.items() if name not in leaves}
     assert not arrows
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_only_the_registry_knows_which_engines_there_are(name: str) -> None:
+def test_only_the_registry_knows_which_engines_there_are() -> None:
     """Everything else asks the protocol; a third engine would be one more package."""
-    if name.startswith("undrop.agent"):  # commands' names
-        return
-    if not name.startswith("undrop.engines"):
-        reached = {other for other in imported(MODULES[name]) if "engines" in other}
-        assert reached <= {"undrop.engines", "undrop.engines.registry", "undrop.engines.protocol"}
-        for node in ast.walk(ast.parse(MODULES[name].read_text())):
+    known = {"undrop.engines", "undrop.engines.registry", "undrop.engines.protocol"}
+    for name, path in MODULES.items():
+        if name.startswith(("undrop.engines", "undrop.agent")):  # the agent: commands' names
+            continue
+        assert {other for other in imported(path) if "engines" in other} <= known, name
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Compare):
                 asked = ast.unparse(node).lower()
-                assert "sqlite" not in asked, asked
-                assert "postgres" not in asked, asked
+                assert "sqlite" not in asked, (name, asked)
+                assert "postgres" not in asked, (name, asked)
+
+
+def test_postgresql_is_compared_without_knowing_sqlites_engine_or_files() -> None:
+    for name, path in MODULES.items():
+        if name.startswith("undrop.engines.postgres"):
+            reached = {other.rpartition(".")[0] for other in imported(path)}
+            assert not reached & {"undrop.engines.sqlite", "undrop.sqlitefile"}, name
 
 
 def test_the_cli_alone_prints() -> None:

@@ -104,6 +104,9 @@ def lost(project: Project, before: list[str]) -> bool:
 def agents(stocked: Project) -> Project:
     """A stocked project under git, its database and backups ignored, and a script that resets."""
     (stocked.root / "tools").unlink()  # git need not look into this repository
+    imported = "tools/undrop/adopt/undrop.just"
+    (stocked.root / imported).parent.mkdir(parents=True)
+    shutil.copy(REPOSITORY / imported, stocked.root / imported)
     (stocked.root / "reset.py").write_text(RESET)
     shutil.copy(REPOSITORY / ".gitignore", stocked.root)
     for command in ("init", "add -A", "commit -m all"):

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import tomllib
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -215,10 +216,17 @@ def test_where_no_database_is_found_it_says_the_line_to_type(elsewhere: Elsewher
     assert 'url = "sqlite:///later.db"' in (elsewhere.root / "pyproject.toml").read_text()
 
 
+def test_a_file_of_any_name_is_written_down_as_toml_has_it(elsewhere: Elsewhere) -> None:
+    name = "größe 😀 \N{DELETE}\"'\\.db"
+    elsewhere.ok("undrop", "init", "--url", f"sqlite:///{name}")
+    pyproject = (elsewhere.root / "pyproject.toml").read_text("utf-8")
+    assert tomllib.loads(pyproject)["tool"]["undrop"] == {"url": f"sqlite:///{name}"}
+
+
 def test_another_engine_is_refused_and_nothing_is_written(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     ini = elsewhere.root / "alembic.ini"
-    ini.write_text(ini.read_text().replace("sqlite:///app.db", "mysql://me:secret@host/db"))
+    ini.write_text(ini.read_text().replace("sqlite:///app.db", "mysql://me:se/secret@host/db"))
     before = elsewhere.tree()
     done = elsewhere.run("undrop", "init")
     assert done.code == 2

@@ -389,6 +389,43 @@ def test_a_config_for_another_machine_is_no_obstacle(
         assert "no such program" in site.refused().what
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('dbs: [{path: "LIVE", replica: {path: /x}}]', True),
+        ('{"dbs": [{"path": "LIVE"}]}', True),
+        ("dbs:\n  - path:\n      >-\n      LIVE\n", True),
+        ("dbs: [{path: ${NOT_SET_HERE}/app.db}]", True),
+        ("dbs: [{path: $NOT_SET_HERE/app.db}]", True),
+        ("# path: LIVE\ndbs: [{path: /x.db}]  # path: LIVE", False),
+        ("dbs: [{path: /x.db, replica: {path: '${NOT_SET_HERE}/app.db'}}]", False),
+        ("dbs: [{dir: /x, pattern: '*.db'}]", False),
+        ("dbs: 2024-13-45", True),  # what cannot be read may be about it
+        ("dbs: {path: LIVE}", False),
+        ("dbs: [LIVE]", False),
+    ],
+)
+def test_a_config_is_read_as_yaml_where_there_is_no_litestream(
+    site: Site, monkeypatch: pytest.MonkeyPatch, text: str, *, named: bool
+) -> None:
+    site.config.write_text(text.replace("LIVE", str(site.live)))
+    monkeypatch.setenv("PATH", str(site.root))
+    found = config.find(site.root, None, site.live)
+    assert (found == config.Replica("", site.config, site.live, str(site.live))) == named
+
+
+def test_the_socket_is_where_the_config_says(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.insert()
+    site.start()
+    text = site.config.read_text().partition("dbs:")[2]
+    monkeypatch.setenv("SOCKET", str(site.socket))
+    for block in ("{path: $SOCKET, enabled: true}", '\n  # path: /x\n  path: "${SOCKET}"'):
+        site.config.write_text(f"socket: {block}\ndbs:{text}")
+        assert daemon.socket(site.found()) == str(site.socket)
+    site.config.write_text(f"dbs:{text}")
+    assert daemon.socket(site.found()) == ""
+
+
 def test_a_variable_that_is_not_set_does_not_turn_the_guard_off(site: Site) -> None:
     site.configure(name="${NOT_SET_HERE}/app.db")
     with pytest.raises(UndropError) as caught:

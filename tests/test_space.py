@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from inside import back_up, command, put_back, quiet
@@ -12,6 +12,7 @@ from shop import Project, make
 
 from undrop import settings
 from undrop.steps import diff, replica
+from undrop.values import Moved, Target
 
 SMALL, LARGE = 100, 700  # rows
 
@@ -91,7 +92,7 @@ def a_restore_from_elsewhere(project: Project) -> Case:
 class Unused:
     """Alembic, which is not needed to make room for it."""
 
-    def run(self, target: dict[str, Any], revision: str) -> Any:  # noqa: ANN401
+    def run(self, target: Target, revision: str) -> Moved:
         raise NotImplementedError
 
 

@@ -58,6 +58,8 @@ with tempfile.TemporaryDirectory() as name:  # somebody's project, adopted in on
     assert "backup_before(context)" in (folder / "migrations/env.py").read_text()
     type_("alembic", "stamp", "head")
     assert list((folder / "backups").glob("*-alembic.db"))
+    type_("just", "nuke-db", "--help")
+    assert (folder / "app.db").exists()
     type_("just", "nuke-db")
     type_("just", "undo")
     with closing(sqlite3.connect(folder / "app.db")) as connection:

@@ -23,7 +23,7 @@ RECORD = {
     "verified",
     "only_in_vault",
 }
-FAILURE = {"error", "live_changed", "next", "exit_code"}
+FAILURE = {"error", "live_changed", "next", "next_actions", "exit_code"}
 
 
 def test_list_shows_the_live_database_then_the_newest(filled: Project) -> None:

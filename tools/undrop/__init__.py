@@ -1,3 +1,3 @@
 """Verified backups of a database before every change, and one line back."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from undrop import settings
 from undrop.engines import registry
+from undrop.migrations import alembic_private
 from undrop.migrations.child import WORK_COPY
+from undrop.recipes import Action, Prompt
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from undrop.values import Target
 
 PROBE = "undrop_probe"  # ``undrop init`` only asks which database it is
 RULE = "=" * 78
@@ -41,7 +45,8 @@ def backup_before(context: Any) -> None:  # noqa: ANN401 - Alembic's module of p
     if failure:
         print(  # noqa: T201 - there is no cli in env.py
             f"{RULE}\nundrop: NO BACKUP WAS TAKEN BEFORE THIS MIGRATION: {failure}\n"
-            f"The migration goes on without one. To be safe, stop it, then: just migrate\n{RULE}",
+            f"The migration goes on without one. To be safe, stop it, then: "
+            f"{_migrate(context)}\n{RULE}",
             file=sys.stderr,
             flush=True,
         )
@@ -53,18 +58,15 @@ def database_url(context: Any) -> "URL":  # noqa: ANN401
     Under ``just migrate`` it is the work copy's. Raises UsageError when nothing is configured.
     """
     project = settings.load(_folder(context))
-    target = context.config.attributes.get(WORK_COPY)
-    if not target:
+    target: Target | None = context.config.attributes.get(WORK_COPY)
+    if target is None:
         return live_url(project)
-    found: URL = registry.migrating(project.engine.kind).target_url(project.url, target)
-    return found
+    return registry.migrating(project.engine.kind).target_url(project.url, target)
 
 
 def live_url(project: "settings.Settings") -> "URL":
     """The URL of a project's live database, for SQLAlchemy."""
-    guard = registry.migrating(project.engine.kind)
-    found: URL = guard.live_url(project.url, project.engine)
-    return found
+    return project.engine.url()
 
 
 def transactional_ddl(engine: "Engine | AsyncEngine") -> None:
@@ -73,7 +75,7 @@ def transactional_ddl(engine: "Engine | AsyncEngine") -> None:
     SQLite's driver has to be told; PostgreSQL does it by itself.
     """
     sync_engine: Engine = getattr(engine, "sync_engine", engine)  # type: ignore[arg-type]  # one or the other
-    if sync_engine.dialect.name in registry.FAMILIES:
+    if sync_engine.dialect.name in registry.ENGINES:
         registry.migrating(sync_engine.dialect.name).transactional(sync_engine)
 
 
@@ -82,12 +84,20 @@ def _folder(context: Any) -> Path:  # noqa: ANN401
     return Path(name).resolve().parent if name else Path.cwd()
 
 
+def _migrate(context: Any) -> str:  # noqa: ANN401
+    """The line that migrates behind a backup; never raises."""
+    action = Action("migrate")
+    try:
+        return Prompt(settings.load(_folder(context)).root).line(action)
+    except Exception:  # noqa: BLE001 - what made the backup fail may make this fail
+        return str(action)
+
+
 def _changes(context: Any) -> bool:  # noqa: ANN401
     try:
         context.get_revision_argument()
     except KeyError:  # no destination: current, check, revision --autogenerate; or this one
-        options = getattr(getattr(context, "_proxy", None), "context_opts", {})
-        return getattr(options.get("fn"), "__name__", "") == "do_ensure_version"
+        return alembic_private.ensures_version(context)
     except Exception:  # noqa: BLE001 - a destination that cannot be resolved is a destination
         return True
     return True

@@ -1,7 +1,10 @@
 """File operations that survive a crash: create without overwriting, make durable, publish."""
 
+import errno
 import fcntl
 import os
+import shlex
+import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +65,7 @@ def private_folder(folder: Path) -> None:
     except FileExistsError:
         raise UndropError(
             f"{folder} is in the way: it is no folder",
-            f"mv {folder} elsewhere, then the same again",
+            f"mv {shlex.quote(str(folder))} elsewhere, then the same again",
         ) from None
     if folder.stat().st_mode & 0o077 and not folder.is_symlink():  # a link's target is not ours
         folder.chmod(0o700)
@@ -128,8 +131,6 @@ def remove_with_sidecars(path: Path) -> None:
     """Remove a file or folder of our own and whatever SQLite left beside it."""
     for name in (path, *sidecars(path)):
         if name.is_dir() and not name.is_symlink():
-            import shutil
-
             shutil.rmtree(name)
         else:
             name.unlink(missing_ok=True)
@@ -156,8 +157,6 @@ def size(path: Path) -> int:
 
 def require_space(folder: Path, needed: int) -> None:
     """Raise OSError(ENOSPC) unless ``needed`` bytes are free where ``folder`` is."""
-    import errno
-
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize
     if free < needed:

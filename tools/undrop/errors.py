@@ -1,35 +1,51 @@
 """What can go wrong, as exceptions: the core raises them, the command line prints them."""
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+
+from undrop import recipes
+from undrop.recipes import Action, Part
 
 DRIVERS: list[type[Exception]] = []
 """What the databases' drivers raise, put here by whoever loads one."""
 CHANGED = threading.Event()
 """Set from the moment this process has changed a live database: what fails later must say so."""
-LOOK = "just list, then just restore with the state that you want"
+LOOK: tuple[Part, ...] = (
+    Action("list"),
+    ", then",
+    Action("restore", "NAME", typed=False),
+    "with the state that you want",
+)
 
 
 class UndropError(Exception):
     """The step failed and the live database is as it was.
 
-    ``what`` says what failed, ``next_step`` the command to run next. The class
-    fixes the exit code and what is said about the live database; the names of
-    the subclasses are the exit codes' meanings.
+    ``what`` says what failed, ``next_parts`` what to do next: actions, and words
+    around them or alone, which are not to be typed. The class fixes the exit code
+    and what is said about the live database; the names of the subclasses are the
+    exit codes' meanings.
     """
 
     exit_code = 1
     live_changed = False
 
-    def __init__(self, what: str, next_step: str) -> None:
+    def __init__(self, what: str, *next_parts: Part) -> None:
         super().__init__(what)
         self.what = what
-        self.next_step = next_step
+        self.next_parts = next_parts
+
+    @property
+    def next_step(self) -> str:
+        """What to do next, where it is not known how undrop is called there."""
+        return recipes.sentence(self.next_parts)
 
     def __str__(self) -> str:
+        return self.told(self.next_step)
+
+    def told(self, next_step: str) -> str:
+        """The three lines of every failure, with what to do next as it is typed."""
         changed = "was changed" if self.live_changed else "was not changed"
-        return f"{self.what}\nThe live database {changed}.\nNext: {self.next_step}"
+        return f"{self.what}\nThe live database {changed}.\nNext: {next_step}"
 
 
 class UsageError(UndropError):
@@ -58,21 +74,12 @@ class DamagedError(CheckError):
 class LiveMovedError(UndropError):
     """The live database is no longer what was backed up; the step can start over."""
 
-    def __init__(self, what: str, next_step: str, writes: int = 1) -> None:
-        super().__init__(what, next_step)
+    def __init__(self, what: str, *next_parts: Part, writes: int = 1) -> None:
+        super().__init__(what, *next_parts)
         self.writes = writes
         """Transactions that came in meanwhile, at least."""
 
 
-class PageSizeError(UndropError):
-    """The new content has another page size, which takes the file alone: the step starts over."""
-
-    def __init__(self, alone: Callable[[], AbstractContextManager[None]]) -> None:
-        super().__init__("the page size changes", "the same command again")
-        self.alone = alone
-        """What to start over in."""
-
-
 def damaged(what: str) -> DamagedError:
     """The error for a file that is not a whole database."""
-    return DamagedError(what, "just list")
+    return DamagedError(what, Action("list"))

@@ -1,7 +1,7 @@
 """Which database, which folder: the one place that reads the URL."""
 
 import os
-import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from undrop.engines.protocol import Engine
 
 T = TypeVar("T", str, bool, int)
-SIMPLE_LINE = re.compile(
-    r"""([\w-]+)\s*=\s*(?:"([^"\\\x00-\x1f\x7f]*)"|(true|false)|(\d+(?:_\d+)*))\s*(?:\#.*)?|\s*(?:\#.*)?""",
-    re.ASCII | re.VERBOSE,
-)
 HOW_TO_SET = 'set `url = "sqlite:///app.db"` in [tool.undrop] of pyproject.toml'
 
 
@@ -47,10 +43,9 @@ class Settings(NamedTuple):
     @property
     def alembic_files(self) -> dict[str, Any]:
         """What ``alembic.config.Config`` takes to read the configuration; empty without one."""
-        toml = self.root / "pyproject.toml"
         found = {"file_": self.alembic_ini} if self.alembic_ini.is_file() else {}
-        if toml.is_file() and b"[tool.alembic" in toml.read_bytes():
-            found["toml_file"] = toml  # since Alembic 1.16
+        if "alembic" in tools(self.root):
+            found["toml_file"] = self.root / "pyproject.toml"  # since Alembic 1.16
         return {name: str(path) for name, path in found.items()}
 
 
@@ -87,45 +82,22 @@ def load(start: Path) -> Settings:
 
 def _find(start: Path) -> tuple[Path, dict[str, Any]]:
     for folder in (start, *start.parents):
-        file = folder / "pyproject.toml"
-        try:
-            text = file.read_bytes()
-        except FileNotFoundError:
-            continue
-        table = _simple_table(text) or _table(file, text)
+        table = tools(folder).get("undrop")
         if isinstance(table, dict):
             return folder, table
     raise UsageError(f"no [tool.undrop] in a pyproject.toml in {start} or above", HOW_TO_SET)
 
 
-def _table(file: Path, text: bytes) -> object:
-    import tomllib
-
+def tools(folder: Path) -> dict[str, Any]:
+    """The tables of ``[tool]`` in a folder's pyproject.toml. Raises UsageError."""
+    file = folder / "pyproject.toml"
     try:
-        return tomllib.loads(text.decode()).get("tool", {}).get("undrop")
+        found = tomllib.loads(file.read_bytes().decode()).get("tool")
+    except FileNotFoundError:
+        return {}
     except ValueError as error:  # TOML's and UTF-8's
         raise UsageError(f"{file} is not valid TOML: {error}", f"correct {file}") from None
-
-
-def _simple_table(text: bytes) -> dict[str, Any] | None:
-    """``[tool.undrop]`` where it is as plain as in the README; None for the parser to read.
-
-    Loading the parser costs a tenth of a small backup, and reading a long file more than that.
-    """
-    lines = b"\n" + text.replace(b"\r\n", b"\n")
-    before, header, rest = lines.partition(b"\n[tool.undrop]\n")
-    section = rest.partition(b"\n[")[0]
-    if not header or b'"""' in before or b"'''" in before or not section.isascii():
-        return None  # the line may be inside a text
-    table: dict[str, Any] = {}
-    for line in section.decode().split("\n"):
-        found = SIMPLE_LINE.fullmatch(line)
-        if found is None or found[1] in table:
-            return None
-        key, words, truth, number = found.groups()
-        if key:
-            table[key] = int(number) if number else truth == "true" if truth else words
-    return table
+    return found if isinstance(found, dict) else {}
 
 
 def _value(table: dict[str, Any], key: str, default: T) -> T:

@@ -1,7 +1,7 @@
 """What is handed around: progress, facts of a backup, who has a database open."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and out of how much."""
@@ -49,6 +49,37 @@ class Moved(NamedTuple):
     """How long Alembic took, what it had loaded by then not included."""
 
 
+class InPlace(NamedTuple):
+    """What must be so where a live database is migrated itself."""
+
+    expect: str
+    """The content that it must still have; empty for none at all."""
+    seconds: float
+    """How long a lock is waited for."""
+    note: str
+    """The file that is told which transaction it is."""
+    tried_from: list[str]
+    """Revision(s) that the copy was at on which the migrations were tried."""
+    tried_steps: int
+    """How many of them ran there."""
+
+
+class Target(NamedTuple):
+    """The one database that Alembic's own process may go to: a copy, or the live one in place."""
+
+    database: str
+    """Its file, or its name on the server."""
+    server: str = ""
+    """URL of the server, where that is not the project's own."""
+    live: InPlace | None = None
+
+    @classmethod
+    def of_json(cls, parts: list[Any]) -> Self:
+        """Back from JSON, which has lists for tuples."""
+        database, server, live = parts
+        return cls(database, server, InPlace(*live) if live else None)
+
+
 class Holder(NamedTuple):
     """A program that has the database open."""
 
@@ -56,8 +87,26 @@ class Holder(NamedTuple):
     name: str
 
 
+class Definitions(NamedTuple):
+    """What a database is made of, to be compared with another's, and its revision(s)."""
+
+    schema: object
+    revisions: list[str]
+
+
 class Identity(NamedTuple):
     """What tells a state from others, and its schema (asked when it is needed)."""
 
     content: str
-    definitions: Callable[[], object]
+    definitions: Callable[[], Definitions]
+
+
+class Origin(NamedTuple):
+    """What gives a live database back as it was, as its record keeps it."""
+
+    mode: str = "0600"
+    """Permissions of its file, octal."""
+    uid: int = -1
+    gid: int = -1
+    journal_mode: str = ""
+    """``wal`` or ``delete``; empty where that is not known."""

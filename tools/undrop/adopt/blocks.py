@@ -1,4 +1,8 @@
-"""A block of lines of ours in somebody's text file, put in and taken out without a trace."""
+"""A block of lines of ours in somebody's text file, put in and taken out without a trace.
+
+In pyproject.toml too: tomlkit, which keeps the rest of a file as it is, leaves the blank line
+that it put before a table when the table goes, and the line end that a last line did not have.
+"""
 
 import re
 

@@ -5,12 +5,21 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import NamedTuple
 
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.engine import make_url
+
+from undrop import settings
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
+from undrop.recipes import Action
 
+GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
 PASSED_OVER = {"node_modules", "site-packages", "build", "dist", "backups", "__pycache__"}
 READ_BY = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']""")
 FIELD = re.compile(r"^\s*(\w*(?:database|db|sqlalchemy)\w*)\s*:\s*\w", re.MULTILINE | re.IGNORECASE)
@@ -53,9 +62,7 @@ def look(root: Path, url: str = "") -> Found:
         url = urls[0]
     variable = _variable(root, home, config, env, url) if env and url else ""
     relative = _settled(url, home, root) if url else registry.only_one(root)
-    if not relative:
-        unclear.append("the database: run again with  undrop init --url sqlite:///FILE.db")
-    elif "@" in url and _secret(url) != _secret(relative):
+    if relative and url and make_url(url).password != make_url(relative).password:
         unclear.append("the password is not written down: PGPASSWORD, ~/.pgpass, or the variable")
     return Found(root, config, ini, env, relative, variable, unclear)
 
@@ -92,20 +99,13 @@ def _files(root: Path, pattern: str, depth: int) -> list[Path]:
 
 
 def _config(root: Path, ini: Path | None) -> dict[str, str]:
-    toml = root / "pyproject.toml"
     found = {"file_": str(ini)} if ini else {}
-    if toml.is_file() and "[tool.alembic" in toml.read_text("utf-8"):
-        found["toml_file"] = str(toml)
+    if "alembic" in settings.tools(root):
+        found["toml_file"] = str(root / "pyproject.toml")
     return found
 
 
 def _env(root: Path, ini: Path | None, config: dict[str, str], unclear: list[str]) -> Path | None:
-    from contextlib import chdir
-
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
-
     try:
         with chdir(ini.parent if ini else root):
             path = Path(ScriptDirectory.from_config(Config(**config)).env_py_location).resolve()  # type: ignore[arg-type]  # each by its name
@@ -157,7 +157,7 @@ def _probe(home: Path, config: dict[str, str], **variables: str) -> tuple[list[s
 def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: str) -> str:
     """The variable that moves ``env.py`` to another database when it is set, tried out."""
     sources = [env, *_files(root, "*.py", 4), *root.glob(".env*")]
-    scheme = registry.family(url)
+    scheme = registry.scheme(url)
     names = {name: None for name, value in os.environ.items() if value.startswith(scheme)}
     for source in sources:
         if not source.is_file() or source.stat().st_size > 1_000_000:
@@ -177,17 +177,11 @@ def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: st
 def _settled(url: str, home: Path, root: Path) -> str:
     """The same URL as it is written down."""
     try:
-        return str(registry.adopting(url).settled(url, home, root))
+        return registry.adopting(url).settled(url, home, root)
     except UndropError as error:
-        raise UsageError(
-            f"{_hidden(url)}: {error.what}", "undrop init --url sqlite:///FILE"
-        ) from None
-
-
-def _secret(url: str) -> str:
-    """The password in a URL, as it is written there."""
-    return url.partition("//")[2].rpartition("@")[0].partition(":")[2]
+        raise UsageError(f"{_hidden(url)}: {error.what}", GIVE_URL) from None
 
 
 def _hidden(url: str) -> str:
-    return re.sub(r"//([^/@]*)@", "//***@", url)
+    """A URL to show, also one that nothing can read: whatever stands before a host is left out."""
+    return re.sub(r"//(?!/).*@", "//***@", url)

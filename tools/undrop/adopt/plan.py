@@ -4,16 +4,23 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from undrop import durable
+import tomlkit
+
+from undrop import durable, settings
 from undrop.adopt import blocks, envpy, jsontext
 from undrop.adopt.find import Found
 from undrop.errors import UsageError
+from undrop.recipes import OURS, Action, Prompt
 
 RECIPES = "undrop.just"
+TEMPLATE = Path(__file__).with_name(RECIPES)
+NAMES = re.findall(r"(?m)^(?!export)(_?[a-z][a-z-]*)\b.*:(?!=)", TEMPLATE.read_text("utf-8"))
+"""Of our recipes."""
 DEFAULT = "[private]\ndefault:\n    @just --list --unsorted\n\n"
 HOOK = {
     "type": "command",
@@ -27,12 +34,22 @@ EVENTS = {
 RULE = """
 ## The database is guarded by undrop
 
-**Run `just backup` before any schema change or destructive command** (`rm`, truncate, `DROP`,
-`DELETE` without `WHERE`, `alembic downgrade`), or put `just run` before it. Change the schema with
-`just migrate`, never by hand; `just rehearse` says what that would lose. Something is lost? `just
-undo`, or `just list` and `just restore NAME`. Never delete or edit anything in `backups/`.
-Without just: `undrop backup`, `undrop undo`, ….
+**Run `{backup}` before any schema change or destructive command** (`rm`, truncate, `DROP`,
+`DELETE` without `WHERE`, `alembic downgrade`), or put `{run}` before it.
+Change the schema with `{migrate}`, never by hand; `{rehearse}` says what that would lose.
+Something is lost? `{undo}`, or `{list}` and `{restore}`.
+Never delete or edit anything in `backups/`.
 """
+WITHOUT_JUST = "Without just: `{program} backup`, `{program} undo`, …."
+ACTIONS = (
+    Action("backup"),
+    Action("run"),
+    Action("migrate"),
+    Action("rehearse"),
+    Action("undo"),
+    Action("list"),
+    Action("restore", "NAME", typed=False),
+)
 
 
 class Edit(NamedTuple):
@@ -49,12 +66,9 @@ def adopt(found: Found) -> list[Edit]:
     edits = [
         _block(root / "pyproject.toml", _settings(found)),
         _justfile(root),
-        _file(root / RECIPES, lambda text: text or blocks.add(None, _recipes(root))),
+        _file(root / RECIPES, lambda text: _renewed(text, _recipes(root))),
         _block(root / ".gitignore", "/backups/\n.*.undrop-work*"),
-        *(
-            _block(path, RULE.format(backups="backups").strip(), blocks.MARKDOWN)
-            for path in _rules(root)
-        ),
+        *(_block(path, _rule(root), blocks.MARKDOWN) for path in _rules(root)),
         _file(root / ".claude/settings.json", _hooked),
     ]
     if found.env:
@@ -115,15 +129,14 @@ def _block(path: Path, body: str | None, comment: tuple[str, str] = blocks.HASH)
 
 def _settings(found: Found) -> str | None:
     """``[tool.undrop]``; None where it is there already."""
-    file = found.root / "pyproject.toml"
-    if file.is_file() and re.search(r"^\[tool\.undrop\]", file.read_text("utf-8"), re.MULTILINE):
+    if "undrop" in settings.tools(found.root):
         return None
-    lines = ["[tool.undrop]", f"url = {json.dumps(found.url)}"]
+    table = {"url": found.url}
     if found.variable:
-        lines.append(f"url-variable = {json.dumps(found.variable)}")
+        table["url-variable"] = found.variable
     if found.ini and found.ini.parent != found.root:
-        lines.append(f"alembic = {json.dumps(str(found.ini.relative_to(found.root)))}")
-    return "\n".join(lines)
+        table["alembic"] = str(found.ini.relative_to(found.root))
+    return tomlkit.dumps({"tool": {"undrop": table}})
 
 
 def _justfiles(root: Path) -> Path:
@@ -137,31 +150,46 @@ def _justfile(root: Path) -> Edit:
 
 
 def clashes(root: Path) -> list[str]:
-    """Names of our recipes that the justfile had already. Raises UsageError when it is broken."""
-    ours = _template()
-    names = set(re.findall(r"^(?!export)([a-z][a-z-]*)\b.*:(?!=)", ours, re.MULTILINE))
-    return sorted(names & _taken(_justfiles(root)))
+    """Names of our recipes that are theirs here. Raises UsageError, see ``_recipes_in``."""
+    file, ours = _justfiles(root), root / RECIPES
+    theirs = _recipes_in(file) if file.is_file() else set()
+    if theirs and blocks.has(file.read_text("utf-8", "surrogateescape")):
+        theirs -= _recipes_in(ours)  # it imports them
+    return sorted(theirs & {*NAMES})
 
 
-def _template() -> str:
-    return Path(__file__).with_name(RECIPES).read_text("utf-8")
+def _rule(root: Path) -> str:
+    """The rule for agents, with the lines as they are typed in this project."""
+    planned = None
+    if not (root / RECIPES).exists():
+        taken = clashes(root)
+        planned = {each.name: OURS * (each.name in taken) + each.name for each in ACTIONS}
+    prompt = Prompt(root, root, planned=planned)
+    lines = {action.name: prompt.line(action) for action in ACTIONS}
+    other = WITHOUT_JUST.format(program=prompt.program) if prompt.recipes else ""
+    return f"{RULE.strip().format(**lines)}\n{other}"
 
 
 def _recipes(root: Path) -> str:
     """Our recipes; one whose name the justfile has already begins with ``undrop-``."""
-    text = _template()
+    text = re.sub(r"(?m)^\[group\(.*", '[group("undrop")]', TEMPLATE.read_text("utf-8"))
     for name in clashes(root):
-        text = re.sub(rf"^{name}\b(?!-)", f"undrop-{name}", text, flags=re.MULTILINE)
-        text = text.replace(f"({name} ", f"(undrop-{name} ")
+        # Where it begins, as a dependency with arguments and without, and where somebody reads it.
+        text = re.sub(rf"(?m)(^|\(|: |just ){name}\b(?!-)", rf"\1{OURS}{name}", text)
     return text
 
 
-def _taken(file: Path) -> set[str]:
-    """Names of the recipes and aliases in a justfile. Raises UsageError when it is broken."""
-    if not file.is_file():
-        return set()
+def _renewed(text: str | None, recipes: str) -> str | None:
+    """``undrop.just`` with the recipes of today; one that is not ours stays what it is."""
+    if text is not None and (recipes.rstrip() in text or not blocks.has(text)):
+        return text
+    return blocks.add(blocks.remove(text) if text else text, recipes)
+
+
+def _recipes_in(file: Path) -> set[str]:
+    """What a justfile has names for, its imports too. Raises UsageError when it is broken."""
     done = subprocess.run(  # noqa: S603 - just, which comes with undrop
-        ["just", "--justfile", file, "--dump", "--dump-format", "json"],  # noqa: S607
+        [_just(), "--justfile", file, "--dump", "--dump-format", "json"],
         capture_output=True,
         text=True,
         check=False,
@@ -169,7 +197,13 @@ def _taken(file: Path) -> set[str]:
     if done.returncode:
         raise UsageError(f"just cannot read {file}: {done.stderr.strip()}", f"correct {file}")
     dump = json.loads(done.stdout)
-    return {*dump["recipes"], *dump["aliases"]}
+    return {*dump["recipes"], *dump["aliases"], *dump["modules"]}
+
+
+def _just() -> str:
+    """The just that comes with undrop: the user may have none on PATH."""
+    beside = Path(sys.executable).with_name("just")
+    return str(beside) if beside.exists() else "just"
 
 
 def _rules(root: Path) -> list[Path]:

@@ -2,19 +2,18 @@
 
 import json
 import os
-import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undrop.agent import verdict
+from undrop.agent.places import Places
 from undrop.agent.verdict import Verdict
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
 
 FILE_TOOLS = {"Write", "Edit", "MultiEdit", "NotebookEdit"}
-SECTION = re.compile(r"^\[tool\.undrop\][^\[]*", re.MULTILINE)
 
 
 def judge(settings: "Settings", tool: str, given: dict[str, Any], folder: Path) -> Verdict:
@@ -26,20 +25,16 @@ def judge(settings: "Settings", tool: str, given: dict[str, Any], folder: Path) 
         return verdict.decide(given["command"], folder, settings)
     if tool not in FILE_TOOLS:
         return Verdict("reads", f"{tool} is no tool that undrop looks at")
-    from undrop.agent.places import Places
-
     path = Path(os.path.realpath(folder / (given.get("file_path") or given["notebook_path"])))
     places = Places(settings, folder)
     if any(map(path.is_relative_to, places.guarded)):
-        return Verdict("denied", f"{path} is where backups are", verdict.SAFER["backups"])
+        return Verdict("denied", f"{path} is where backups are", "backups")
     if path in {places.project, *places.claude}:
         before = path.read_text("utf-8") if path.is_file() else ""
         after = _after(before, given)
         was, will = _guarding(path, before), _guarding(path, after)
-        if was is None:  # a broken one may be mended
-            was, will = SECTION.findall(before), SECTION.findall(after)
-        if was != will:
-            return Verdict("denied", f"it changes the guard in {path}", verdict.SAFER["settings"])
+        if was not in (None, will):  # a broken one may be mended
+            return Verdict("denied", f"it changes the guard in {path}", "settings")
     return Verdict("goes on", "it may change something: a backup holds the state before it")
 
 

@@ -79,11 +79,16 @@ def _letters(words: list[str]) -> tuple[set[str], list[str], list[str]]:
 
 
 def _plain(settings: "Settings") -> bool:
-    """Whether git would take the backups for files like others, which ``.gitignore`` leaves out."""
+    """Whether git would take a backup for a file like others, which ``.gitignore`` leaves out.
+
+    Asked about is what the next backup will bring: something else in the folder may be tracked.
+    """
+    kinds = (*SUFFIXES, ".json", ".damaged/file")
+    coming = [str(settings.backups / f"{settings.engine.stem}-next{kind}") for kind in kinds]
     with suppress(OSError):
-        asked = ["git", "-C", str(settings.root), "check-ignore", "-q", f"{settings.backups}/"]
-        done = subprocess.run(asked, stderr=subprocess.DEVNULL, check=False)  # noqa: S603
-        return done.returncode == 1
+        asked = ["git", "-C", str(settings.root), "check-ignore", "--", *coming]
+        done = subprocess.run(asked, capture_output=True, check=False)  # noqa: S603
+        return done.returncode in {0, 1} and len(done.stdout.splitlines()) < len(coming)
     return False
 
 

@@ -13,6 +13,8 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from undrop.recipes import Action, Text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -36,12 +38,21 @@ DESTRUCTION = re.compile(
 )
 SUBSTITUTION = re.compile(r"s([^\w\s]).*\1.*\1\w*")
 GUARDING = re.compile(r"undrop|hook|url|backups|vault|sqlite|\.db")
-SAFER = {
-    "backups": "backups are kept for ever: just restore NAME puts one back, and a person who wants "
-    "one gone types just forget NAME",
+SAFER: dict[str, Text] = {
+    "backups": (
+        "backups are kept for ever:",
+        Action("restore", "NAME", typed=False),
+        "puts one back, and a person who wants one gone types",
+        Action("forget", "NAME", typed=False),
+    ),
     "clean": "git clean -fdx -e backups -e '*.db'",
     "find": "the same with  -not -path '*/backups/*'",
-    "sqlite": "sqlite3 -readonly FILE …, or just diff; to put it back: just restore NAME",
+    "sqlite": (
+        "sqlite3 -readonly FILE …, or",
+        Action("diff"),
+        "; to put it back:",
+        Action("restore", "NAME", typed=False),
+    ),
     "settings": "change the other lines with an edit; [tool.undrop] and the hook are a person's",
     "forget": "a person types that; to free space ask them",
 }
@@ -53,6 +64,7 @@ class Verdict(NamedTuple):
     kind: Literal["reads", "goes on", "denied"]
     why: str
     safer: str = ""
+    """What to do instead, by its name in SAFER."""
 
 
 def decide(text: str, folder: "Path", settings: "Settings") -> Verdict:
@@ -139,7 +151,7 @@ class _Judge:
         )
 
     def _no(self, why: str, safer: str) -> Verdict:
-        return Verdict("denied", why, SAFER[safer])
+        return Verdict("denied", why, safer)
 
     def _written(self) -> Verdict | None:
         from undrop.agent import targets

@@ -1,22 +1,21 @@
 """The command line: arguments in, text or JSON out. The only place that prints or exits."""
 
+import json
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from undrop import settings
 from undrop.cli import answer, tables
-from undrop.cli.commands import parse
+from undrop.cli.commands import parser
 from undrop.cli.progress import Bar
 from undrop.errors import CHANGED, DRIVERS, LOOK, ChangedError, UndropError
-
-if TYPE_CHECKING:
-    from argparse import Namespace
+from undrop.recipes import Prompt
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -38,12 +37,12 @@ def main() -> int:
     _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments: Namespace = SimpleNamespace(json=False, alone=False)  # type: ignore[assignment]  # alike
+    arguments = Namespace(json=False, alone=False, root=Path("/"))
     bar = Bar()
     try:
         for number in STOPPING:
             signal.signal(number, _stop)
-        parse(sys.argv[1:], arguments)
+        parser().parse_args(namespace=arguments)
         try:
             return _answer(arguments, bar)
         finally:
@@ -60,38 +59,41 @@ def main() -> int:
         return _fail(again, arguments, stopped.exit_code)
 
 
-def _answer(arguments: "Namespace", bar: Bar) -> int:
+def _answer(arguments: Namespace, bar: Bar) -> int:
     said: answer.Answer
+    arguments.root = Path.cwd()
     if arguments.alone:
         said = arguments.run(answer.Alone(arguments, bar, _say))
     else:
-        said = arguments.run(answer.Run(settings.load(Path.cwd()), arguments, bar, _say))
+        project = settings.load(arguments.root)
+        arguments.root = project.root
+        said = arguments.run(answer.Run(project, arguments, bar, _say))
     bar.close()
     with _reader_may_leave(sys.stdout):
         if arguments.json:
-            import json
-
             print(json.dumps(said.result))
         elif said.table:
             tables.show(*said.table)
         elif said.line:
             print(said.line)
+    prompt = Prompt(arguments.root)
     for note in said.notes:
-        _say(note)
+        _say(prompt.text(note))
     return said.code
 
 
-def _fail(error: UndropError, arguments: "Namespace", code: int | None = None) -> int:
+def _fail(error: UndropError, arguments: Namespace, code: int | None = None) -> int:
+    for number in STOPPING:  # it has failed: whatever comes now, it is told
+        signal.signal(number, signal.SIG_IGN)
     if CHANGED.is_set() and not error.live_changed:
-        error, code = ChangedError(error.what, LOOK), None
+        error, code = ChangedError(error.what, *LOOK), None
     code = error.exit_code if code is None else code
+    prompt = Prompt(arguments.root)
     if arguments.json:
-        import json
-
-        facts = {"error": error.what, "live_changed": error.live_changed, "next": error.next_step}
+        facts = answer.failure(error, prompt)
         with _reader_may_leave(sys.stdout):
             print(json.dumps({**facts, "exit_code": code}))
-    _say(f"{error}")
+    _say(error.told(prompt.text(error.next_parts)))
     return code
 
 

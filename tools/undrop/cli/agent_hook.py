@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop import settings, values
+from undrop import recipes, settings, values
 from undrop.cli.answer import Answer
+from undrop.recipes import Action, Prompt
 from undrop.store import lock
 
 if TYPE_CHECKING:
+    from undrop.agent.verdict import Verdict
     from undrop.cli.answer import Alone
     from undrop.settings import Settings
     from undrop.steps.cover import Covered
@@ -22,9 +24,15 @@ if TYPE_CHECKING:
 PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
 RULE = (
     "undrop guards the database {database}: a verified backup is taken before every command that "
-    "may change it. Change the schema with `just migrate` only. Something is lost or wrong? "
-    "`just undo` takes the last step back; `just list` and `just restore NAME` go further. "
+    "may change it. Change the schema with `{migrate}` only. Something is lost or wrong? "
+    "`{undo}` takes the last step back; `{list}` and `{restore}` go further. "
     "Never touch {backups}."
+)
+ACTIONS = (
+    Action("migrate"),
+    Action("undo"),
+    Action("list"),
+    Action("restore", "NAME", typed=False),
 )
 
 
@@ -56,8 +64,10 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
         from undrop.steps import cover
 
         found = cover.cover(project, "agent", "agent session", lambda *_: None)
-        rule = RULE.format(database=project.engine.label, backups=project.backups)
-        return _said(event, project, found, rule)
+        prompt = _prompt(project, folder)
+        lines = {action.name: prompt.line(action) for action in ACTIONS}
+        rule = RULE.format(database=project.engine.label, backups=project.backups, **lines)
+        return _said(event, project, folder, found, rule)
     if event != "PreToolUse":
         return {}
     from undrop.agent import calls
@@ -67,13 +77,13 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
     if verdict.kind == "reads":
         return {}
     if verdict.kind == "denied":
-        why = f"undrop: {verdict.why}. Instead: {verdict.safer}"
+        why = f"undrop: {verdict.why}. Instead: {_safer(verdict, _prompt(project, folder))}"
         return _decision(event, permissionDecision="deny", permissionDecisionReason=why)
     from undrop.steps import cover
 
     name = (str(what.get("command", "")).split() or [""])[0] if tool == "Bash" else tool
     found = cover.cover(project, "agent", f"before an agent's {name}", lambda *_: None)
-    return _said(event, project, found)
+    return _said(event, project, folder, found)
 
 
 def _only_reads(given: dict[str, Any]) -> bool:
@@ -83,17 +93,33 @@ def _only_reads(given: dict[str, Any]) -> bool:
     return given["tool_name"] == "Bash" and verdict.only_reads(given["tool_input"]["command"])
 
 
-def _said(event: str, project: "Settings", found: "Covered", rule: str = "") -> dict[str, Any]:
-    where = project.backups / found.name
+def _prompt(project: "Settings", folder: Path) -> Prompt:
+    """Where the agent types: in ``folder``, without what our hook's line puts on PATH."""
+    ours = f"{os.environ.get('CLAUDE_PROJECT_DIR')}/.venv/bin:"
+    return Prompt(project.root, folder, os.environ.get("PATH", "").removeprefix(ours))
+
+
+def _safer(verdict: "Verdict", prompt: Prompt) -> str:
+    """What to do instead of what is denied."""
+    from undrop.agent.verdict import SAFER
+
+    return prompt.text(SAFER[verdict.safer]) if verdict.safer else ""
+
+
+def _said(
+    event: str, project: "Settings", folder: Path, found: "Covered", rule: str = ""
+) -> dict[str, Any]:
+    prompt, where = _prompt(project, folder), project.backups / found.name
     if not found.name:
         text = f"{rule} There is no database yet."
         return _decision(event, additionalContext=text) if rule else {}
     if found.damaged:
         name = project.engine.label
-        text = f"THE DATABASE {name} IS DAMAGED; its files are kept in {where}: just list"
+        text = f"THE DATABASE {name} IS DAMAGED; its files are kept in {where}: "
+        text += prompt.line(Action("list"))
         return {"systemMessage": f"undrop: {text}", **_decision(event, additionalContext=text)}
     # A command that takes steps of its own has undo go back to before the last one of them.
-    back = f"just undo, or just restore {found.name}"
+    back = prompt.text((Action("undo"), ", or", Action("restore", found.name)))
     text = f"undrop: the state before this is kept in {where}; to go back: {back}"
     told = {"systemMessage": f"undrop: backed up to {where}"} if found.taken else {}
     return {**told, **_decision(event, additionalContext=f"{rule} {text}".strip())}
@@ -115,7 +141,7 @@ def _decision(event: str, **what: str) -> dict[str, Any]:
 
 
 def _explain(command: str) -> Answer:
-    folder = Path(os.environ.get("UNDROP_INVOKED_FROM") or Path.cwd())
+    folder = recipes.standing()
     project = _project(folder)
     from undrop.agent import verdict as agent
 
@@ -125,11 +151,12 @@ def _explain(command: str) -> Answer:
         "goes on": "goes on behind a backup",
         "denied": "denied",
     }[verdict.kind]
-    safer = (f"instead: {verdict.safer}",) if verdict.safer else ()
+    safer = _safer(verdict, Prompt(project.root))
     result = {
         "command": command,
         "decision": verdict.kind,
         "why": verdict.why,
-        "safer": verdict.safer,
+        "safer": safer,
     }
-    return Answer(result, f"{kind}: {verdict.why}", safer)
+    notes = (f"instead: {safer}",) if safer else ()
+    return Answer(result, f"{kind}: {verdict.why}", notes)

@@ -1,21 +1,24 @@
 """What commands are given and what they answer with."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from undrop import recipes
 from undrop.cli.progress import Bar
+from undrop.errors import UsageError
+from undrop.recipes import Action, Prompt, Text
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
+    from undrop.errors import UndropError
     from undrop.settings import Settings
     from undrop.steps.guarded import Change
     from undrop.store.catalog import Backup
 
 
-UNDO = "to go back: just undo"
+UNDO = ("to go back:", Action("undo"))
 
 
 class Answer(NamedTuple):
@@ -23,7 +26,7 @@ class Answer(NamedTuple):
 
     result: dict[str, Any]
     line: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
     code: int = 0
 
@@ -39,8 +42,13 @@ class Run(NamedTuple):
 
     @property
     def standing(self) -> Path:
-        """Where the user stands: just moves to the project's folder and tells us from where."""
-        return Path(os.environ.get("UNDROP_INVOKED_FROM") or Path.cwd())
+        """Where the user stands."""
+        return recipes.standing()
+
+    @property
+    def prompt(self) -> Prompt:
+        """Where the user types what is next."""
+        return Prompt(self.settings.root)
 
 
 class Alone(NamedTuple):
@@ -54,7 +62,15 @@ class Alone(NamedTuple):
 def disconnect(run: Run) -> None:
     """End the sessions of others where that was asked for, and say whose they were."""
     if run.arguments.disconnect:
-        for holder in run.settings.engine.disconnect():
+        engine = run.settings.engine
+        if engine.sessions is None:
+            raise UsageError(
+                f"{engine.label} is a file: nobody's session can be ended from here",
+                "close the programs that have it open, which",
+                Action("status"),
+                "names, then the same without that option",
+            )
+        for holder in engine.sessions.disconnect():
             run.say(f"disconnected: {holder.name} (pid {holder.pid})")
 
 
@@ -72,7 +88,7 @@ def fields(each: "Backup") -> dict[str, Any]:
     return {**facts, "verified": each.verified, "only_in_vault": each.only_in_vault}
 
 
-def way_back(change: "Change") -> tuple[str, ...]:
+def way_back(change: "Change") -> tuple[Text, ...]:
     """Where the state before a step is, and the line that undoes it."""
     if change.same:
         return ("the content is what it was before",)
@@ -81,6 +97,16 @@ def way_back(change: "Change") -> tuple[str, ...]:
     if change.backup.is_set:
         return (f"the damaged files from before are kept in {change.backup.path}",)
     return (f"the state before is {change.backup.path.name}", UNDO)
+
+
+def failure(error: "UndropError", prompt: Prompt) -> dict[str, Any]:
+    """An error in JSON, but for the exit code."""
+    return {
+        "error": error.what,
+        "live_changed": error.live_changed,
+        "next": prompt.text(error.next_parts),
+        "next_actions": recipes.actions(error.next_parts),
+    }
 
 
 def kept(change: "Change") -> dict[str, Any]:

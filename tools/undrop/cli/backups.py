@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, fields
 from undrop.errors import CheckError, UndropError, UsageError
+from undrop.recipes import Action
 from undrop.store import catalog
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def verify(run: Run) -> Answer:
 
     if run.arguments.litestream:
         if run.arguments.file is not None:
-            raise UsageError("it takes FILE, or --litestream", "just verify --litestream")
+            raise UsageError("it takes FILE, or --litestream", Action("verify", "--litestream"))
         return _drill(run)
     if run.arguments.file is None:
         chosen = [each for each in catalog.entries(run.settings) if not each.is_set]

@@ -1,5 +1,6 @@
 """Every command: its arguments, and which function of which module answers it."""
 
+from argparse import ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -7,8 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from undrop import __version__
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-
     from undrop.cli.answer import Alone, Answer, Run
 
 ACCEPT_SHRINK = "--accept-shrink"
@@ -154,36 +153,23 @@ COMMANDS = {
 }
 
 
-def parse(words: list[str], into: "Namespace") -> None:
-    """Put a command line's arguments into ``into``; usage errors and ``--help`` exit.
-
-    What ``just backup`` says is read by hand: argparse costs a tenth of a small backup.
-    """
-    match words:
-        case ["backup", before, "--", reason] if before.startswith("--before="):
-            into.reason, into.before = reason, before.removeprefix("--before=")
-            into.run = partial(_run, COMMANDS["backup"].answer)
-        case _:
-            parser(*words[:1]).parse_args(words, into)
-
-
-def parser(wanted: str = "") -> "ArgumentParser":
-    """The arguments of the ``wanted`` command alone, which is felt less; else of all."""
-    from argparse import ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
-
+def parser() -> ArgumentParser:
+    """The arguments of every command; an option is what it is called, not how it begins."""
     narrow = partial(HelpFormatter, width=96)
     top = ArgumentParser(
         "undrop",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=partial(RawDescriptionHelpFormatter, width=96),
+        allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"undrop {__version__}")
     every = top.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="undrop")
-    chosen = {wanted: COMMANDS[wanted]} if wanted in COMMANDS else COMMANDS
-    for name, command in chosen.items():
+    for name, command in COMMANDS.items():
         text = command.text
-        added = every.add_parser(name, help=text, description=text, formatter_class=narrow)
+        added = every.add_parser(
+            name, help=text, description=text, formatter_class=narrow, allow_abbrev=False
+        )
         for argument, how in command.arguments:
             added.add_argument(argument, **how)
         if command.json:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
+from undrop.recipes import Action
 from undrop.store import lock
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def history(run: Run) -> Answer:
     with lock.take(run.settings, run.say):
         points = core.points(run.settings, run.bar)
     if not points:
-        raise UsageError(f"there are no verified backups in {run.settings.backups}", "just backup")
+        raise UsageError(
+            f"there are no verified backups in {run.settings.backups}", Action("backup")
+        )
     result = {
         "backups": [
             {

@@ -10,6 +10,7 @@ from undrop.adopt import find, plan
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
+from undrop.recipes import Action, Text
 from undrop.steps import backup
 from undrop.store import lock
 
@@ -22,6 +23,8 @@ INSTALL = (
     ", or pip install undrop"
 )
 
+SAME = "nothing to change: this project is adopted already"
+
 
 def init(alone: "Alone") -> Answer:
     """Find out about the project, show what changes, write it, take a first backup."""
@@ -31,10 +34,10 @@ def init(alone: "Alone") -> Answer:
     found = find.look(root, alone.arguments.url)
     if not found.url:
         raise UsageError(
-            f"no database was found in {root}; {'; '.join(found.unclear)}",
-            "undrop init --url sqlite:///FILE.db",
+            f"no database was found in {'; '.join([str(root), *found.unclear])}",
+            find.GIVE_URL,
         )
-    taken = () if (root / plan.RECIPES).exists() else plan.clashes(root)
+    taken = plan.clashes(root)
     edits = plan.adopt(found)
     result = {
         "url": found.url,
@@ -43,7 +46,7 @@ def init(alone: "Alone") -> Answer:
         "changed": [str(each.path) for each in edits],
     }
     diff = _diff(edits, root)
-    notes = (
+    notes: tuple[Text, ...] = (
         *found.unclear,
         *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
     )
@@ -58,7 +61,7 @@ def init(alone: "Alone") -> Answer:
     return _first(run, result, diff, notes)
 
 
-def _first(run: Run, result: dict[str, Any], diff: str, notes: tuple[str, ...]) -> Answer:
+def _first(run: Run, result: dict[str, Any], diff: str, notes: tuple[Text, ...]) -> Answer:
     """A first verified backup, and status."""
     if run.settings.engine.exists():
         purpose = backup.Purpose("undrop init", "")
@@ -68,8 +71,8 @@ def _first(run: Run, result: dict[str, Any], diff: str, notes: tuple[str, ...]) 
         ):
             notes = (*notes, f"backed up to {run.settings.backups / state.name}")
     seen = status.status(run)
-    back = "adopted; to take it out again: undrop init --remove" if result["changed"] else ""
-    notes = (*notes, back or "nothing to change: this project is adopted already")
+    back: Text = ("adopted; to take it out again:", Action("init", "--remove"))
+    notes = (*notes, back if result["changed"] else SAME)
     return Answer({**result, "status": seen.result}, f"{diff}\n{seen.line}".lstrip(), notes)
 
 

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import tables
-from undrop.cli.answer import Answer, Run, disconnect, kept, require_replica, way_back
+from undrop.cli.answer import Answer, Run, disconnect, failure, kept, require_replica, way_back
+from undrop.recipes import Action
 from undrop.record import revision_names
 from undrop.store import lock
 
 if TYPE_CHECKING:
-    from undrop.compare.losses import Loss, Report
+    from undrop.compare.losses import Loss, LossError, Report
     from undrop.values import Moved
 
 
@@ -28,9 +29,9 @@ def migrate(run: Run) -> Answer:
             )
     except losses.LossError as stopped:
         left = stopped.remaining
-        failure = {"error": stopped.what, "live_changed": False, "next": stopped.next_step}
-        result = {**failure, "exit_code": stopped.exit_code, **_facts(stopped.report, left)}
-        notes = (*_words(stopped.report, left), str(stopped))
+        facts = {**failure(stopped, run.prompt), "exit_code": stopped.exit_code}
+        result = {**facts, **_facts(stopped.report, left)}
+        notes = (*_words(stopped.report, left), _told(run, stopped))
         return Answer(result, notes=notes, code=stopped.exit_code)
     result = {
         "database": settings.engine.label,
@@ -41,8 +42,8 @@ def migrate(run: Run) -> Answer:
     if moved.steps == 0:
         return Answer(result, _line(moved), ("nothing to do: the schema is there already",))
     done = f"{moved.steps} migration(s), checked; others were locked out {change.seconds:.2f} s"
-    notes = (*_words(report, []), *_outside(moved), done, *way_back(change))
-    return Answer(result, _line(moved), notes)
+    told = (*_words(report, []), *_outside(moved), done, *way_back(change))
+    return Answer(result, _line(moved), told)
 
 
 def rehearse(run: Run) -> Answer:
@@ -71,10 +72,14 @@ def rehearse(run: Run) -> Answer:
     )
     notes = (*_outside(moved), took)
     if not left:
-        would = "it would succeed: just migrate " + arguments.revision
+        would = ("it would succeed:", Action("migrate", arguments.revision))
         return Answer(result, lines, (*notes, would))
     stopped = losses.LossError(report, left, arguments.revision)
-    return Answer(result, lines, (*notes, str(stopped)), code=stopped.exit_code)
+    return Answer(result, lines, (*notes, _told(run, stopped)), code=stopped.exit_code)
+
+
+def _told(run: Run, stopped: "LossError") -> str:
+    return stopped.told(run.prompt.text(stopped.next_parts))
 
 
 def _line(moved: "Moved") -> str:

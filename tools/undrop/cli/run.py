@@ -4,8 +4,15 @@ import sys
 
 from undrop.cli.answer import UNDO, Answer, Run
 from undrop.errors import UndropError, UsageError
+from undrop.recipes import Action, Text
 from undrop.steps import cover
 from undrop.store import lock
+
+EXAMPLE = (
+    Action("run", "COMMAND…", typed=False),
+    ", such as ",
+    Action("run", "rm", "app.db", typed=False),
+)
 
 
 def run(run: Run) -> Answer:
@@ -15,7 +22,7 @@ def run(run: Run) -> Answer:
     words = run.arguments.command
     command = words[1:] if words[:1] == ["--"] else words
     if not command:
-        raise UsageError("no command was given", "just run COMMAND…, such as  just run rm app.db")
+        raise UsageError("no command was given", *EXAMPLE)
     settings = run.settings
     held = cover.cover(settings, "run", f"before {command[0]}", run.bar)
     if held.damaged:
@@ -32,7 +39,7 @@ def run(run: Run) -> Answer:
     return Answer({}, notes=(changes, UNDO) if changes else (), code=ran.code)
 
 
-def _changes(run: Run, name: str) -> str:
+def _changes(run: Run, name: str) -> Text:
     """What a command changed, in one line; empty when that is nothing."""
     from undrop.steps import run as core
 
@@ -46,7 +53,7 @@ def _changes(run: Run, name: str) -> str:
     except UndropError as error:
         return f"the database changed: {error.what}"
     if found is None:
-        return f"the database changed: just diff {name}"
+        return ("the database changed:", Action("diff", name))
     texts = []
     for each in found.tables:
         counts = {"added": each.added, "removed": each.gone, "changed": each.changed}

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
+from undrop.recipes import Action
 from undrop.record import revision_names
 from undrop.store import lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from undrop.settings import Settings
     from undrop.steps.status import Status
 
 
@@ -36,12 +36,13 @@ def status(run: Run) -> Answer:
         "pending_migrations": seen.pending if behind else [],
         "undo": seen.undo._asdict() if seen.undo else None,
     }
-    lines = [f"{name:<10} {text}" for name, text in _lines(settings, seen, behind=behind)]
+    lines = [f"{name:<10} {text}" for name, text in _lines(run, seen, behind=behind)]
     text = "\n".join(map(tables.clean, lines))
     return Answer(result, text, code=0 if seen.covered else CheckError.exit_code)
 
 
-def _lines(settings: "Settings", seen: "Status", *, behind: bool) -> "Iterator[tuple[str, str]]":
+def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, str]]":
+    settings, line = run.settings, run.prompt.line
     yield "database", settings.engine.label
     if seen.exists:
         yield "size", f"{tables.size(seen.bytes)}, {seen.mode or 'unreadable'}"
@@ -49,8 +50,11 @@ def _lines(settings: "Settings", seen: "Status", *, behind: bool) -> "Iterator[t
             yield "damaged", seen.damage
         who = ", ".join(f"{each.name} (pid {each.pid})" for each in seen.open_in)
         yield "open in", who or "no other program that can be seen"
-        head = f", the code's head is {revision_names(seen.heads or [])}: just migrate"
-        yield "revision", revision_names(seen.revisions) + (head if behind else "")
+        head = ""
+        if behind:
+            names, migrate = revision_names(seen.heads or []), line(Action("migrate"))
+            head = f", the code's head is {names}: {migrate}"
+        yield "revision", revision_names(seen.revisions) + head
         if behind:
             yield from (("pending" if n == 0 else "", each) for n, each in enumerate(seen.pending))
     else:
@@ -63,10 +67,11 @@ def _lines(settings: "Settings", seen: "Status", *, behind: bool) -> "Iterator[t
     if seen.not_in_vault:
         yield "vault", f"{len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
     if step := seen.undo:
-        before = step.before or "no database"
-        yield "just undo", f"goes back before {step.kind} of {tables.age(step.when)}: {before}"
+        to = step.before or "no database"
+        back = f"goes back before {step.kind} of {tables.age(step.when)}, to {to}"
+        yield "undo", f"{back}: {line(Action('undo'))}"
     else:
-        yield "just undo", "nothing to undo"
+        yield "undo", "nothing to undo"
     if seen.replica:
         yield "replica", seen.replica if seen.replicated else f"NOT CURRENT: {seen.replica}"
-    yield "covered", "yes" if seen.covered else "no: just backup"
+    yield "covered", "yes" if seen.covered else "no: " + line(Action("backup"))

@@ -1,15 +1,18 @@
 """The commands that back up or change the database."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop.cli.answer import Answer, Run, disconnect, fields, kept, require_replica, way_back
 from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
+from undrop.recipes import Action, Text
 from undrop.steps import backup
 from undrop.store import lock
 
 ALEMBIC = "alembic"
+A_TIME = "2026-03-07T14:15:00Z"
 REPLICA = Path("litestream's replica")
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ def back_up(run: Run) -> Answer:
     if before not in backup.STEPS:
         raise UsageError(
             f"{before!r} is not a step that a backup can precede",
-            'just backup "the whole reason in quotes"',
+            Action("backup", "the whole reason in quotes"),
         )
     nothing = Answer({"backup": None}, notes=("nothing to back up: there is no database",))
     known = before == ALEMBIC and not run.settings.engine.in_memory  # of a later end nobody tells
@@ -51,13 +54,16 @@ def back_up(run: Run) -> Answer:
     return Answer(result, str(taken.path), notes)
 
 
-def _alarm(taken: "Backup") -> tuple[str, ...]:
+def _alarm(taken: "Backup") -> tuple[Text, ...]:
     if not taken.record or not taken.record.shrunk:
         return ()
     return (
         f"WARNING: had rows before and have none now: {', '.join(taken.record.shrunk)}",
-        "`latest` passes this backup over; to get the rows back: just restore latest",
-        f"if it was meant: just backup {ACCEPT_SHRINK}",
+        (
+            "`latest` passes this backup over; to get the rows back:",
+            Action("restore", "latest"),
+        ),
+        ("if it was meant:", Action("backup", ACCEPT_SHRINK)),
     )
 
 
@@ -83,7 +89,7 @@ def restore(run: Run) -> Answer:
     asked = run.arguments
     since = asked.timestamp is not None
     if (asked.file is None) != asked.from_litestream or (since and not asked.from_litestream):
-        raise UsageError("it takes FILE, or --from-litestream", "just list")
+        raise UsageError("it takes FILE, or --from-litestream", Action("list"))
     if since:
         _refuse_no_moment(asked.timestamp)
     run.say(f"about to change {run.settings.engine.label}")
@@ -95,9 +101,10 @@ def restore(run: Run) -> Answer:
         else:
             done = core.restore(run.settings, asked.file, run.standing, run.bar)
     heads = revisions.heads(run.settings)
-    at = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
+    at: Text = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
     if heads and done.revisions != heads:
-        at += f"; the code's head is {revision_names(heads)}: `just migrate` brings it forward"
+        ahead = f"{at}; the code's head is {revision_names(heads)}:"
+        at = (ahead, Action("migrate"), "brings it forward")
     result = {
         "database": run.settings.engine.label,
         "restored": str(done.source),
@@ -111,8 +118,6 @@ def restore(run: Run) -> Answer:
 
 
 def _refuse_no_moment(timestamp: str) -> None:
-    from datetime import datetime
-
     try:
         moment = datetime.fromisoformat(timestamp)
     except ValueError:
@@ -120,7 +125,7 @@ def _refuse_no_moment(timestamp: str) -> None:
     if moment is None or moment.tzinfo is None:
         raise UsageError(
             f"{timestamp!r} is no time with a time zone",
-            "just restore --from-litestream --timestamp 2026-03-07T14:15:00Z",
+            Action("restore", "--from-litestream", "--timestamp", A_TIME, typed=False),
         )
 
 

@@ -1,17 +1,15 @@
 """Tables and texts for people: coloured on a terminal, plain anywhere else."""
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
 
-def age(when: "datetime") -> str:
+def age(when: datetime) -> str:
     """``just now``, ``5 min ago``, ``3 h ago``, ``12 days ago``."""
-    from datetime import UTC, datetime
-
     seconds = (datetime.now(UTC) - when).total_seconds()
     if seconds < 60:
         return "just now"

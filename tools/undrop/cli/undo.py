@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, disconnect, kept, way_back
+from undrop.recipes import Action
 from undrop.store import lock, log
 
 if TYPE_CHECKING:
@@ -63,13 +64,14 @@ def _chain(run: Run) -> Answer:
     with lock.take(run.settings, run.say):
         first = status.look(run.settings, run.bar).undo
         chain = log.chain(run.settings)[::-1]
+    goes_back = run.prompt.line(Action("undo")) + " goes back there"
     rows = tuple(
         (
             tables.age(step.when),
             step.kind,
             ENDED[step.phase],
             step.before or "no database",
-            "just undo goes back there" if step == first else "",
+            goes_back if step == first else "",
         )
         for step in chain
     )

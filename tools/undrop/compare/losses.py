@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop.compare.comparison import ColumnChange, Comparison, Sample, TableChange
 from undrop.compare.structure import fold
 from undrop.errors import CheckError
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,7 +46,8 @@ class LossError(CheckError):
         names = ", ".join(f'"{loss.name}"' for loss in remaining)
         super().__init__(
             f"the migration would lose data: {len(remaining)} loss(es) that nobody accepted",
-            f"correct the migration; or, if all of it may go, just migrate {revision} --accept-loss"
+            "correct the migration; or, if all of it may go,",
+            Action("migrate", revision, "--accept-loss"),
             f"; or write in the migration's file:  accepts_loss = [{names}]",
         )
         self.report, self.remaining = report, remaining

@@ -1,68 +1,74 @@
-"""The seam: all that undrop knows of a database. ``sqlite`` and ``postgres`` answer it."""
+"""The seam: all that undrop knows of a database. ``sqlite`` and ``postgres`` answer it.
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+``Family`` is what an engine is registered as (``registry``), ``Engine`` is one database of its.
+What only some engines can do is a protocol of its own, and None where one cannot.
+"""
 
-if TYPE_CHECKING:
-    from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # nobody waits for these to be made
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from typing import Literal, Protocol
+
+    from sqlalchemy.engine import URL, Connection
+    from sqlalchemy.engine import Engine as Connections
 
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.record import Record
-    from undrop.values import Facts, Holder, Identity, Moved, Progress
+    from undrop.values import Definitions, Facts, Holder, Identity, Moved, Origin, Progress, Target
 
-if TYPE_CHECKING:  # nobody waits for these to be made
+    Log = AbstractContextManager[None]
+    """Entered just before the live database is changed."""
 
     class State(Protocol):
         """The present state, and what holds it: ``backup.State`` says what each is."""
 
         @property
-        def kind(self) -> str: ...  # noqa: D102
+        def kind(self) -> Literal["database", "absent", "damaged"]: ...  # noqa: D102
         @property
-        def held(self) -> Any: ...  # noqa: ANN401, D102 - the engine's own
+        def held(self) -> "Held | None": ...  # noqa: D102
         @property
         def path(self) -> Path | None: ...  # noqa: D102
         @property
-        def entry(self) -> "Record | None": ...  # noqa: D102
-
-    Log = AbstractContextManager[None]
-    """Entered just before the live database is changed."""
+        def entry(self) -> Record | None: ...  # noqa: D102
 
     class Held(Protocol):
         """The live database as one snapshot saw it, and whether it still is that."""
 
         bytes: int
         taken: float
-        """``time.time()`` when the snapshot had been written."""
+        """``time.time()`` when what is in ``work`` had been written."""
 
         @property
         def mode(self) -> str:
             """How it keeps its files, or what serves it, for people."""
 
-        def source(self) -> dict[str, Any]:
+        def origin(self) -> Origin:
             """What a record says of the live database itself."""
 
         def revisions(self) -> list[str]:
             """Alembic's revision(s)."""
 
-        def is_in(self, path: Path, entry: "Record", /, progress: Progress) -> bool:
+        def is_in(self, path: Path, entry: Record, /, progress: Progress) -> bool:
             """Whether that backup has the same content, as far as it can be told cheaply."""
 
-        def snapshot(
-            self, work: Path, progress: Progress, seen: Callable[[str], object] = str
-        ) -> Facts:
-            """Write a backup into ``work``, an empty file of ours, and check it.
+        def identify(self, work: Path, progress: Progress, /) -> Identity:
+            """What state this is; what has to be written to know it is in ``work`` then.
 
-            ``seen`` is told its content as soon as that is known and may raise to end it there.
+            ``work`` is an empty file of ours. Writers may go on where the rest does without them.
             Raises DamagedError when the live database is damaged, UndropError for anything else.
             """
 
-        def copy_to(self, work: Path, progress: Progress) -> None:
-            """The same, unchecked."""
+        def complete(self, work: Path, content: str, progress: Progress, /) -> Facts:
+            """Make ``work``, as ``identify`` left it, a backup of that ``content``, and check it.
 
-        def identify(self, work: Path, progress: Progress) -> Identity:
-            """What state this is; ``work`` is an empty file of ours to work in."""
+            Raises as ``identify`` does.
+            """
+
+        def copy_to(self, work: Path, progress: Progress) -> None:
+            """Write a backup into ``work``, an empty file of ours, unchecked."""
 
         def release(self) -> None:
             """Let writers go on."""
@@ -90,23 +96,45 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def finish(self, moved: Moved, /, progress: Progress) -> None:
             """Settle and check it; ``facts`` are there afterwards. Raises DamagedError."""
 
-        def compare(self, before: Path, progress: Progress) -> "Comparison":
+        def compare(self, before: Path, progress: Progress) -> Comparison:
             """From a backup to this."""
 
-        def orphans(self, before: Path | None, tables: "list[TableChange]") -> list[str]:
+        def orphans(self, before: Path | None, tables: list[TableChange], /) -> list[str]:
             """Rows that point to no other and did not before, in words."""
 
         def tables(self) -> set[str]:
             """The tables in it."""
 
-        def try_put(self, held: Any, before: Path, progress: Progress) -> float:  # noqa: ANN401
+        def try_put(self, held: Held, before: Path, progress: Progress, /) -> float:
             """How long, in seconds, ``put`` would lock others out, tried where nobody is."""
 
-    class Engine(Protocol):
-        """One live database."""
+    class Runner(Protocol):
+        """Runs Alembic in a process of its own."""
+
+        def run(self, target: Target, revision: str) -> Moved:
+            """Bring ``target`` to ``revision``."""
+
+    class Backups(Protocol):
+        """What is in backups of one kind; no live database is needed to tell."""
 
         suffix: str
-        """Of its backups."""
+        """Of their names."""
+
+        def check(self, path: Path, entry: Record | None, progress: Progress) -> Facts:
+            """Prove that a backup is whole. Raises DamagedError, CheckError, UndropError."""
+
+        def compare(self, before: Path, after: Path, progress: Progress) -> Comparison:
+            """What changed between two backups. Raises UndropError."""
+
+        def definitions(self, path: Path, entry: Record | None, /) -> Definitions:
+            """The schema in a backup."""
+
+        def rows(self, path: Path) -> Mapping[str, int]:
+            """Rows by table in a backup."""
+
+    class Live(Protocol):
+        """A live database, looked at."""
+
         source: str
         """How records and the log of steps name it."""
         stem: str
@@ -114,11 +142,14 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         label: str
         """How messages name it; nothing secret."""
         kind: str
-        """A key of ``registry.FAMILIES``."""
+        """A key of ``registry.ENGINES``."""
 
         @property
         def in_memory(self) -> bool:
             """Whether there can be nothing to back up."""
+
+        def url(self) -> URL:
+            """For SQLAlchemy: the very database that is backed up."""
 
         def exists(self) -> bool:
             """Whether there is anything to back up. Raises UsageError, UndropError."""
@@ -129,63 +160,115 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def holders(self) -> list[Holder]:
             """Other programs that have it open, as far as this user may see."""
 
-        def refuse_place(self, backups: Path) -> None:
-            """Raise UsageError when it is nothing that could be backed up into ``backups``."""
+        def fingerprint(self) -> list[object] | None:
+            """What tells this state from others cheaply; None while it is too fresh for that."""
 
         def hold(self) -> Held:
             """Open it and pin a snapshot. Raises DamagedError, UndropError."""
 
-        def damaged(self) -> tuple[list[Path], dict[str, Any]]:
+        def damaged(self) -> tuple[list[Path], Origin]:
             """Its files, to be kept as they are, and what a record says of them."""
-
-        def fingerprint(self) -> list[Any] | None:
-            """What tells this state from others cheaply; None while it is too fresh for that."""
 
         def is_live(self, path: Path) -> bool:
             """Whether ``path`` is the live database itself."""
 
+    class Engine(Backups, Live, Protocol):
+        """One live database, and what can be done to it."""
+
+        def refuse_place(self, backups: Path) -> None:
+            """Raise UsageError when it is nothing that could be backed up into ``backups``."""
+
         def refuse_unfit(self, path: Path) -> None:
             """Raise UsageError or CheckError for what is no backup of its kind."""
-
-        def check(self, path: Path, entry: "Record | None", progress: Progress) -> Facts:
-            """Prove that a backup is whole. Raises DamagedError, CheckError, UndropError."""
-
-        def admit(
-            self, path: Path, entry: "Record | None", progress: Progress, *, ours: bool
-        ) -> AbstractContextManager[Content]:
-            """A backup, checked, where nobody changes it any more; in our folders it stays."""
 
         def refuse_while_open(self) -> None:
             """Raise UndropError while others have it open so that it cannot be removed."""
 
-        def disconnect(self) -> list[Holder]:
-            """End the sessions of others, and say whose they were. Raises UsageError."""
+        def admit(
+            self, path: Path, entry: Record | None, progress: Progress, *, ours: bool
+        ) -> AbstractContextManager[Content]:
+            """A backup, checked, where nobody changes it any more; in our folders it stays."""
 
         def remove(self, state: State, log: Log) -> bool:
             """Take the live database away, if it still is ``state``; False when there was none."""
 
         def work(
-            self, before: Path | None, alembic: "Runner", progress: Progress, /
+            self, before: Path | None, alembic: Runner, progress: Progress, /
         ) -> AbstractContextManager[Work]:
             """A copy of a backup, or an empty database, and what runs Alembic on it."""
-
-        def compare(self, before: Path, after: Path, progress: Progress) -> "Comparison":
-            """What changed between two backups. Raises UndropError."""
-
-        def definitions(self, path: Path, entry: "Record | None", /) -> object:
-            """The schema in a backup, to be compared with others; with the revision(s)."""
-
-        def rows(self, path: Path) -> Mapping[str, int]:
-            """Rows by table in a backup."""
-
-        def replica(self, root: Path, configured: Path | None) -> Any:  # noqa: ANN401
-            """What copies it off this machine (``replica.Replica``); None when nothing does."""
 
         def sweep(self) -> None:
             """Remove what a killed run left beside the live database."""
 
-    class Runner(Protocol):
-        """Runs Alembic in a process of its own."""
+        @property
+        def sessions(self) -> "Sessions | None":
+            """Those of others, where there are any that can be ended."""
 
-        def run(self, target: dict[str, Any], revision: str) -> Moved:
-            """Bring ``target``, in words of the engine's, to ``revision``."""
+        def replica(self, root: Path, configured: Path | None, /) -> "Replica | None":
+            """What copies it off this machine; None when nothing does. Raises UndropError."""
+
+    class Sessions(Protocol):
+        """What others have open on a server."""
+
+        def disconnect(self) -> list[Holder]:
+            """End them, and say whose they were. Raises UndropError."""
+
+    class Replica(Protocol):
+        """A copy of the live database that a program of its own keeps up to date."""
+
+        label: str
+
+        def check(self, work: Path, *, patient: bool) -> str:
+            """Make sure that it has every commit; a line that says so. ``work`` is our folder.
+
+            ``patient``: what replicates is given time to catch up. Raises UndropError when it is
+            behind, incomplete, gone or cannot be asked.
+            """
+
+        def restore(self, target: Path, timestamp: str | None) -> None:
+            """Write what it holds, now or at ``timestamp``, into a new file. Raises UndropError."""
+
+        def warning(self, kind: str, *, made: bool) -> str:
+            """What that program does once a step has changed the database; empty when nothing.
+
+            ``made``: the step made the database anew.
+            """
+
+    class Migrating(Protocol):
+        """What an engine has to say in Alembic's own process; a module."""
+
+        def target_url(self, url: str, target: Target, /) -> URL:
+            """The project's URL, turned to the database that was asked for."""
+
+        def prepare(self, connection: Connection | None, target: Target, /) -> None:
+            """Before the first migration: refuse any other database. Raises RuntimeError."""
+
+        def report(self) -> list[str]:
+            """What of the migrations was not in their one transaction."""
+
+        def transactional(self, engine: Connections, /) -> None:
+            """Make every transaction of SQLAlchemy's a real one, CREATE and DROP included."""
+
+    class Adopting(Protocol):
+        """What an engine has to say when a project is adopted; a module."""
+
+        def probes(self, mark: str) -> list[str]:
+            """URLs that no project has, one for each driver, with ``mark`` in them."""
+
+        def settled(self, url: str, home: Path, root: Path, /) -> str:
+            """The URL as it is written down. Raises UsageError."""
+
+        def only(self, root: Path, /) -> str:
+            """The URL of the one database that lies in a project; empty without one."""
+
+    class Family(Protocol):
+        """An engine, as it is registered; a module, from which the others are reached."""
+
+        def of_url(self, url: str, root: Path, *, inside: bool, verify_url: str) -> Engine:
+            """The database that a URL names. Raises UsageError."""
+
+        def of_backups(self, verify_url: str, /) -> Backups:
+            """For backups alone, with no live database."""
+
+        def migrating(self) -> Migrating: ...  # noqa: D102
+        def adopting(self) -> Adopting: ...  # noqa: D102

@@ -1,18 +1,41 @@
 """Which engine a URL names."""
 
 import re
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from undrop.engines.protocol import Engine
+    from undrop.engines.protocol import Adopting, Backups, Engine, Family, Migrating
 
-FAMILIES = {"sqlite": "sqlite", "postgresql": "postgres"}
-"""By SQLAlchemy's name of the dialect, the package that answers for it."""
-SUFFIXES = {".db": "sqlite", ".pgdump": "postgresql"}
-"""Of backups, whose they are: a folder may hold those from before the URL changed."""
+
+def _sqlite() -> "Family":
+    from undrop.engines.sqlite import engine
+
+    return engine
+
+
+def _postgres() -> "Family":
+    from undrop.engines.postgres import engine
+
+    return engine
+
+
+class Registered(NamedTuple):
+    """An engine."""
+
+    suffix: str
+    """Of its backups: a folder may hold those from before the URL changed."""
+    load: "Callable[[], Family]"
+
+
+ENGINES = {
+    "sqlite": Registered(".db", _sqlite),
+    "postgresql": Registered(".pgdump", _postgres),
+}
+"""By a URL's scheme, SQLAlchemy's name of the dialect."""
+SUFFIXES = {engine.suffix: kind for kind, engine in ENGINES.items()}
 OTHERS = "sqlite"  # says of any other URL that it is not supported
 
 
@@ -21,39 +44,39 @@ def choose(url: str, root: "Path", *, inside: bool, verify_url: str = "") -> "En
 
     ``inside`` says whether the backups are inside the project. Raises UsageError.
     """
-    module = import_module(f"undrop.engines.{FAMILIES.get(family(url), OTHERS)}.engine")
-    found: Engine = module.of_url(url, root, inside=inside, verify_url=verify_url)
-    return found
+    return _family(url).of_url(url, root, inside=inside, verify_url=verify_url)
 
 
-def of_backup(engine: "Engine", path: "Path", verify_url: str = "") -> "Engine":
-    """The engine that a backup belongs to: ``engine`` itself, unless its name says otherwise.
+def of_backup(engine: "Engine", path: "Path", verify_url: str = "") -> "Backups":
+    """What knows backups like this one: ``engine`` itself, unless its name says otherwise.
 
-    Another one knows of no live database, and of a server only by ``verify_url``.
+    Another one knows of a server only by ``verify_url``.
     """
     if path.suffix == engine.suffix or path.suffix not in SUFFIXES:
         return engine
-    module = import_module(f"undrop.engines.{FAMILIES[SUFFIXES[path.suffix]]}.engine")
-    other: Engine = module.of_backups(verify_url)
-    return other
+    return ENGINES[SUFFIXES[path.suffix]].load().of_backups(verify_url)
 
 
-def migrating(kind: str) -> Any:  # noqa: ANN401 - a module
-    """What an engine has to say in Alembic's own process: ``sqlite.migrating`` or its like."""
-    return import_module(f"undrop.engines.{FAMILIES[kind]}.migrating")
+def migrating(kind: str) -> "Migrating":
+    """What an engine has to say in Alembic's own process."""
+    return ENGINES[kind].load().migrating()
 
 
-def adopting(url: str) -> Any:  # noqa: ANN401 - a module
-    """What an engine has to say when a project is adopted: ``sqlite.adopting`` or its like."""
-    return import_module(f"undrop.engines.{FAMILIES.get(family(url), OTHERS)}.adopting")
+def adopting(url: str) -> "Adopting":
+    """What an engine has to say when a project is adopted."""
+    return _family(url).adopting()
 
 
 def only_one(root: "Path") -> str:
     """The URL of the one database that lies in a project; empty when there are none or several."""
-    found = filter(None, (adopting(kind).only(root) for kind in FAMILIES))
+    found = filter(None, (adopting(kind).only(root) for kind in ENGINES))
     return next(found, "")
 
 
-def family(url: str) -> str:
+def scheme(url: str) -> str:
     """SQLAlchemy's name of the dialect in a URL, as it is written there."""
     return re.split(r"[+:]", url, maxsplit=1)[0]
+
+
+def _family(url: str) -> "Family":
+    return ENGINES.get(scheme(url), ENGINES[OTHERS]).load()

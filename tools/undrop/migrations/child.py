@@ -1,6 +1,5 @@
 """The process that ``revisions.run`` starts: Alembic on one database and no other."""
 
-import json
 import os
 import sys
 import threading
@@ -16,10 +15,12 @@ from sqlalchemy.engine import make_url
 
 from undrop.engines import registry
 from undrop.errors import LiveMovedError, UndropError
+from undrop.migrations import alembic_private
+from undrop.migrations.message import Answer, Request
+from undrop.values import Moved
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
-    from sqlalchemy.engine import URL
 
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
 
@@ -39,46 +40,44 @@ def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...
     return wanted <= below - set(current)
 
 
-def bring(ask: dict[str, Any]) -> dict[str, Any]:
-    """Run the migrations that ``ask`` names and report what was done."""
-    config = Config(**ask["config"])
-    target, guard = ask["target"], registry.migrating(ask["kind"])
+def bring(asked: Request) -> Moved:
+    """Run the migrations that are asked for and say what was done."""
+    config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
+    target, guard = asked.target, registry.migrating(asked.kind)
     config.attributes[WORK_COPY] = target
-    address: URL = guard.target_url(ask["url"], target)
+    address = guard.target_url(asked.url, target)
     own = config.get_main_option("sqlalchemy.url") or ""
     if own.startswith(f"{address.drivername}+"):
         address = address.set(drivername=own.partition(":")[0])  # the one that env.py can use
     url = address.render_as_string(hide_password=False)
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    if ask["variable"]:
-        os.environ[ask["variable"]] = url
+    if asked.variable:
+        os.environ[asked.variable] = url
     script = ScriptDirectory.from_config(config)
-    revision = ask["revision"]
-    report: dict[str, Any] = {"before": [], "after": [], "steps": 0, "accepts": []}
+    revision = asked.revision
+    moved = Moved([], [], 0, [], [], 0.0)
 
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
+        nonlocal moved
         guard.prepare(context.connection, target)
         down = is_downgrade(script, revision, current)
-        plan = (script._downgrade_revs if down else script._upgrade_revs)(revision, current)  # type: ignore[arg-type]
+        plan = alembic_private.planned(script, revision, current, down=down)
         reached = set(current)
         for step in plan:
             reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
         accepts = [name for step in plan for name in _accepts_loss(step)]
-        report.update(
-            before=sorted(current), after=sorted(reached), steps=len(plan), accepts=accepts
-        )
-        tried = target.get("tried")
-        if tried and tried != [report["before"], report["steps"]]:
+        moved = Moved(sorted(current), sorted(reached), len(plan), accepts, [], 0.0)
+        live = target.live
+        if live and (live.tried_from, live.tried_steps) != (moved.before, moved.steps):
             raise RuntimeError(
-                f"the copy was at {tried[0]} and took {tried[1]} migration(s), the live database is"
-                f" at {report['before']} and would take {report['steps']}"
+                f"the copy was at {live.tried_from} and took {live.tried_steps} migration(s), the"
+                f" live database is at {moved.before} and would take {moved.steps}"
             )
         return plan
 
     with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
         script.run_env()
-    report["outside"] = guard.report(target)
-    return report
+    return moved._replace(outside=guard.report())
 
 
 def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or StampStep
@@ -92,9 +91,9 @@ def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or Sta
     return list(names)
 
 
-def _hidden(text: str, ask: dict[str, Any]) -> str:
+def _hidden(text: str, asked: Request) -> str:
     """The same without the passwords of the URLs that this process was given."""
-    for url in filter(None, (ask["url"], ask["target"].get("server"))):
+    for url in filter(None, (asked.url, asked.target.server)):
         with suppress(Exception):  # what is no URL was said to be none
             found = make_url(url)
             for word in filter(None, (found.password, found.query.get("password"))):
@@ -112,29 +111,28 @@ def _end_with_parent(pipe: int) -> None:
 
 def main() -> NoReturn:
     """Answer on stdout in JSON what the pipe asks; whatever migrations print goes to stderr."""
-    asked, answer = int(sys.argv[1]), os.dup(1)
+    pipe, out = int(sys.argv[1]), os.dup(1)
     os.dup2(2, 1)
     line = b""
     while not line.endswith(b"\n"):
-        if not (part := os.read(asked, 1 << 16)):
+        if not (part := os.read(pipe, 1 << 16)):
             os._exit(1)
         line += part
-    threading.Thread(target=_end_with_parent, args=(asked,), daemon=True).start()
-    ask = json.loads(line)
+    threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
+    asked = Request.of_json(line)
     try:
-        report = bring(ask)
+        answer = Answer(bring(asked))
     except Exception as error:  # noqa: BLE001 - migrations are anybody's code
-        moved = isinstance(error, LiveMovedError)
         if isinstance(error, UndropError):
             said = error.what
         else:
-            sys.stderr.write(_hidden(traceback.format_exc(), ask))
+            sys.stderr.write(_hidden(traceback.format_exc(), asked))
             said = f"{type(error).__name__}: {error}"
-        report = {"error": _hidden(said, ask), "moved": moved}
+        answer = Answer(None, _hidden(said, asked), isinstance(error, LiveMovedError))
     sys.stdout.flush()
     sys.stderr.flush()
-    os.write(answer, json.dumps(report).encode())
-    os._exit(1 if "error" in report else 0)  # taking SQLAlchemy apart lasts as long as some loading
+    os.write(out, answer.to_json().encode())
+    os._exit(0 if answer.moved else 1)  # taking SQLAlchemy apart lasts as long as some loading
 
 
 if __name__ == "__main__":

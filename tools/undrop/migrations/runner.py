@@ -1,18 +1,18 @@
 """Alembic on a database of our choosing, in a process of its own."""
 
-import json
 import os
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from undrop.errors import LiveMovedError, UndropError, UsageError
-from undrop.values import Moved
+from undrop.migrations.message import Answer, Request
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
+    from undrop.values import Moved, Target
 
 
 class _Child:
@@ -31,16 +31,15 @@ class _Child:
         finally:
             os.close(asked)
 
-    def answer(self, ask: dict[str, Any]) -> dict[str, Any]:
-        """What became of ``ask``."""
+    def answer(self, request: Request) -> Answer:
+        """What became of it."""
         with suppress(BrokenPipeError):
-            os.write(self._ask, json.dumps(ask).encode() + b"\n")
+            os.write(self._ask, request.to_json().encode() + b"\n")
         said, _ = self._process.communicate()
         try:
-            found: dict[str, Any] = json.loads(said)
+            return Answer.of_json(said)
         except ValueError:
-            return {"error": f"Alembic's process ended with {self._process.returncode}"}
-        return found
+            return Answer(None, f"Alembic's process ended with {self._process.returncode}")
 
     def close(self) -> None:
         """End it, also when it was never asked."""
@@ -68,30 +67,30 @@ class Alembic:
         if self._waiting:
             self._waiting.close()
 
-    def run(self, target: dict[str, Any], revision: str) -> Moved:
+    def run(self, target: "Target", revision: str) -> "Moved":
         """Bring ``target`` to ``revision``, up or down, with the project's env.py.
 
         What migrations print goes to stderr. Raises UndropError when a migration fails or when
         ``env.py`` would have gone to another database.
         """
-        ask = {
-            "config": self._settings.alembic_files,
-            "url": self._settings.url,
-            "variable": self._settings.variable,
-            "kind": self._settings.engine.kind,
-            "target": target,
-            "revision": revision,
-        }
+        request = Request(
+            config=self._settings.alembic_files,
+            url=self._settings.url,
+            variable=self._settings.variable,
+            kind=self._settings.engine.kind,
+            revision=revision,
+            target=target,
+        )
         began = time.monotonic()
         child, self._waiting = self._waiting or _Child(self._settings), None
         try:
-            report = child.answer(ask)
+            answer = child.answer(request)
         finally:
             child.close()
-        if report.get("moved"):
-            raise LiveMovedError("somebody wrote to the database", "just migrate again")
-        if error := report.get("error"):
+        if answer.has_live_moved:
+            raise LiveMovedError("somebody wrote to the database", "the same again")
+        if answer.moved is None:
             raise UndropError(
-                f"the migration failed: {error}", "correct it, then just migrate again"
+                f"the migration failed: {answer.error}", "correct it, then the same command again"
             )
-        return Moved(**report, seconds=time.monotonic() - began)
+        return answer.moved._replace(seconds=time.monotonic() - began)

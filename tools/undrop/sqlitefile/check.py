@@ -3,11 +3,11 @@
 import sqlite3
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from undrop import digest, durable, errors
 from undrop.sqlitefile import connect, header
-from undrop.values import Facts
+from undrop.values import Definitions, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +19,13 @@ VERSION_TABLE = [("version_num", "VARCHAR(32)")]
 """The one column of Alembic's table, by which it is known: projects may rename it."""
 
 
-def verify(
-    path: "Path",
-    progress: "Progress",
-    seen: "Callable[[str], object]" = str,
-    *,
-    written: bool = False,
-) -> Facts:
+def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool = False) -> Facts:
     """Read a file that nobody writes back from the disk, through a connection of its own.
 
-    A file that we have just ``written`` is forced to the disk, too: it reads no slower meanwhile.
-    ``seen`` is told the digest as soon as it is known, and may raise to end it there. Raises
-    OSError, DamagedError when its size is not what its header says or ``quick_check`` finds
-    anything, UndropError when it cannot be read. The digest and the check run side by side.
+    Its digest is ``known``, or is found out while SQLite checks. A file that we have just
+    ``written`` is forced to the disk meanwhile: it reads no slower. Raises OSError, DamagedError
+    when its size is not what its header says or ``quick_check`` finds anything, UndropError when
+    it cannot be read.
     """
     claimed = header.read(path)
     size = claimed.page_size * claimed.pages
@@ -40,8 +34,7 @@ def verify(
         try:
             connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
             with _quick_check_beside(connection, progress):
-                found = digest.of(path, progress, size)
-                seen(found)
+                found = known or digest.of(path, progress, size)
                 if written:
                     durable.sync_path(path)
             return Facts(
@@ -219,13 +212,6 @@ def _number(connection: sqlite3.Connection, sql: str) -> int:
 def has_table(path: "Path") -> bool:
     """Whether there is any: a file with none is nobody's backup unless a record vouches for it."""
     return bool(tables(path))
-
-
-class Definitions(NamedTuple):
-    """What a database is made of, and at which revision(s) it is."""
-
-    statements: list[object]
-    revisions: list[str]
 
 
 def definitions(path: "Path") -> Definitions:

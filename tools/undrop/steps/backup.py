@@ -2,20 +2,21 @@
 
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from undrop import digest, durable
 from undrop.errors import CheckError, DamagedError
-from undrop.store import lock
+from undrop.recipes import Action
+from undrop.record import Record
+from undrop.store import catalog, damaged_sets, lock, shrink
+from undrop.values import Facts
 
-# The catalog and what it needs are loaded while SQLite checks the copy: on a few megabytes the
-# one takes as long as the other.
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from undrop.engines.protocol import Held
-    from undrop.record import Record
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
     from undrop.values import Progress
@@ -97,10 +98,8 @@ def covered(settings: "Settings", purpose: Purpose, progress: "Progress") -> "It
         except DamagedError as found:
             if purpose.before not in RESCUES:
                 raise CheckError(
-                    f"{engine.label} is damaged: {found.what}", "just restore latest"
+                    f"{engine.label} is damaged: {found.what}", Action("restore", "latest")
                 ) from found
-            from undrop.store import damaged_sets
-
             entry = _entry(settings, purpose, time.time())
             entry = entry._replace(check=f"damaged: {found.what}")
             kept = damaged_sets.set_aside(settings, entry, fresh=purpose.fresh)
@@ -111,10 +110,6 @@ def covered(settings: "Settings", purpose: Purpose, progress: "Progress") -> "It
 
 def _entry(settings: "Settings", purpose: Purpose, when: float) -> "Record":
     """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end."""
-    from datetime import UTC, datetime
-
-    from undrop.record import Record
-
     return Record(
         created=datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds"),
         reason=purpose.reason,
@@ -134,36 +129,22 @@ def _cover(settings: "Settings", held: "Held", purpose: Purpose, progress: "Prog
         held.release()
         return found
     durable.require_space(settings.backups, held.bytes)
-    entries: list[Backup] = []
-
     with durable.scratch(lock.partial(settings)) as work:
-
-        def seen(content: str) -> None:
-            from undrop.store import (
-                catalog,
-                shrink,  # noqa: F401 - what is needed next, loaded here, too
-            )
-
-            entries.extend(catalog.entries(settings))
-            found = holding(settings, entries, content, progress)
-            if found and (not purpose.fresh or durable.link_instead(found.path, work)):
-                raise _HeldBy(found)
-
-        try:
-            facts = held.snapshot(work, progress, seen)._asdict()
-        except _HeldBy as found:
+        content = held.identify(work, progress).content
+        entries = catalog.entries(settings)
+        found = holding(settings, entries, content, progress)
+        if found and not purpose.fresh:
             held.release()
-            if not purpose.fresh or not found.backup.record:
-                return found.backup
+            return found
+        facts: Record | Facts
+        if found and found.record and durable.link_instead(found.path, work):
+            held.release()
             # Checked when it was taken, and its bytes are, read again just now, this one's.
-            facts = found.backup.record._asdict()
-            held.taken = held.taken or time.time()
-        from undrop.record import Record
-        from undrop.store import catalog, shrink
-        from undrop.values import Facts
-
-        same = {name: facts[name] for name in Record._fields if name in Facts._fields}
-        entry = _entry(settings, purpose, held.taken)._replace(**same, **held.source())
+            facts = found.record
+        else:
+            facts = held.complete(work, content, progress)
+        same = {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
+        entry = _entry(settings, purpose, held.taken)._replace(**same, **held.origin()._asdict())
         if not purpose.accept_shrink:
             entry = entry._replace(shrunk=shrink.missing(settings, entries, entry.filled))
         durable.make_read_only(work)
@@ -175,20 +156,12 @@ def _newest_copy(settings: "Settings", held: "Held", progress: "Progress") -> "B
 
     It spares a copy of the live database when nothing was written since.
     """
-    from undrop.store import catalog
-
     ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
     for newest in [each for each in ours if each.verified][-1:]:
         with suppress(OSError):
             if newest.record and held.is_in(newest.path, newest.record, progress):
                 return holding(settings, [newest], newest.record.state, progress)
     return None
-
-
-class _HeldBy(Exception):  # noqa: N818 - good news
-    def __init__(self, backup: "Backup") -> None:
-        super().__init__(backup.path.name)
-        self.backup = backup
 
 
 def holding(

@@ -7,7 +7,7 @@ Whoever does destroy asks ``backup.covered``, which compares content.
 import json
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
 from undrop.steps import backup
@@ -68,7 +68,7 @@ def known(settings: "Settings") -> str:
     return ""
 
 
-def remember(settings: "Settings", name: str, before: list[Any] | None) -> None:
+def remember(settings: "Settings", name: str, before: list[object] | None) -> None:
     """Keep that ``name`` holds what the files were ``before`` it was taken, if they still are that.
 
     Call it inside ``lock.take``, with the database closed.

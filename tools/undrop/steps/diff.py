@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from undrop import durable
 from undrop.engines import registry
 from undrop.errors import UsageError
+from undrop.recipes import Action
 from undrop.steps import restore
 from undrop.store import catalog, lock
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from undrop.values import Progress
 
 LIVE = "live"
+TWO = (Action("list"), ", then two of these to", Action("diff", "A", "B", typed=False))
 
 
 def between(
@@ -38,20 +40,20 @@ def between(
                 raise UsageError(
                     f"{chosen.path.name} is a backup of another engine than "
                     f"{settings.engine.label}",
-                    "just list",
+                    Action("list"),
                 )
             restore.verify(settings, chosen, progress)
             return chosen.path
 
         if before == after:
-            raise UsageError(f"{before} and {after} are one", "just diff A B, see just list")
+            raise UsageError(f"{before} and {after} are one", *TWO)
         return settings.engine.compare(file(before), file(after), progress)
 
 
 def snapshot(settings: "Settings", target: "Path", progress: "Progress") -> "Path":
     """Copy the live database into ``target``, an empty file of ours. Raises UndropError."""
     if not settings.engine.exists():
-        raise UsageError("there is no live database", "just diff A B, see just list")
+        raise UsageError("there is no live database", *TWO)
     held = settings.engine.hold()
     try:
         durable.require_space(settings.backups, held.bytes)

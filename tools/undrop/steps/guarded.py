@@ -3,7 +3,7 @@
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.errors import CHANGED, LiveMovedError, PageSizeError, UndropError
+from undrop.errors import CHANGED, LiveMovedError, UndropError
 from undrop.steps import backup
 from undrop.store import log
 
@@ -64,13 +64,10 @@ def run(
                 return Change(state.backup, outcome.seconds, outcome.same)
         except LiveMovedError as moved:
             writes += moved.writes
-        except PageSizeError as size:
-            with size.alone():
-                return run(settings, kind, progress, change)
     raise UndropError(
         f"{settings.engine.label} was written to during each of {TRIES} tries: "
         f"{writes} transaction(s) came in",
-        f"stop the program that writes, then just {kind} again",
+        "stop the program that writes, then the same command again",
     )
 
 

@@ -6,6 +6,7 @@ from undrop import durable, record
 from undrop.compare import losses
 from undrop.errors import CheckError, DamagedError, UsageError
 from undrop.migrations import runner
+from undrop.recipes import Action
 from undrop.steps import guarded
 from undrop.store import lock
 from undrop.values import Moved
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from undrop.steps.backup import State
     from undrop.values import Progress
 
-AGAIN = "correct the migration, then just migrate again"
+AGAIN = "correct the migration, then the same command again"
 
 
 class Migrated(NamedTuple):
@@ -83,7 +84,7 @@ def rehearse(
     """
     engine = settings.engine
     if not engine.exists():
-        raise UsageError("there is no database to rehearse on", "just migrate")
+        raise UsageError("there is no database to rehearse on", Action("migrate"))
     with runner.Alembic(settings) as alembic, durable.scratch(lock.partial(settings)) as before:
         held = engine.hold()
         try:

@@ -4,7 +4,7 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
 from undrop.errors import UndropError, UsageError
@@ -16,31 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undrop.compare.comparison import Comparison
+    from undrop.engines.protocol import Replica
     from undrop.settings import Settings
     from undrop.steps.restore import Restored
     from undrop.values import Facts, Progress
-
-
-class Replica(Protocol):
-    """A copy of the live database that a program of its own keeps up to date."""
-
-    label: str
-
-    def check(self, work: "Path", *, patient: bool) -> str:
-        """Make sure that it has every commit; a line that says so. ``work`` is a folder of ours.
-
-        ``patient``: what replicates is given time to catch up. Raises UndropError when it is
-        behind, incomplete, gone or cannot be asked.
-        """
-
-    def restore(self, target: "Path", timestamp: str | None) -> None:
-        """Write what it holds, now or at ``timestamp``, into a new file. Raises UndropError."""
-
-    def warning(self, kind: str, *, made: bool) -> str:
-        """What that program does once a step has changed the database; empty when nothing.
-
-        ``made``: the step made the database anew.
-        """
 
 
 class Drill(NamedTuple):
@@ -52,10 +31,9 @@ class Drill(NamedTuple):
     """From the live database to it; None where there is no live database."""
 
 
-def of(settings: "Settings") -> Replica | None:
+def of(settings: "Settings") -> "Replica | None":
     """The replica of this project's database; None when there is none. Raises UndropError."""
-    found: Replica | None = settings.engine.replica(settings.root, settings.litestream)
-    return found
+    return settings.engine.replica(settings.root, settings.litestream)
 
 
 def require(settings: "Settings", *, patient: bool = True) -> str:
@@ -117,7 +95,7 @@ def drill(settings: "Settings", progress: "Progress") -> Drill:
             return Drill(found.label, facts, settings.engine.compare(live, file, progress))
 
 
-def _there(settings: "Settings") -> Replica:
+def _there(settings: "Settings") -> "Replica":
     found = of(settings)
     if found is None:
         raise UsageError(

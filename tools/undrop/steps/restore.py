@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop.engines import registry
 from undrop.errors import CheckError, DamagedError, UsageError
 from undrop.migrations import revisions
+from undrop.recipes import Action
 from undrop.steps import guarded
 from undrop.store import catalog, vault
 
@@ -50,11 +51,12 @@ def put_back(
     ``first`` is shown the covered state before that is replaced. Raises as ``restore`` does.
     """
     if not chosen.path.exists():
-        raise UsageError(f"{chosen.path} is not there", "just list")
+        raise UsageError(f"{chosen.path} is not there", Action("list"))
     if registry.of_backup(settings.engine, chosen.path) is not settings.engine:
         raise UsageError(
             f"{chosen.path.name} is a backup of another engine than {settings.engine.label}",
-            "just list; to restore it, let the URL name a database of its kind",
+            Action("list"),
+            "; to restore it, let the URL name a database of its kind",
         )
     settings.engine.refuse_unfit(chosen.path)
     with _checked(settings, chosen, progress) as content:
@@ -82,7 +84,7 @@ def _refuse_another_application(settings: "Settings", path: Path, facts: "Facts"
         raise CheckError(
             f"{path} is at revision {', '.join(strange)}, unknown to this project's migrations: "
             "it is another application's",
-            "just list",
+            Action("list"),
         )
     wanted = next(
         (
@@ -95,7 +97,7 @@ def _refuse_another_application(settings: "Settings", path: Path, facts: "Facts"
     if facts.application_id != wanted:
         raise CheckError(
             f"{path} has application_id {facts.application_id}, this project's database {wanted}",
-            "just list",
+            Action("list"),
         )
 
 
@@ -106,13 +108,13 @@ def verify(settings: "Settings", chosen: "Backup", progress: "Progress") -> "Fac
     """
     path, entry = chosen.path, chosen.record
     if chosen.is_set:
-        raise CheckError(f"{path.name} is a set of damaged files, no backup", "just list")
+        raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
     try:
         facts = registry.of_backup(settings.engine, path, settings.verify_url).check(
             path, entry, progress
         )
     except DamagedError as damage:
-        raise CheckError(f"{path} is damaged: {damage.what}", "just list") from damage
+        raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
     _refuse_changed(chosen, facts)
     return facts
 
@@ -121,7 +123,7 @@ def _refuse_changed(chosen: "Backup", facts: "Facts") -> None:
     if chosen.record is not None and chosen.record.digest != facts.digest:
         raise CheckError(
             f"{chosen.path} is not what its record says: the digest differs, it was changed",
-            "just list",
+            Action("list"),
         )
 
 
@@ -130,7 +132,7 @@ def _checked(settings: "Settings", chosen: "Backup", progress: "Progress") -> "I
     """The chosen backup, checked, where nobody can change it any more: ``backups/`` or a copy."""
     path = chosen.path
     if chosen.is_set:
-        raise CheckError(f"{path.name} is a set of damaged files, no backup", "just list")
+        raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
     ours = (settings.backups, vault.folder(settings))
     inside = any(folder and path.parent.resolve() == folder.resolve() for folder in ours)
     with ExitStack() as stack:
@@ -139,7 +141,7 @@ def _checked(settings: "Settings", chosen: "Backup", progress: "Progress") -> "I
                 settings.engine.admit(path, chosen.record, progress, ours=inside)
             )
         except DamagedError as damage:
-            raise CheckError(f"{path} is damaged: {damage.what}", "just list") from damage
+            raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
         _refuse_changed(chosen, content.facts)
         yield content
 

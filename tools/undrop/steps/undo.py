@@ -3,7 +3,8 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.errors import CheckError, UndropError
+from undrop.errors import LOOK, CheckError, UndropError
+from undrop.recipes import Action
 from undrop.steps import backup, restore
 from undrop.store import catalog, log
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from undrop.steps.backup import State
     from undrop.steps.guarded import Change
     from undrop.store.log import Step
-    from undrop.values import Progress
+    from undrop.values import Definitions, Progress
 
 
 class Point(NamedTuple):
     """A state of the database; ``definitions`` is None where there was no database."""
 
     content: str
-    definitions: "Callable[[], object] | None"
+    definitions: "Callable[[], Definitions | None] | None"
 
 
 class Undone(NamedTuple):
@@ -68,7 +69,9 @@ def undo(settings: "Settings", progress: "Progress") -> Undone:
     with backup.covered(settings, backup.Purpose("before undo", "undo"), progress) as state:
         step = last_change(settings, _present(settings, state))
     if step is None:
-        raise CheckError("there is nothing to undo: no step has changed this database", "just list")
+        raise CheckError(
+            "there is nothing to undo: no step has changed this database", Action("list")
+        )
     if not step.before:
         return Undone(step, None, [], restore.nuke(settings, progress, "undo"))
     chosen = _kept(settings, step)
@@ -93,12 +96,12 @@ def _kept(settings: "Settings", step: "Step") -> catalog.Backup:
         chosen = catalog.named(settings, step.before)
     except UndropError as gone:
         raise CheckError(
-            f"the state before {step.kind} was kept in {step.before}, which is gone", "just list"
+            f"the state before {step.kind} was kept in {step.before}, which is gone", Action("list")
         ) from gone
     if chosen.is_set:
         raise CheckError(
             f"the database before {step.kind} was damaged; its files are in {chosen.path}",
-            "just list, then just restore with the state that you want",
+            *LOOK,
         )
     return chosen
 
@@ -137,5 +140,5 @@ def _differ(step: "Step", before: Point, after: Point) -> bool:
     if made is None:
         return True
     if before.definitions is None:
-        return bool(getattr(made, "revisions", True))  # else it was not Alembic that made it
+        return bool(made.revisions)  # else it was not Alembic that made it
     return before.definitions() != made

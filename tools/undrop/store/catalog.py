@@ -3,6 +3,8 @@
 import itertools
 import os
 import re
+import shutil
+import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import durable, record
 from undrop.engines.registry import SUFFIXES
 from undrop.errors import UsageError
+from undrop.recipes import Action
 from undrop.store import vault
 
 if TYPE_CHECKING:
@@ -56,8 +59,6 @@ class Backup(NamedTuple):
 def slug(reason: str) -> str:
     """A reason reduced to ``[a-z0-9-]``, at most 60 characters, ``manual`` when nothing is left."""
     if not reason.isascii():
-        import unicodedata
-
         reason = unicodedata.normalize("NFKD", reason.casefold()).encode("ascii", "ignore").decode()
     text = re.sub("[^a-z0-9]+", "-", reason.lower()).strip("-")
     return text[:SLUG_LENGTH].rstrip("-") or "manual"
@@ -115,7 +116,7 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
     if wanted == "latest":
         if backup := latest(settings):
             return backup
-        raise UsageError(f"there is no verified backup in {settings.backups}", "just list")
+        raise UsageError(f"there is no verified backup in {settings.backups}", Action("list"))
     path = standing / wanted
     if wanted and path.exists():
         return Backup(path, record.read(path.with_suffix(".json")))
@@ -127,7 +128,7 @@ def named(settings: "Settings", name: str) -> Backup:
     for backup in entries(settings):
         if name in {backup.path.name, backup.path.stem}:
             return backup
-    raise UsageError(f"there is no backup {name!r}", "just list")
+    raise UsageError(f"there is no backup {name!r}", Action("list"))
 
 
 def forget(settings: "Settings", name: str) -> list[str]:
@@ -141,8 +142,6 @@ def forget(settings: "Settings", name: str) -> list[str]:
             continue
         for path in (folder / gone.path.name, folder / f"{gone.path.stem}.json"):
             if path.is_dir() and not path.is_symlink():
-                import shutil
-
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

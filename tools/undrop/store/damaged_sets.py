@@ -1,6 +1,7 @@
 """Sets of damaged files: the bytes as they are, kept before a rescue replaces them."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ def set_aside(settings: "Settings", entry: "Record", *, fresh: bool) -> "Backup"
 
     ``fresh`` always makes a new one. Call it inside ``lock.take``. Raises OSError, CheckError.
     """
-    live, owner = settings.engine.damaged()
+    live, origin = settings.engine.damaged()
     if not fresh:
         digests = _digests(live)
         for backup in catalog.entries(settings):
@@ -33,14 +34,12 @@ def set_aside(settings: "Settings", entry: "Record", *, fresh: bool) -> "Backup"
         for file in live:
             copy = folder / file.name
             os.close(durable.create(copy, 0o600))
-            import shutil
-
             shutil.copyfile(file, copy)
             copy.chmod(0o400)
             durable.sync_path(copy)
         durable.sync_path(folder)
         copies = _digests([folder / file.name for file in live])
-        entry = entry._replace(bytes=size, files=copies, **owner)
+        entry = entry._replace(bytes=size, files=copies, **origin._asdict())
         return catalog.publish(settings, folder, entry, ".damaged")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

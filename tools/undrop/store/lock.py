@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,8 +99,6 @@ def _sweep_backups(folder: Path) -> None:
             note.unlink()
     for path in partials:
         if path.is_dir() and not path.is_symlink():
-            import shutil
-
             shutil.rmtree(path)
         else:
             path.unlink()

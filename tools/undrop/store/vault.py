@@ -6,10 +6,12 @@ writing into the same inode.
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
+from platformdirs.unix import Unix
 
 from undrop import durable
 from undrop.engines.registry import SUFFIXES
@@ -23,16 +25,13 @@ NO_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EML
 def folder(settings: "Settings") -> Path | None:
     """Where this project's vault is, whether it exists or not; None when it is turned off.
 
-    ``$XDG_STATE_HOME/undrop/PROJECT``, where PROJECT is the folder's name and a hash of its path
-    (XDG Base Directory Specification: a relative value is as none).
+    ``$XDG_STATE_HOME/undrop/PROJECT``, on macOS too, where earlier ones made it; PROJECT is the
+    folder's name and a hash of its path.
     """
     if not settings.vault:
         return None
-    state = Path(os.environ.get("XDG_STATE_HOME") or "")
-    if not state.is_absolute():
-        state = Path.home() / ".local/state"
     mark = blake3(os.fsencode(settings.root)).hexdigest(length=6)
-    return state / "undrop" / f"{settings.root.name}-{mark}"
+    return Unix("undrop").user_state_path / f"{settings.root.name}-{mark}"
 
 
 def keep(settings: "Settings") -> None:
@@ -105,8 +104,6 @@ def _link_or_copy(source: Path, target: Path, limit: int) -> bool:
         if durable.size(source) > limit:
             return False
         os.close(durable.create(target, 0o600))
-        import shutil
-
         shutil.copyfile(source, target)
         target.chmod(source.stat().st_mode & 0o777)
         durable.sync_path(target)

@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import yaml
 
 from undrop.engines.litestream import program
 from undrop.errors import UndropError, UsageError
 
-PATH = re.compile(r"""\bpath:\s*["']?((?:\$\{\w+\}|[^"'#\n,}])+)""")
 SYSTEM = Path("/etc/litestream.yml")  # where litestream looks when it is told nothing
 
 
@@ -38,7 +39,8 @@ def find(root: Path, configured: Path | None, live: Path) -> Replica | None:
             continue
         # A config may be about other projects, or this one on another machine: what is wrong
         # with it is ours to refuse only where it is about this database.
-        ours = _concerns(path, live)
+        written = read(path)
+        ours = _concerns(path, written, live)
         file, tool = path.absolute(), shutil.which("litestream")
         try:
             databases = program.ask(tool, file, "databases", "-json") if tool else []
@@ -51,28 +53,46 @@ def find(root: Path, configured: Path | None, live: Path) -> Replica | None:
                 return Replica(tool or "", file, live, known["path"])
         if not tool and ours:
             return Replica("", file, live, str(live))
-        if _is_unset(_names(path), live):
+        if _is_unset(_named(written, "path"), live):
             what = f"{file} names {live.name} by a variable that is not set"
             raise refusal(what, "set it as the daemon has it")
-        _refuse_folder(file, live)
+        _refuse_folder(file, written, live)
     return None
 
 
-def _concerns(config: Path, live: Path) -> bool:
+def read(config: Path) -> dict[str, Any]:
+    """What a configuration has in it; nothing where it cannot be read.
+
+    Variables are filled in before it is parsed, as litestream does; one that is not set here stays
+    as ``$NAME``.
+    """
+    try:
+        text = os.path.expandvars(config.read_text(errors="replace"))
+        # Braces of a variable that is left would be a mapping's in `{path: ${NAME}}`.
+        found = yaml.safe_load(re.sub(r"\$\{(\w+)\}", r"$\1", text))
+    except (OSError, ValueError, yaml.YAMLError):  # often root's alone, for the keys in it
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _named(written: dict[str, Any], key: str) -> list[str]:
+    """What its databases have as ``path`` or ``dir``."""
+    databases = written.get("dbs")
+    if not isinstance(databases, list):
+        return []
+    found = [known[key] for known in databases if isinstance(known, dict) and known.get(key)]
+    return [os.path.expanduser(str(name)) for name in found]  # noqa: PTH111 - never raises
+
+
+def _concerns(config: Path, written: dict[str, Any], live: Path) -> bool:
     """Whether a config names ``live``, or may, or litestream has been at work on it."""
-    names = _names(config)
+    names = _named(written, "path")
     return (
         live.with_name(f".{live.name}-litestream").exists()
         or any(Path(config.parent, name).resolve() == live.resolve() for name in names)
         or _is_unset(names, live)
-        or (not names and config != SYSTEM)  # or it cannot be read
+        or (not written and config != SYSTEM)  # or it cannot be read
     )
-
-
-def _names(config: Path) -> list[str]:
-    """Every path in a config, replicas' among them."""
-    found = PATH.findall(program.text(config))
-    return [os.path.expanduser(os.path.expandvars(name.strip())) for name in found]  # noqa: PTH111 - no Path
 
 
 def _is_unset(names: list[str], live: Path) -> bool:
@@ -80,13 +100,12 @@ def _is_unset(names: list[str], live: Path) -> bool:
     return any("$" in name and Path(name).name == live.name for name in names)
 
 
-def _refuse_folder(config: Path, live: Path) -> None:
+def _refuse_folder(config: Path, written: dict[str, Any], live: Path) -> None:
     """Raise UndropError where ``live`` is in a folder (``dir:``) that the config replicates."""
-    text = os.path.expandvars(program.text(config))
-    for found in re.findall(r"""^[ \t-]*dir:\s*["']?([^"'#\n]+)""", text, re.M):
-        if Path(config.parent, found.strip()).resolve() in live.resolve().parents:
+    for folder in _named(written, "dir"):
+        if Path(config.parent, folder).resolve() in live.resolve().parents:
             raise refusal(
-                f"{config} replicates {found.strip()} as a folder, and litestream tells nothing"
+                f"{config} replicates {folder} as a folder, and litestream tells nothing"
                 " of one database in it",
                 f"name {live} in {config} with path:",
             )

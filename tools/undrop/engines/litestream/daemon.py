@@ -1,9 +1,10 @@
 """Litestream's daemon: does one replicate this database, and where has it got to."""
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from undrop.engines.litestream import config, program
 from undrop.errors import UndropError
@@ -18,8 +19,6 @@ CATCH_UP = 30  # seconds for a running daemon to bring the replica up to date
 
 def is_running(replica: "Replica") -> bool:
     """Whether a daemon replicates this database now, as far as this user can see."""
-    import psutil
-
     if replica.program and socket(replica):
         return True
     live, file = os.path.realpath(replica.live), os.path.realpath(replica.config)
@@ -46,13 +45,12 @@ def is_running(replica: "Replica") -> bool:
 def socket(replica: "Replica") -> str:
     """The socket of the daemon that replicates this database and answers now, or nothing.
 
-    Only the socket's path is looked for in the config's text. Not to find it costs the quick
-    way, not the certainty.
+    Where its config cannot be read the usual one is tried: that costs the quick way, not the
+    certainty.
     """
-    text = re.sub(r"(^|\s)#.*", "", os.path.expandvars(program.text(replica.config)))
-    block = re.search(r"^socket:(.*(?:\n+[ \t].*)*)", text, re.M)
-    path = re.search(r"""\bpath:\s*["']?([^"'\s,}]+)""", block[1]) if block else None
-    found = str(replica.config.parent / (path[1] if path else SOCKET))
+    said = config.read(replica.config).get("socket")
+    path = said.get("path") if isinstance(said, dict) else None
+    found = str(replica.config.parent / str(path or SOCKET))
     try:
         ask = ("-json", "-timeout", str(ANSWER), "-socket", found)
         answer = program.ask(replica.program, None, "list", *ask)

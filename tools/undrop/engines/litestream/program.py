@@ -1,4 +1,4 @@
-"""Running ``litestream``: its commands' answers, the text of its configuration."""
+"""Running ``litestream``: its commands' answers."""
 
 import json
 import re
@@ -10,14 +10,6 @@ from undrop.errors import UndropError
 
 UPGRADE = "install litestream 0.5 or later"
 ASK = 60.0  # seconds for a question to litestream or to the replica
-
-
-def text(config: Path) -> str:
-    """A configuration as it is written; empty where this user may not read it."""
-    try:
-        return config.read_text(errors="replace")
-    except OSError:  # often root's alone, for the keys in it
-        return ""
 
 
 def ask(program: str, config: Path | None, command: str, *arguments: str) -> Any:  # noqa: ANN401

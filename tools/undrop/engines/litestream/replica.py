@@ -18,6 +18,7 @@ from undrop.engines.litestream import config, daemon, program
 from undrop.engines.litestream.config import Replica
 from undrop.engines.sqlite import snapshot
 from undrop.errors import UndropError
+from undrop.recipes import Action
 from undrop.sqlitefile import pages
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ FIRST_SNAPSHOT = 5.0  # seconds after its start within which a daemon takes one;
 
 
 class Litestream:
-    """The replica of a live database (``replica.Replica``)."""
+    """The replica of a live database (``protocol.Replica``)."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
@@ -208,7 +209,7 @@ def _pinned(replica: Replica, socket: str) -> tuple[snapshot.Held, int]:
     """
     live = replica.live
     if not live.exists():
-        raise UndropError(f"{live} is gone and its -wal is not", "just restore latest")
+        raise UndropError(f"{live} is gone and its -wal is not", Action("restore", "latest"))
     for _ in range(PINS):
         before = daemon.synced(replica, socket) if socket else 0
         held = snapshot.Held(live)

@@ -2,7 +2,9 @@
 
 import os
 import re
+from getpass import getuser
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl, quote, unquote
 
 from undrop.errors import UsageError
 
@@ -32,14 +34,12 @@ class Address(NamedTuple):
             or os.environ.get("PGDATABASE")
             or self.keywords.get("user")
             or os.environ.get("PGUSER")
-            or _system_user()
+            or getuser()
         )
 
     @property
     def label(self) -> str:
         """``postgresql://HOST:PORT/NAME``: without user, password and options."""
-        from urllib.parse import quote
-
         if service := self.keywords.get("service"):
             return f"postgresql:///{quote(self.name)}?service={quote(service)}"
         host = self.keywords.get("host") or os.environ.get("PGHOST") or ""
@@ -103,8 +103,6 @@ def _plain(url: str) -> Address | None:
     """
     if not (found := PLAIN.fullmatch(url)):
         return None
-    from urllib.parse import parse_qsl, unquote
-
     words = found.groupdict()
     query = parse_qsl(words.pop("query") or "", keep_blank_values=True)
     names = {name for name, _ in query}
@@ -159,9 +157,3 @@ def _of_service(keywords: dict[str, str]) -> str:
         return connection.db.decode()
     finally:
         connection.finish()
-
-
-def _system_user() -> str:
-    from getpass import getuser
-
-    return getuser()

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from undrop import values
-from undrop.engines.postgres import content, empty, locks, programs, session
+from undrop.engines.postgres import catalogs, content, empty, locks, programs, session
 from undrop.errors import CHANGED, LOOK, ChangedError, LiveMovedError, UndropError
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.catalogs import Ask
     from undrop.engines.postgres.load import Load
-    from undrop.engines.postgres.session import Ask
     from undrop.engines.protocol import Log, State
     from undrop.values import Progress
 
@@ -51,7 +52,7 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
     """
     ask("SAVEPOINT undrop_settings")
     ask(session.LOCAL)
-    names = [ask(content.RELATIONS.format(kind)) for kind in "rp"]
+    names = [ask(catalogs.RELATIONS.format(kind)) for kind in "rp"]
     ask("ROLLBACK TO SAVEPOINT undrop_settings")
     locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS)
     ask("SAVEPOINT undrop_settings")  # its end takes back what reading needs, not the locks
@@ -61,8 +62,8 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
         found = content.read(ask, definitions)
     nothing = empty.is_empty(ask)
     # Alembic makes its table before it asks us.
-    versions = {sql.removeprefix("public.") for (sql,) in ask(content.VERSIONS)}
-    same = [marks, *names] == [ask(MARKS), *(ask(content.RELATIONS.format(k)) for k in "rp")]
+    versions = {sql.removeprefix("public.") for (sql,) in ask(catalogs.VERSIONS)}
+    same = [marks, *names] == [ask(MARKS), *(ask(catalogs.RELATIONS.format(k)) for k in "rp")]
     ask("ROLLBACK TO SAVEPOINT undrop_settings")
     without = {
         name: table for name, table in found.tables.items() if table[0] or name not in versions
@@ -128,7 +129,7 @@ def _commit(connection: "psycopg.Connection[Any]", address: "Address") -> None:
             raise ChangedError(
                 f"the connection to {address.label} broke when the new content was committed: it "
                 f"{done} ({address.hidden(str(error))})",
-                LOOK,
+                *LOOK,
             ) from error
     CHANGED.set()
 
@@ -158,11 +159,11 @@ def replace(  # noqa: PLR0913 - what goes where
         found = content.read(ask)
         if data and found.data != data:
             raise UndropError(
-                f"what {loading.name} brought back is not what its record says", "just verify"
+                f"what {loading.name} brought back is not what its record says", Action("verify")
             )
     return time.monotonic() - began
 
 
 def state_size(state: "State") -> int:
     """Bytes that a progress bar may go by."""
-    return max(1, getattr(state.held, "bytes", 1))
+    return max(1, state.held.bytes) if state.held else 1

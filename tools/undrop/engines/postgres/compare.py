@@ -4,17 +4,17 @@ Two databases of a server cannot be joined, and SQLite's comparison is there: on
 a loss is, whatever the engine.
 """
 
-import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from undrop.compare import files
+from undrop.compare import files, stand_in
 from undrop.engines.postgres import content, session, structure
-from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import psycopg
 
     from undrop.compare.comparison import Comparison
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.structure import Source
     from undrop.values import Progress
 
-BATCH = 10_000  # rows
 WHOLE = {"smallint", "integer", "bigint", "oid"}
 
 
@@ -95,40 +94,22 @@ class _Side:
 
     def write(self, path: Path, without: set[str], other: "_Side", progress: "Progress") -> None:
         """Every table into a SQLite file; the rows of those in ``without`` are left out."""
-        with closing(sqlite3.connect(path, isolation_level=None)) as file:
-            file.execute("PRAGMA journal_mode = OFF")
-            file.execute("PRAGMA synchronous = OFF")
-            file.execute("BEGIN")
+        with stand_in.written(path) as file:
             for done, (name, table) in enumerate(self.structure.tables.items()):
-                _create(file, table)
-                if name not in without:
-                    self._copy(file, table, self._sources[name], other.types(name, table))
+                source, others = self._sources[name], other.types(name, table)
+                file.add(table, () if name in without else self._rows(source, others))
                 progress("compare", done, len(self.structure.tables))
-            file.execute("COMMIT")
 
-    def _copy(
-        self, file: sqlite3.Connection, table: "Table", source: "Source", others: dict[str, str]
-    ) -> None:
-        names = list(source.columns)
-        if not names:
-            return
+    def _rows(self, source: "Source", others: dict[str, str]) -> "Iterator[tuple[Any, ...]]":
         texts = (
             _value(name, kind, others.get(name, kind)) for name, kind in source.columns.items()
         )
         values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
-        marks = ", ".join("?" * len(names))
-        insert = f"INSERT INTO {quoted(table.name)} VALUES ({marks})"  # noqa: S608 - quoted
         select = f"COPY (SELECT {values} FROM {source.sql} AS t) TO STDOUT"  # noqa: S608 - quoted
         kinds = ["int8" if kind in WHOLE else "text" for kind in source.columns.values()]
         with self._connection.cursor().copy(select) as copy:
             copy.set_types(kinds)
-            batch: list[tuple[Any, ...]] = []
-            for row in copy.rows():
-                batch.append(row)
-                if len(batch) == BATCH:
-                    file.executemany(insert, batch)
-                    batch.clear()
-            file.executemany(insert, batch)
+            yield from copy.rows()
 
     def _as(self, text: str) -> str:
         """Where a database has no encoding, its bytes need not be a text in ours."""
@@ -159,11 +140,3 @@ def _value(name: str, kind: str, other: str) -> str:
         if kind != other and {kind, other} <= kinds:
             return f"{name}::{common}::text"
     return f"{name}::text"
-
-
-def _create(file: sqlite3.Connection, table: "Table") -> None:
-    """A table without types: SQLite shall turn no value into another."""
-    columns = [quoted(column.name) for column in table.data]
-    if table.key:
-        columns.append(f"PRIMARY KEY ({', '.join(quoted(column.name) for column in table.key)})")
-    file.execute(f"CREATE TABLE {quoted(table.name)} ({', '.join(columns) or 'nothing'})")

@@ -4,35 +4,12 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import digest
+from undrop.engines.postgres.catalogs import MEMBER, NAME, RELATIONS, SYSTEM, VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from undrop.engines.postgres.session import Ask
-
-MEMBER = (
-    "EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '{0}'::regclass AND e.objid = {1}.oid "
-    "AND e.deptype = 'e')"
-)
-SYSTEM = "n.nspname = 'information_schema' OR n.nspname ^@ 'pg_'"  # nobody else may be called so
-NAME = (
-    "CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END "
-    "|| quote_ident(c.relname)"
-)
-RELATIONS = (
-    f"SELECT {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname) "  # noqa: S608 - ours
-    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-    f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')} "
-    "AND c.relkind = '{0}' ORDER BY 1"
-)
-VERSIONS = (
-    "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c "
-    "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
-    "WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped GROUP BY n.nspname, c.relname "
-    "HAVING array_agg(a.attname::text) = ARRAY['version_num'] "
-    "AND min(format_type(a.atttypid, a.atttypmod)) ~ '^(character varying|text)'"
-)
-
+    from undrop.engines.postgres.catalogs import Ask
 
 ROWS = (
     # By name: pg_dump puts an inherited column before a child's own, wherever it was.
@@ -85,10 +62,10 @@ class Content(NamedTuple):
         return f"{self.data} {self.positions} {self.definitions}"
 
 
-def read(ask: "Ask", definitions: "Callable[[], str]" = str) -> Content:
+def read(ask: "Ask", definitions: "Callable[[], str] | None" = None) -> Content:
     """Count and sum up everything, in the transaction that ``ask`` is in, settled for it.
 
-    ``definitions`` gives every definition, as SQL; it is asked last.
+    ``definitions`` gives every definition, as SQL, and is asked last; without it they are none.
 
     A row's text is hashed to 128 bits (``hashtextextended`` with two seeds) and a table's hashes
     are added up.
@@ -104,7 +81,7 @@ def read(ask: "Ask", definitions: "Callable[[], str]" = str) -> Content:
     large_objects = str(tuple(ask(LARGE_OBJECTS)[0]))
     theirs = str([tuple(each) for each in ask(OF_LARGE_OBJECTS)])
     known = revisions(ask)
-    text = digest.of_text(definitions() + theirs)
+    text = digest.of_text((definitions() if definitions else "") + theirs)
     return Content(tables, sequences, large_objects, text, known)
 
 

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.engines.postgres import grants
-from undrop.engines.postgres.content import MEMBER, SYSTEM
+from undrop.engines.postgres.catalogs import MEMBER, SYSTEM
 from undrop.errors import UndropError
 
 if TYPE_CHECKING:
-    from undrop.engines.postgres.session import Ask
+    from undrop.engines.postgres.catalogs import Ask
 
 FIRST_OF_USERS = 16384  # lower OIDs are the server's own (access/transam.h, FirstNormalObjectId)
 ACROSS = (

@@ -3,31 +3,31 @@
 import os
 import re
 import shutil
-import socket
-from contextlib import closing, contextmanager, suppress
-from functools import cached_property
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 from undrop import digest, durable
-from undrop.engines.postgres import address as addresses
+from undrop.engines.postgres.site import Site
 from undrop.errors import CheckError, DamagedError, UndropError
+from undrop.recipes import Action
+from undrop.values import Definitions, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from sqlalchemy.engine import URL
+
     from undrop.compare.comparison import Comparison
-    from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.held import Held
-    from undrop.engines.postgres.scratch import Scratch
-    from undrop.engines.protocol import Content, Log, Runner, State, Work
+    from undrop.engines.protocol import Adopting, Content, Log, Migrating, Runner, State, Work
     from undrop.record import Record
-    from undrop.values import Facts, Holder, Progress
+    from undrop.values import Holder, Origin, Progress
 
 
-class Postgres:
+class Postgres(Site):
     """A database on a server; see ``protocol.Engine`` for what each method answers.
 
     A database with nothing in it counts as none: ``nuke-db`` empties it, and leaves its name, its
@@ -39,69 +39,15 @@ class Postgres:
     in_memory = False
 
     def __init__(self, url: str, root: Path, verify_url: str, *, alone: bool = False) -> None:
-        self.address = addresses.parse(url)
-        self._verify_url = verify_url
-        self.elsewhere = bool(verify_url)
-        """Whether scratch databases are made on another server."""
+        super().__init__(url, root, verify_url)
         self._nowhere = alone and not verify_url
-        self._mark = digest.of_text(f"{socket.gethostname()}:{root}").removeprefix("blake3:")[:8]
-        self.prefix = f"undrop-{self._mark}-"
-        """Of folders that hold content for a while; swept when a run was killed."""
         self.source = self.label = self.address.label
         self.stem = re.sub(r"[\x00-\x1f\x7f/]|^[.-]", "_", self.address.name)
 
-    @cached_property
-    def scratch(self) -> "Scratch":
-        """Where scratch databases are made."""
-        from undrop.engines.postgres.scratch import Scratch
+    def url(self) -> "URL":
+        from sqlalchemy.engine import make_url
 
-        server = addresses.parse(self._verify_url) if self._verify_url else self.address
-        return Scratch(server, self.address, self._mark)
-
-    def target(self, there: "Address", expect: str | None = None) -> dict[str, Any]:
-        """What Alembic's process needs to go to a database and nowhere else.
-
-        ``expect`` is what the live one must still hold; None for a scratch database.
-        """
-        from undrop import values
-
-        server = self._verify_url if there is not self.address else ""
-        return {
-            "server": server,
-            "database": there.name,
-            "expect": expect,
-            "seconds": values.LOCK_DEADLINE,
-        }
-
-    def make(self, dump: Path | None = None) -> None:
-        """Create the database where there is none under that name. Raises UndropError."""
-        from undrop.engines.postgres import scratch, script, session
-
-        if not session.exists(self.address):
-            scratch.create(self.address, script.birth(dump) if dump else b"")
-
-    @contextmanager
-    def restored(self, path: Path, progress: "Progress") -> "Iterator[Address]":
-        """A scratch database with what is in a dump."""
-        from undrop.engines.postgres import held, script
-
-        with self.scratch.database(birth=script.birth(path)) as there:
-            held.restored(there, path, progress)
-            yield there
-
-    def exists(self) -> bool:
-        import psycopg
-
-        from undrop.engines.postgres import empty, session
-
-        with session.explained(self.address, "looking at the database"):
-            try:
-                connection = session.connect(self.address)
-            except psycopg.OperationalError as failure:
-                return session.explain_absence(self.address, failure)
-            with closing(connection):
-                session.settle(connection)
-                return not empty.is_empty(session.asker(connection))
+        return make_url(self._url)
 
     def size(self) -> int | None:
         from undrop.engines.postgres import session
@@ -124,14 +70,16 @@ class Postgres:
 
         return Held(self.address, self.scratch)
 
-    def damaged(self) -> tuple[list[Path], dict[str, Any]]:
+    def damaged(self) -> "tuple[list[Path], Origin]":
         raise CheckError(
             f"the server says that {self.label} is damaged: no dump of it can be taken",
             "keep a copy of the server's data; then createdb another database, let the URL name "
-            "that one, and just restore FILE with a path",
+            "that one, and",
+            Action("restore", "FILE", typed=False),
+            "with a path",
         )
 
-    def fingerprint(self) -> list[Any] | None:
+    def fingerprint(self) -> list[object] | None:
         """Where the server's write-ahead log ends: nothing was written while that stays."""
         from undrop.engines.postgres import session
 
@@ -155,7 +103,9 @@ class Postgres:
         facts = held.prove(None if self._nowhere else self.scratch, path, None, progress)
         if entry and entry.digest == facts.digest and entry.content and facts.check == "ok":
             if facts.content.split(" ")[0] != entry.content.split(" ")[0]:
-                raise DamagedError("what it brings back is not what its record says", "just list")
+                raise DamagedError(
+                    "what it brings back is not what its record says", Action("list")
+                )
             facts = facts._replace(content=entry.content, definitions=entry.definitions)
         return facts
 
@@ -180,6 +130,10 @@ class Postgres:
 
     def refuse_while_open(self) -> None:
         """Nothing: connections stay open, and find an empty database."""
+
+    @property
+    def sessions(self) -> Self:
+        return self
 
     def disconnect(self) -> "list[Holder]":
         from undrop.engines.postgres import disconnect
@@ -208,9 +162,7 @@ class Postgres:
         with self.restored(before, progress) as one, self.restored(after, progress) as other:
             return compare.databases(one, other, progress, self.prefix, copied=False)
 
-    def definitions(self, path: Path, entry: "Record | None") -> object:
-        from undrop.engines.postgres.held import Definitions
-
+    def definitions(self, path: Path, entry: "Record | None") -> "Definitions":
         if entry and entry.definitions:
             return Definitions(entry.definitions, entry.revisions)
         facts = self.check(path, entry, lambda *_: None)
@@ -219,7 +171,7 @@ class Postgres:
     def rows(self, path: Path) -> "Mapping[str, int]":
         return self.check(path, None, lambda *_: None).rows
 
-    def replica(self, root: Path, configured: Path | None) -> None:  # noqa: ARG002
+    def replica(self, _root: Path, _configured: Path | None) -> None:
         return None
 
     def sweep(self) -> None:
@@ -232,8 +184,6 @@ class Postgres:
 
 def facts_of(entry: "Record") -> "Facts":
     """What a record says of its backup."""
-    from undrop.values import Facts
-
     return Facts(**{name: getattr(entry, name) for name in Facts._fields})
 
 
@@ -245,3 +195,17 @@ def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Postgres: 
 def of_backups(verify_url: str) -> Postgres:
     """For backups alone, with no live database: tried on ``verify_url``'s server, or on none."""
     return Postgres(verify_url or "postgresql://", Path(), verify_url, alone=True)
+
+
+def migrating() -> "Migrating":
+    """Its part in Alembic's own process."""
+    from undrop.engines.postgres import migrating
+
+    return migrating
+
+
+def adopting() -> "Adopting":
+    """Its part in adopting a project."""
+    from undrop.engines.postgres import adopting
+
+    return adopting

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from undrop.engines.postgres.content import MEMBER, SYSTEM
+from undrop.engines.postgres.catalogs import MEMBER, SYSTEM
 
 if TYPE_CHECKING:
-    from undrop.engines.postgres.session import Ask
+    from undrop.engines.postgres.catalogs import Ask
 
 KINDS = {
     "r": "TABLES", "S": "SEQUENCES", "f": "FUNCTIONS", "T": "TYPES", "n": "SCHEMAS",

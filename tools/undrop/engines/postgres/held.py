@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -10,10 +10,10 @@ from undrop import digest, durable, values
 from undrop.engines.postgres import content, load, locks, programs, script, session
 from undrop.engines.postgres.scratch import BIRTH, NoScratchError
 from undrop.errors import DamagedError, UndropError
-from undrop.values import Facts, Identity
+from undrop.recipes import Action
+from undrop.values import Definitions, Facts, Identity, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from undrop.engines.postgres.address import Address
@@ -29,13 +29,6 @@ NOT_ALLOWED = (
     psycopg.errors.FeatureNotSupported,  # an extension that this server does not have
     psycopg.errors.UndefinedFile,
 )
-
-
-class Definitions(NamedTuple):
-    """What tells a schema from others, and at which revision(s) it is."""
-
-    digest: str
-    revisions: list[str]
 
 
 class Held:
@@ -87,9 +80,9 @@ class Held:
         """What serves it."""
         return f"PostgreSQL {self.server}"
 
-    def source(self) -> dict[str, Any]:
-        """What a record says besides: nothing."""
-        return {}
+    def origin(self) -> Origin:
+        """Nothing: a server's files are its own."""
+        return Origin()
 
     @property
     def content(self) -> "Content":
@@ -111,17 +104,19 @@ class Held:
         """Whether the backup was taken of this very content."""
         return self.content.all == entry.content
 
-    def snapshot(
-        self, work: "Path", progress: "Progress", seen: "Callable[[str], object]" = str
-    ) -> Facts:
-        """Dump the snapshot, let it go, and restore the dump into a scratch database."""
+    def identify(self, _work: "Path", _progress: "Progress") -> Identity:
+        """By what is in it: nothing is written."""
         whole = self.content
-        seen(whole.all)
+        self.taken = time.time()
+        return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
+
+    def complete(self, work: "Path", _content: str, progress: "Progress") -> Facts:
+        """Dump the snapshot, let it go, and restore the dump into a scratch database."""
         extensions = self._extensions()
         self.copy_to(work, progress)
         self.taken = time.time()
         self.release()
-        facts = prove(self._scratch, work, whole, progress, self._birth.encode())
+        facts = prove(self._scratch, work, self.content, progress, self._birth.encode())
         return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
 
     def _extensions(self) -> dict[str, str]:
@@ -131,11 +126,6 @@ class Held:
     def copy_to(self, work: "Path", progress: "Progress") -> None:
         """Dump the snapshot."""
         programs.dump(self._address, work, self._snapshot, self.bytes, progress)
-
-    def identify(self, _work: "Path", _progress: "Progress") -> Identity:
-        """By what is in it: nothing is written."""
-        whole = self.content
-        return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
 
     def release(self) -> None:
         """End the transaction: its locks would keep others, and ourselves, from changing tables."""
@@ -180,7 +170,7 @@ def prove(
         ]
         raise DamagedError(
             f"it does not hold what the database held: {'; '.join(wrong) or 'large objects'}",
-            "just list",
+            Action("list"),
         )
     if whole:
         there = there._replace(definitions=whole.definitions)
@@ -220,7 +210,7 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
                 "same again",
             ) from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            raise DamagedError(f"it cannot be restored: {error}", "just list") from error
+            raise DamagedError(f"it cannot be restored: {error}", Action("list")) from error
         session.settle(connection)
         return content.read(session.asker(connection))
 

@@ -4,12 +4,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from undrop import values
-from undrop.engines.postgres.content import RELATIONS
+from undrop.engines.postgres.catalogs import RELATIONS
 from undrop.errors import UndropError
 from undrop.values import Holder
 
 if TYPE_CHECKING:
-    from undrop.engines.postgres.session import Ask
+    from undrop.engines.postgres.catalogs import Ask
 
 NEXT = "end that program's transaction, then the same command again"
 PATIENCE = 900  # milliseconds

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Engine
 
-    from undrop.engines.postgres.engine import Postgres
+    from undrop.values import Target
 
 OUTSIDE: list[str] = []
 COMMITS: list[None] = []
@@ -29,22 +29,15 @@ WORDS = {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"}
 """Of statements that end a transaction, or begin one."""
 
 
-def live_url(url: str, _engine: "Postgres") -> URL:
-    """The project's URL as it is."""
-    return make_url(url)
-
-
-def target_url(url: str, target: dict[str, Any]) -> URL:
+def target_url(url: str, target: "Target") -> URL:
     """The project's driver on the database that was asked for."""
     configured = make_url(url)
-    if target["server"]:
-        configured = make_url(target["server"]).set(drivername=configured.drivername)
-    if target["expect"] is not None:
-        return configured
-    return configured.set(database=target["database"])
+    if target.server:
+        configured = make_url(target.server).set(drivername=configured.drivername)
+    return configured if target.live else configured.set(database=target.database)
 
 
-def prepare(connection: "Connection | None", target: dict[str, Any]) -> None:
+def prepare(connection: "Connection | None", target: "Target") -> None:
     """Before the first migration: refuse another database; lock the live one and compare it.
 
     Raises RuntimeError, LiveMovedError, UndropError.
@@ -57,7 +50,7 @@ def prepare(connection: "Connection | None", target: dict[str, Any]) -> None:
         return [tuple(row) for row in result] if result.returns_rows else []
 
     opened = ask("SELECT current_database()::text")[0][0] if connection else "no database"
-    if opened != target["database"] or connection is None:
+    if opened != target.database or connection is None:
         raise RuntimeError(
             f"env.py connects to {opened}, not to the database it was given; take the URL from "
             "undrop.alembic.database_url(context), or from config or the variable"
@@ -69,11 +62,11 @@ def prepare(connection: "Connection | None", target: dict[str, Any]) -> None:
             "env.py's connection is in AUTOCOMMIT mode: a migration that fails would stay half "
             "done; leave that out of create_engine, and use autocommit_block where it is needed"
         )
-    if target["expect"] is not None:
-        values.LOCK_DEADLINE = target["seconds"]
-        Path(target["note"]).write_text(f"{mark[0][0]} {mark[0][1]}")
-        event.listen(Pool, "connect", _impatient(int(target["seconds"] * 1000)))
-        alone.compare_and_lock(ask, address.of_url(connection.engine.url), target["expect"])
+    if live := target.live:
+        values.LOCK_DEADLINE = live.seconds
+        Path(live.note).write_text(f"{mark[0][0]} {mark[0][1]}")
+        event.listen(Pool, "connect", _impatient(int(live.seconds * 1000)))
+        alone.compare_and_lock(ask, address.of_url(connection.engine.url), live.expect)
     else:
         event.listen(connection, "before_cursor_execute", _refuse_what_is_shared)
     event.listen(connection, "before_cursor_execute", _look)
@@ -113,7 +106,7 @@ def _look(connection: "Connection", _cursor: object, statement: str, *_: object)
         OUTSIDE.append(" ".join(plain.split()))
 
 
-def report(_target: dict[str, Any]) -> list[str]:
+def report() -> list[str]:
     """What of the migrations was not in their one transaction."""
     if OUTSIDE:
         return OUTSIDE

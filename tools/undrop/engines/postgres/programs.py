@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop import durable, values
 from undrop.errors import DamagedError, UndropError, UsageError
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,7 +140,7 @@ def _refuse(code: int, said: str, program: str, address: "Address") -> None:
         return
     text = address.hidden(" ".join(said.split())) or f"it ended with {code}"
     if re.search(r"invalid page|could not read block|missing chunk|unexpected chunk", text):
-        raise DamagedError(f"{program} says: {text}", "just list")
+        raise DamagedError(f"{program} says: {text}", Action("list"))
     if "LOCK TABLE" in text:  # the statement is quoted as it is, whatever the language
         from undrop.engines.postgres import session
 
@@ -171,7 +172,7 @@ def script(dump: "Path", *options: str, early: bool = False) -> "Iterator[subpro
             process.kill()
             raise
     if process.returncode:
-        raise DamagedError(f"pg_restore says: {' '.join(said.split())}", "just list")
+        raise DamagedError(f"pg_restore says: {' '.join(said.split())}", Action("list"))
 
 
 def read_list(dump: "Path") -> None:
@@ -184,4 +185,4 @@ def read_list(dump: "Path") -> None:
         check=False,
     )
     if done.returncode:
-        raise DamagedError(f"pg_restore says: {' '.join(done.stderr.split())}", "just list")
+        raise DamagedError(f"pg_restore says: {' '.join(done.stderr.split())}", Action("list"))

@@ -1,20 +1,21 @@
 """A connection, its settings, and its errors in our words."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from undrop import values
+from undrop.engines.postgres import locks
 from undrop.errors import DamagedError, UndropError
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
     from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.catalogs import Ask
 
-Ask = Callable[[str], list[Any]]
-"""Runs one statement and gives its rows."""
 AGAIN = "correct that, then the same command again"
 CONNECT = 10  # seconds
 SETTINGS = (
@@ -74,7 +75,7 @@ def explained(address: "Address", doing: str) -> Iterator[None]:
     except psycopg.Error as error:
         text = address.hidden(" ".join(str(error).split()))
         if isinstance(error, psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
-            raise DamagedError(f"the server says: {text}", "just list") from error
+            raise DamagedError(f"the server says: {text}", Action("list")) from error
         if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
             raise locked(address, f"{doing}: {text}") from error
         raise UndropError(f"{doing}: the server says: {text} ({address.label})", AGAIN) from error
@@ -82,15 +83,13 @@ def explained(address: "Address", doing: str) -> Iterator[None]:
 
 def locked(address: "Address", doing: str) -> UndropError:
     """The error for a lock that outlasted LOCK_DEADLINE; it names who is connected."""
-    from undrop.engines.postgres import locks
-
     text = f"{doing}: it was locked for {values.LOCK_DEADLINE:.0f} seconds"
     with suppress(psycopg.Error), closing(connect(address)) as other:
         text += locks.words(locks.others(asker(other)))
     return UndropError(text, locks.NEXT)
 
 
-def asker(connection: "psycopg.Connection[Any]") -> Ask:
+def asker(connection: "psycopg.Connection[Any]") -> "Ask":
     """How this connection is asked."""
 
     def ask(sql: str) -> list[Any]:

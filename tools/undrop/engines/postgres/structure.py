@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from undrop.compare import ddl
 from undrop.compare.structure import Column, ForeignKey, Part, Structure, Table, fold
-from undrop.engines.postgres import content
-from undrop.engines.postgres.content import MEMBER, NAME, SYSTEM
+from undrop.engines.postgres import catalogs, content
+from undrop.engines.postgres.catalogs import MEMBER, NAME, SYSTEM
 from undrop.errors import UndropError
 
 if TYPE_CHECKING:
-    from undrop.engines.postgres.session import Ask
+    from undrop.engines.postgres.catalogs import Ask
 
 LARGE = "large objects"
 ACTIONS = {
@@ -119,7 +119,7 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
             checks[oid].add(" ".join(ddl.words(text)[2:-1]))
     tables: dict[str, Table] = {}
     sources: dict[str, Source] = {}
-    versions = {name for (name,) in ask(content.VERSIONS)}
+    versions = {name for (name,) in ask(catalogs.VERSIONS)}
     for oid, name, sql, kind, security in ask(TABLES):
         if sql in versions:
             continue

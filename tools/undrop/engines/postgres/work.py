@@ -3,61 +3,61 @@
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from undrop import values
 from undrop.engines.postgres import alone, compare, content, held, load, programs, session
 from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+from undrop.recipes import Action
+from undrop.values import Facts, InPlace, Moved, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.engines.postgres.address import Address
-    from undrop.engines.postgres.engine import Postgres
-    from undrop.engines.protocol import Log, Runner, State
-    from undrop.values import Facts, Moved, Progress
+    from undrop.engines.postgres.site import Site
+    from undrop.engines.protocol import Held, Log, Runner, State
+    from undrop.values import Progress
 
 
 class Dump:
     """A checked dump (``protocol.Content``)."""
 
-    def __init__(self, live: "Postgres", path: Path, facts: "Facts") -> None:
-        self._live, self.path, self.facts = live, path, facts
+    def __init__(self, site: "Site", path: Path, facts: "Facts") -> None:
+        self._site, self.path, self.facts = site, path, facts
 
     def put(self, state: "State", log: "Log", progress: "Progress") -> float:
         """Empty the live database and load the dump, in one transaction."""
-        self._live.make(self.path)
+        self._site.make(self.path)
         data = self.facts.content.partition(" ")[0]
         loading = load.Load(self.path)
-        return alone.replace(self._live.address, state, loading, log, progress, data=data)
+        return alone.replace(self._site.address, state, loading, log, progress, data=data)
 
 
 class Work:
     """A scratch database (``protocol.Work``), and one with what was there before beside it."""
 
-    facts: "Facts"
+    facts: Facts
 
     def __init__(
-        self, live: "Postgres", before: "Address | None", there: "Address", alembic: "Runner"
+        self, site: "Site", before: "Address | None", there: "Address", alembic: "Runner"
     ) -> None:
-        self._live, self._before, self._there, self._alembic = live, before, there, alembic
-        self._revision, self._tried, self._seconds = "", [[], 0], 0.0
+        self._site, self._before, self._there, self._alembic = site, before, there, alembic
+        self._revision, self._tried = "", Moved([], [], 0, [], [], 0.0)
 
     def migrate(self, revision: str) -> "Moved":
         """Run Alembic on the scratch database."""
         self._revision = revision
-        moved = self._alembic.run(self._live.target(self._there), revision)
-        self._tried, self._seconds = [moved.before, moved.steps], moved.seconds
-        return moved
+        self._tried = self._alembic.run(self._site.copy_target(self._there), revision)
+        return self._tried
 
     def finish(self, _moved: "Moved", _progress: "Progress") -> None:
         """Read what it holds now."""
-        from undrop.values import Facts
-
         anew = self._before is None  # and then it is asked whether it is what was there before
         with (
             session.opened(self._there, "checking the migrated copy") as connection,
-            programs.defining(self._there) if anew else nullcontext(str) as definitions,
+            programs.defining(self._there) if anew else nullcontext() as definitions,
         ):
             found = content.read(session.asker(connection), definitions)
         state = found.all if anew else ""
@@ -67,11 +67,11 @@ class Work:
         """From a backup to this."""
         if self._before:
             return compare.databases(
-                self._before, self._there, progress, self._live.prefix, copied=True
+                self._before, self._there, progress, self._site.prefix, copied=True
             )
-        with self._live.restored(before, progress) as address:
+        with self._site.restored(before, progress) as address:
             return compare.databases(
-                address, self._there, progress, self._live.prefix, copied=False
+                address, self._there, progress, self._site.prefix, copied=False
             )
 
     def tables(self) -> set[str]:
@@ -82,35 +82,35 @@ class Work:
         """None: PostgreSQL lets no row point nowhere."""
         return []
 
-    def try_put(self, _held: Any, _before: Path, _progress: "Progress") -> float:  # noqa: ANN401
+    def try_put(self, _held: "Held", _before: Path, _progress: "Progress") -> float:
         """How long the migrations took."""
-        return self._seconds
+        return self._tried.seconds
 
     def put(self, state: "State", log: "Log", progress: "Progress") -> float:
         """Migrate the live database itself; or replace its content, where this began empty."""
-        self._live.make()
+        self._site.make()
         if self._before is None and state.held is not None:
-            with TemporaryDirectory(prefix=self._live.prefix) as folder:
+            with TemporaryDirectory(prefix=self._site.prefix) as folder:
                 path = Path(folder, "head.pgdump")
                 path.touch(0o600)
                 held.dumped(self._there, path, progress)
                 # Its owner may be a user of another server's.
-                loading = load.Load(path, less=("--no-owner",) if self._live.elsewhere else ())
-                return alone.replace(self._live.address, state, loading, log, progress, data="")
+                loading = load.Load(path, less=("--no-owner",) if self._site.elsewhere else ())
+                return alone.replace(self._site.address, state, loading, log, progress, data="")
         return self._migrate_live(state, log)
 
     def _migrate_live(self, state: "State", log: "Log") -> float:
         """Run Alembic on it in one transaction, if it still is what was backed up."""
-        address = self._live.address
+        address = self._site.address
         expect = state.entry.content if state.held and state.entry else ""
         if state.held:
             state.held.release()
-        with log, TemporaryDirectory(prefix=self._live.prefix) as folder:
+        with log, TemporaryDirectory(prefix=self._site.prefix) as folder:
             note = Path(folder, "transaction")
-            target = self._live.target(address, expect)
-            target |= {"note": str(note), "tried": self._tried}
+            tried = self._tried
+            live = InPlace(expect, values.LOCK_DEADLINE, str(note), tried.before, tried.steps)
             try:
-                moved = self._alembic.run(target, self._revision)
+                moved = self._alembic.run(Target(address.name, live=live), self._revision)
             except LiveMovedError:
                 raise
             except BaseException as error:
@@ -123,7 +123,7 @@ class Work:
                 what = error.what if isinstance(error, UndropError) else repr(error)
                 raise ChangedError(
                     f"part of the migrations is in place: not all ran in one transaction; {what}",
-                    f"just restore {name}" if name else "just nuke-db: there was nothing before",
+                    Action("restore", name) if name else Action("nuke-db"),
                 ) from error
             CHANGED.set()
         return moved.seconds
@@ -131,12 +131,12 @@ class Work:
 
 @contextmanager
 def work(
-    live: "Postgres", before: Path | None, alembic: "Runner", progress: "Progress"
+    site: "Site", before: Path | None, alembic: "Runner", progress: "Progress"
 ) -> "Iterator[Work]":
     """A scratch database with what is in ``before``, or an empty one. Raises UndropError."""
     with ExitStack() as stack:
-        known = stack.enter_context(live.restored(before, progress)) if before else None
-        there = stack.enter_context(live.scratch.database(known))
+        known = stack.enter_context(site.restored(before, progress)) if before else None
+        there = stack.enter_context(site.scratch.database(known))
         if known is None:
-            live.scratch.extend(there, every=not live.exists())
-        yield Work(live, known, there, alembic)
+            site.scratch.extend(there, every=not site.exists())
+        yield Work(site, known, there, alembic)

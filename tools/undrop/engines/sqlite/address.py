@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import parse_qs, unquote
 
 from undrop.errors import UsageError
 
@@ -51,8 +52,6 @@ def _absolute(name: str, root: Path) -> Path:
 
 def _uri_path(uri: str, root: Path) -> Path | None:
     """The file that SQLite opens for a ``file:`` URI (sqlite.org/uri.html, section 3)."""
-    from urllib.parse import parse_qs, unquote
-
     rest, _, query = uri.removeprefix("file:").partition("#")[0].partition("?")
     if rest.startswith("//"):
         authority, slash, rest = rest[2:].partition("/")

@@ -2,25 +2,29 @@
 
 import os
 import re
+import shlex
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from undrop import durable
 from undrop.engines.sqlite import address, livefiles, snapshot
 from undrop.errors import CheckError, UsageError, damaged
+from undrop.recipes import Action
 from undrop.sqlitefile import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from sqlalchemy.engine import URL
+
     from undrop.compare.comparison import Comparison
     from undrop.engines.litestream.replica import Litestream
-    from undrop.engines.protocol import Content, Log, Runner, State, Work
+    from undrop.engines.protocol import Adopting, Content, Log, Migrating, Runner, State, Work
     from undrop.engines.sqlite.live import Live
     from undrop.record import Record
-    from undrop.values import Facts, Holder, Progress
+    from undrop.values import Definitions, Facts, Holder, Origin, Progress
 
 
 class Sqlite:
@@ -28,6 +32,7 @@ class Sqlite:
 
     suffix = ".db"
     kind = "sqlite"
+    sessions = None
 
     def __init__(self, url: str, root: Path, *, inside: bool) -> None:
         self.database = address.database_path(url, root)
@@ -59,6 +64,16 @@ class Sqlite:
     def in_memory(self) -> bool:
         return self.database is None
 
+    def url(self) -> "URL":
+        from sqlalchemy.engine import make_url
+
+        configured = make_url(self._url)
+        if self.database is None:
+            return configured
+        # By its absolute path: relative ones are from wherever a program was started.
+        is_uri = configured.query.get("uri")
+        return configured.set(database=self.database.as_uri() if is_uri else str(self.database))
+
     def exists(self) -> bool:
         """Whether there is the file, or sidecars that outlived it."""
         if self.database is None:
@@ -80,7 +95,7 @@ class Sqlite:
         if self.live.is_relative_to(os.path.realpath(backups)):
             raise UsageError(
                 f"the live database {self.live} is inside backups/",
-                f"cp {self.live} beside it, and let the URL name the copy",
+                f"cp {shlex.quote(str(self.live))} beside it, and let the URL name the copy",
             )
 
     def hold(self) -> "Live":
@@ -90,13 +105,13 @@ class Sqlite:
             raise damaged("the file is gone and its -wal or -journal is still there")
         return Live(self.live)
 
-    def damaged(self) -> tuple[list[Path], dict[str, Any]]:
-        from undrop.engines.sqlite.live import owner
+    def damaged(self) -> "tuple[list[Path], Origin]":
+        from undrop.engines.sqlite.live import origin
 
         files = livefiles.with_content(self.live)
-        return files, owner(files[0])
+        return files, origin(files[0])
 
-    def fingerprint(self) -> list[Any] | None:
+    def fingerprint(self) -> list[object] | None:
         from undrop.engines.sqlite import fingerprint
 
         return fingerprint.of(self.live)
@@ -106,23 +121,24 @@ class Sqlite:
 
     def refuse_unfit(self, path: Path) -> None:
         if self.is_live(path):
-            raise UsageError(f"{path} is the live database itself", "just list")
+            raise UsageError(f"{path} is the live database itself", Action("list"))
         if not path.is_file() and not path.is_dir():
-            raise UsageError(f"{path} is not a file", "just list")
+            raise UsageError(f"{path} is not a file", Action("list"))
         wal, _shm, journal = durable.sidecars(path)
         for sidecar in (wal, journal):
             if size := durable.size(sidecar):
                 raise CheckError(
                     f"{path.name} is not whole alone: {sidecar.name} has {size:,} bytes of it",
-                    f"sqlite3 {path} '.backup whole.db', then just restore whole.db",
+                    f"sqlite3 {shlex.quote(str(path))} '.backup whole.db', then",
+                    Action("restore", "whole.db"),
                 )
 
     def check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
         if not path.is_file():
-            raise CheckError(f"{path.name} is not a file", "just list")
+            raise CheckError(f"{path.name} is not a file", Action("list"))
         facts = check.verify(path, progress)
         if entry is None and not check.has_table(path):
-            raise CheckError(f"{path} has no record and no table in it", "just list")
+            raise CheckError(f"{path} has no record and no table in it", Action("list"))
         return facts
 
     @contextmanager
@@ -155,12 +171,6 @@ class Sqlite:
     def refuse_while_open(self) -> None:
         livefiles.refuse_while_open(self.live)
 
-    def disconnect(self) -> "list[Holder]":
-        raise UsageError(
-            f"{self.label} is a file: nobody's session can be ended from here",
-            "close the programs that have it open (just status), then the same without that option",
-        )
-
     def remove(self, state: "State", log: "Log") -> bool:
         if state.kind == "absent":
             if any(map(os.path.lexists, durable.sidecars(self.live))):
@@ -168,7 +178,7 @@ class Sqlite:
             return False
         with log:
             if state.held is not None:
-                livefiles.remove(state.held)
+                livefiles.remove(snapshot.ours(state.held))
             else:
                 livefiles.refuse_while_open(self.live)
                 livefiles.unlink(self.live)
@@ -186,7 +196,7 @@ class Sqlite:
 
         return files.compare(before, after, progress)
 
-    def definitions(self, path: Path, _entry: "Record | None") -> object:
+    def definitions(self, path: Path, _entry: "Record | None") -> "Definitions":
         return check.definitions(path)
 
     def rows(self, path: Path) -> "Mapping[str, int]":
@@ -217,3 +227,17 @@ def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Sqlite:  #
 def of_backups(_verify_url: str) -> Sqlite:
     """For backups alone, with no live database."""
     return Sqlite("sqlite://", Path(), inside=False)
+
+
+def migrating() -> "Migrating":
+    """Its part in Alembic's own process."""
+    from undrop.engines.sqlite import migrating
+
+    return migrating
+
+
+def adopting() -> "Adopting":
+    """Its part in adopting a project."""
+    from undrop.engines.sqlite import adopting
+
+    return adopting

@@ -13,13 +13,13 @@ HEADER = {"": 100, "-wal": 32, "-shm": 48, "-journal": 28}
 walformat.html, 2.1): the wal-index counts what a file's time may be too coarse to show."""
 
 
-def of(live: "Path") -> list[list[object]] | None:
+def of(live: "Path") -> list[object] | None:
     """Times, sizes and counters of the live files; None while they are too fresh for that.
 
     Opens and closes the files: not for a process that has the database open (howtocorrupt.html,
     2.2).
     """
-    found: list[list[object]] = []
+    found: list[object] = []
     now = time.time_ns()
     for suffix, length in HEADER.items():
         try:

@@ -3,16 +3,15 @@
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from undrop import digest
 from undrop.engines.sqlite import snapshot
 from undrop.errors import DamagedError, UndropError
 from undrop.sqlitefile import check
-from undrop.values import Facts, Identity
+from undrop.values import Facts, Identity, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from undrop.record import Record
@@ -29,9 +28,9 @@ class Live(snapshot.Held):
         """Its journal mode."""
         return "wal mode" if self.wal else "rollback mode"
 
-    def source(self) -> dict[str, Any]:
+    def origin(self) -> Origin:
         """What gives the database back as it was: journal mode, permissions, owner."""
-        return {"journal_mode": "wal" if self.wal else "delete", **owner(self.path)}
+        return origin(self.path)._replace(journal_mode="wal" if self.wal else "delete")
 
     def revisions(self) -> list[str]:
         """Alembic's revision(s)."""
@@ -41,15 +40,17 @@ class Live(snapshot.Held):
         """Whether the file has the backup's pages; no where the files do not tell."""
         return self.is_copied_in(path, progress)
 
-    def snapshot(
-        self, work: "Path", progress: "Progress", seen: "Callable[[str], object]" = str
-    ) -> Facts:
-        """Copy the pinned snapshot, let writers go on, and check the copy."""
+    def identify(self, work: "Path", progress: "Progress") -> Identity:
+        """The digest of a copy, read while writers go on."""
         self.copy_to(work, progress)
         self.release()
         self.taken = time.time()
+        return Identity(digest.of(work, progress, self.bytes), lambda: check.definitions(work))
+
+    def complete(self, work: "Path", content: str, progress: "Progress") -> Facts:
+        """Check the copy, and force it to the disk."""
         try:
-            return check.verify(work, progress, seen, written=True)
+            return check.verify(work, progress, content, written=True)
         except DamagedError as found:
             check.live(self.path, progress)  # raises when the damage is there already
             raise UndropError(
@@ -57,17 +58,8 @@ class Live(snapshot.Held):
                 "see to the disk under backups/, then the same command again",
             ) from found
 
-    def identify(self, work: "Path", progress: "Progress") -> Identity:
-        """The digest of a copy."""
-        self.copy_to(work, progress)
-        return Identity(digest.of(work, progress, self.bytes), lambda: check.definitions(work))
 
-
-def owner(path: "Path") -> dict[str, Any]:
-    """A file's permissions and owner, as a record keeps them."""
+def origin(path: "Path") -> Origin:
+    """A file's permissions and owner."""
     found = os.stat(path)  # noqa: PTH116 - one call
-    return {
-        "mode": f"{stat.S_IMODE(found.st_mode):04o}",
-        "uid": found.st_uid,
-        "gid": found.st_gid,
-    }
+    return Origin(f"{stat.S_IMODE(found.st_mode):04o}", found.st_uid, found.st_gid)

@@ -9,6 +9,7 @@ from pathlib import Path
 from undrop import durable
 from undrop.engines.sqlite import snapshot
 from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+from undrop.recipes import Action
 from undrop.sqlitefile import connect, holders
 
 
@@ -76,7 +77,8 @@ def _past_return(live: Path) -> Iterator[None]:
         CHANGED.set()
         raise ChangedError(
             f"changing the files of {live} failed half way: {error!r}",
-            "the same command again, or just restore latest",
+            "the same command again, or",
+            Action("restore", "latest"),
         ) from error
 
 
@@ -101,7 +103,7 @@ def remove(held: snapshot.Held) -> None:
             connect.begin(connection, "BEGIN EXCLUSIVE")
             if not held.unchanged():
                 raise LiveMovedError(
-                    "somebody wrote to the database", "just nuke-db", held.writes()
+                    "somebody wrote to the database", "the same again", writes=held.writes()
                 )
             unlink(path)
         finally:

@@ -9,39 +9,29 @@ from sqlalchemy.engine import URL, make_url
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-    from undrop.engines.sqlite.engine import Sqlite
+    from undrop.values import Target
 
 
-def live_url(url: str, engine: "Sqlite") -> URL:
-    """The project's URL with the very file that is backed up, as absolute path."""
-    configured = make_url(url)
-    if engine.database is None:
-        return configured
-    if configured.query.get("uri"):
-        return configured.set(database=engine.database.as_uri())
-    return configured.set(database=str(engine.database))
-
-
-def target_url(url: str, target: dict[str, Any]) -> URL:
+def target_url(url: str, target: "Target") -> URL:
     """The project's URL with the work copy as its database, the driver and its options kept."""
     configured = make_url(url)
     if configured.query.get("uri"):
         configured = configured.set(query={})  # its other parameters belong to the other file
-    return configured.set(database=target["work"])
+    return configured.set(database=target.database)
 
 
-def prepare(connection: "Connection | None", target: dict[str, Any]) -> None:
+def prepare(connection: "Connection | None", target: "Target") -> None:
     """Refuse another file than the one that was asked for, before the first migration."""
     rows = connection.exec_driver_sql("PRAGMA database_list") if connection else ()
     opened = next((row[2] for row in rows if row[1] == "main"), "")
-    if not opened or not Path(opened).samefile(target["work"]):
+    if not opened or not Path(opened).samefile(target.database):
         raise RuntimeError(
             f"env.py connects to {opened or 'memory'}, not to the work copy it was given; take the "
             "URL from undrop.alembic.database_url(context), or from config or the variable"
         )
 
 
-def report(_target: dict[str, Any]) -> list[str]:
+def report() -> list[str]:
     """What of the migrations was not in their transaction: SQLite has nothing of the kind."""
     return []
 

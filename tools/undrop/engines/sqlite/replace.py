@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from undrop import digest, durable
-from undrop.engines.sqlite import livefiles, swap, workcopy
-from undrop.errors import ChangedError, LiveMovedError, PageSizeError, UndropError
+from undrop.engines.sqlite import livefiles, snapshot, swap, workcopy
+from undrop.errors import ChangedError, LiveMovedError, UndropError
+from undrop.recipes import Action
 from undrop.sqlitefile import check, header
 
 if TYPE_CHECKING:
@@ -38,12 +39,13 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
     """
     work = workcopy.beside(live)
     size = durable.size(source)
-    if source != work and (state.held is None or swap.needs_own_copy(source)):
+    held = snapshot.ours(state.held) if state.held else None
+    if source != work and (held is None or swap.needs_own_copy(source)):
         durable.require_space(live.parent, 2 * size)
         with durable.scratch(work):
             shutil.copyfile(source, work)
             return replace(live, state, work, log, progress, wal=wal, like=like)
-    if state.held is None:
+    if held is None:
         if state.kind == "damaged" and not _is_kept(live, state.entry):
             raise LiveMovedError("the damaged file has changed", "the same command again")
         header.set_journal_mode(work, header.WAL if wal else header.ROLLBACK)
@@ -51,25 +53,33 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
         with log:
             livefiles.install(work, live, damaged=state.kind == "damaged")
         return 0.0
-    if state.held.wal and state.held.page_size != header.read(source).page_size:
-        raise PageSizeError(lambda: swap.without_wal(live))
     # SQLite's WAL takes as much as the new content, its rollback journal as much as the old.
-    durable.require_space(live.parent, max(size, state.held.bytes))
+    durable.require_space(live.parent, max(size, held.bytes))
     if source == work:
         swap.settle(work)
         swap.pad(work)
+    if state.path and held.wal and held.page_size != header.read(source).page_size:
+        with swap.without_wal(held, state.path) as alone:
+            return _swap(alone, state, source, log, progress)
+    return _swap(held, state, source, log, progress)
+
+
+def _swap(
+    held: snapshot.Held, state: "State", source: "Path", log: "Log", progress: "Progress"
+) -> float:
+    """Swap the content of what is ``held``, and check it."""
     with log:
-        seconds = swap.swap(state.held, source, progress)
+        seconds = swap.swap(held, source, progress)
     try:
         # What was checked and is there byte for byte is whole; else somebody wrote already.
-        if not state.held.is_copied_in(source, progress):
-            check.live(live, progress)
+        if not held.is_copied_in(source, progress):
+            check.live(held.path, progress)
     except BaseException as error:
         what = error.what if isinstance(error, UndropError) else repr(error)
         name = state.path.name if state.path else "latest"
         raise ChangedError(
             f"the new content is in place and its check did not end well: {what}",
-            f"just restore {name}",
+            Action("restore", name),
         ) from error
     return seconds
 

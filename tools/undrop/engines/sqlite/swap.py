@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +94,7 @@ def _backup_into(
                 locked_at = time.monotonic()
                 if not held.unchanged():
                     raise LiveMovedError(
-                        "somebody wrote to the database", "the same again", held.writes()
+                        "somebody wrote to the database", "the same again", writes=held.writes()
                     )
             progress("replace", (total - remaining) * held.page_size, total * held.page_size)
         elif time.monotonic() > deadline:
@@ -117,7 +117,7 @@ def _backup_into(
             if locked_at is not None and not held.unchanged():
                 CHANGED.set()
                 raise ChangedError(
-                    f"interrupted ({error!r}) when the new content was committed", LOOK
+                    f"interrupted ({error!r}) when the new content was committed", *LOOK
                 ) from error
             if locked_at is not None and held.wal:
                 _forget(live, error)
@@ -139,23 +139,29 @@ def _forget(live: sqlite3.Connection, error: BaseException) -> None:
         raise ChangedError(
             f"replacing the database failed ({error}), and so did taking it back ({again}): it "
             "may hold the old content or the new",
-            LOOK,
+            *LOOK,
         ) from error
 
 
 @contextmanager
-def without_wal(live: Path) -> "Iterator[None]":
-    """Keep a WAL database that nobody else has open in rollback mode for the block.
+def without_wal(held: snapshot.Held, kept: Path) -> "Iterator[snapshot.Held]":
+    """A WAL database that nobody else has open, in rollback mode for the block, held anew.
 
     SQLite cannot change the page size of a WAL database
-    (sqlite.org/pragma.html#pragma_page_size). Killed inside, the database is whole and in
-    rollback mode. Raises UndropError naming who has it open.
+    (sqlite.org/pragma.html#pragma_page_size), nor leave WAL mode while ``held`` has it open. What
+    is there afterwards is compared with ``kept``, the backup of what ``held`` saw. Killed inside,
+    the database is whole and in rollback mode. Raises LiveMovedError, UndropError naming who has
+    it open.
     """
-    _change_journal_mode(live, "DELETE")
+    held.close()
+    _change_journal_mode(held.path, "DELETE")
     try:
-        yield
+        with closing(snapshot.Held(held.path)) as alone:
+            if not alone.is_copied_in(kept, lambda *_: None):
+                raise LiveMovedError("somebody wrote to the database", "the same again")
+            yield alone
     finally:
-        _change_journal_mode(live, "WAL")
+        _change_journal_mode(held.path, "WAL")
 
 
 def _change_journal_mode(live: Path, mode: str) -> None:

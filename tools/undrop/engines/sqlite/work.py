@@ -1,21 +1,21 @@
 """Files that can take the place of the live content: a backup, or a copy to migrate."""
 
 import shutil
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from undrop import durable
 from undrop.compare import files
-from undrop.engines.sqlite import replace, swap, workcopy
+from undrop.engines.sqlite import replace, snapshot, swap, workcopy
 from undrop.sqlitefile import check, header
+from undrop.values import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from undrop.compare.comparison import Comparison, TableChange
-    from undrop.engines.protocol import Log, Runner, State
-    from undrop.engines.sqlite.live import Live
+    from undrop.engines.protocol import Held, Log, Runner, State
     from undrop.record import Record
     from undrop.values import Facts, Moved, Progress
 
@@ -44,7 +44,7 @@ class Work(File):
 
     def migrate(self, revision: str) -> "Moved":
         """Run Alembic on the file."""
-        return self._alembic.run({"work": str(self.path)}, revision)
+        return self._alembic.run(Target(str(self.path)), revision)
 
     def finish(self, _moved: "Moved", progress: "Progress") -> None:
         """Bring it into one file, remember whether it was left in WAL mode, and check it."""
@@ -81,25 +81,15 @@ class Work(File):
             for (table, parent), count in added.items()
         ]
 
-    def try_put(self, held: "Live", before: "Path", progress: "Progress") -> float:
+    def try_put(self, held: "Held", before: "Path", progress: "Progress") -> float:
         """Replace the content of a copy of the snapshot that we have to ourselves."""
         swap.pad(self.path)
-        return _try_swap(before, self.path, progress, wal=held.wal)
-
-
-def _try_swap(before: "Path", work: "Path", progress: "Progress", *, wal: bool) -> float:
-    from undrop.engines.sqlite import snapshot
-
-    header.set_journal_mode(before, header.WAL if wal else header.ROLLBACK)
-    held = snapshot.Held(before)
-    try:
-        if held.wal and held.page_size != header.read(work).page_size:
-            held.close()
-            with swap.without_wal(before):
-                return _try_swap(before, work, progress, wal=False)
-        return swap.swap(held, work, progress)
-    finally:
-        held.close()
+        # Another page size goes in without WAL (``swap.without_wal``).
+        live = snapshot.ours(held)
+        if live.wal and live.page_size == header.read(self.path).page_size:
+            header.set_journal_mode(before, header.WAL)
+        with closing(snapshot.Held(before)) as copy:
+            return swap.swap(copy, self.path, progress)
 
 
 @contextmanager

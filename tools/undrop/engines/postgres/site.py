@@ -1,0 +1,74 @@
+"""Where a project's database is, and where scratch ones for it are made."""
+
+import socket
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undrop import digest
+from undrop.engines.postgres import address as addresses
+from undrop.values import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.scratch import Scratch
+    from undrop.values import Progress
+
+
+class Site:
+    """The server of the live database, and the one for scratch databases."""
+
+    def __init__(self, url: str, root: Path, verify_url: str) -> None:
+        self.address = addresses.parse(url)
+        self._url, self._verify_url = url, verify_url
+        self.elsewhere = bool(verify_url)
+        """Whether scratch databases are made on another server."""
+        self._mark = digest.of_text(f"{socket.gethostname()}:{root}").removeprefix("blake3:")[:8]
+        self.prefix = f"undrop-{self._mark}-"
+        """Of folders that hold content for a while; swept when a run was killed."""
+
+    @cached_property
+    def scratch(self) -> "Scratch":
+        """Where scratch databases are made."""
+        from undrop.engines.postgres.scratch import Scratch
+
+        server = addresses.parse(self._verify_url) if self._verify_url else self.address
+        return Scratch(server, self.address, self._mark)
+
+    def copy_target(self, there: "Address") -> "Target":
+        """A scratch database, for Alembic."""
+        return Target(there.name, self._verify_url)
+
+    def make(self, dump: Path | None = None) -> None:
+        """Create the database where there is none under that name. Raises UndropError."""
+        from undrop.engines.postgres import scratch, script, session
+
+        if not session.exists(self.address):
+            scratch.create(self.address, script.birth(dump) if dump else b"")
+
+    @contextmanager
+    def restored(self, path: Path, progress: "Progress") -> "Iterator[Address]":
+        """A scratch database with what is in a dump."""
+        from undrop.engines.postgres import held, script
+
+        with self.scratch.database(birth=script.birth(path)) as there:
+            held.restored(there, path, progress)
+            yield there
+
+    def exists(self) -> bool:
+        """Whether there is anything to back up. Raises UndropError."""
+        import psycopg
+
+        from undrop.engines.postgres import empty, session
+
+        with session.explained(self.address, "looking at the database"):
+            try:
+                connection = session.connect(self.address)
+            except psycopg.OperationalError as failure:
+                return session.explain_absence(self.address, failure)
+            with closing(connection):
+                session.settle(connection)
+                return not empty.is_empty(session.asker(connection))

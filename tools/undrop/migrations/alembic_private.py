@@ -1,0 +1,33 @@
+"""What we take of Alembic that it keeps to itself; nowhere else is a private name of its.
+
+``tests/test_alembic_private.py`` tries it on the oldest release that we support and the newest.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import RevisionStep
+    from alembic.script import ScriptDirectory
+
+
+def planned(
+    script: "ScriptDirectory", revision: str, current: tuple[str, ...], *, down: bool
+) -> "list[RevisionStep]":
+    """The migrations from the revision(s) ``current`` to ``revision``, in their order.
+
+    ``alembic upgrade`` and ``downgrade`` make their plans by these two. The public
+    ``iterate_revisions`` gives revisions only: it reads no ``+2`` or ``-1`` against several heads,
+    and does not say which rows of the version table a merge or a branch takes and leaves.
+    """
+    plan = script._downgrade_revs if down else script._upgrade_revs
+    return list(plan(revision, current))  # type: ignore[arg-type]  # several revisions, too
+
+
+def ensures_version(context: Any) -> bool:  # noqa: ANN401 - Alembic's module of proxies
+    """Whether the running command is ``alembic ensure_version``, which makes the version table.
+
+    ``alembic.context`` hands public names on to the environment that it hides in ``_proxy``, and
+    no public one tells which command is running: this one alone has a function of that name.
+    """
+    options = getattr(getattr(context, "_proxy", None), "context_opts", {})
+    return getattr(options.get("fn"), "__name__", "") == "do_ensure_version"

@@ -1,0 +1,177 @@
+"""An action and its arguments as the line to type in this project.
+
+Nothing is looked up before a line is shown; and whatever cannot be found out, a line is shown.
+"""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+JUSTFILES = {"justfile", ".justfile"}
+"""What just looks for, whatever the case."""
+OURS = "undrop-"
+"""What the names of our recipes begin with where the project has its own."""
+PATIENCE = 5  # seconds for just to say which recipes there are
+
+
+class Action:
+    """Something to do next: a command of undrop and its arguments.
+
+    One that is not ``typed`` cannot be typed as it stands: an argument is to be filled in.
+    """
+
+    __slots__ = ("arguments", "name", "typed")
+
+    def __init__(self, name: str, *arguments: str, typed: bool = True) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.typed = typed
+
+    def __str__(self) -> str:
+        return self.after("undrop")
+
+    def after(self, program: str, name: str = "") -> str:
+        """The line for a shell that begins with ``program``, where the action has that ``name``."""
+        words = map(shlex.quote, self.arguments) if self.typed else self.arguments
+        return " ".join((program, name or self.name, *words))
+
+
+Part = Action | str
+"""Of a sentence for people: an action, or words that are no command of ours."""
+Text = str | tuple[Part, ...]
+"""Such a sentence; its parts have a blank between them, but before a sign."""
+
+
+def sentence(text: Text, line: Callable[[Action], str] = str) -> str:
+    """A text with each action in it as its ``line``."""
+    said = ""
+    for part in (text,) if isinstance(text, str) else text:
+        words = line(part) if isinstance(part, Action) else part
+        said += words if not said or words.startswith((",", ";", ":", ")")) else f" {words}"
+    return said
+
+
+def actions(parts: Iterable[Part]) -> list[dict[str, Any]]:
+    """What in a sentence can be done as it stands, for programs."""
+    return [
+        {"name": part.name, "arguments": list(part.arguments)}
+        for part in parts
+        if isinstance(part, Action) and part.typed
+    ]
+
+
+def standing() -> Path:
+    """Where the user stands: just moves to the project's folder and tells us from where."""
+    return Path(os.environ.get("UNDROP_INVOKED_FROM") or Path.cwd())
+
+
+class Prompt:
+    """Where lines will be typed: in which project, standing where, with which PATH.
+
+    ``path`` is the user's own: recipes put the project's programs before it and hand it on.
+    ``planned`` are the recipes' names by our commands', where the justfile is still to be written.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        folder: Path | None = None,
+        path: str | None = None,
+        planned: Mapping[str, str] | None = None,
+    ) -> None:
+        self._root = Path(os.path.realpath(root))
+        try:
+            self._folder = Path(os.path.realpath(folder or standing()))
+        except FileNotFoundError:  # somebody removed it
+            self._folder = Path("/")
+        self._path = path or os.environ.get("UNDROP_USER_PATH") or os.environ.get("PATH", "")
+        self._planned = planned
+
+    def text(self, text: Text) -> str:
+        """A sentence with each action in it as the line to type."""
+        return sentence(text, self.line)
+
+    def line(self, action: Action) -> str:
+        """The line to type: a recipe of this project, or undrop by a path that works there."""
+        if recipe := self.recipes.get(action.name):
+            line, away = action.after("just", recipe), self._is_away(_has_justfile)
+        else:
+            line, away = action.after(self.program), self._is_away(_has_settings)
+        return f"cd {shlex.quote(str(self._root))} && {line}" if away else line
+
+    @cached_property
+    def recipes(self) -> Mapping[str, str]:
+        """The project's recipes, by the commands of ours that they hand their arguments to.
+
+        None without a justfile in the project's folder, or a just on the user's PATH.
+        """
+        just = self._which("just")
+        if not just or self._planned is not None or not _has_justfile(self._root):
+            return self._planned or {} if just else {}
+        import json
+        import subprocess
+
+        try:
+            done = subprocess.run(  # noqa: S603 - the user's own just
+                [just, "--dump", "--dump-format", "json"],
+                cwd=self._root,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=PATIENCE,
+                check=True,
+            )
+            recipes = json.loads(done.stdout)["recipes"].values()
+            bodies = {recipe["name"]: json.dumps(recipe["body"]) for recipe in recipes}
+        except Exception:  # noqa: BLE001 - whatever it says, a line is shown
+            return {}
+        ours = [name for name, body in bodies.items() if _is_ours(name, body)]
+        # In a justfile that has a `restore` of its own, ours is `undrop-restore`.
+        return {name.removeprefix(OURS): name for name in sorted(ours, key=len, reverse=True)}
+
+    @cached_property
+    def program(self) -> str:
+        """Undrop itself, as a shell in the folder where the line is for finds it."""
+        if self._which("undrop"):
+            return "undrop"
+        own = self._root / ".venv/bin/undrop"
+        if os.access(own, os.X_OK):
+            below = self._folder != self._root and not self._is_away(_has_settings)
+            return shlex.quote(str(own)) if below else ".venv/bin/undrop"
+        beside = Path(sys.executable).with_name("undrop")
+        python = shlex.quote(sys.executable)
+        return shlex.quote(str(beside)) if os.access(beside, os.X_OK) else f"{python} -m undrop"
+
+    def _which(self, program: str) -> str | None:
+        import shutil
+
+        return shutil.which(program, path=self._path)
+
+    def _is_away(self, has: Callable[[Path], bool]) -> bool:
+        """Whether what is looked for upwards from where the user stands is not this project's."""
+        folders = (self._folder, *self._folder.parents)
+        return self._root not in {self._folder, next(filter(has, folders), None)}
+
+
+def _has_justfile(folder: Path) -> bool:
+    try:
+        return any(name.lower() in JUSTFILES for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def _has_settings(folder: Path) -> bool:
+    try:
+        return b"[tool.undrop" in (folder / "pyproject.toml").read_bytes()
+    except OSError:
+        return False
+
+
+def _is_ours(name: str, body: str) -> bool:
+    """Whether a recipe hands what it is given to the command of ours that has its name."""
+    command = re.escape(name.removeprefix(OURS))
+    return bool(re.search(rf"undrop(_command)?\W+{command}\b.*\$", body, re.IGNORECASE))
