@@ -10,7 +10,7 @@ import pytest
 from inside import quiet
 
 from undrop.compare import files, losses
-from undrop.compare.comparison import Comparison
+from undrop.compare.comparison import ColumnChange, Comparison, TableChange
 
 T = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INT); "
 ROWS = "INSERT INTO t VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30); "
@@ -267,6 +267,12 @@ def test_of_what_is_lost_it_is_not_said_that_it_was_empty(tmp_path: Path) -> Non
     found = report(tmp_path, setup, "DROP TABLE old; ALTER TABLE t DROP COLUMN v")
     assert [each.name for each in found.losses] == ["table old", "t.v"]
     assert found.changes == []
+
+
+def test_where_nothing_is_said_to_be_lost_nothing_is() -> None:
+    assert ColumnChange("v", "v", ("", "")).lost == 0
+    assert TableChange("t", "t").lost == 0
+    assert TableChange("t", "t").same
 
 
 def test_what_is_gone_or_new_is_counted_on_one_side_alone(tmp_path: Path) -> None:
