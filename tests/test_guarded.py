@@ -12,6 +12,7 @@ from undrop.errors import LiveMovedError, UndropError
 from undrop.steps import guarded
 from undrop.steps.backup import State
 from undrop.store import log
+from undrop.store.lock import Lock
 
 
 def stepped(project: Project, change: Callable[[State], guarded.Outcome | None]) -> guarded.Change:
@@ -57,6 +58,11 @@ def test_each_try_sees_the_state_that_is_there_then_and_all_are_counted(project:
     assert len(set(seen)) == 3
 
 
+def failing(held: Lock, *, changed: bool) -> None:
+    held.session.changed = changed
+    raise OSError("the disk went away")
+
+
 @pytest.mark.parametrize(("changed", "phase"), [(False, "failed"), (True, "open")])
 def test_that_a_step_failed_is_written_down_unless_it_had_changed_something(
     project: Project, phase: log.Phase, *, changed: bool
@@ -64,10 +70,6 @@ def test_that_a_step_failed_is_written_down_unless_it_had_changed_something(
     """What was changed by then, the state that comes next tells."""
     with command(project) as held:
         state = State("absent", None, None, "restore")
-        with (
-            pytest.raises(OSError, match="the disk"),  # noqa: PT012 - it comes in the block
-            guarded.logged(held, state),
-        ):
-            held.session.changed = changed
-            raise OSError("the disk went away")
+        with pytest.raises(OSError, match="the disk"), guarded.logged(held, state):
+            failing(held, changed=changed)
     assert [each[1] for each in chain(project)] == [phase]

@@ -192,7 +192,7 @@ def kept(project: Project, **changes: object) -> Path:
     """What the vault is after a run under an open umask, and other settings than the project's."""
     old = os.umask(0)
     try:
-        vault.keep(settings.load(project.root)._replace(**changes))  # type: ignore[arg-type]
+        vault.keep(Lock(settings.load(project.root)._replace(**changes)))  # type: ignore[arg-type]
     finally:
         os.umask(old)
     return vault_of(project)
