@@ -62,14 +62,14 @@ def disconnect(run: Run) -> None:
     """End the sessions of others where that was asked for, and say whose they were."""
     if run.arguments.disconnect:
         engine = run.settings.engine
-        if engine.sessions is None:
+        if engine.clients is None:
             raise UsageError(
                 f"{engine.label} is a file: nobody's session can be ended from here",
                 "close the programs that have it open, which",
                 Action("status"),
                 "names, then the same without that option",
             )
-        for holder in engine.sessions.disconnect():
+        for holder in engine.clients.disconnect():
             run.say(f"disconnected: {holder.name} (pid {holder.pid})")
 
 

@@ -202,13 +202,13 @@ if TYPE_CHECKING:  # nobody waits for these to be made
             """Remove what a killed run left beside the live database."""
 
         @property
-        def sessions(self) -> "Sessions | None":
+        def clients(self) -> "Clients | None":
             """Those of others, where there are any that can be ended."""
 
         def replica(self, root: Path, configured: Path | None, /) -> "Replica | None":
             """What copies it off this machine; None when nothing does. Raises UndropError."""
 
-    class Sessions(Protocol):
+    class Clients(Protocol):
         """What others have open on a server."""
 
         def disconnect(self) -> list[Holder]:

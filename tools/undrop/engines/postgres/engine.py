@@ -135,7 +135,7 @@ class Postgres(Site):
         """Nothing: connections stay open, and find an empty database."""
 
     @property
-    def sessions(self) -> Self:
+    def clients(self) -> Self:
         return self
 
     def disconnect(self) -> "list[Holder]":

@@ -32,7 +32,7 @@ class Sqlite:
 
     suffix = ".db"
     kind = "sqlite"
-    sessions = None
+    clients = None
 
     def __init__(self, url: str, root: Path, session: "Session", *, inside: bool) -> None:
         self.session = session
