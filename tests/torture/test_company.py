@@ -24,6 +24,7 @@ from tally import FULL, Tally, sampled
 Point = tuple[str, str, str]  # how it is held, journal mode, command
 
 MODES = ("DELETE", "WAL")
+COMMITS = 500 if FULL else 20  # of others, while one step after another goes on
 EVERY: list[Point] = [(h, m, c) for h in crowd.HOLDS for m in MODES for c in crowd.COMMANDS]
 ALWAYS = [("an idle connection", mode, "restore") for mode in MODES]
 POINTS = sorted({*sampled(EVERY, 11), *ALWAYS})
@@ -157,7 +158,7 @@ def test_no_acknowledged_commit_is_lost_to_restores_and_migrations(
 
         tried = 0
         # All of them may fall into one pause of the writers: then there is more to come.
-        while tried < len(steps) or len(acknowledged()) <= 20:
+        while tried < len(steps) or len(acknowledged()) <= COMMITS:
             step = steps[tried % len(steps)]
             tried += 1
             done = project.undrop(*step)
