@@ -100,7 +100,7 @@ def test_killed(
         kill_and_look(tmp_path, mortal, request, victim_and_command, number)
     except AssertionError as wrong:
         violations.append(str(wrong))
-    tally(f"PostgreSQL: {who} killed in {command}", 1, violations)
+    tally(f"PostgreSQL: killed in {command}: {who}", 1, violations)
 
 
 def kill_and_look(
