@@ -181,6 +181,22 @@ def test_one_of_two_pages_stays_as_it_is(tmp_path: Path) -> None:
     assert work.read_bytes() == before
 
 
+def test_another_page_size_that_has_to_wait_for_others_is_said_to_be_that(tmp_path: Path) -> None:
+    """Who has it open need not have locked it: nothing that could be waited for."""
+    live = tmp_path / "live.db"
+    make(live, 5, wal=True)
+    kept = source(tmp_path, 5)
+    held = snapshot.Held(live)
+    with closing(sqlite3.connect(live)) as connection:
+        connection.execute("SELECT * FROM t").fetchall()
+        with (
+            pytest.raises(UndropError, match="the page size changes"),
+            swap.without_wal(held, kept),
+        ):
+            pass
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 @pytest.mark.parametrize("mask", [0o000, 0o027])
 def test_a_database_made_anew_has_the_mode_that_sqlite_gives_one(
     project: Project, tmp_path: Path, mask: int
