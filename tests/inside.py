@@ -7,34 +7,28 @@ from pathlib import Path
 from shop import Project
 
 from undrop import settings
-from undrop.errors import CHANGED
-from undrop.settings import Settings
 from undrop.steps import backup, restore
 from undrop.store import lock
-
-
-def quiet(_phase: str, _done: int, _total: int) -> None:
-    """No progress is shown."""
+from undrop.store.lock import Lock
+from undrop.values import Session
 
 
 @contextmanager
-def command(project: Project) -> Iterator[Settings]:
-    """One command's turn, in which nothing is changed yet."""
-    CHANGED.clear()
-    loaded = settings.load(project.root)
-    with lock.take(loaded, print):
-        yield loaded
+def command(project: Project, session: Session | None = None) -> Iterator[Lock]:
+    """The lock, held for one command, by which nothing is changed yet."""
+    with lock.take(settings.load(project.root, session), print) as held:
+        yield held
 
 
 def back_up(project: Project, reason: str = "manual", before: str = "") -> Path:
     """What ``undrop backup`` does to a database that there is."""
-    with command(project) as loaded:
-        taken = backup.take(loaded, backup.Purpose(reason, before), quiet)
+    with command(project) as held:
+        taken = backup.take(held, backup.Purpose(reason, before))
     assert taken is not None
     return taken.path
 
 
-def put_back(project: Project, wanted: str = "latest") -> Path:
+def put_back(project: Project, wanted: str = "latest", session: Session | None = None) -> Path:
     """What ``undrop restore`` does."""
-    with command(project) as loaded:
-        return restore.restore(loaded, wanted, project.root, quiet).source
+    with command(project, session) as held:
+        return restore.restore(held, wanted, project.root).source

@@ -18,10 +18,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
 IMPATIENT = """
-from undrop import values
-from undrop.cli import launch
-values.LOCK_DEADLINE = 0.5
-launch()
+from functools import partial
+from undrop import cli
+cli.Session = partial(cli.Session, patience=0.5)
+cli.launch()
 """
 
 Ask = Callable[[str], list[tuple[Any, ...]]]

@@ -24,7 +24,6 @@ from shop import BIN, REPOSITORY, Project, add, content, make, uncheckpointed
 
 from undrop import settings as projects
 from undrop.agent import calls, verdict
-from undrop.store import vault
 
 INPUTS = [
     json.loads(line)
@@ -240,7 +239,7 @@ def test_a_database_held_open_in_wal_mode_is_backed_up_once(project: Project) ->
 @pytest.mark.parametrize("tool", ["Write", "Edit", "MultiEdit", "NotebookEdit"])
 @pytest.mark.parametrize("place", ["backups", "vault", "link"])
 def test_no_tool_writes_where_backups_are(guarded: Project, tool: str, place: str) -> None:
-    kept = vault.folder(projects.load(guarded.root))
+    kept = projects.load(guarded.root).vault_folder
     assert kept is not None
     (guarded.root / "link").symlink_to(guarded.backups)
     path = {"backups": Path("backups"), "vault": kept, "link": guarded.root / "link"}[place]

@@ -14,7 +14,8 @@ from shop import Project, add, content, make
 from undrop import settings
 from undrop.errors import UsageError
 from undrop.record import Record
-from undrop.store import catalog, vault
+from undrop.store import catalog
+from undrop.store.lock import Lock
 
 
 def entry(reason: str = "manual") -> Record:
@@ -32,7 +33,7 @@ def published(project: Project, text: str, record: Record | None = None) -> Path
     loaded.backups.mkdir(exist_ok=True)
     work = loaded.backups / ".1.partial"
     work.write_text(text)
-    return catalog.publish(loaded, work, record or entry(), ".db").path
+    return catalog.publish(Lock(loaded), work, record or entry(), ".db").path
 
 
 def test_no_name_is_taken_twice_though_only_part_of_it_is_left(project: Project) -> None:
@@ -50,7 +51,7 @@ def test_no_name_is_taken_twice_though_only_part_of_it_is_left(project: Project)
     fifth = published(project, "fifth")
     assert fifth.name == "quartermaster-20261126-080000-manual-5.db"
     loaded = settings.load(project.root)
-    kept = vault.folder(loaded)
+    kept = loaded.vault_folder
     assert kept is not None
     texts = {path.read_text() for path in kept.glob("*.db")}
     assert texts == {"first", "second", "third", "fourth", "fifth"}
@@ -195,10 +196,10 @@ def test_what_only_the_vault_has_is_forgotten_there(project: Project) -> None:
     saved = inside.back_up(project)
     shutil.rmtree(project.backups)
     loaded = settings.load(project.root)
-    kept = vault.folder(loaded)
+    kept = loaded.vault_folder
     assert kept is not None
     assert (kept / saved.name).exists()
-    assert catalog.forget(loaded, saved.name) == []
+    assert catalog.forget(Lock(loaded), saved.name) == []
     assert catalog.entries(loaded) == []
     assert not list(kept.iterdir())
 

@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from inside import quiet
 
 from undrop.compare import files, losses
 from undrop.compare.comparison import ColumnChange, Comparison, TableChange
+from undrop.values import quiet
 
 T = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INT); "
 ROWS = "INSERT INTO t VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30); "
@@ -50,6 +50,16 @@ CHANGES = {
         T + ROWS,
         "ALTER TABLE t RENAME TO u; INSERT INTO u VALUES (4, 'd', 40)",
         ["table t is now u", "1 rows added to u"],
+    ),
+    "a table made anew under another name with a column of another type": (
+        T + ROWS,
+        rebuilt("id INTEGER PRIMARY KEY, v TEXT, n TEXT)", "*", "u"),
+        ["table t is now u"],
+    ),
+    "one with a row of NULLs likewise": (
+        T + "INSERT INTO t VALUES (0, NULL, NULL)",
+        rebuilt("id INTEGER PRIMARY KEY, v INT, n TEXT)", "*", "u"),
+        ["table t is now u"],
     ),
     "a table made anew under another name with a column renamed": (
         T + ROWS,

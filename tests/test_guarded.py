@@ -5,24 +5,25 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
-from inside import command, quiet
+from inside import command
 from shop import Project, add, make
 
-from undrop.errors import CHANGED, LiveMovedError, UndropError
+from undrop.errors import LiveMovedError, UndropError
 from undrop.steps import guarded
 from undrop.steps.backup import State
 from undrop.store import log
+from undrop.store.lock import Lock
 
 
 def stepped(project: Project, change: Callable[[State], guarded.Outcome | None]) -> guarded.Change:
     """What a step of ours does."""
-    with command(project) as loaded:
-        return guarded.run(loaded, "restore", quiet, change)
+    with command(project) as held:
+        return guarded.run(held, "restore", change)
 
 
 def chain(project: Project) -> list[tuple[str, str, list[str] | None]]:
-    with command(project) as loaded:
-        return [(each.kind, each.phase, each.filled) for each in log.chain(loaded)]
+    with command(project) as held:
+        return [(each.kind, each.phase, each.filled) for each in log.chain(held.settings)]
 
 
 def test_a_step_changed_something_unless_it_says_that_it_did_not(project: Project) -> None:
@@ -57,23 +58,18 @@ def test_each_try_sees_the_state_that_is_there_then_and_all_are_counted(project:
     assert len(set(seen)) == 3
 
 
-def failing() -> None:
+def failing(held: Lock, *, changed: bool) -> None:
+    held.session.changed = changed
     raise OSError("the disk went away")
 
 
-def failing_late() -> None:
-    CHANGED.set()
-    failing()
-
-
-@pytest.mark.parametrize(("act", "phase"), [(failing, "failed"), (failing_late, "open")])
+@pytest.mark.parametrize(("changed", "phase"), [(False, "failed"), (True, "open")])
 def test_that_a_step_failed_is_written_down_unless_it_had_changed_something(
-    project: Project, act: Callable[[], None], phase: log.Phase
+    project: Project, phase: log.Phase, *, changed: bool
 ) -> None:
     """What was changed by then, the state that comes next tells."""
-    with command(project) as loaded:
+    with command(project) as held:
         state = State("absent", None, None, "restore")
-        with pytest.raises(OSError, match="the disk"), guarded.logged(loaded, state):
-            act()
-    CHANGED.clear()
+        with pytest.raises(OSError, match="the disk"), guarded.logged(held, state):
+            failing(held, changed=changed)
     assert [each[1] for each in chain(project)] == [phase]

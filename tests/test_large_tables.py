@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from inside import quiet
 
 from undrop.compare import files, rows
+from undrop.values import quiet
 
 KINDS = ("id INTEGER PRIMARY KEY, v TEXT", "v TEXT")
 """A row that is not found by its key is gone; one without a key may be elsewhere."""

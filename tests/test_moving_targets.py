@@ -15,17 +15,14 @@ import inside
 import pytest
 from shop import Project, add, content, make, wal_of
 
-from undrop import settings, values
+from undrop import settings
 from undrop.engines.sqlite import livefiles, replace, snapshot, swap
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.record import Record
 from undrop.steps import backup, guarded, migrate, restore
 from undrop.store import lock
-from undrop.values import Progress
-
-
-def quiet(_phase: str, _done: int, _total: int) -> None:
-    """No progress is shown."""
+from undrop.store.lock import Lock
+from undrop.values import Session
 
 
 def count(database: Path) -> int:
@@ -50,13 +47,13 @@ def write_before_each_swap(
     original = swap.swap
     written: list[int] = []
 
-    def swapping(held: snapshot.Held, source: Path, progress: Progress) -> float:
+    def swapping(held: snapshot.Held, source: Path) -> float:
         held.release()
         if len(written) < times:
             with closing(sqlite3.connect(database)) as connection:
                 add(connection, 1)
             written.append(1)
-        return original(held, source, progress)
+        return original(held, source)
 
     monkeypatch.setattr(swap, "swap", swapping)
     return written
@@ -67,7 +64,8 @@ def test_a_commit_in_between_starts_the_step_over(
 ) -> None:
     project, saved = pair
     written = write_before_each_swap(monkeypatch, project.database, 2)
-    done = restore.restore(settings.load(project.root), "latest", project.root, quiet)
+    with inside.command(project) as held:
+        done = restore.restore(held, "latest", project.root)
     assert len(written) == 2
     assert count(project.database) == 100
     assert done.source == saved
@@ -81,7 +79,7 @@ def test_a_writer_that_never_stops_makes_it_fail_with_nothing_changed(
     project, _ = pair
     written = write_before_each_swap(monkeypatch, project.database, 99)
     with pytest.raises(UndropError, match="3 tries: 3 transaction"):
-        restore.restore(settings.load(project.root), "latest", project.root, quiet)
+        inside.put_back(project)
     assert len(written) == guarded.TRIES
     assert count(project.database) == 403
 
@@ -102,7 +100,8 @@ def test_a_commit_just_before_nuke_is_not_lost(
         original(held)
 
     monkeypatch.setattr(livefiles, "remove", remove)
-    change = restore.nuke(settings.load(project.root), quiet)
+    with inside.command(project) as held:
+        change = restore.nuke(held)
     assert not project.database.exists()
     assert change.backup is not None
     assert count(change.backup.path) == 401
@@ -143,7 +142,7 @@ def test_a_checkpoint_in_between_is_no_change(project: Project) -> None:
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 10)
         assert wal_of(project.database).stat().st_size > 0
-        held = snapshot.Held(project.database)
+        held = snapshot.Held(project.database, Session())
         held.release()
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         assert held.unchanged()
@@ -158,7 +157,7 @@ def test_a_file_renamed_into_place_is_another_one_however_alike(
 ) -> None:
     """Equal bytes and counters are no proof: what its owner writes next goes into that one."""
     make(project.database, wal=mode == "wal")
-    held = snapshot.Held(project.database)
+    held = snapshot.Held(project.database, Session())
     held.release()
     assert held.unchanged()
     copy = Path(shutil.copyfile(project.database, project.root / "copy.db"))
@@ -180,10 +179,10 @@ def test_what_a_file_renamed_into_place_holds_is_backed_up_before_it_is_replaced
     theirs = content(other)
     original = swap.swap
 
-    def swapping(held: snapshot.Held, source: Path, progress: Progress) -> float:
+    def swapping(held: snapshot.Held, source: Path) -> float:
         if other.exists():
             other.rename(project.database)
-        return original(held, source, progress)
+        return original(held, source)
 
     monkeypatch.setattr(swap, "swap", swapping)
     assert inside.put_back(project) == saved
@@ -196,7 +195,7 @@ def test_a_database_made_meanwhile_is_not_overwritten(project: Project, tmp_path
     make(work, 3)
     make(project.database, 5)
     with pytest.raises(LiveMovedError):
-        livefiles.install(work, project.database, damaged=False)
+        livefiles.install(work, project.database, Session(), damaged=False)
     assert count(project.database) == 5
 
 
@@ -216,7 +215,7 @@ def test_damage_that_changed_meanwhile_is_kept_too(
         return original(live, entry)
 
     monkeypatch.setattr(replace, "_is_kept", is_kept)
-    restore.restore(settings.load(project.root), "latest", project.root, quiet)
+    inside.put_back(project)
     kept = {(entry / "quartermaster.db").read_text() for entry in project.backups.glob("*.damaged")}
     assert kept == {"garbage", "other garbage"}
 
@@ -232,7 +231,7 @@ def test_a_failure_after_the_swap_says_so(
     # How it is looked at, unless somebody wrote.
     monkeypatch.setattr("undrop.sqlitefile.pages.same", fail)
     with pytest.raises(ChangedError, match="the disk went away") as raised:
-        restore.restore(settings.load(project.root), "latest", project.root, quiet)
+        inside.put_back(project)
     assert raised.value.exit_code == 3
     assert "was changed" in str(raised.value)
     assert "undrop restore quartermaster-" in str(raised.value)
@@ -245,8 +244,8 @@ def test_what_somebody_wrote_right_after_the_swap_is_checked_too(
     project, saved = pair
     original = swap.swap
 
-    def swapping(held: snapshot.Held, source: Path, progress: Progress) -> float:
-        took = original(held, source, progress)
+    def swapping(held: snapshot.Held, source: Path) -> float:
+        took = original(held, source)
         with project.database.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * 4096)
@@ -254,7 +253,17 @@ def test_what_somebody_wrote_right_after_the_swap_is_checked_too(
 
     monkeypatch.setattr(swap, "swap", swapping)
     with pytest.raises(ChangedError, match="check did not end well"):
-        restore.restore(settings.load(project.root), saved.name, project.root, quiet)
+        inside.put_back(project, saved.name)
+
+
+def test_a_rehearsal_changes_a_copy_and_says_nothing_else(project: Project) -> None:
+    """It swaps as migrate does, and what fails after that must not say that live was changed."""
+    with inside.command(project) as held:
+        migrate.migrate(held, "0001", accept_loss=False)
+        assert held.session.changed
+    with inside.command(project) as held:
+        assert migrate.rehearse(held, "head", accept_loss=True).moved.steps > 0
+        assert not held.session.changed
 
 
 def test_others_can_write_while_a_covered_state_is_worked_on(pair: tuple[Project, Path]) -> None:
@@ -262,7 +271,8 @@ def test_others_can_write_while_a_covered_state_is_worked_on(pair: tuple[Project
     project, _ = pair
     project.ok("just", "backup")
     with (
-        backup.covered(settings.load(project.root), backup.Purpose("x", "restore"), quiet) as state,
+        inside.command(project) as held,
+        backup.covered(held, backup.Purpose("x", "restore")) as state,
         closing(sqlite3.connect(project.database, timeout=0)) as connection,
     ):
         add(connection, 1)
@@ -280,46 +290,42 @@ def test_a_failure_half_way_through_nuke_says_so(
 
     monkeypatch.setattr("undrop.engines.sqlite.livefiles.durable.sync_path", fail)
     with pytest.raises(ChangedError):
-        livefiles.unlink(project.database)
+        livefiles.unlink(project.database, Session())
 
 
 def test_an_interrupt_after_the_commit_says_that_it_is_changed(pair: tuple[Project, Path]) -> None:
     project, saved = pair
-    held = snapshot.Held(project.database)
 
     def interrupt(_phase: str, done: int, total: int) -> None:
         if done == total:
             raise KeyboardInterrupt
 
+    held = snapshot.Held(project.database, Session(interrupt))
     with pytest.raises(ChangedError):
-        swap.swap(held, saved, interrupt)
+        swap.swap(held, saved)
     held.close()
     assert count(project.database) == 100
 
 
 def test_an_interrupt_before_the_commit_changes_nothing(pair: tuple[Project, Path]) -> None:
     project, saved = pair
-    held = snapshot.Held(project.database)
 
     def interrupt(_phase: str, _done: int, _total: int) -> None:
         raise KeyboardInterrupt
 
+    held = snapshot.Held(project.database, Session(interrupt))
     with pytest.raises(KeyboardInterrupt):
-        swap.swap(held, saved, interrupt)
+        swap.swap(held, saved)
     held.close()
     assert count(project.database) == 400
 
 
 @pytest.mark.parametrize("recipe", ["restore", "reset-db"])
-def test_a_write_lock_ends_a_step_in_time(
-    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch, recipe: str
-) -> None:
+def test_a_write_lock_ends_a_step_in_time(pair: tuple[Project, Path], recipe: str) -> None:
     project, _ = pair
-    monkeypatch.setattr(values, "LOCK_DEADLINE", 0.3)
-    project_settings = settings.load(project.root)
-    steps: dict[str, Callable[[], object]] = {
-        "restore": lambda: restore.restore(project_settings, "latest", project.root, quiet),
-        "reset-db": lambda: migrate.reset(project_settings, quiet),
+    steps: dict[str, Callable[[Lock], object]] = {
+        "restore": lambda held: restore.restore(held, "latest", project.root),
+        "reset-db": migrate.reset,
     }
     holder = subprocess.Popen(
         [
@@ -335,24 +341,29 @@ def test_a_write_lock_ends_a_step_in_time(
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"locked\n"
-    with pytest.raises(UndropError, match=f"pid {holder.pid}") as raised:
-        steps[recipe]()
+    with (
+        inside.command(project, Session(patience=0.3)) as held,
+        pytest.raises(UndropError, match=f"pid {holder.pid}") as raised,
+    ):
+        steps[recipe](held)
     holder.communicate()
     assert raised.value.exit_code == 1
     assert count(project.database) == 401
 
 
 def test_nuke_ends_in_time_when_somebody_whom_it_cannot_see_writes(
-    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+    pair: tuple[Project, Path],
 ) -> None:
     """Another user's program is in no list of open files; that it has a lock shows all the same."""
     project, _ = pair
-    monkeypatch.setattr(values, "LOCK_DEADLINE", 0.1)
     with closing(sqlite3.connect(project.database, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO t (v) VALUES ('theirs')")
-        with pytest.raises(UndropError, match="was locked for") as raised:
-            restore.nuke(settings.load(project.root), quiet)
+        with (
+            inside.command(project, Session(patience=0.1)) as held,
+            pytest.raises(UndropError, match="was locked for") as raised,
+        ):
+            restore.nuke(held)
         connection.execute("COMMIT")
     assert raised.value.exit_code == 1
     assert count(project.database) == 401
@@ -406,13 +417,10 @@ def test_another_undrop_is_waited_for_and_named(project: Project) -> None:
     assert process.returncode == 0
 
 
-def test_one_that_never_ends_is_given_up_on(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_never_ends_is_given_up_on(project: Project) -> None:
     make(project.database)
     project.ok("just", "backup")
-    monkeypatch.setattr(lock, "DEADLINE", 0.1)
-    project_settings = settings.load(project.root)
+    project_settings = settings.load(project.root, Session(patience_with_undrop=0.1))
     with (
         lock.take(project_settings, print),
         pytest.raises(UndropError, match="at work"),
@@ -443,7 +451,7 @@ def test_no_space_is_said_before_anything_starts(
     full = type("Full", (), {"f_bavail": 1, "f_frsize": 4096})
     monkeypatch.setattr("os.statvfs", lambda _folder: full)
     with pytest.raises(OSError, match="bytes free"):
-        restore.restore(settings.load(project.root), "latest", project.root, quiet)
+        inside.put_back(project)
     assert content(project.database) == before
 
 
@@ -454,16 +462,19 @@ def test_a_copy_that_the_disk_did_not_keep_is_not_the_databases_damage(
     make(project.database, rows=500)
     original = snapshot.Held.copy_to
 
-    def copy_to(self: snapshot.Held, target: Path, progress: Progress) -> None:
-        original(self, target, progress)
+    def copy_to(self: snapshot.Held, target: Path) -> None:
+        original(self, target)
         with target.open("r+b") as file:
             file.seek(4096)
             file.write(bytes(4096))
 
     monkeypatch.setattr(snapshot.Held, "copy_to", copy_to)
     project.backups.mkdir()
-    with pytest.raises(UndropError, match="did not keep") as raised:
-        restore.nuke(settings.load(project.root), quiet)
+    with (
+        inside.command(project) as held,
+        pytest.raises(UndropError, match="did not keep") as raised,
+    ):
+        restore.nuke(held)
     assert raised.value.exit_code == 1
     assert project.saved() == []
     assert len(content(project.database)) > 500

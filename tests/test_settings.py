@@ -1,8 +1,10 @@
 """Which file is meant: exactly the one that SQLAlchemy would open."""
 
+import sqlite3
 import string
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from undrop.engines import registry
 from undrop.engines.sqlite.address import database_path
 from undrop.errors import UsageError
 from undrop.settings import load
@@ -198,3 +201,18 @@ def test_a_moved_project_keeps_its_backups(project: Project) -> None:
 def test_letters_that_need_no_sqlalchemy() -> None:
     plain = string.ascii_letters + string.digits + "_./-"
     assert database_path(f"sqlite:////{plain}.db", Path("/p")) == Path(f"/{plain}.db")
+
+
+@pytest.mark.parametrize(
+    ("error", "whose"),
+    [
+        (sqlite3.OperationalError("x"), True),
+        (psycopg.errors.LockNotAvailable("x"), True),
+        (KeyError("x"), False),
+    ],
+)
+def test_what_a_driver_raises_is_told_from_a_fault_of_our_own(
+    error: Exception, *, whose: bool
+) -> None:
+    """The one is put in three lines, of the other the traceback is wanted."""
+    assert registry.is_of_driver(error) == whose

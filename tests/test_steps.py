@@ -7,15 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from inside import back_up, command, put_back, quiet
+from inside import back_up, command, put_back
 from shop import Project, add, content, make
 
-from undrop import settings, values
+from undrop import settings
 from undrop.engines.sqlite import snapshot, swap
 from undrop.errors import CheckError, UndropError
 from undrop.steps import backup, restore, undo
 from undrop.store import log
-from undrop.values import Progress
+from undrop.values import Session
 
 
 def log_of(project: Project) -> Path:
@@ -35,8 +35,8 @@ def write(project: Project, rows: int = 3) -> None:
 
 def undone(project: Project) -> str:
     """What ``undrop undo`` takes back: the kind of step."""
-    with command(project) as loaded:
-        return undo.undo(loaded, quiet).step.kind
+    with command(project) as lock:
+        return undo.undo(lock).step.kind
 
 
 def is_not_undone(project: Project) -> None:
@@ -118,18 +118,15 @@ def test_a_restore_that_changed_nothing_is_not_undone_with_what_came_since(
 
 
 def test_a_nuke_with_nothing_to_remove_is_no_step(project: Project) -> None:
-    with command(project) as loaded:
-        restore.nuke(loaded, quiet)
+    with command(project) as lock:
+        restore.nuke(lock)
     assert chain(project) == []
     make(project.database)
     is_not_undone(project)
 
 
-def test_a_step_that_failed_is_not_undone_with_what_came_since(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_that_failed_is_not_undone_with_what_came_since(project: Project) -> None:
     """Somebody's transaction keeps a restore out, and then commits: nobody's step made its rows."""
-    monkeypatch.setattr(values, "LOCK_DEADLINE", 0.05)
     make(project.database)
     back_up(project)
     write(project)
@@ -137,7 +134,7 @@ def test_a_step_that_failed_is_not_undone_with_what_came_since(
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO t (v) VALUES ('theirs')")
         with pytest.raises(UndropError, match="locked"):
-            put_back(project)
+            put_back(project, session=Session(patience=0.05))
         connection.execute("COMMIT")
     assert chain(project) == [("restore", "failed")]
     is_not_undone(project)
@@ -151,11 +148,11 @@ def test_each_try_of_a_step_is_closed_in_the_log(
     back_up(project)
     original = swap.swap
 
-    def swapping(held: snapshot.Held, source: Path, progress: Progress) -> float:
+    def swapping(held: snapshot.Held, source: Path) -> float:
         if not log_of(project).read_text().count("failed"):
             held.release()
             write(project)
-        return original(held, source, progress)
+        return original(held, source)
 
     write(project)
     monkeypatch.setattr(swap, "swap", swapping)
@@ -186,10 +183,10 @@ def test_a_killed_step_that_did_change_something_is_found_behind_others(
     held = back_up(project).name
     write_log(project, ("restore", held))
     write(project)
-    with command(project) as loaded:
-        with backup.covered(loaded, backup.Purpose("x", "nuke-db"), quiet) as state:
+    with command(project) as lock:
+        with backup.covered(lock, backup.Purpose("x", "nuke-db")) as state:
             next_one = state.name
         for each in ("open", phase):
-            log.append(loaded, "nuke-db", next_one, each)
+            log.append(lock.settings, "nuke-db", next_one, each)
     assert undone(project) == "restore"
     assert content(project.database) == before

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import inside
 import pytest
-from inside import quiet
 from shop import Project, add, content, make, uncheckpointed, wal_of
 
-from undrop import values
 from undrop.engines.sqlite import livefiles, snapshot, swap
-from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
-from undrop.values import Progress
+from undrop.errors import ChangedError, LiveMovedError, UndropError
+from undrop.values import PATIENCE, Progress, Session, quiet
 
 
 @pytest.fixture(params=["rollback", "wal"])
@@ -35,11 +33,13 @@ def source(folder: Path, rows: int = 100) -> Path:
     return path
 
 
-def swapped(live: Path, wanted: Path, progress: Progress = quiet) -> float:
+def swapped(
+    live: Path, wanted: Path, progress: Progress = quiet, patience: float = PATIENCE
+) -> float:
     """What a swap says how long others were locked out."""
-    held = snapshot.Held(live)
+    held = snapshot.Held(live, Session(progress, patience))
     try:
-        return swap.swap(held, wanted, progress)
+        return swap.swap(held, wanted)
     finally:
         held.close()
 
@@ -71,11 +71,8 @@ def test_the_seconds_that_others_were_locked_out_are_those_after_the_wait(live: 
     assert 0 < took[0] <= time.monotonic() - start - 0.1
 
 
-def test_one_that_is_kept_out_writes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_is_kept_out_writes_nothing(tmp_path: Path) -> None:
     """Not even a checkpoint of what others left in the -wal."""
-    monkeypatch.setattr(values, "LOCK_DEADLINE", 0.05)
     live = tmp_path / "live.db"
     make(live, 400, wal=True)
     wanted = source(tmp_path)
@@ -84,7 +81,7 @@ def test_one_that_is_kept_out_writes_nothing(
 
         def kept_out() -> None:
             with pytest.raises(UndropError, match="was locked"):
-                swapped(live, wanted)
+                swapped(live, wanted, patience=0.05)
             assert (live.read_bytes(), wal_of(live).read_bytes()) == bytes_before
 
         locked(live, kept_out)
@@ -111,11 +108,10 @@ def test_where_that_cannot_be_seen_to_it_is_not_said_that_nothing_changed(tmp_pa
     make(tmp_path / "live.db")
     connection = sqlite3.connect(tmp_path / "live.db")
     connection.close()  # as after an error of the disk, nothing can be done through it
-    CHANGED.clear()
+    session = Session()
     with pytest.raises(ChangedError, match="the old content or the new"):
-        swap._forget(connection, OSError("no fsync"))
-    assert CHANGED.is_set()
-    CHANGED.clear()
+        swap._forget(connection, session, OSError("no fsync"))
+    assert session.changed
 
 
 @pytest.mark.parametrize("rows", [3, 100, 12_000])
@@ -136,13 +132,13 @@ def test_a_commit_just_before_is_seen_however_few_pages_there_are(live: Path, ro
     """What is there is looked at before the last page is written, be it the second."""
     wanted = source(live.parent, rows)
     assert (wanted.stat().st_size == 2 * 4096) == (rows == 3)
-    held = snapshot.Held(live)
+    held = snapshot.Held(live, Session())
     held.release()
     with closing(sqlite3.connect(live)) as connection:
         add(connection, 1)
     before = content(live)
     with pytest.raises(LiveMovedError):
-        swap.swap(held, wanted, quiet)
+        swap.swap(held, wanted)
     held.close()
     assert content(live) == before
 
@@ -207,10 +203,10 @@ def test_a_database_made_anew_has_the_mode_that_sqlite_gives_one(
     try:
         with closing(sqlite3.connect(tmp_path / "made.db")) as connection:
             connection.execute("CREATE TABLE t (x)")
-        with inside.command(project) as loaded:
+        with inside.command(project) as held:
             from undrop.steps import restore
 
-            done = restore.restore(loaded, str(tmp_path / "theirs.db"), project.root, quiet)
+            done = restore.restore(held, str(tmp_path / "theirs.db"), project.root)
         assert os.umask(mask) == mask  # it was looked at and not changed
     finally:
         os.umask(old)
@@ -244,7 +240,7 @@ def test_without_hard_links_a_database_is_made_all_the_same(
         return original(self, target)
 
     monkeypatch.setattr(Path, "rename", rename)
-    livefiles.install(work, live, damaged=False)
+    livefiles.install(work, live, Session(), damaged=False)
     assert content(live) == wanted
     assert stat.S_IMODE(live.stat().st_mode) == 0o640
     assert not work.exists()
@@ -256,5 +252,5 @@ def test_without_hard_links_one_that_was_made_meanwhile_is_not_overwritten(tmp_p
     make(live, 5)
     theirs = content(live)
     with pytest.raises(LiveMovedError, match="just appeared"):
-        livefiles.install(work, live, damaged=False)
+        livefiles.install(work, live, Session(), damaged=False)
     assert content(live) == theirs

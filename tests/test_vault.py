@@ -16,6 +16,7 @@ from shop import Project, add, content, make
 
 from undrop import durable, settings
 from undrop.store import catalog, vault
+from undrop.store.lock import Lock
 
 
 def vault_of(project: Project) -> Path:
@@ -63,7 +64,7 @@ def test_a_relative_state_home_is_as_none(
     monkeypatch.setenv("HOME", str(tmp_path))
     for value in ("state", ""):
         monkeypatch.setenv("XDG_STATE_HOME", value)
-        folder = vault.folder(settings.load(project.root))
+        folder = settings.load(project.root).vault_folder
         assert folder is not None
         assert folder.parent == tmp_path / ".local/state/undrop"
 
@@ -84,7 +85,7 @@ def test_a_later_undrop_finds_the_vault_that_an_earlier_one_made(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/home/ann/.state")
     there = settings.load(project.root)._replace(root=Path("/home/ann/shop"))
-    assert vault.folder(there) == Path("/home/ann/.state/undrop/shop-1ee0379032c6")
+    assert there.vault_folder == Path("/home/ann/.state/undrop/shop-1ee0379032c6")
 
 
 def test_projects_in_folders_of_the_same_name_have_vaults_of_their_own(
@@ -96,8 +97,8 @@ def test_projects_in_folders_of_the_same_name_have_vaults_of_their_own(
         make(each.database)
         inside.back_up(each)
     lose_backups(other)
-    with inside.command(other) as loaded:
-        found = catalog.entries(loaded)
+    with inside.command(other) as held:
+        found = catalog.entries(held.settings)
     assert [each.only_in_vault for each in found] == [True]
 
 
@@ -151,12 +152,12 @@ def test_killed_anywhere_what_it_has_a_record_of_is_whole_and_the_next_run_adds_
     deaths = 0
     while True:
         shutil.rmtree(folder)
-        if not killed(lambda: vault.keep(loaded), deaths):
+        if not killed(lambda: vault.keep(Lock(loaded)), deaths):
             break
         deaths += 1
         assert promises.unsound_backups(project) == [], deaths
-        with inside.command(project):
-            vault.keep(loaded)
+        with inside.command(project) as held:
+            vault.keep(held)
         assert promises.unsound_backups(project) == [], deaths
         assert {path.name for path in folder.iterdir()} == wanted, deaths
     assert deaths > 10
@@ -177,7 +178,7 @@ def test_without_links_it_copies_up_to_a_limit(
     monkeypatch.setenv("XDG_STATE_HOME", project.environment["XDG_STATE_HOME"])
 
     monkeypatch.setattr(os, "link", no_links)
-    vault.keep(settings.load(project.root)._replace(vault_copy_limit=limit))
+    vault.keep(Lock(settings.load(project.root)._replace(vault_copy_limit=limit)))
     kept = vault_of(project) / saved.name
     assert kept.exists() == (limit > 1000)
     if kept.exists():
@@ -191,7 +192,7 @@ def kept(project: Project, **changes: object) -> Path:
     """What the vault is after a run under an open umask, and other settings than the project's."""
     old = os.umask(0)
     try:
-        vault.keep(settings.load(project.root)._replace(**changes))  # type: ignore[arg-type]
+        vault.keep(Lock(settings.load(project.root)._replace(**changes)))  # type: ignore[arg-type]
     finally:
         os.umask(old)
     return vault_of(project)
@@ -344,8 +345,8 @@ def test_where_links_are_impossible_an_unchanged_database_gets_a_new_file(
 
     monkeypatch.setattr(os, "link", no_links)
     loaded = settings.load(project.root)._replace(vault=False)
-    with lock.take(loaded, print):
-        taken = backup.take(loaded, backup.Purpose("again", ""), lambda *_: None)
+    with lock.take(loaded, print) as held:
+        taken = backup.take(held, backup.Purpose("again", ""))
     assert taken is not None
     assert not taken.path.samefile(first)
     assert taken.path.read_bytes() == first.read_bytes()

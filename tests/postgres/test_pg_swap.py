@@ -10,14 +10,11 @@ import psycopg
 import pytest
 from pg_rich import Rich
 
-from undrop import settings, values
+from undrop import settings
 from undrop.errors import UndropError
 from undrop.steps import restore
 from undrop.store import lock
-
-
-def quiet(*_: object) -> None:
-    pass
+from undrop.values import Session
 
 
 @pytest.fixture
@@ -25,7 +22,6 @@ def shop(pg: Rich, monkeypatch: pytest.MonkeyPatch) -> Rich:
     pg.make(20)
     for name, value in pg.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(values, "LOCK_DEADLINE", 1.5)
     return pg
 
 
@@ -87,9 +83,9 @@ def test_a_lock_that_is_not_let_go(shop: Rich, statement: str) -> None:
         )
     ) as other:
         other.execute(statement)
-        project = settings.load(shop.root)
-        with lock.take(project, quiet), pytest.raises(UndropError) as failed:
-            restore.nuke(project, quiet)
+        project = settings.load(shop.root, Session(patience=1.5))
+        with lock.take(project, print) as held, pytest.raises(UndropError) as failed:
+            restore.nuke(held)
         assert failed.value.exit_code == 1
         assert "Bob's psql as postgres" in failed.value.what
         assert f"pid {other.info.backend_pid}" in failed.value.what
@@ -117,17 +113,17 @@ def test_a_definition_that_comes_in_between(shop: Rich, monkeypatch: pytest.Monk
 
     taken, count = locks.take, 0
 
-    def take(ask: object, mode: str, against: tuple[str, ...]) -> None:
+    def take(ask: object, mode: str, against: tuple[str, ...], seconds: float) -> None:
         nonlocal count
-        taken(ask, mode, against)  # type: ignore[arg-type]
+        taken(ask, mode, against, seconds)  # type: ignore[arg-type]
         if mode == "ACCESS EXCLUSIVE" and not count:
             count += 1
             shop.sql("CREATE TABLE late AS SELECT 1 AS n")
 
     monkeypatch.setattr(locks, "take", take)
-    project = settings.load(shop.root)
-    with lock.take(project, quiet):
-        restore.nuke(project, quiet)
+    project = settings.load(shop.root, Session(patience=1.5))
+    with lock.take(project, print) as held:
+        restore.nuke(held)
     monkeypatch.undo()
     shop.ok("undrop", "undo")
     assert shop.sql("SELECT n FROM late") == [(1,)]

@@ -227,7 +227,7 @@ def not_whole(project: Project) -> list[str]:
     problems = []
     for each in catalog.entries(settings.load(project.root)):
         try:
-            restore.verify(settings.load(project.root), each, lambda *_: None)
+            restore.verify(settings.load(project.root), each)
         except UndropError as error:
             problems.append(f"{each.path.name}: {error.what}")
     return problems

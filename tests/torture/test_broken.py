@@ -23,18 +23,14 @@ from undrop.steps import backup, restore
 from undrop.store import catalog, lock
 
 
-def quiet(_phase: str, _done: int, _total: int) -> None:
-    """No progress is shown."""
-
-
 class Bench:
     """A live database and a backup of it, to be put back in many broken forms."""
 
     def __init__(self, project: Project) -> None:
         make(project.database, 300)
         self.project, self.config = project, settings.load(project.root)
-        with lock.take(self.config, print):
-            taken = backup.take(self.config, backup.Purpose("good", ""), quiet)
+        with lock.take(self.config, print) as held:
+            taken = backup.take(held, backup.Purpose("good", ""))
         assert taken is not None
         assert taken.record is not None
         self.good, self.record = taken.path.read_bytes(), taken.record
@@ -54,8 +50,8 @@ class Bench:
     def restored(self, path: Path) -> str:
         """Empty when refused as it should be, else what happened."""
         try:
-            with lock.take(self.config, print):
-                restore.restore(self.config, path.name, self.config.root, quiet)
+            with lock.take(self.config, print) as held:
+                restore.restore(held, path.name, self.config.root)
         except UndropError as error:
             unchanged = self.project.database.read_bytes() == self.live
             return "" if unchanged and error.exit_code == 4 else f"changed, or {error.exit_code}"
@@ -120,7 +116,7 @@ def test_a_flipped_bit_without_a_record_is_no_traceback(bench: Bench, tally: Tal
         data[bit // 8] ^= 1 << bit % 8
         path = bench.write(bytes(data), None)
         try:
-            restore.verify(bench.config, catalog.Backup(path, None), quiet)
+            restore.verify(bench.config, catalog.Backup(path, None))
         except (UndropError, OSError, sqlite3.Error):
             continue
         except Exception as error:  # noqa: BLE001 - the point of the test
@@ -140,8 +136,8 @@ def test_a_flipped_bit_in_the_live_schema_does_not_block_its_rescue(
         data[bit // 8] ^= 1 << bit % 8
         live.write_bytes(bytes(data))
         try:
-            with lock.take(bench.config, print):
-                restore.restore(bench.config, "latest", bench.config.root, quiet)
+            with lock.take(bench.config, print) as held:
+                restore.restore(held, "latest", bench.config.root)
             for kept in bench.project.backups.glob("*.damaged"):
                 shutil.rmtree(kept)
             if content(live) != wanted:

@@ -61,10 +61,6 @@ def often(full: int, sample: int) -> examples:
     )
 
 
-def quiet(_phase: str, _done: int, _total: int) -> None:
-    """No progress is shown."""
-
-
 def tree(project: Project) -> set[str]:
     """Every file around the project but its backups and undrop's own state."""
     folders = os.walk(project.root.parent)
@@ -117,8 +113,8 @@ def test_a_reason_with_nul_or_half_a_character_is_data_too(project: Project, tal
     def check_one(reason: str) -> None:
         next(tried)
         before = set(project.saved())
-        with lock.take(config, print):
-            taken = backup.take(config, backup.Purpose(reason, ""), quiet)
+        with lock.take(config, print) as held:
+            taken = backup.take(held, backup.Purpose(reason, ""))
         assert taken is not None
         found.extend(badly_kept(project, taken.path, reason, before))
 

@@ -21,26 +21,22 @@ from tally import Tally, sampled
 
 from undrop import cli, settings
 from undrop.cli import commands
-from undrop.cli.progress import Bar
 from undrop.errors import UndropError
 from undrop.record import Record
 from undrop.sqlitefile import connect
 from undrop.steps import backup, restore, status
 from undrop.store import catalog, lock
+from undrop.values import Session
 
 REFUSED = (UndropError, OSError, sqlite3.Error)  # what the command line turns into three lines
-
-
-def quiet(_phase: str, _done: int, _total: int) -> None:
-    """No progress is shown."""
 
 
 def backed_up(project: Project) -> tuple[settings.Settings, catalog.Backup]:
     """A database and its backup, then five rows more."""
     make(project.database, 100)
     config = settings.load(project.root)
-    with lock.take(config, print):
-        taken = backup.take(config, backup.Purpose("good", ""), quiet)
+    with lock.take(config, print) as held:
+        taken = backup.take(held, backup.Purpose("good", ""))
     assert taken is not None
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 5)
@@ -50,8 +46,8 @@ def backed_up(project: Project) -> tuple[settings.Settings, catalog.Backup]:
 def restored(config: settings.Settings, wanted: str) -> str:
     """``restored``, ``refused``, or the exception that nobody turns into a message."""
     try:
-        with lock.take(config, print):
-            restore.restore(config, wanted, config.root, quiet)
+        with lock.take(config, print) as held:
+            restore.restore(held, wanted, config.root)
     except REFUSED:
         return "refused"
     except Exception as error:  # noqa: BLE001 - the point of these tests
@@ -63,8 +59,8 @@ def restored(config: settings.Settings, wanted: str) -> str:
 def test_a_record_that_lies_puts_nothing_else_in_place(project: Project, tally: Tally) -> None:
     config, good = backed_up(project)
     assert good.record is not None
-    with lock.take(config, print):
-        later = backup.take(config, backup.Purpose("later", ""), quiet)
+    with lock.take(config, print) as held:
+        later = backup.take(held, backup.Purpose("later", ""))
     assert later is not None
     other = project.root / "other.db"
     make(other, 3)
@@ -125,7 +121,8 @@ def test_nonsense_in_a_record_is_no_traceback(
         for command in ("list", "verify", "status", "restore"):
             arguments = [command, good.path.name] if command == "restore" else [command]
             try:
-                cli._answer(commands.parser().parse_args(arguments), Bar())
+                parsed = commands.parser().parse_args(arguments)
+                cli._show(cli._answer(parsed, Session()), parsed)
                 if command == "restore" and content(project.database) != wanted:
                     found.append(f"{text[:300]}: something else was restored")
             except REFUSED:
@@ -147,8 +144,8 @@ def test_a_backup_of_an_empty_database_is_as_good_as_any(
             )
     before = content(project.database)
     config = settings.load(project.root)
-    with lock.take(config, print):
-        backup.take(config, backup.Purpose("empty", ""), quiet)
+    with lock.take(config, print) as held:
+        backup.take(held, backup.Purpose("empty", ""))
     with closing(sqlite3.connect(project.database)) as connection:
         connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
         add(connection, 10)
@@ -209,11 +206,12 @@ def test_nothing_in_a_planted_schema_is_run(
         if what == "refused" and content(project.database) != live:
             found.append(f"{kind}, {call}: refused, and the live database was changed")
         for look in (
-            lambda: status.look(config, quiet),
-            lambda: backup.take(config, backup.Purpose("x", ""), quiet),
+            lambda held: status.look(config, held),
+            lambda held: backup.take(held, backup.Purpose("x", "")),
         ):
             try:
-                look()
+                with lock.take(config, print) as held:
+                    look(held)
             except REFUSED:
                 continue
             except Exception as error:  # noqa: BLE001 - the point of the test

@@ -331,8 +331,9 @@ SWAP = """
 import sys
 from pathlib import Path
 from undrop.engines.sqlite import snapshot, swap
-held = snapshot.Held(Path(sys.argv[1]))
-swap.swap(held, Path(sys.argv[2]), lambda *_: None)
+from undrop.values import Session
+held = snapshot.Held(Path(sys.argv[1]), Session())
+swap.swap(held, Path(sys.argv[2]))
 held.close()
 """
 

@@ -24,6 +24,7 @@ from undrop.engines.sqlite import workcopy
 from undrop.errors import UndropError
 from undrop.steps import backup, migrate, restore
 from undrop.store import lock
+from undrop.store.lock import Lock
 
 COMMANDS = [
     ("backup",),
@@ -36,10 +37,6 @@ COMMANDS = [
 OPENED = re.compile(r"^(?:openat|open|creat)\(.*O_CREAT.*, (0\d*)\)\s+= \d+<(.*?)>")
 CHANGED = re.compile(r"^(?:fchmod|chmod|fchmodat)\((.*), (0\d+)\)?.*= 0$")
 MADE = re.compile(r"^mkdir(?:at)?\((.*), (0\d+)\)\s+= 0$")
-
-
-def quiet(_phase: str, _done: int, _total: int) -> None:
-    """No progress is shown."""
 
 
 def mode_of(path: Path) -> int:
@@ -133,10 +130,10 @@ def test_owner_mode_and_link_stay_whatever_the_live_file_is(
     owner = target.stat()
     before = content(target)
     config = settings.load(project.root)
-    with lock.take(config, print):
-        backup.take(config, backup.Purpose("good", ""), quiet)
+    with lock.take(config, print) as held:
+        backup.take(held, backup.Purpose("good", ""))
         STATES[state](target)
-        restore.restore(config, "latest", project.root, quiet)
+        restore.restore(held, "latest", project.root)
     now = target.stat()
     problems = {
         "the link is gone": link and not project.database.is_symlink(),
@@ -165,30 +162,30 @@ def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
 ) -> None:
     make(project.database, 50)
     config = settings.load(project.root)
-    with lock.take(config, print):
-        backup.take(config, backup.Purpose("good", ""), quiet)
+    with lock.take(config, print) as held:
+        backup.take(held, backup.Purpose("good", ""))
     outside = tmp_path / "outside.db"
     make(outside, 5)
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 1)
     live = content(project.database)
     partial, work = lock.partial(config), workcopy.beside(config.root / "quartermaster.db")
-    steps: dict[str, Callable[[], object]] = {
-        "backup": lambda: backup.take(config, backup.Purpose("x", ""), quiet),
-        "restore": lambda: restore.restore(config, "latest", project.root, quiet),
-        "restore from outside": lambda: restore.restore(config, str(outside), project.root, quiet),
-        "migrate": lambda: migrate.migrate(config, "0001", quiet, accept_loss=True),
-        "reset": lambda: migrate.reset(config, quiet),
+    steps: dict[str, Callable[[Lock], object]] = {
+        "backup": lambda held: backup.take(held, backup.Purpose("x", "")),
+        "restore": lambda held: restore.restore(held, "latest", project.root),
+        "restore from outside": lambda held: restore.restore(held, str(outside), project.root),
+        "migrate": lambda held: migrate.migrate(held, "0001", accept_loss=True),
+        "reset": migrate.reset,
     }
     found, points = [], 0
     links = [(partial, "backup"), (partial, "restore"), (work, "restore from outside")]
     for link, step in [*links, (work, "migrate"), (work, "reset")]:
         for target in (victim, tmp_path / "made by following"):
             points += 1
-            with lock.take(config, print):  # the sweep is over: somebody is quick
+            with lock.take(config, print) as held:  # the sweep is over: somebody is quick
                 link.symlink_to(target)
                 try:
-                    steps[step]()
+                    steps[step](held)
                     found.append(f"{step}: went on over a planted link")
                 except (UndropError, OSError):
                     pass

@@ -1,14 +1,8 @@
 """What can go wrong, as exceptions: the core raises them, the command line prints them."""
 
-import threading
-
 from undrop import recipes
 from undrop.recipes import Action, Part
 
-DRIVERS: list[type[Exception]] = []
-"""What the databases' drivers raise, put here by whoever loads one."""
-CHANGED = threading.Event()
-"""Set from the moment this process has changed a live database: what fails later must say so."""
 LOOK: tuple[Part, ...] = (
     Action("list"),
     ", then",

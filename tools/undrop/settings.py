@@ -5,8 +5,12 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from blake3 import blake3
+from platformdirs.unix import Unix
+
 from undrop.engines import registry
 from undrop.errors import UsageError
+from undrop.values import Session
 
 if TYPE_CHECKING:
     from undrop.engines.protocol import Engine
@@ -41,6 +45,18 @@ class Settings(NamedTuple):
         return self.engine.source
 
     @property
+    def vault_folder(self) -> Path | None:
+        """Where this project's vault is, whether it exists or not; None when it is turned off.
+
+        ``$XDG_STATE_HOME/undrop/PROJECT``, on macOS too, where earlier ones made it; PROJECT is
+        the folder's name and a hash of its path.
+        """
+        if not self.vault:
+            return None
+        mark = blake3(os.fsencode(self.root)).hexdigest(length=6)
+        return Unix("undrop").user_state_path / f"{self.root.name}-{mark}"
+
+    @property
     def alembic_files(self) -> dict[str, Any]:
         """What ``alembic.config.Config`` takes to read the configuration; empty without one."""
         found = {"file_": self.alembic_ini} if self.alembic_ini.is_file() else {}
@@ -49,8 +65,10 @@ class Settings(NamedTuple):
         return {name: str(path) for name, path in found.items()}
 
 
-def load(start: Path) -> Settings:
+def load(start: Path, session: Session | None = None) -> Settings:
     """Settings of the project that ``start`` (a folder) is in.
+
+    ``session`` is the command that works on it; a look at them needs none.
 
     Raises UsageError when there is no project, no URL, or a URL of another engine.
     """
@@ -71,6 +89,7 @@ def load(start: Path) -> Settings:
             root,
             inside=backups.is_relative_to(root),
             verify_url=verify_url,
+            session=session or Session(),
         ),
         verify_url=verify_url,
         vault=_value(table, "vault", True),  # noqa: FBT003 - the default

@@ -1,11 +1,32 @@
-"""What is handed around: progress, facts of a backup, who has a database open."""
+"""What is handed around: the session, facts of a backup, who has a database open."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and out of how much."""
-LOCK_DEADLINE = 10.0  # seconds that a step waits for another program's lock
+PATIENCE = 10.0  # seconds that a command waits for another program's lock
+PATIENCE_WITH_UNDROP = 60.0  # and for another undrop
+
+
+def quiet(_phase: str, _done: int, _total: int) -> None:
+    """No progress is shown."""
+
+
+class Session:
+    """One command at work: what it shows, how long it waits, and whether it changed anything."""
+
+    changed = False
+    """Set from the moment that a live database is changed: what fails later must say so."""
+
+    def __init__(
+        self,
+        progress: Progress = quiet,
+        patience: float = PATIENCE,
+        patience_with_undrop: float = PATIENCE_WITH_UNDROP,
+    ) -> None:
+        self.progress, self.patience = progress, patience
+        self.patience_with_undrop = patience_with_undrop
 
 
 class Facts(NamedTuple):

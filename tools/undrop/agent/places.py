@@ -7,8 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop.store import vault
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,7 +24,7 @@ class Places:
     def __init__(self, settings: "Settings", folder: Path) -> None:
         self.root = settings.root
         self.folder = folder
-        kept = vault.folder(settings)
+        kept = settings.vault_folder
         self.backups = [settings.backups, *([kept] if kept else [])]
         self.guarded = [
             _real(path) for path in (settings.backups, *([kept.parent] if kept else []))

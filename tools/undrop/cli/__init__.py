@@ -14,8 +14,10 @@ from undrop import settings
 from undrop.cli import answer, tables
 from undrop.cli.commands import parser
 from undrop.cli.progress import Bar
-from undrop.errors import CHANGED, DRIVERS, LOOK, ChangedError, UndropError
+from undrop.engines import registry
+from undrop.errors import LOOK, ChangedError, UndropError
 from undrop.recipes import Prompt
+from undrop.values import Session
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -39,36 +41,41 @@ def main() -> int:
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     arguments = Namespace(json=False, alone=False, root=Path("/"))
     bar = Bar()
+    session = Session(bar)
     try:
         for number in STOPPING:
             signal.signal(number, _stop)
         parser().parse_args(namespace=arguments)
         try:
-            return _answer(arguments, bar)
+            said = _answer(arguments, session)
         finally:
             bar.close()
+        return _show(said, arguments)
     except UndropError as error:
-        return _fail(error, arguments)
+        return _fail(error, arguments, session)
     except Exception as error:
-        if not isinstance(error, (OSError, *DRIVERS)):
+        if not (isinstance(error, OSError) or registry.is_of_driver(error)):
             raise
         again = UndropError(str(error), "correct that, then the same command again")
-        return _fail(again, arguments)
+        return _fail(again, arguments, session)
     except StoppedError as stopped:
         again = UndropError(f"stopped by {stopped}", "the same command again")
-        return _fail(again, arguments, stopped.exit_code)
+        return _fail(again, arguments, session, stopped.exit_code)
 
 
-def _answer(arguments: Namespace, bar: Bar) -> int:
+def _answer(arguments: Namespace, session: Session) -> answer.Answer:
     said: answer.Answer
     arguments.root = Path.cwd()
     if arguments.alone:
-        said = arguments.run(answer.Alone(arguments, bar, _say))
+        said = arguments.run(answer.Alone(arguments, session, _say))
     else:
-        project = settings.load(arguments.root)
+        project = settings.load(arguments.root, session)
         arguments.root = project.root
-        said = arguments.run(answer.Run(project, arguments, bar, _say))
-    bar.close()
+        said = arguments.run(answer.Run(project, arguments, _say))
+    return said
+
+
+def _show(said: answer.Answer, arguments: Namespace) -> int:
     with _reader_may_leave(sys.stdout):
         if arguments.json:
             print(json.dumps(said.result))
@@ -82,10 +89,12 @@ def _answer(arguments: Namespace, bar: Bar) -> int:
     return said.code
 
 
-def _fail(error: UndropError, arguments: Namespace, code: int | None = None) -> int:
+def _fail(
+    error: UndropError, arguments: Namespace, session: Session, code: int | None = None
+) -> int:
     for number in STOPPING:  # it has failed: whatever comes now, it is told
         signal.signal(number, signal.SIG_IGN)
-    if CHANGED.is_set() and not error.live_changed:
+    if session.changed and not error.live_changed:
         error, code = ChangedError(error.what, *LOOK), None
     code = error.exit_code if code is None else code
     prompt = Prompt(arguments.root)

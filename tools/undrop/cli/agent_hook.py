@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop import recipes, settings, values
+from undrop import recipes, settings
 from undrop.cli.answer import Answer
 from undrop.recipes import Action, Prompt
-from undrop.store import lock
+from undrop.values import Session
 
 if TYPE_CHECKING:
     from undrop.agent.verdict import Verdict
@@ -40,7 +40,6 @@ def agent_hook(alone: "Alone") -> Answer:
     """Decide about what stdin tells of, or explain what would be decided about a command."""
     if alone.arguments.explain is not None:
         return _explain(alone.arguments.explain)
-    values.LOCK_DEADLINE = lock.DEADLINE = PATIENCE
     event = ""
     try:
         given = json.load(sys.stdin.buffer)
@@ -52,7 +51,8 @@ def agent_hook(alone: "Alone") -> Answer:
 
 
 def _project(folder: Path) -> "Settings":
-    return settings.load(Path(os.environ.get("CLAUDE_PROJECT_DIR") or folder))
+    where = Path(os.environ.get("CLAUDE_PROJECT_DIR") or folder)
+    return settings.load(where, Session(patience=PATIENCE, patience_with_undrop=PATIENCE))
 
 
 def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
     if event == "SessionStart":
         from undrop.steps import cover
 
-        found = cover.cover(project, "agent", "agent session", lambda *_: None)
+        found = cover.cover(project, "agent", "agent session")
         prompt = _prompt(project, folder)
         lines = {action.name: prompt.line(action) for action in ACTIONS}
         rule = RULE.format(database=project.engine.label, backups=project.backups, **lines)
@@ -82,7 +82,7 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
     from undrop.steps import cover
 
     name = (str(what.get("command", "")).split() or [""])[0] if tool == "Bash" else tool
-    found = cover.cover(project, "agent", f"before an agent's {name}", lambda *_: None)
+    found = cover.cover(project, "agent", f"before an agent's {name}")
     return _said(event, project, folder, found)
 
 

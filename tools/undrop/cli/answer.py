@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import recipes
-from undrop.cli.progress import Bar
 from undrop.errors import UsageError
 from undrop.recipes import Action, Prompt, Text
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.steps.guarded import Change
     from undrop.store.catalog import Backup
+    from undrop.values import Session
 
 
 UNDO = ("to go back:", Action("undo"))
@@ -36,7 +36,6 @@ class Run(NamedTuple):
 
     settings: "Settings"
     arguments: "Namespace"
-    bar: Bar
     say: "Callable[[str], None]"
     """Prints a line on stderr at once."""
 
@@ -55,7 +54,7 @@ class Alone(NamedTuple):
     """What a command gets that finds its project by itself, or makes it one."""
 
     arguments: "Namespace"
-    bar: Bar
+    session: "Session"
     say: "Callable[[str], None]"
 
 
@@ -63,14 +62,14 @@ def disconnect(run: Run) -> None:
     """End the sessions of others where that was asked for, and say whose they were."""
     if run.arguments.disconnect:
         engine = run.settings.engine
-        if engine.sessions is None:
+        if engine.clients is None:
             raise UsageError(
                 f"{engine.label} is a file: nobody's session can be ended from here",
                 "close the programs that have it open, which",
                 Action("status"),
                 "names, then the same without that option",
             )
-        for holder in engine.sessions.disconnect():
+        for holder in engine.clients.disconnect():
             run.say(f"disconnected: {holder.name} (pid {holder.pid})")
 
 

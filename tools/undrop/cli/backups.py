@@ -49,7 +49,7 @@ def verify(run: Run) -> Answer:
     lines, damaged, results = [], [], []
     for each in chosen:
         try:
-            restore.verify(run.settings, each, run.bar)
+            restore.verify(run.settings, each)
             problem = ""
         except (UndropError, OSError) as error:
             problem = error.what if isinstance(error, UndropError) else str(error)
@@ -69,8 +69,8 @@ def _drill(run: Run) -> Answer:
     from undrop.steps import replica
     from undrop.store import lock
 
-    with lock.take(run.settings, run.say):
-        done = replica.drill(run.settings, run.bar)
+    with lock.take(run.settings, run.say) as held:
+        done = replica.drill(held)
     size, at = tables.size(done.facts.bytes), revision_names(done.facts.revisions)
     same = done.found is not None and done.found.same
     result = {

@@ -18,8 +18,8 @@ def diff(run: Run) -> Answer:
     from undrop.steps import diff as core
 
     before, after = run.arguments.before, run.arguments.after
-    with lock.take(run.settings, run.say):
-        found = core.between(run.settings, before, after, run.standing, run.bar)
+    with lock.take(run.settings, run.say) as held:
+        found = core.between(held, before, after, run.standing)
     table, parts = differences(found)
     result: dict[str, Any] = {
         "before": before,
@@ -64,8 +64,8 @@ def history(run: Run) -> Answer:
     from undrop.cli import chart
     from undrop.steps import history as core
 
-    with lock.take(run.settings, run.say):
-        points = core.points(run.settings, run.bar)
+    with lock.take(run.settings, run.say) as held:
+        points = core.points(held)
     if not points:
         raise UsageError(
             f"there are no verified backups in {run.settings.backups}", Action("backup")

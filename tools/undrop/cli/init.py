@@ -57,7 +57,7 @@ def init(alone: "Alone") -> Answer:
     if alone.arguments.dry_run:
         return Answer(result, diff, (*notes, "nothing was written: leave out --dry-run"))
     plan.write(edits)
-    run = Run(settings.load(root), alone.arguments, alone.bar, alone.say)
+    run = Run(settings.load(root, alone.session), alone.arguments, alone.say)
     return _first(run, result, diff, notes)
 
 
@@ -66,8 +66,8 @@ def _first(run: Run, result: dict[str, Any], diff: str, notes: tuple[Text, ...])
     if run.settings.engine.exists():
         purpose = backup.Purpose("undrop init", "")
         with (
-            lock.take(run.settings, run.say),
-            backup.covered(run.settings, purpose, run.bar) as state,
+            lock.take(run.settings, run.say) as held,
+            backup.covered(held, purpose) as state,
         ):
             notes = (*notes, f"backed up to {run.settings.backups / state.name}")
     seen = status.status(run)

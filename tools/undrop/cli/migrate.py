@@ -21,11 +21,11 @@ def migrate(run: Run) -> Answer:
     settings, arguments = run.settings, run.arguments
     run.say(f"about to change {settings.engine.label}")
     try:
-        with lock.take(settings, run.say):
+        with lock.take(settings, run.say) as held:
             require_replica(run)
             disconnect(run)
             moved, report, change = core.migrate(
-                settings, arguments.revision, run.bar, accept_loss=arguments.accept_loss
+                held, arguments.revision, accept_loss=arguments.accept_loss
             )
     except losses.LossError as stopped:
         left = stopped.remaining
@@ -52,9 +52,9 @@ def rehearse(run: Run) -> Answer:
     from undrop.steps import migrate as core
 
     arguments = run.arguments
-    with lock.take(run.settings, run.say):
+    with lock.take(run.settings, run.say) as held:
         moved, report, left, seconds = core.rehearse(
-            run.settings, arguments.revision, run.bar, accept_loss=arguments.accept_loss
+            held, arguments.revision, accept_loss=arguments.accept_loss
         )
     result = {
         "database": run.settings.engine.label,

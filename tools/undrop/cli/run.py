@@ -24,18 +24,18 @@ def run(run: Run) -> Answer:
     if not command:
         raise UsageError("no command was given", *EXAMPLE)
     settings = run.settings
-    held = cover.cover(settings, "run", f"before {command[0]}", run.bar)
-    if held.damaged:
-        kept = settings.backups / held.name
-        run.say(f"{settings.engine.label} is damaged; its files are kept in {kept}")
-    elif held.taken:
-        run.say(f"backed up to {settings.backups / held.name}")
+    kept = cover.cover(settings, "run", f"before {command[0]}")
+    if kept.damaged:
+        where = settings.backups / kept.name
+        run.say(f"{settings.engine.label} is damaged; its files are kept in {where}")
+    elif kept.taken:
+        run.say(f"backed up to {settings.backups / kept.name}")
     ran = core.run(settings, command, run.standing)
     if ran.code in {126, 127} and not ran.changed:
         run.say(f"{command[0]} ended with {ran.code}, or there is no such command")
-    if not (ran.changed and held.name and sys.stderr.isatty()) or held.damaged:
+    if not (ran.changed and kept.name and sys.stderr.isatty()) or kept.damaged:
         return Answer({}, code=ran.code)  # undo does not go back to damaged files
-    changes = _changes(run, held.name)
+    changes = _changes(run, kept.name)
     return Answer({}, notes=(changes, UNDO) if changes else (), code=ran.code)
 
 
@@ -46,10 +46,10 @@ def _changes(run: Run, name: str) -> Text:
     if not run.settings.engine.exists():
         return f"{run.settings.engine.label} is gone"
     try:
-        with lock.take(run.settings, run.say):
-            if core.is_as_kept(run.settings, name, run.bar):
+        with lock.take(run.settings, run.say) as held:
+            if core.is_as_kept(held, name):
                 return ""
-            found = core.what_changed(run.settings, name, run.bar)
+            found = core.what_changed(held, name)
     except UndropError as error:
         return f"the database changed: {error.what}"
     if found is None:

@@ -22,8 +22,8 @@ def status(run: Run) -> Answer:
 
     settings = run.settings
     alone = lock.take(settings, run.say) if settings.backups.is_dir() else nullcontext()
-    with alone:
-        seen = core.look(settings, run.bar)
+    with alone as held:
+        seen = core.look(settings, held)
     seen = core.with_replica(settings, seen)
     behind = seen.heads is not None and seen.exists and seen.revisions != seen.heads
     result = {

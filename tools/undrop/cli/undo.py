@@ -27,9 +27,9 @@ def undo(run: Run) -> Answer:
         return _chain(run)
     live = run.settings.engine.label
     run.say(f"about to change {live}")
-    with lock.take(run.settings, run.say):
+    with lock.take(run.settings, run.say) as held:
         disconnect(run)
-        done = core.undo(run.settings, run.bar)
+        done = core.undo(held)
     source = str(done.source) if done.source else None
     back = done.source.name if done.source else "no database: there was none before"
     said = f"undone: {done.step.kind} of {tables.age(done.step.when)}; now in place: {back}"
@@ -61,8 +61,8 @@ def _chain(run: Run) -> Answer:
     """Every step, newest first, and which one undo takes back."""
     from undrop.steps import status
 
-    with lock.take(run.settings, run.say):
-        first = status.look(run.settings, run.bar).undo
+    with lock.take(run.settings, run.say) as held:
+        first = status.look(run.settings, held).undo
         chain = log.chain(run.settings)[::-1]
     goes_back = run.prompt.line(Action("undo")) + " goes back there"
     rows = tuple(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.record import Record
-    from undrop.values import Definitions, Facts, Holder, Identity, Moved, Origin, Progress, Target
+    from undrop.values import Definitions, Facts, Holder, Identity, Moved, Origin, Session, Target
 
     Log = AbstractContextManager[None]
     """Entered just before the live database is changed."""
@@ -51,23 +51,23 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def revisions(self) -> list[str]:
             """Alembic's revision(s)."""
 
-        def is_in(self, path: Path, entry: Record, /, progress: Progress) -> bool:
+        def is_in(self, path: Path, entry: Record, /) -> bool:
             """Whether that backup has the same content, as far as it can be told cheaply."""
 
-        def identify(self, work: Path, progress: Progress, /) -> Identity:
+        def identify(self, work: Path, /) -> Identity:
             """What state this is; what has to be written to know it is in ``work`` then.
 
             ``work`` is an empty file of ours. Writers may go on where the rest does without them.
             Raises DamagedError when the live database is damaged, UndropError for anything else.
             """
 
-        def complete(self, work: Path, content: str, progress: Progress, /) -> Facts:
+        def complete(self, work: Path, content: str, /) -> Facts:
             """Make ``work``, as ``identify`` left it, a backup of that ``content``, and check it.
 
             Raises as ``identify`` does.
             """
 
-        def copy_to(self, work: Path, progress: Progress) -> None:
+        def copy_to(self, work: Path) -> None:
             """Write a backup into ``work``, an empty file of ours, unchecked."""
 
         def release(self) -> None:
@@ -80,7 +80,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         facts: Facts
 
-        def put(self, state: State, log: Log, progress: Progress) -> float:
+        def put(self, state: State, log: Log) -> float:
             """Make it the live content, if that still is ``state``: old or new at every instant.
 
             Returns how long, in seconds, others were locked out. Raises LiveMovedError and
@@ -93,10 +93,10 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def migrate(self, revision: str) -> Moved:
             """Run Alembic on it alone."""
 
-        def finish(self, moved: Moved, /, progress: Progress) -> None:
+        def finish(self, moved: Moved, /) -> None:
             """Settle and check it; ``facts`` are there afterwards. Raises DamagedError."""
 
-        def compare(self, before: Path, progress: Progress) -> Comparison:
+        def compare(self, before: Path) -> Comparison:
             """From a backup to this."""
 
         def orphans(self, before: Path | None, tables: list[TableChange], /) -> list[str]:
@@ -105,7 +105,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def tables(self) -> set[str]:
             """The tables in it."""
 
-        def try_put(self, held: Held, before: Path, progress: Progress, /) -> float:
+        def try_put(self, held: Held, before: Path, /) -> float:
             """How long, in seconds, ``put`` would lock others out, tried where nobody is."""
 
     class Runner(Protocol):
@@ -120,10 +120,10 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         suffix: str
         """Of their names."""
 
-        def check(self, path: Path, entry: Record | None, progress: Progress) -> Facts:
+        def check(self, path: Path, entry: Record | None) -> Facts:
             """Prove that a backup is whole. Raises DamagedError, CheckError, UndropError."""
 
-        def compare(self, before: Path, after: Path, progress: Progress) -> Comparison:
+        def compare(self, before: Path, after: Path) -> Comparison:
             """What changed between two backups. Raises UndropError."""
 
         def definitions(self, path: Path, entry: Record | None, /) -> Definitions:
@@ -173,7 +173,10 @@ if TYPE_CHECKING:  # nobody waits for these to be made
             """Whether ``path`` is the live database itself."""
 
     class Engine(Backups, Live, Protocol):
-        """One live database, and what can be done to it."""
+        """One live database, and what can be done to it in one session of ours."""
+
+        session: Session
+        """Says how long a lock is waited for; is told what is done, and that live was changed."""
 
         def refuse_place(self, backups: Path) -> None:
             """Raise UsageError when it is nothing that could be backed up into ``backups``."""
@@ -185,29 +188,27 @@ if TYPE_CHECKING:  # nobody waits for these to be made
             """Raise UndropError while others have it open so that it cannot be removed."""
 
         def admit(
-            self, path: Path, entry: Record | None, progress: Progress, *, ours: bool
+            self, path: Path, entry: Record | None, *, ours: bool
         ) -> AbstractContextManager[Content]:
             """A backup, checked, where nobody changes it any more; in our folders it stays."""
 
         def remove(self, state: State, log: Log) -> bool:
             """Take the live database away, if it still is ``state``; False when there was none."""
 
-        def work(
-            self, before: Path | None, alembic: Runner, progress: Progress, /
-        ) -> AbstractContextManager[Work]:
+        def work(self, before: Path | None, alembic: Runner, /) -> AbstractContextManager[Work]:
             """A copy of a backup, or an empty database, and what runs Alembic on it."""
 
         def sweep(self) -> None:
             """Remove what a killed run left beside the live database."""
 
         @property
-        def sessions(self) -> "Sessions | None":
+        def clients(self) -> "Clients | None":
             """Those of others, where there are any that can be ended."""
 
         def replica(self, root: Path, configured: Path | None, /) -> "Replica | None":
             """What copies it off this machine; None when nothing does. Raises UndropError."""
 
-    class Sessions(Protocol):
+    class Clients(Protocol):
         """What others have open on a server."""
 
         def disconnect(self) -> list[Holder]:
@@ -235,7 +236,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
             """
 
     class Migrating(Protocol):
-        """What an engine has to say in Alembic's own process; a module."""
+        """What an engine has to say in Alembic's own process; made for one run."""
 
         def target_url(self, url: str, target: Target, /) -> URL:
             """The project's URL, turned to the database that was asked for."""
@@ -264,10 +265,12 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     class Family(Protocol):
         """An engine, as it is registered; a module, from which the others are reached."""
 
-        def of_url(self, url: str, root: Path, *, inside: bool, verify_url: str) -> Engine:
+        def of_url(
+            self, url: str, root: Path, *, inside: bool, verify_url: str, session: Session
+        ) -> Engine:
             """The database that a URL names. Raises UsageError."""
 
-        def of_backups(self, verify_url: str, /) -> Backups:
+        def of_backups(self, verify_url: str, session: Session, /) -> Backups:
             """For backups alone, with no live database."""
 
         def migrating(self) -> Migrating: ...  # noqa: D102

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engines.protocol import Adopting, Backups, Engine, Family, Migrating
+    from undrop.values import Session
 
 
 def _sqlite() -> "Family":
@@ -27,24 +28,28 @@ class Registered(NamedTuple):
 
     suffix: str
     """Of its backups: a folder may hold those from before the URL changed."""
+    driver: str
+    """The package that raises what it has not said in our words."""
     load: "Callable[[], Family]"
 
 
 ENGINES = {
-    "sqlite": Registered(".db", _sqlite),
-    "postgresql": Registered(".pgdump", _postgres),
+    "sqlite": Registered(".db", "sqlite3", _sqlite),
+    "postgresql": Registered(".pgdump", "psycopg", _postgres),
 }
 """By a URL's scheme, SQLAlchemy's name of the dialect."""
 SUFFIXES = {engine.suffix: kind for kind, engine in ENGINES.items()}
 OTHERS = "sqlite"  # says of any other URL that it is not supported
 
 
-def choose(url: str, root: "Path", *, inside: bool, verify_url: str = "") -> "Engine":
+def choose(
+    url: str, root: "Path", *, inside: bool, verify_url: str, session: "Session"
+) -> "Engine":
     """The database that ``url`` names, relative paths taken from ``root``.
 
     ``inside`` says whether the backups are inside the project. Raises UsageError.
     """
-    return _family(url).of_url(url, root, inside=inside, verify_url=verify_url)
+    return _family(url).of_url(url, root, inside=inside, verify_url=verify_url, session=session)
 
 
 def of_backup(engine: "Engine", path: "Path", verify_url: str = "") -> "Backups":
@@ -54,7 +59,7 @@ def of_backup(engine: "Engine", path: "Path", verify_url: str = "") -> "Backups"
     """
     if path.suffix == engine.suffix or path.suffix not in SUFFIXES:
         return engine
-    return ENGINES[SUFFIXES[path.suffix]].load().of_backups(verify_url)
+    return ENGINES[SUFFIXES[path.suffix]].load().of_backups(verify_url, engine.session)
 
 
 def migrating(kind: str) -> "Migrating":
@@ -65,6 +70,12 @@ def migrating(kind: str) -> "Migrating":
 def adopting(url: str) -> "Adopting":
     """What an engine has to say when a project is adopted."""
     return _family(url).adopting()
+
+
+def is_of_driver(error: Exception) -> bool:
+    """Whether a database's driver raised it; known by name, so that none is loaded for it."""
+    packages = {base.__module__.partition(".")[0] for base in type(error).__mro__}
+    return bool(packages & {engine.driver for engine in ENGINES.values()})
 
 
 def only_one(root: "Path") -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from undrop.values import Progress
+    from undrop.values import Progress, Session
 
 VERSION_TABLE = [("version_num", "VARCHAR(32)")]
 """The one column of Alembic's table, by which it is known: projects may rename it."""
@@ -49,14 +49,16 @@ def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool
             connection.close()
 
 
-def live(path: "Path", progress: "Progress") -> None:
+def live(path: "Path", session: "Session") -> None:
     """``quick_check`` the live database, in use or not. Raises DamagedError, UndropError."""
-    with connect.explained(path, "checking"):
+    with connect.explained(path, "checking", session.patience):
         connection = connect.connect(path, "rw")
         try:
             connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-            connect.begin(connection, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
-            with _quick_check_beside(connection, progress):
+            connect.begin(
+                connection, session.patience, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1"
+            )
+            with _quick_check_beside(connection, session.progress):
                 pass
         finally:
             connection.close()

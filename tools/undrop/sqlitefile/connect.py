@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import errors, values
+from undrop import errors
 from undrop.errors import UndropError
+from undrop.values import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-errors.DRIVERS.append(sqlite3.Error)
 MMAP = 1 << 40  # bytes that may be read without being copied first (sqlite.org/mmap.html)
 
 
@@ -32,12 +32,12 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def begin(connection: sqlite3.Connection, *statements: str) -> None:
-    """Open a transaction, trying again about every millisecond until LOCK_DEADLINE has passed.
+def begin(connection: sqlite3.Connection, patience: float, *statements: str) -> None:
+    """Open a transaction, trying again about every millisecond until ``patience`` is over.
 
     Raises what SQLite said last.
     """
-    deadline = time.monotonic() + values.LOCK_DEADLINE
+    deadline = time.monotonic() + patience
     while True:
         try:
             for statement in statements:
@@ -63,8 +63,11 @@ def primary_code(error: sqlite3.Error) -> int:
 
 
 @contextmanager
-def explained(path: Path, doing: str) -> "Iterator[None]":
-    """Turn SQLite's errors on ``path`` into ours: damage, a lock, or a failure."""
+def explained(path: Path, doing: str, patience: float = PATIENCE) -> "Iterator[None]":
+    """Turn SQLite's errors on ``path`` into ours: damage, a lock, or a failure.
+
+    ``patience`` is how many seconds the block waits for a lock.
+    """
     try:
         yield
     except UnicodeDecodeError as error:
@@ -76,18 +79,17 @@ def explained(path: Path, doing: str) -> "Iterator[None]":
         if code in {11, 26}:  # SQLITE_CORRUPT, SQLITE_NOTADB
             raise errors.damaged(f"SQLite says: {error}") from error
         if is_busy(error):
-            raise locked(path, doing) from error
+            raise locked(path, doing, patience) from error
         raise UndropError(
             f"{doing}: SQLite says: {error} ({path})", "correct that, then the same command again"
         ) from error
 
 
-def locked(path: Path, doing: str) -> UndropError:
-    """The error for a lock that outlasted LOCK_DEADLINE; it names who has the file open."""
+def locked(path: Path, doing: str, patience: float) -> UndropError:
+    """The error for a lock that outlasted ``patience``; it names who has the file open."""
     from undrop.sqlitefile import holders
 
     return UndropError(
-        f"{doing}: {path} was locked for {values.LOCK_DEADLINE:.0f} seconds"
-        f"{holders.describe(path)}",
+        f"{doing}: {path} was locked for {patience:.0f} seconds{holders.describe(path)}",
         "end that program's transaction, then the same command again",
     )

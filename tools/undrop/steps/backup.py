@@ -9,7 +9,7 @@ from undrop import digest, durable
 from undrop.errors import CheckError, DamagedError
 from undrop.recipes import Action
 from undrop.record import Record
-from undrop.store import catalog, damaged_sets, lock, shrink
+from undrop.store import catalog, damaged_sets, shrink
 from undrop.values import Facts
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from undrop.engines.protocol import Held
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
-    from undrop.values import Progress
+    from undrop.store.lock import Lock
 
 STEPS = {"", "restore", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
 # These must work on a damaged database; somebody's own command may be what mends it.
@@ -65,23 +65,23 @@ class State(NamedTuple):
         return self.backup.record if self.backup else None
 
 
-def take(settings: "Settings", purpose: Purpose, progress: "Progress") -> "Backup | None":
+def take(lock: "Lock", purpose: Purpose) -> "Backup | None":
     """Back the live database up and return the new backup; None when there is no database.
 
     Damage is set aside for those steps that must work then, and raises CheckError for the
-    others. Call it inside ``lock.take``.
+    others.
     """
-    with covered(settings, purpose._replace(fresh=True), progress) as state:
+    with covered(lock, purpose._replace(fresh=True)) as state:
         return state.backup
 
 
 @contextmanager
-def covered(settings: "Settings", purpose: Purpose, progress: "Progress") -> "Iterator[State]":
+def covered(lock: "Lock", purpose: Purpose) -> "Iterator[State]":
     """The live state, held by a verified backup for as long as the block runs.
 
     The backup that holds it is found by content (the digest of a snapshot taken now) or taken.
-    Call it inside ``lock.take``.
     """
+    settings = lock.settings
     engine = settings.engine
     if not engine.exists():
         yield State("absent", None, None, purpose.before)
@@ -90,11 +90,11 @@ def covered(settings: "Settings", purpose: Purpose, progress: "Progress") -> "It
     with ExitStack() as stack:
         try:
             try:
-                state = _hold(settings, purpose, progress, stack)
+                state = _hold(lock, purpose, stack)
             except DamagedError:
                 # SQLite reports a read that the disk failed as damage too; that may pass.
                 stack.close()
-                state = _hold(settings, purpose, progress, stack)
+                state = _hold(lock, purpose, stack)
         except DamagedError as found:
             if purpose.before not in RESCUES:
                 raise CheckError(
@@ -102,7 +102,7 @@ def covered(settings: "Settings", purpose: Purpose, progress: "Progress") -> "It
                 ) from found
             entry = _entry(settings, purpose, time.time())
             entry = entry._replace(check=f"damaged: {found.what}")
-            kept = damaged_sets.set_aside(settings, entry, fresh=purpose.fresh)
+            kept = damaged_sets.set_aside(lock, entry, fresh=purpose.fresh)
             state = State("damaged", kept, None, purpose.before)
             stack.close()
         yield state
@@ -118,21 +118,22 @@ def _entry(settings: "Settings", purpose: Purpose, when: float) -> "Record":
     )
 
 
-def _hold(settings: "Settings", purpose: Purpose, progress: "Progress", stack: ExitStack) -> State:
-    held = settings.engine.hold()
+def _hold(lock: "Lock", purpose: Purpose, stack: ExitStack) -> State:
+    held = lock.settings.engine.hold()
     stack.callback(held.close)
-    return State("database", _cover(settings, held, purpose, progress), held, purpose.before)
+    return State("database", _cover(lock, held, purpose), held, purpose.before)
 
 
-def _cover(settings: "Settings", held: "Held", purpose: Purpose, progress: "Progress") -> "Backup":
-    if not purpose.fresh and (found := _newest_copy(settings, held, progress)):
+def _cover(lock: "Lock", held: "Held", purpose: Purpose) -> "Backup":
+    settings = lock.settings
+    if not purpose.fresh and (found := _newest_copy(settings, held)):
         held.release()
         return found
     durable.require_space(settings.backups, held.bytes)
-    with durable.scratch(lock.partial(settings)) as work:
-        content = held.identify(work, progress).content
+    with durable.scratch(lock.partial()) as work:
+        content = held.identify(work).content
         entries = catalog.entries(settings)
-        found = holding(settings, entries, content, progress)
+        found = holding(settings, entries, content)
         if found and not purpose.fresh:
             held.release()
             return found
@@ -142,16 +143,16 @@ def _cover(settings: "Settings", held: "Held", purpose: Purpose, progress: "Prog
             # Checked when it was taken, and its bytes are, read again just now, this one's.
             facts = found.record
         else:
-            facts = held.complete(work, content, progress)
+            facts = held.complete(work, content)
         same = {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
         entry = _entry(settings, purpose, held.taken)._replace(**same, **held.origin()._asdict())
         if not purpose.accept_shrink:
             entry = entry._replace(shrunk=shrink.missing(settings, entries, entry.filled))
         durable.make_read_only(work)
-        return catalog.publish(settings, work, entry, settings.engine.suffix)
+        return catalog.publish(lock, work, entry, settings.engine.suffix)
 
 
-def _newest_copy(settings: "Settings", held: "Held", progress: "Progress") -> "Backup | None":
+def _newest_copy(settings: "Settings", held: "Held") -> "Backup | None":
     """The newest backup of this database, if it has the live content, asked the cheap way.
 
     It spares a copy of the live database when nothing was written since.
@@ -159,15 +160,14 @@ def _newest_copy(settings: "Settings", held: "Held", progress: "Progress") -> "B
     ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
     for newest in [each for each in ours if each.verified][-1:]:
         with suppress(OSError):
-            if newest.record and held.is_in(newest.path, newest.record, progress):
-                return holding(settings, [newest], newest.record.state, progress)
+            if newest.record and held.is_in(newest.path, newest.record):
+                return holding(settings, [newest], newest.record.state)
     return None
 
 
-def holding(
-    settings: "Settings", entries: "list[Backup]", content: str, progress: "Progress"
-) -> "Backup | None":
+def holding(settings: "Settings", entries: "list[Backup]", content: str) -> "Backup | None":
     """The newest verified one of ``entries`` with this content, its bytes read again now."""
+    progress = settings.engine.session.progress
     for backup in reversed(entries):
         entry = backup.record
         if not backup.verified or entry is None or entry.state != content:

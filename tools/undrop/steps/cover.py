@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.settings import Settings
-    from undrop.values import Progress
+    from undrop.store.lock import Lock
 
 
 class Covered(NamedTuple):
@@ -31,7 +31,7 @@ class Covered(NamedTuple):
     """Whether the database was found damaged and its files were set aside."""
 
 
-def cover(settings: "Settings", kind: str, reason: str, progress: "Progress") -> Covered:
+def cover(settings: "Settings", kind: str, reason: str) -> Covered:
     """See to it that a verified backup holds the present state, and that ``undo`` knows of it.
 
     ``kind`` is that of the step that comes, ``run`` or ``agent``. Free when nothing changed since
@@ -41,11 +41,11 @@ def cover(settings: "Settings", kind: str, reason: str, progress: "Progress") ->
         return Covered("", taken=False, damaged=False)
     if name := known(settings):
         return Covered(name, taken=False, damaged=False)
-    with lock.take(settings, lambda _: None):
+    with lock.take(settings, lambda _: None) as held:
         before = settings.engine.fingerprint()
         had = set(os.listdir(settings.backups))
         for fresh in (False, True):
-            with backup.covered(settings, backup.Purpose(reason, kind, fresh), progress) as state:
+            with backup.covered(held, backup.Purpose(reason, kind, fresh)) as state:
                 found = Covered(state.name, state.name not in had, state.kind == "damaged")
             if (settings.backups / found.name).exists():
                 break  # else only the vault has it
@@ -53,7 +53,7 @@ def cover(settings: "Settings", kind: str, reason: str, progress: "Progress") ->
         if not last or last[0][1:5] != (kind, settings.source, found.name, "open"):
             log.append(settings, kind, found.name)
         if not found.damaged:
-            remember(settings, found.name, before)
+            remember(held, found.name, before)
     return found
 
 
@@ -68,11 +68,12 @@ def known(settings: "Settings") -> str:
     return ""
 
 
-def remember(settings: "Settings", name: str, before: list[object] | None) -> None:
+def remember(held: "Lock", name: str, before: list[object] | None) -> None:
     """Keep that ``name`` holds what the files were ``before`` it was taken, if they still are that.
 
-    Call it inside ``lock.take``, with the database closed.
+    Call it with the database closed.
     """
+    settings = held.settings
     with suppress(OSError):
         if before is None or settings.engine.fingerprint() != before:
             return

@@ -8,33 +8,31 @@ from undrop.engines import registry
 from undrop.errors import UsageError
 from undrop.recipes import Action
 from undrop.steps import restore
-from undrop.store import catalog, lock
+from undrop.store import catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.compare.comparison import Comparison
     from undrop.settings import Settings
-    from undrop.values import Progress
+    from undrop.store.lock import Lock
 
 LIVE = "live"
 TWO = (Action("list"), ", then two of these to", Action("diff", "A", "B", typed=False))
 
 
-def between(
-    settings: "Settings", before: str, after: str, standing: "Path", progress: "Progress"
-) -> "Comparison":
+def between(lock: "Lock", before: str, after: str, standing: "Path") -> "Comparison":
     """Compare two states, each ``live``, ``latest``, a path from ``standing`` or a name.
 
-    Backups are verified first. Call it inside ``lock.take``. Raises UsageError, CheckError,
-    UndropError.
+    Backups are verified first. Raises UsageError, CheckError, UndropError.
     """
+    settings = lock.settings
     with ExitStack() as stack:
 
         def file(wanted: str) -> "Path":
             if wanted == LIVE:
-                work = stack.enter_context(durable.scratch(lock.partial(settings)))
-                return snapshot(settings, work, progress)
+                work = stack.enter_context(durable.scratch(lock.partial()))
+                return snapshot(settings, work)
             chosen = catalog.find(settings, wanted, standing)
             if registry.of_backup(settings.engine, chosen.path) is not settings.engine:
                 raise UsageError(
@@ -42,22 +40,22 @@ def between(
                     f"{settings.engine.label}",
                     Action("list"),
                 )
-            restore.verify(settings, chosen, progress)
+            restore.verify(settings, chosen)
             return chosen.path
 
         if before == after:
             raise UsageError(f"{before} and {after} are one", *TWO)
-        return settings.engine.compare(file(before), file(after), progress)
+        return settings.engine.compare(file(before), file(after))
 
 
-def snapshot(settings: "Settings", target: "Path", progress: "Progress") -> "Path":
+def snapshot(settings: "Settings", target: "Path") -> "Path":
     """Copy the live database into ``target``, an empty file of ours. Raises UndropError."""
     if not settings.engine.exists():
         raise UsageError("there is no live database", *TWO)
     held = settings.engine.hold()
     try:
         durable.require_space(settings.backups, held.bytes)
-        held.copy_to(target, progress)
+        held.copy_to(target)
     finally:
         held.close()
     return target

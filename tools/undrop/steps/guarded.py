@@ -3,17 +3,16 @@
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.errors import CHANGED, LiveMovedError, UndropError
+from undrop.errors import LiveMovedError, UndropError
 from undrop.steps import backup
 from undrop.store import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from undrop.settings import Settings
     from undrop.steps.backup import State
     from undrop.store.catalog import Backup
-    from undrop.values import Progress
+    from undrop.store.lock import Lock
 
 TRIES = 3
 
@@ -41,9 +40,8 @@ class Change(NamedTuple):
 
 
 def run(
-    settings: "Settings",
+    lock: "Lock",
     kind: str,
-    progress: "Progress",
     change: "Callable[[State], Outcome | None]",
 ) -> Change:
     """Run ``change`` on a state that a verified backup holds, again if somebody wrote meanwhile.
@@ -55,33 +53,33 @@ def run(
     writes = 0
     for _ in range(TRIES):
         try:
-            with backup.covered(settings, purpose, progress) as state:
+            with backup.covered(lock, purpose) as state:
                 outcome = change(state)
                 if outcome is None:
                     return Change(state.backup, 0.0)
                 phase: log.Phase = "same" if outcome.same else "done"
-                log.append(settings, kind, state.name, phase, outcome.filled)
+                log.append(lock.settings, kind, state.name, phase, outcome.filled)
                 return Change(state.backup, outcome.seconds, outcome.same)
         except LiveMovedError as moved:
             writes += moved.writes
     raise UndropError(
-        f"{settings.engine.label} was written to during each of {TRIES} tries: "
+        f"{lock.settings.engine.label} was written to during each of {TRIES} tries: "
         f"{writes} transaction(s) came in",
         "stop the program that writes, then the same command again",
     )
 
 
 @contextmanager
-def logged(settings: "Settings", state: "State") -> "Iterator[None]":
+def logged(lock: "Lock", state: "State") -> "Iterator[None]":
     """Write the step's intent down before the block, and that it failed when it changed nothing.
 
     That it is done is for ``run`` to write; killed in between, it stays open.
     """
-    log.append(settings, state.step, state.name)
+    log.append(lock.settings, state.step, state.name)
     try:
         yield
     except BaseException:
-        if not CHANGED.is_set():
+        if not lock.session.changed:
             with suppress(OSError):  # the failure itself is what has to be told
-                log.append(settings, state.step, state.name, "failed")
+                log.append(lock.settings, state.step, state.name, "failed")
         raise

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
 from undrop.errors import UndropError
-from undrop.store import catalog, lock
+from undrop.store import catalog
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
-    from undrop.values import Progress
+    from undrop.store.lock import Lock
 
 Rows = dict[str, int]
 
@@ -26,12 +26,13 @@ class Point(NamedTuple):
     """By table."""
 
 
-def points(settings: "Settings", progress: "Progress") -> list[Point]:
+def points(lock: "Lock") -> list[Point]:
     """The verified backups of this database, oldest first, each with its rows counted.
 
-    Counts are remembered by digest in ``backups/rows.json``: a backup is opened once. Call it
-    inside ``lock.take``. One that cannot be read is left out.
+    Counts are remembered by digest in ``backups/rows.json``: a backup is opened once.
+    One that cannot be read is left out.
     """
+    settings = lock.settings
     ours = [
         each
         for each in catalog.entries(settings)
@@ -41,7 +42,7 @@ def points(settings: "Settings", progress: "Progress") -> list[Point]:
     found = []
     counted = False
     for number, each in enumerate(ours):
-        progress("count", number, len(ours))
+        lock.session.progress("count", number, len(ours))
         if each.record is None:
             continue
         digest = each.record.digest
@@ -60,7 +61,7 @@ def points(settings: "Settings", progress: "Progress") -> list[Point]:
             )
     if counted:
         _remember(
-            settings, {each.backup.record.digest: each.rows for each in found if each.backup.record}
+            lock, {each.backup.record.digest: each.rows for each in found if each.backup.record}
         )
     return found
 
@@ -75,8 +76,8 @@ def _remembered(settings: "Settings") -> dict[str, Rows]:
         return {}
 
 
-def _remember(settings: "Settings", known: dict[str, Rows]) -> None:
-    partial = lock.partial(settings)
+def _remember(lock: "Lock", known: dict[str, Rows]) -> None:
+    partial = lock.partial()
     with durable.scratch(partial):
         partial.write_text(json.dumps(known))
-        partial.rename(settings.backups / "rows.json")
+        partial.rename(lock.settings.backups / "rows.json")

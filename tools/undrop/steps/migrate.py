@@ -8,16 +8,14 @@ from undrop.errors import CheckError, DamagedError, UsageError
 from undrop.migrations import runner
 from undrop.recipes import Action
 from undrop.steps import guarded
-from undrop.store import lock
 from undrop.values import Moved
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engines.protocol import Work
-    from undrop.settings import Settings
     from undrop.steps.backup import State
-    from undrop.values import Progress
+    from undrop.store.lock import Lock
 
 AGAIN = "correct the migration, then the same command again"
 
@@ -41,23 +39,22 @@ class Rehearsed(NamedTuple):
     """How long the replacement took, tried on a copy."""
 
 
-def migrate(
-    settings: "Settings", revision: str, progress: "Progress", *, accept_loss: bool
-) -> Migrated:
+def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
     """Bring the live database's schema to ``revision``, up or down, in one atomic step.
 
     Alembic runs on a copy of the verified backup; the live database stays in use meanwhile and
     is replaced only when the copy passes its checks and has lost nothing that was not accepted,
-    in the migration's file or by ``accept_loss``. Call it inside ``lock.take``. Raises LossError,
+    in the migration's file or by ``accept_loss``. Raises LossError,
     CheckError, UndropError with the live database bit for bit as it was.
     """
+    settings = lock.settings
     copy = UNMOVED
 
     def change(state: "State") -> guarded.Outcome | None:
         nonlocal copy
-        with settings.engine.work(state.path, alembic, progress) as work:
+        with settings.engine.work(state.path, alembic) as work:
             known = state.entry.revisions if state.entry else []
-            copy = _migrated(work, state.path, known, revision, progress)
+            copy = _migrated(work, state.path, known, revision)
             if copy.moved.steps == 0:
                 return None
             left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
@@ -66,39 +63,35 @@ def migrate(
             # What an earlier backup misses is missed still, unless its table went on purpose.
             missed = set(state.entry.shrunk if state.entry else ()) & work.tables()
             filled = sorted(missed | set(work.facts.filled))
-            seconds = work.put(state, guarded.logged(settings, state), progress)
+            seconds = work.put(state, guarded.logged(lock, state))
             return guarded.Outcome(seconds, filled)
 
     with runner.Alembic(settings) as alembic:
-        done = guarded.run(settings, "migrate", progress, change)
+        done = guarded.run(lock, "migrate", change)
     return Migrated(copy.moved, copy.report, done)
 
 
-def rehearse(
-    settings: "Settings", revision: str, progress: "Progress", *, accept_loss: bool
-) -> Rehearsed:
+def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
     """Do all that ``migrate`` does but the last step, which is tried on a copy; keep nothing.
 
-    Call it inside ``lock.take``. Raises UsageError without a database, CheckError and UndropError
-    where ``migrate`` would.
+    Raises UsageError without a database, CheckError and UndropError where ``migrate`` would.
     """
+    settings = lock.settings
     engine = settings.engine
     if not engine.exists():
         raise UsageError("there is no database to rehearse on", Action("migrate"))
-    with runner.Alembic(settings) as alembic, durable.scratch(lock.partial(settings)) as before:
+    with runner.Alembic(settings) as alembic, durable.scratch(lock.partial()) as before:
         held = engine.hold()
         try:
-            held.copy_to(before, progress)
+            held.copy_to(before)
             held.release()
-            known = engine.check(before, None, progress).revisions
-            with engine.work(before, alembic, progress) as work:
-                copy = _migrated(work, before, known, revision, progress)
+            known = engine.check(before, None).revisions
+            with engine.work(before, alembic) as work:
+                copy = _migrated(work, before, known, revision)
                 if copy.moved.steps == 0:
                     return Rehearsed(copy.moved, copy.report, [], 0.0)
                 left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
-                return Rehearsed(
-                    copy.moved, copy.report, left, work.try_put(held, before, progress)
-                )
+                return Rehearsed(copy.moved, copy.report, left, work.try_put(held, before))
         finally:
             held.close()
 
@@ -113,59 +106,58 @@ class _Copy(NamedTuple):
 UNMOVED = _Copy(Moved([], [], 0, [], [], 0.0), losses.Report([], [], [], []))
 
 
-def _migrated(
-    work: "Work", before: "Path | None", known: list[str], revision: str, progress: "Progress"
-) -> _Copy:
+def _migrated(work: "Work", before: "Path | None", known: list[str], revision: str) -> _Copy:
     """Run Alembic on a copy of ``before``, which is at ``known``; check it, say what is lost."""
     moved = work.migrate(revision)
     if moved.steps == 0:
         return UNMOVED._replace(moved=moved)
-    _finish(work, moved, known, progress)
-    report = losses.report(work.compare(before, progress)) if before else UNMOVED.report
+    _finish(work, moved, known)
+    report = losses.report(work.compare(before)) if before else UNMOVED.report
     if orphans := work.orphans(before, report.tables):
         raise CheckError(f"the migration breaks foreign keys: {'; '.join(orphans)}", AGAIN)
     return _Copy(moved, report)
 
 
-def reset(settings: "Settings", progress: "Progress") -> Migrated:
+def reset(lock: "Lock") -> Migrated:
     """Make the live database an empty one at the code's head(s).
 
-    The new one is made and checked before that is touched. Call it inside
-    ``lock.take``. Raises as ``migrate`` does.
+    The new one is made and checked before that is touched. Raises as
+    ``migrate`` does.
     """
+    settings = lock.settings
     with (
         runner.Alembic(settings) as alembic,
-        settings.engine.work(None, alembic, progress) as work,
+        settings.engine.work(None, alembic) as work,
     ):
         moved = work.migrate("heads")
-        _finish(work, moved, [], progress)
+        _finish(work, moved, [])
 
         def change(state: "State") -> guarded.Outcome:
-            same = _is_same(state, work, progress)
-            seconds = work.put(state, guarded.logged(settings, state), progress)
+            same = _is_same(state, work)
+            seconds = work.put(state, guarded.logged(lock, state))
             return guarded.Outcome(seconds, work.facts.filled, same)
 
-        done = guarded.run(settings, "reset-db", progress, change)
+        done = guarded.run(lock, "reset-db", change)
     return Migrated(moved, UNMOVED.report, done)
 
 
-def _is_same(state: "State", work: "Work", progress: "Progress") -> bool:
+def _is_same(state: "State", work: "Work") -> bool:
     """Whether the database is an empty one at head already."""
     if state.held is None or state.entry is None or state.path is None:
         return False
     if work.facts.content:
         return bool(work.facts.content == state.entry.content)
     alike = (state.entry.revisions, state.entry.filled) == (work.facts.revisions, work.facts.filled)
-    return alike and work.compare(state.path, progress).same
+    return alike and work.compare(state.path).same
 
 
-def _finish(work: "Work", moved: Moved, known: list[str], progress: "Progress") -> None:
+def _finish(work: "Work", moved: Moved, known: list[str]) -> None:
     """Check a migrated copy of what was at the revisions ``known``.
 
     Raises CheckError when it is damaged or not where it should be.
     """
     try:
-        work.finish(moved, progress)
+        work.finish(moved)
     except DamagedError as damage:
         raise CheckError(f"the migrated copy is damaged: {damage.what}", AGAIN) from damage
     # Another application may have its own in the same database.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from undrop.engines.protocol import Replica
     from undrop.settings import Settings
     from undrop.steps.restore import Restored
-    from undrop.values import Facts, Progress
+    from undrop.store.lock import Lock
+    from undrop.values import Facts
 
 
 class Drill(NamedTuple):
@@ -65,34 +66,34 @@ def warning(settings: "Settings", kind: str, *, made: bool = False) -> tuple[str
     return (text,) if text else ()
 
 
-def put_back(settings: "Settings", timestamp: str | None, progress: "Progress") -> "Restored":
+def put_back(held: "Lock", timestamp: str | None) -> "Restored":
     """Restore the replica's state to a temporary file, check that, make it the live content.
 
-    It is a step of the kind ``restore``. Call it inside ``lock.take``. Raises what
-    ``restore.restore`` does.
+    It is a step of the kind ``restore``. Raises what ``restore.restore`` does.
     """
-    found = _there(settings)
-    with _folder(settings) as work:
+    found = _there(held.settings)
+    with _folder(held.settings) as work:
         file = work / "replica"
         found.restore(file, timestamp)
-        return restore.put_back(settings, Backup(file, None), "restore", progress)
+        return restore.put_back(held, Backup(file, None), "restore")
 
 
-def drill(settings: "Settings", progress: "Progress") -> Drill:
+def drill(held: "Lock") -> Drill:
     """Restore the replica into a temporary folder, check it and compare it with live.
 
-    Call it inside ``lock.take``. Raises CheckError when it is not whole, UndropError.
+    Raises CheckError when it is not whole, UndropError.
     """
+    settings = held.settings
     found = _there(settings)
     with _folder(settings) as work:
         file, live = work / "replica", work / "live"
         found.restore(file, None)
-        facts = restore.verify(settings, Backup(file, None), progress)
+        facts = restore.verify(settings, Backup(file, None))
         if not settings.engine.exists():
             return Drill(found.label, facts, None)
         with durable.scratch(live):
-            diff.snapshot(settings, live, progress)
-            return Drill(found.label, facts, settings.engine.compare(live, file, progress))
+            diff.snapshot(settings, live)
+            return Drill(found.label, facts, settings.engine.compare(live, file))
 
 
 def _there(settings: "Settings") -> "Replica":

@@ -9,7 +9,7 @@ from undrop.errors import CheckError, DamagedError, UsageError
 from undrop.migrations import revisions
 from undrop.recipes import Action
 from undrop.steps import guarded
-from undrop.store import catalog, vault
+from undrop.store import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.steps.backup import State
     from undrop.store.catalog import Backup
-    from undrop.values import Facts, Progress
+    from undrop.store.lock import Lock
+    from undrop.values import Facts
 
 
 class Restored(NamedTuple):
@@ -30,26 +31,26 @@ class Restored(NamedTuple):
     change: guarded.Change
 
 
-def restore(settings: "Settings", wanted: str, standing: Path, progress: "Progress") -> Restored:
+def restore(lock: "Lock", wanted: str, standing: Path) -> Restored:
     """Make ``wanted`` the live content: a path from ``standing``, a name, or ``latest``.
 
-    Call it inside ``lock.take``. Raises UsageError, CheckError or UndropError with the live
-    database as it was, ChangedError when something failed afterwards.
+    Raises UsageError, CheckError or UndropError with the live database as it was,
+    ChangedError when something failed afterwards.
     """
-    return put_back(settings, catalog.find(settings, wanted, standing), "restore", progress)
+    return put_back(lock, catalog.find(lock.settings, wanted, standing), "restore")
 
 
 def put_back(
-    settings: "Settings",
+    lock: "Lock",
     chosen: "Backup",
     kind: str,
-    progress: "Progress",
     first: "Callable[[State], None]" = lambda _state: None,
 ) -> Restored:
     """Make ``chosen`` the live content, as a step of that ``kind``.
 
     ``first`` is shown the covered state before that is replaced. Raises as ``restore`` does.
     """
+    settings = lock.settings
     if not chosen.path.exists():
         raise UsageError(f"{chosen.path} is not there", Action("list"))
     if registry.of_backup(settings.engine, chosen.path) is not settings.engine:
@@ -59,7 +60,7 @@ def put_back(
             "; to restore it, let the URL name a database of its kind",
         )
     settings.engine.refuse_unfit(chosen.path)
-    with _checked(settings, chosen, progress) as content:
+    with _checked(settings, chosen) as content:
         entry, facts = chosen.record, content.facts
         if entry is None or not catalog.is_of(settings, chosen):
             _refuse_another_application(settings, chosen.path, facts)
@@ -67,12 +68,12 @@ def put_back(
 
         def change(state: "State") -> guarded.Outcome:
             first(state)
-            seconds = content.put(state, guarded.logged(settings, state), progress)
+            seconds = content.put(state, guarded.logged(lock, state))
             known = facts.content or facts.digest
             before = state.entry.state if state.held and state.entry else ""
             return guarded.Outcome(seconds, filled, before == known)
 
-        done = guarded.run(settings, kind, progress, change)
+        done = guarded.run(lock, kind, change)
         return Restored(chosen.path, facts.revisions, done)
 
 
@@ -101,7 +102,7 @@ def _refuse_another_application(settings: "Settings", path: Path, facts: "Facts"
         )
 
 
-def verify(settings: "Settings", chosen: "Backup", progress: "Progress") -> "Facts":
+def verify(settings: "Settings", chosen: "Backup") -> "Facts":
     """Prove that a backup is whole, and what its record says.
 
     Raises CheckError when it is not, or is a set of damaged files.
@@ -110,9 +111,7 @@ def verify(settings: "Settings", chosen: "Backup", progress: "Progress") -> "Fac
     if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
     try:
-        facts = registry.of_backup(settings.engine, path, settings.verify_url).check(
-            path, entry, progress
-        )
+        facts = registry.of_backup(settings.engine, path, settings.verify_url).check(path, entry)
     except DamagedError as damage:
         raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
     _refuse_changed(chosen, facts)
@@ -128,35 +127,33 @@ def _refuse_changed(chosen: "Backup", facts: "Facts") -> None:
 
 
 @contextmanager
-def _checked(settings: "Settings", chosen: "Backup", progress: "Progress") -> "Iterator[Content]":
+def _checked(settings: "Settings", chosen: "Backup") -> "Iterator[Content]":
     """The chosen backup, checked, where nobody can change it any more: ``backups/`` or a copy."""
     path = chosen.path
     if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
-    ours = (settings.backups, vault.folder(settings))
+    ours = (settings.backups, settings.vault_folder)
     inside = any(folder and path.parent.resolve() == folder.resolve() for folder in ours)
     with ExitStack() as stack:
         try:
-            content = stack.enter_context(
-                settings.engine.admit(path, chosen.record, progress, ours=inside)
-            )
+            content = stack.enter_context(settings.engine.admit(path, chosen.record, ours=inside))
         except DamagedError as damage:
             raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
         _refuse_changed(chosen, content.facts)
         yield content
 
 
-def nuke(settings: "Settings", progress: "Progress", kind: str = "nuke-db") -> guarded.Change:
+def nuke(lock: "Lock", kind: str = "nuke-db") -> guarded.Change:
     """Remove the live database, once a verified backup holds it.
 
-    It is written down as a step of that ``kind``. Call it inside ``lock.take``. Raises
-    UndropError while another program has it open.
+    It is written down as a step of that ``kind``. Raises UndropError while another program has
+    it open.
     """
-    engine = settings.engine
+    engine = lock.settings.engine
     engine.refuse_while_open()
 
     def change(state: "State") -> guarded.Outcome | None:
-        gone = engine.remove(state, guarded.logged(settings, state))
+        gone = engine.remove(state, guarded.logged(lock, state))
         return guarded.Outcome(0.0, []) if gone else None
 
-    return guarded.run(settings, kind, progress, change)
+    return guarded.run(lock, kind, change)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
 from undrop.steps import diff
-from undrop.store import catalog, lock
+from undrop.store import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from undrop.compare.comparison import Comparison
     from undrop.settings import Settings
-    from undrop.values import Progress
+    from undrop.store.lock import Lock
 
 LOOKED_AT = 200_000_000  # bytes of a database that is compared to say what changed
 
@@ -67,31 +67,33 @@ def _code(command: "Sequence[str]", folder: "Path") -> int:
     return 128 - code if code < 0 else code
 
 
-def what_changed(settings: "Settings", name: str, progress: "Progress") -> "Comparison | None":
+def what_changed(lock: "Lock", name: str) -> "Comparison | None":
     """From the backup ``name`` to the live database; None where that would take long.
 
-    Call it inside ``lock.take``. Raises UndropError.
+    Raises UndropError.
     """
+    settings = lock.settings
     kept = catalog.named(settings, name)
     if _is_large(settings):
         return None
-    with durable.scratch(lock.partial(settings)) as snapshot:
-        diff.snapshot(settings, snapshot, progress)
-        return settings.engine.compare(kept.path, snapshot, progress)
+    with durable.scratch(lock.partial()) as snapshot:
+        diff.snapshot(settings, snapshot)
+        return settings.engine.compare(kept.path, snapshot)
 
 
-def is_as_kept(settings: "Settings", name: str, progress: "Progress") -> bool:
+def is_as_kept(lock: "Lock", name: str) -> bool:
     """Whether the database has the content that is in the backup ``name``, whatever was written.
 
-    A server's log also tells of what others did. No where it would take long to find out. Call it
-    inside ``lock.take``. Raises UndropError.
+    A server's log also tells of what others did. No where it would take long to find out. Raises
+    UndropError.
     """
+    settings = lock.settings
     kept = catalog.named(settings, name)
     if kept.record is None or _is_large(settings):
         return False
     held = settings.engine.hold()
     try:
-        return held.is_in(kept.path, kept.record, progress)
+        return held.is_in(kept.path, kept.record)
     finally:
         held.close()
 

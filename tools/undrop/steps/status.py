@@ -8,13 +8,14 @@ from undrop import durable
 from undrop.errors import DamagedError, UndropError
 from undrop.migrations import revisions
 from undrop.steps import backup, replica, undo
-from undrop.store import catalog, lock, vault
+from undrop.store import catalog, vault
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
+    from undrop.store.lock import Lock
     from undrop.store.log import Step
-    from undrop.values import Holder, Progress
+    from undrop.values import Holder
 
 
 class Status(NamedTuple):
@@ -53,19 +54,19 @@ class Status(NamedTuple):
     """Whether a change may start."""
 
 
-def look(settings: "Settings", progress: "Progress") -> Status:
+def look(settings: "Settings", lock: "Lock | None") -> Status:
     """Compare the live database with its backups by content. Changes nothing.
 
-    Call it inside ``lock.take`` when ``backups/`` exists. Raises UndropError.
+    Without ``backups/`` there is no lock, and nothing to compare with. Raises UndropError.
     """
-    seen = _look(settings, progress)
+    seen = _look(settings, lock)
     return seen._replace(pending=revisions.pending(settings, seen.revisions))
 
 
 def with_replica(settings: "Settings", seen: Status) -> Status:
     """The same with what replicates the database, as it is: nothing is waited for.
 
-    Nobody else needs to wait for it: call it outside ``lock.take``.
+    Nobody else needs to wait for it: it is asked once the lock is let go.
     """
     try:
         line, current = replica.require(settings, patient=False), True
@@ -74,7 +75,7 @@ def with_replica(settings: "Settings", seen: Status) -> Status:
     return seen._replace(replica=line, replicated=current)
 
 
-def _look(settings: "Settings", progress: "Progress") -> Status:
+def _look(settings: "Settings", lock: "Lock | None") -> Status:
     ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
     status = Status(
         exists=settings.engine.exists(),
@@ -86,7 +87,7 @@ def _look(settings: "Settings", progress: "Progress") -> Status:
         last=next((each for each in reversed(ours) if each.verified), None),
         covered=True,
         damage="",
-        vault=str(vault.folder(settings) or ""),
+        vault=str(settings.vault_folder or ""),
         not_in_vault=vault.missing(settings),
         pending=[],
         shrunk=[],
@@ -99,7 +100,7 @@ def _look(settings: "Settings", progress: "Progress") -> Status:
         return status._replace(undo=undo.last_change(settings, undo.ABSENT))
     status = status._replace(open_in=settings.engine.holders(), covered=False)
     try:
-        return _opened(settings, status, progress)
+        return _opened(settings, status, lock)
     except (DamagedError, FileNotFoundError) as error:
         what = (
             error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
@@ -108,15 +109,15 @@ def _look(settings: "Settings", progress: "Progress") -> Status:
         return status._replace(damage=what, undo=undo.last_change(settings, other))
 
 
-def _opened(settings: "Settings", status: Status, progress: "Progress") -> Status:
+def _opened(settings: "Settings", status: Status, lock: "Lock | None") -> Status:
     held = settings.engine.hold()
     try:
         status = status._replace(mode=held.mode, revisions=held.revisions())
-        if not settings.backups.is_dir():
+        if lock is None:
             return status
-        with durable.scratch(lock.partial(settings)) as work:
-            present = held.identify(work, progress)
-            found = backup.holding(settings, catalog.entries(settings), present.content, progress)
+        with durable.scratch(lock.partial()) as work:
+            present = held.identify(work)
+            found = backup.holding(settings, catalog.entries(settings), present.content)
             step = undo.last_change(settings, undo.Point(*present))
             return status._replace(covered=found is not None, undo=step)
     finally:
@@ -125,7 +126,7 @@ def _opened(settings: "Settings", status: Status, progress: "Progress") -> Statu
 
 def _used(settings: "Settings") -> int:
     blocks = {}
-    for folder in (settings.backups, vault.folder(settings)):
+    for folder in (settings.backups, settings.vault_folder):
         for parent, _, names in os.walk(folder or ""):
             for name in names:
                 stat = Path(parent, name).lstat()

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.steps.backup import State
     from undrop.steps.guarded import Change
+    from undrop.store.lock import Lock
     from undrop.store.log import Step
-    from undrop.values import Definitions, Progress
+    from undrop.values import Definitions
 
 
 class Point(NamedTuple):
@@ -60,20 +61,21 @@ def last_change(settings: "Settings", present: Point) -> "Step | None":
     return None
 
 
-def undo(settings: "Settings", progress: "Progress") -> Undone:
+def undo(lock: "Lock") -> Undone:
     """Put back the state from before the last step that changed something.
 
-    It is a step itself: undoing it is a redo. Call it inside ``lock.take``. Raises CheckError
-    when there is nothing to undo or that state cannot be put back, and what ``restore`` raises.
+    It is a step itself: undoing it is a redo. Raises CheckError when there is nothing to undo
+    or that state cannot be put back, and what ``restore`` raises.
     """
-    with backup.covered(settings, backup.Purpose("before undo", "undo"), progress) as state:
+    settings = lock.settings
+    with backup.covered(lock, backup.Purpose("before undo", "undo")) as state:
         step = last_change(settings, _present(settings, state))
     if step is None:
         raise CheckError(
             "there is nothing to undo: no step has changed this database", Action("list")
         )
     if not step.before:
-        return Undone(step, None, [], restore.nuke(settings, progress, "undo"))
+        return Undone(step, None, [], restore.nuke(lock, "undo"))
     chosen = _kept(settings, step)
     left: list[TableChange] = []
 
@@ -83,11 +85,11 @@ def undo(settings: "Settings", progress: "Progress") -> Undone:
         with suppress(UndropError):
             if not state.held or not state.backup:
                 return
-            found = settings.engine.compare(state.backup.path, chosen.path, progress)
+            found = settings.engine.compare(state.backup.path, chosen.path)
             seen = (each for each in found.tables if each.name)
             left.extend(each for each in seen if each.lost or each.changed or each.gone_columns)
 
-    done = restore.put_back(settings, chosen, "undo", progress, look)
+    done = restore.put_back(lock, chosen, "undo", look)
     return Undone(step, done.source, left, done.change)
 
 

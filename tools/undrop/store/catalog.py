@@ -19,6 +19,7 @@ from undrop.store import vault
 if TYPE_CHECKING:
     from undrop.record import Record
     from undrop.settings import Settings
+    from undrop.store.lock import Lock
 
 SLUG_LENGTH = 60  # characters
 STEM_LENGTH = 120  # bytes; a file name may have 255
@@ -75,7 +76,7 @@ def entries(settings: "Settings") -> list[Backup]:
     Opens no database.
     """
     found: dict[str, Backup] = {}
-    for folder in (settings.backups, vault.folder(settings)):
+    for folder in (settings.backups, settings.vault_folder):
         try:
             names = os.listdir(folder) if folder else []
         except (FileNotFoundError, NotADirectoryError):
@@ -131,13 +132,14 @@ def named(settings: "Settings", name: str) -> Backup:
     raise UsageError(f"there is no backup {name!r}", Action("list"))
 
 
-def forget(settings: "Settings", name: str) -> list[str]:
+def forget(lock: "Lock", name: str) -> list[str]:
     """Remove a backup everywhere; returns the names of others that hold the same bytes.
 
-    Call it inside ``lock.take``. Raises UsageError when there is none of that name.
+    Raises UsageError when there is none of that name.
     """
+    settings = lock.settings
     gone = named(settings, name)
-    for folder in (settings.backups, vault.folder(settings)):
+    for folder in (settings.backups, settings.vault_folder):
         if folder is None or not folder.is_dir():
             continue
         for path in (folder / gone.path.name, folder / f"{gone.path.stem}.json"):
@@ -154,16 +156,17 @@ def forget(settings: "Settings", name: str) -> list[str]:
     ]
 
 
-def publish(settings: "Settings", work: Path, entry: "Record", suffix: str) -> Backup:
+def publish(lock: "Lock", work: Path, entry: "Record", suffix: str) -> Backup:
     """Give a finished, synced file or folder its name in ``backups/``.
 
     The name is reserved by creating the record without overwriting; nothing half-written ever
     bears a name. Raises OSError; the record is gone again then.
     """
+    settings = lock.settings
     durable.sync_path(settings.backups)  # the sweep knows a reserved name by its partial
     stamp = datetime.fromisoformat(entry.created).strftime(STAMP)
     base = f"{stem(settings)}-{stamp}-{slug(entry.reason)}"
-    kept = vault.folder(settings)
+    kept = settings.vault_folder
     for number in itertools.count(1):
         name = base if number == 1 else f"{base}-{number}"
         path, beside = settings.backups / f"{name}{suffix}", settings.backups / f"{name}.json"
@@ -179,5 +182,5 @@ def publish(settings: "Settings", work: Path, entry: "Record", suffix: str) -> B
             beside.unlink()
         raise
     durable.sync_path(settings.backups)
-    vault.keep(settings)
+    vault.keep(lock)
     return Backup(path, entry)

@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import digest, durable
-from undrop.store import catalog, lock
+from undrop.store import catalog
 
 if TYPE_CHECKING:
     from undrop.record import Record
-    from undrop.settings import Settings
     from undrop.store.catalog import Backup
+    from undrop.store.lock import Lock
 
 
-def set_aside(settings: "Settings", entry: "Record", *, fresh: bool) -> "Backup":
+def set_aside(lock: "Lock", entry: "Record", *, fresh: bool) -> "Backup":
     """Copy the live files into a set in ``backups/``, or find the set that holds these bytes.
 
-    ``fresh`` always makes a new one. Call it inside ``lock.take``. Raises OSError, CheckError.
+    ``fresh`` always makes a new one. Raises OSError, CheckError.
     """
+    settings = lock.settings
     live, origin = settings.engine.damaged()
     if not fresh:
         digests = _digests(live)
@@ -28,7 +29,7 @@ def set_aside(settings: "Settings", entry: "Record", *, fresh: bool) -> "Backup"
                 return backup
     size = sum(map(durable.size, live))
     durable.require_space(settings.backups, size)
-    folder = lock.partial(settings)
+    folder = lock.partial()
     folder.mkdir(0o700)
     try:
         for file in live:
@@ -40,7 +41,7 @@ def set_aside(settings: "Settings", entry: "Record", *, fresh: bool) -> "Backup"
         durable.sync_path(folder)
         copies = _digests([folder / file.name for file in live])
         entry = entry._replace(bytes=size, files=copies, **origin._asdict())
-        return catalog.publish(settings, folder, entry, ".damaged")
+        return catalog.publish(lock, folder, entry, ".damaged")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

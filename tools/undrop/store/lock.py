@@ -8,47 +8,62 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
 from undrop.engines.registry import SUFFIXES
 from undrop.errors import UndropError, UsageError
-from undrop.store import vault
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
+    from undrop.values import Session
 
-DEADLINE = 60.0  # seconds that one undrop waits for another
 PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")
 
 
+class Lock(NamedTuple):
+    """The lock of a project, held: who needs it held takes this."""
+
+    settings: "Settings"
+
+    @property
+    def session(self) -> "Session":
+        """The command that holds it."""
+        return self.settings.engine.session
+
+    def partial(self) -> Path:
+        """A hidden name in ``backups/`` for what is not finished; swept by the next run."""
+        return partial(self.settings)
+
+
 @contextmanager
-def take(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[None]:
+def take(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[Lock]:
     """Hold the one lock that all changes to a project take; sweep what a killed run left.
 
     The system drops the lock with the process, however it dies (flock(2)). ``waiting`` is told
-    when another undrop is at work. Raises UndropError when that takes over DEADLINE.
+    when another undrop is at work. Raises UndropError when that lasts longer
+    than the session's patience.
     """
     _refuse_link_out_of(settings)
     durable.private_folder(settings.backups)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(settings.backups / ".lock", flags, 0o600)
     try:
-        _wait(fd, waiting)
+        _wait(fd, waiting, settings.engine.session.patience_with_undrop)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         _sweep_backups(settings.backups)
         settings.engine.sweep()
-        kept = vault.folder(settings)
+        kept = settings.vault_folder
         if kept is not None and kept.is_dir():
             _sweep_backups(kept)
-        yield
+        yield Lock(settings)
     finally:
         os.close(fd)
 
 
-def _wait(fd: int, waiting: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + DEADLINE
+def _wait(fd: int, waiting: Callable[[str], None], patience: float) -> None:
+    deadline = time.monotonic() + patience
     told = False
     while True:
         try:
@@ -58,7 +73,7 @@ def _wait(fd: int, waiting: Callable[[str], None]) -> None:
             who = f"another undrop (pid {pid})"
             if time.monotonic() > deadline:
                 raise UndropError(
-                    f"{who} has been at work for {DEADLINE:.0f} seconds",
+                    f"{who} has been at work for {patience:.0f} seconds",
                     "wait for it, then the same command again",
                 ) from None
             if not told:

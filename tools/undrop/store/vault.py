@@ -10,37 +10,24 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-from platformdirs.unix import Unix
-
 from undrop import durable
 from undrop.engines.registry import SUFFIXES
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
+    from undrop.store.lock import Lock
 
 NO_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
 
 
-def folder(settings: "Settings") -> Path | None:
-    """Where this project's vault is, whether it exists or not; None when it is turned off.
-
-    ``$XDG_STATE_HOME/undrop/PROJECT``, on macOS too, where earlier ones made it; PROJECT is the
-    folder's name and a hash of its path.
-    """
-    if not settings.vault:
-        return None
-    mark = blake3(os.fsencode(settings.root)).hexdigest(length=6)
-    return Unix("undrop").user_state_path / f"{settings.root.name}-{mark}"
-
-
-def keep(settings: "Settings") -> None:
+def keep(lock: "Lock") -> None:
     """Link every backup with a record, and the record, that the vault does not have yet.
 
     Never raises OSError: a backup without its second name is still a backup, and ``missing``
-    tells. Call it inside ``lock.take``.
+    tells.
     """
-    vault = folder(settings)
+    settings = lock.settings
+    vault = settings.vault_folder
     if vault is None:
         return
     try:
@@ -58,7 +45,7 @@ def keep(settings: "Settings") -> None:
 
 def missing(settings: "Settings") -> list[str]:
     """Names in ``backups/`` that the vault has not, each record after what it describes."""
-    vault = folder(settings)
+    vault = settings.vault_folder
     if vault is None:
         return []
     here, there = _names(settings.backups), _names(vault)

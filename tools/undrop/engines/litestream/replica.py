@@ -20,6 +20,7 @@ from undrop.engines.sqlite import snapshot
 from undrop.errors import UndropError
 from undrop.recipes import Action
 from undrop.sqlitefile import pages
+from undrop.values import Session, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,11 +196,11 @@ def _same(replica: Replica, socket: str, folder: Path, remedy: str) -> bool:
         held, txid = _pinned(replica, socket)
         with closing(held):
             copy.touch(0o600)
-            held.copy_to(copy, lambda *_: None)
+            held.copy_to(copy)
     with _refusing("the replica is not whole", remedy):
         restore(replica, restored, *(["-txid", f"{txid:016x}"] if socket else []))
     with copy.open("rb") as file:
-        return pages.same(file.fileno(), restored, held.page_size, lambda *_: None)
+        return pages.same(file.fileno(), restored, held.page_size, quiet)
 
 
 def _pinned(replica: Replica, socket: str) -> tuple[snapshot.Held, int]:
@@ -212,7 +213,7 @@ def _pinned(replica: Replica, socket: str) -> tuple[snapshot.Held, int]:
         raise UndropError(f"{live} is gone and its -wal is not", Action("restore", "latest"))
     for _ in range(PINS):
         before = daemon.synced(replica, socket) if socket else 0
-        held = snapshot.Held(live)
+        held = snapshot.Held(live, Session())  # of its own: nothing is shown, nothing changed
         try:
             if not socket or daemon.synced(replica, socket) == before:
                 return held, before

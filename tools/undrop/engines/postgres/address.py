@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote
 
 from undrop.errors import UsageError
+from undrop.values import PATIENCE
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -24,6 +25,8 @@ class Address(NamedTuple):
 
     keywords: dict[str, str]
     """libpq's (postgresql.org/docs/current/libpq-connect.html, 34.1.2)."""
+    patience: float = PATIENCE
+    """Seconds that a lock is waited for there."""
 
     @property
     def name(self) -> str:
@@ -52,7 +55,7 @@ class Address(NamedTuple):
 
     def other(self, name: str) -> "Address":
         """Another database on the same server."""
-        return Address({**self.keywords, "dbname": name})
+        return self._replace(keywords={**self.keywords, "dbname": name})
 
     def environment(self) -> dict[str, str]:
         """For the server's tools: what must not be seen on a command line."""

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from undrop import values
 from undrop.engines.postgres import catalogs, content, empty, locks, programs, session
-from undrop.errors import CHANGED, LOOK, ChangedError, LiveMovedError, UndropError
+from undrop.errors import LOOK, ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
 
 if TYPE_CHECKING:
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.catalogs import Ask
     from undrop.engines.postgres.load import Load
+    from undrop.engines.postgres.site import Site
     from undrop.engines.protocol import Log, State
-    from undrop.values import Progress
 
 MARKED = (
     "class", "attrdef", "constraint", "trigger", "rewrite", "policy", "proc", "type", "operator",
@@ -54,7 +53,7 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
     ask(session.LOCAL)
     names = [ask(catalogs.RELATIONS.format(kind)) for kind in "rp"]
     ask("ROLLBACK TO SAVEPOINT undrop_settings")
-    locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS)
+    locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS, address.patience)
     ask("SAVEPOINT undrop_settings")  # its end takes back what reading needs, not the locks
     ask(session.LOCAL)
     marks = ask(MARKS)
@@ -76,26 +75,27 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
         same = same and (nothing or (bool(versions) and not without))
     if not same:
         raise moved()
-    ask(f"SET lock_timeout = {int(values.LOCK_DEADLINE * 1000)}")
+    ask(f"SET lock_timeout = {int(address.patience * 1000)}")
     return marks
 
 
 @contextmanager
 def alone(
-    address: "Address", state: "State", log: "Log"
+    site: "Site", state: "State", log: "Log"
 ) -> "Iterator[tuple[psycopg.Connection[Any], empty.Found]]":
     """A transaction that has the covered database to itself, and what is in that.
 
     It is committed when the block ends.
     Raises LiveMovedError, UndropError with nothing changed, ChangedError when it is not known.
     """
+    address = site.address
     if state.held:
         state.held.release()
     expect = state.entry.content if state.held and state.entry else ""
     with session.opened(address, "changing the database") as connection:
         ask = session.asker(connection)
         marks = compare_and_lock(ask, address, expect)
-        locks.take(ask, "ACCESS EXCLUSIVE", locks.AGAINST_ALL)
+        locks.take(ask, "ACCESS EXCLUSIVE", locks.AGAINST_ALL, address.patience)
         with log:
             # What comes after this look is not dropped; what came before it shows in the marks.
             there = empty.find(ask)
@@ -108,10 +108,11 @@ def alone(
                 psycopg.errors.DependentObjectsStillExist,  # of what was made just now
             ) as error:
                 raise moved() from error
-            _commit(connection, address)
+            _commit(connection, site)
 
 
-def _commit(connection: "psycopg.Connection[Any]", address: "Address") -> None:
+def _commit(connection: "psycopg.Connection[Any]", site: "Site") -> None:
+    address = site.address
     [[xid, pid]] = connection.execute(
         "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text, pg_catalog.pg_backend_pid()"
     ).fetchall()
@@ -123,7 +124,7 @@ def _commit(connection: "psycopg.Connection[Any]", address: "Address") -> None:
         known = session.outcome(address, xid, pid)
         if known == "aborted":
             raise
-        CHANGED.set()
+        site.session.changed = True
         if known != "committed" or not isinstance(error, psycopg.Error):
             done = "holds the new content" if known else "may hold the old content or the new"
             raise ChangedError(
@@ -131,15 +132,14 @@ def _commit(connection: "psycopg.Connection[Any]", address: "Address") -> None:
                 f"{done} ({address.hidden(str(error))})",
                 *LOOK,
             ) from error
-    CHANGED.set()
+    site.session.changed = True
 
 
-def replace(  # noqa: PLR0913 - what goes where
-    address: "Address",
+def replace(
+    site: "Site",
     state: "State",
     loading: "Load",
     log: "Log",
-    progress: "Progress",
     *,
     data: str,
 ) -> float:
@@ -151,10 +151,11 @@ def replace(  # noqa: PLR0913 - what goes where
     ``data`` is the digest of the rows that must be there then. Raises as ``alone`` does.
     """
     began = time.monotonic()
-    with alone(address, state, log) as (connection, there):
+    with alone(site, state, log) as (connection, there):
         ask = session.asker(connection)
         empty.empty(ask, there, loading.extensions)
-        loading.run(connection, lambda done: progress("replace", done, state_size(state)))
+        size, progress = state_size(state), site.session.progress
+        loading.run(connection, lambda done: progress("replace", done, size))
         ask(session.LOCAL)
         found = content.read(ask)
         if data and found.data != data:

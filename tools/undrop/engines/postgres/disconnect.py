@@ -3,7 +3,6 @@
 import time
 from typing import TYPE_CHECKING
 
-from undrop import values
 from undrop.engines.postgres import locks, session
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def disconnect(address: "Address") -> "list[Holder]":
         for holder in there:
             ask(f"SELECT pg_terminate_backend({holder.pid})")
         ended = {holder.pid for holder in there}
-        deadline = time.monotonic() + values.LOCK_DEADLINE
+        deadline = time.monotonic() + address.patience
         while time.monotonic() < deadline and ended & {each.pid for each in locks.others(ask)}:
             time.sleep(0.05)
     return there

@@ -12,7 +12,7 @@ from undrop import digest, durable
 from undrop.engines.postgres.site import Site
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
-from undrop.values import Definitions, Facts
+from undrop.values import Definitions, Facts, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.held import Held
     from undrop.engines.protocol import Adopting, Content, Log, Migrating, Runner, State, Work
     from undrop.record import Record
-    from undrop.values import Holder, Origin, Progress
+    from undrop.values import Holder, Origin, Progress, Session
 
 
 class Postgres(Site):
@@ -38,8 +38,10 @@ class Postgres(Site):
     kind = "postgresql"
     in_memory = False
 
-    def __init__(self, url: str, root: Path, verify_url: str, *, alone: bool = False) -> None:
-        super().__init__(url, root, verify_url)
+    def __init__(
+        self, url: str, root: Path, verify_url: str, session: "Session", *, alone: bool = False
+    ) -> None:
+        super().__init__(url, root, verify_url, session)
         self._nowhere = alone and not verify_url
         self.source = self.label = self.address.label
         self.stem = re.sub(r"[\x00-\x1f\x7f/]|^[.-]", "_", self.address.name)
@@ -68,7 +70,7 @@ class Postgres(Site):
     def hold(self) -> "Held":
         from undrop.engines.postgres.held import Held
 
-        return Held(self.address, self.scratch)
+        return Held(self.address, self.scratch, self.session.progress)
 
     def damaged(self) -> "tuple[list[Path], Origin]":
         raise CheckError(
@@ -97,7 +99,10 @@ class Postgres(Site):
     def refuse_unfit(self, path: Path) -> None:
         """Nothing that ``check`` does not tell."""
 
-    def check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
+    def check(self, path: Path, entry: "Record | None") -> "Facts":
+        return self._check(path, entry, self.session.progress)
+
+    def _check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
         from undrop.engines.postgres import held
 
         facts = held.prove(None if self._nowhere else self.scratch, path, None, progress)
@@ -110,9 +115,7 @@ class Postgres(Site):
         return facts
 
     @contextmanager
-    def admit(
-        self, path: Path, entry: "Record | None", progress: "Progress", *, ours: bool
-    ) -> "Iterator[Content]":
+    def admit(self, path: Path, entry: "Record | None", *, ours: bool) -> "Iterator[Content]":
         from undrop.engines.postgres import programs, work
 
         with TemporaryDirectory(prefix=self.prefix) as folder:
@@ -120,19 +123,19 @@ class Postgres(Site):
                 copy = Path(folder, path.name)
                 (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
                 path = copy
-            found = digest.of(path, progress, durable.size(path))
+            found = digest.of(path, self.session.progress, durable.size(path))
             if entry and entry.digest == found and entry.check.startswith("ok"):
                 # What was proved when it was taken, byte for byte; loading it proves it again.
                 programs.read_list(path)
                 yield work.Dump(self, path, facts_of(entry))
             else:
-                yield work.Dump(self, path, self.check(path, entry, progress))
+                yield work.Dump(self, path, self.check(path, entry))
 
     def refuse_while_open(self) -> None:
         """Nothing: connections stay open, and find an empty database."""
 
     @property
-    def sessions(self) -> Self:
+    def clients(self) -> Self:
         return self
 
     def disconnect(self) -> "list[Holder]":
@@ -145,31 +148,29 @@ class Postgres(Site):
 
         if state.kind == "absent":
             return False
-        with alone.alone(self.address, state, log) as (connection, there):
+        with alone.alone(self, state, log) as (connection, there):
             empty.empty(session.asker(connection), there)
         return True
 
-    def work(
-        self, before: Path | None, alembic: "Runner", progress: "Progress"
-    ) -> "AbstractContextManager[Work]":
+    def work(self, before: Path | None, alembic: "Runner") -> "AbstractContextManager[Work]":
         from undrop.engines.postgres import work
 
-        return work.work(self, before, alembic, progress)
+        return work.work(self, before, alembic)
 
-    def compare(self, before: Path, after: Path, progress: "Progress") -> "Comparison":
+    def compare(self, before: Path, after: Path) -> "Comparison":
         from undrop.engines.postgres import compare
 
-        with self.restored(before, progress) as one, self.restored(after, progress) as other:
-            return compare.databases(one, other, progress, self.prefix, copied=False)
+        with self.restored(before) as one, self.restored(after) as other:
+            return compare.databases(one, other, self.session.progress, self.prefix, copied=False)
 
     def definitions(self, path: Path, entry: "Record | None") -> "Definitions":
         if entry and entry.definitions:
             return Definitions(entry.definitions, entry.revisions)
-        facts = self.check(path, entry, lambda *_: None)
+        facts = self._check(path, entry, quiet)
         return Definitions(facts.definitions, facts.revisions)
 
     def rows(self, path: Path) -> "Mapping[str, int]":
-        return self.check(path, None, lambda *_: None).rows
+        return self._check(path, None, quiet).rows
 
     def replica(self, _root: Path, _configured: Path | None) -> None:
         return None
@@ -187,21 +188,21 @@ def facts_of(entry: "Record") -> "Facts":
     return Facts(**{name: getattr(entry, name) for name in Facts._fields})
 
 
-def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Postgres:  # noqa: ARG001
+def of_url(url: str, root: Path, *, inside: bool, verify_url: str, session: "Session") -> Postgres:  # noqa: ARG001
     """The database that a URL names. Raises UsageError."""
-    return Postgres(url, root, verify_url)
+    return Postgres(url, root, verify_url, session)
 
 
-def of_backups(verify_url: str) -> Postgres:
+def of_backups(verify_url: str, session: "Session") -> Postgres:
     """For backups alone, with no live database: tried on ``verify_url``'s server, or on none."""
-    return Postgres(verify_url or "postgresql://", Path(), verify_url, alone=True)
+    return Postgres(verify_url or "postgresql://", Path(), verify_url, session, alone=True)
 
 
 def migrating() -> "Migrating":
     """Its part in Alembic's own process."""
     from undrop.engines.postgres import migrating
 
-    return migrating
+    return migrating.Migrating()
 
 
 def adopting() -> "Adopting":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from undrop import digest, durable, values
+from undrop import digest, durable
 from undrop.engines.postgres import content, load, locks, programs, script, session
 from undrop.engines.postgres.scratch import BIRTH, NoScratchError
 from undrop.errors import DamagedError, UndropError
@@ -39,8 +39,8 @@ class Held:
 
     taken = 0.0
 
-    def __init__(self, address: "Address", scratch: "Scratch | None") -> None:
-        self._address, self._scratch = address, scratch
+    def __init__(self, address: "Address", scratch: "Scratch | None", progress: "Progress") -> None:
+        self._address, self._scratch, self._progress = address, scratch, progress
         with session.explained(address, "opening the database"):
             self._connection = session.connect(address)
             self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -57,9 +57,9 @@ class Held:
 
     def _pin(self) -> None:
         """Take a snapshot whose tables stay as it sees them."""
-        deadline = time.monotonic() + values.LOCK_DEADLINE
+        deadline = time.monotonic() + self._address.patience
         while True:
-            session.settle(self._connection)
+            session.settle(self._connection, self._address.patience)
             [(self._snapshot, self.bytes, self.server, self._birth)] = self._ask(
                 "SELECT pg_export_snapshot(), pg_database_size(current_database()), "
                 f"split_part(current_setting('server_version'), ' ', 1), ({BIRTH})"
@@ -100,32 +100,32 @@ class Held:
         with session.explained(self._address, "reading the revision"):
             return content.revisions(self._ask)
 
-    def is_in(self, _path: "Path", entry: "Record", _progress: "Progress") -> bool:
+    def is_in(self, _path: "Path", entry: "Record") -> bool:
         """Whether the backup was taken of this very content."""
         return self.content.all == entry.content
 
-    def identify(self, _work: "Path", _progress: "Progress") -> Identity:
+    def identify(self, _work: "Path") -> Identity:
         """By what is in it: nothing is written."""
         whole = self.content
         self.taken = time.time()
         return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
 
-    def complete(self, work: "Path", _content: str, progress: "Progress") -> Facts:
+    def complete(self, work: "Path", _content: str) -> Facts:
         """Dump the snapshot, let it go, and restore the dump into a scratch database."""
         extensions = self._extensions()
-        self.copy_to(work, progress)
+        self.copy_to(work)
         self.taken = time.time()
         self.release()
-        facts = prove(self._scratch, work, self.content, progress, self._birth.encode())
+        facts = prove(self._scratch, work, self.content, self._progress, self._birth.encode())
         return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
 
     def _extensions(self) -> dict[str, str]:
         sql = "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
         return dict(self._ask(sql))
 
-    def copy_to(self, work: "Path", progress: "Progress") -> None:
+    def copy_to(self, work: "Path") -> None:
         """Dump the snapshot."""
-        programs.dump(self._address, work, self._snapshot, self.bytes, progress)
+        programs.dump(self._address, work, self._snapshot, self.bytes, self._progress)
 
     def release(self) -> None:
         """End the transaction: its locks would keep others, and ourselves, from changing tables."""
@@ -211,14 +211,14 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
             ) from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise DamagedError(f"it cannot be restored: {error}", Action("list")) from error
-        session.settle(connection)
+        session.settle(connection, address.patience)
         return content.read(session.asker(connection))
 
 
 def dumped(address: "Address", work: "Path", progress: "Progress") -> None:
     """Dump a database of ours that nobody else uses. Raises UndropError."""
-    held = Held(address, None)
+    held = Held(address, None, progress)
     try:
-        held.copy_to(work, progress)
+        held.copy_to(work)
     finally:
         held.close()

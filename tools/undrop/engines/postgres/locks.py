@@ -3,7 +3,6 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from undrop import values
 from undrop.engines.postgres.catalogs import RELATIONS
 from undrop.errors import UndropError
 from undrop.values import Holder
@@ -33,13 +32,13 @@ PEOPLE = (
 )
 
 
-def take(ask: "Ask", mode: str, against: tuple[str, ...]) -> None:
+def take(ask: "Ask", mode: str, against: tuple[str, ...], seconds: float) -> None:
     """Lock every table in that mode, all or none, until the transaction of ``ask`` ends.
 
     ``against`` are the modes of others that it conflicts with (explicit-locking.html). Raises
-    UndropError, naming who holds one, after LOCK_DEADLINE.
+    UndropError, naming who holds one, after that many ``seconds``.
     """
-    deadline = time.monotonic() + values.LOCK_DEADLINE
+    deadline = time.monotonic() + seconds
     [[timeout]] = ask("SELECT current_setting('statement_timeout')")
     patience = PATIENCE
     while True:
@@ -57,8 +56,7 @@ def take(ask: "Ask", mode: str, against: tuple[str, ...]) -> None:
             if time.monotonic() > deadline:
                 names = [Holder(pid, name) for pid, name, _ in held]
                 raise UndropError(
-                    f"a lock was not to be had for {values.LOCK_DEADLINE:.0f} seconds"
-                    f"{words(names, 'held by')}",
+                    f"a lock was not to be had for {seconds:.0f} seconds{words(names, 'held by')}",
                     NEXT,
                 ) from error
             patience = LONGER if any(kind.startswith("auto") for *_, kind in held) else PATIENCE

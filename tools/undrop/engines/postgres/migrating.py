@@ -8,7 +8,6 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import Pool
 
-from undrop import values
 from undrop.engines.postgres import address, alone
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from undrop.values import Target
 
-OUTSIDE: list[str] = []
-COMMITS: list[None] = []
 SHARED = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*((CREATE|ALTER|DROP)\s+"
     r"(ROLE|USER(?!\s+MAPPING)|GROUP|DATABASE|TABLESPACE)|ALTER\s+SYSTEM)\b",
@@ -29,48 +26,76 @@ WORDS = {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"}
 """Of statements that end a transaction, or begin one."""
 
 
-def target_url(url: str, target: "Target") -> URL:
-    """The project's driver on the database that was asked for."""
-    configured = make_url(url)
-    if target.server:
-        configured = make_url(target.server).set(drivername=configured.drivername)
-    return configured if target.live else configured.set(database=target.database)
+class Migrating:
+    """One run of Alembic's (``protocol.Migrating``), and what of it was seen."""
 
+    def __init__(self) -> None:
+        self._outside: list[str] = []
+        """Statements that ran in no transaction, or ended one."""
+        self._commits = 0
 
-def prepare(connection: "Connection | None", target: "Target") -> None:
-    """Before the first migration: refuse another database; lock the live one and compare it.
+    def target_url(self, url: str, target: "Target") -> URL:
+        """The project's driver on the database that was asked for."""
+        configured = make_url(url)
+        if target.server:
+            configured = make_url(target.server).set(drivername=configured.drivername)
+        return configured if target.live else configured.set(database=target.database)
 
-    Raises RuntimeError, LiveMovedError, UndropError.
-    """
+    def prepare(self, connection: "Connection | None", target: "Target") -> None:
+        """Before the first migration: refuse another database; lock the live one and compare it.
 
-    def ask(sql: str) -> list[Any]:
-        assert connection is not None  # noqa: S101 - asked only with one
-        # Without parameters a percent sign in a name is one, whatever the driver.
-        result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
-        return [tuple(row) for row in result] if result.returns_rows else []
+        Raises RuntimeError, LiveMovedError, UndropError.
+        """
 
-    opened = ask("SELECT current_database()::text")[0][0] if connection else "no database"
-    if opened != target.database or connection is None:
-        raise RuntimeError(
-            f"env.py connects to {opened}, not to the database it was given; take the URL from "
-            "undrop.alembic.database_url(context), or from config or the variable"
-        )
-    who = "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()"
-    mark = ask(who)
-    if ask(who) != mark:  # every statement is a transaction of its own
-        raise RuntimeError(
-            "env.py's connection is in AUTOCOMMIT mode: a migration that fails would stay half "
-            "done; leave that out of create_engine, and use autocommit_block where it is needed"
-        )
-    if live := target.live:
-        values.LOCK_DEADLINE = live.seconds
-        Path(live.note).write_text(f"{mark[0][0]} {mark[0][1]}")
-        event.listen(Pool, "connect", _impatient(int(live.seconds * 1000)))
-        alone.compare_and_lock(ask, address.of_url(connection.engine.url), live.expect)
-    else:
-        event.listen(connection, "before_cursor_execute", _refuse_what_is_shared)
-    event.listen(connection, "before_cursor_execute", _look)
-    event.listen(connection, "commit", lambda _connection: COMMITS.append(None))
+        def ask(sql: str) -> list[Any]:
+            assert connection is not None  # noqa: S101 - asked only with one
+            # Without parameters a percent sign in a name is one, whatever the driver.
+            result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+        opened = ask("SELECT current_database()::text")[0][0] if connection else "no database"
+        if opened != target.database or connection is None:
+            raise RuntimeError(
+                f"env.py connects to {opened}, not to the database it was given; take the URL from "
+                "undrop.alembic.database_url(context), or from config or the variable"
+            )
+        who = "SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()"
+        mark = ask(who)
+        if ask(who) != mark:  # every statement is a transaction of its own
+            raise RuntimeError(
+                "env.py's connection is in AUTOCOMMIT mode: a migration that fails would stay half "
+                "done; leave that out of create_engine, and use autocommit_block where it is needed"
+            )
+        if live := target.live:
+            Path(live.note).write_text(f"{mark[0][0]} {mark[0][1]}")
+            event.listen(Pool, "connect", _impatient(int(live.seconds * 1000)))
+            here = address.of_url(connection.engine.url)._replace(patience=live.seconds)
+            alone.compare_and_lock(ask, here, live.expect)
+        else:
+            event.listen(connection, "before_cursor_execute", _refuse_what_is_shared)
+        event.listen(connection, "before_cursor_execute", self._look)
+        event.listen(connection, "commit", self._commit)
+
+    def report(self) -> list[str]:
+        """What of the migrations was not in their one transaction."""
+        if self._outside:
+            return self._outside
+        return ["each migration was committed by itself"] if self._commits > 1 else []
+
+    def transactional(self, _engine: "Engine") -> None:
+        """Nothing to do: PostgreSQL's CREATE and DROP are part of a transaction."""
+
+    def _look(self, connection: "Connection", _cursor: object, statement: str, *_: object) -> None:
+        """Remember what runs in no transaction: CREATE INDEX CONCURRENTLY and the like."""
+        autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        first = statement.split(maxsplit=1)[:1]
+        if autocommit or (first and first[0].strip(";").upper() in WORDS):
+            doubled = connection.dialect.paramstyle in {"format", "pyformat"}
+            plain = statement.replace("%%", "%") if doubled else statement
+            self._outside.append(" ".join(plain.split()))
+
+    def _commit(self, _connection: "Connection") -> None:
+        self._commits += 1
 
 
 def _impatient(milliseconds: int) -> "Callable[[Any, Any], None]":
@@ -94,24 +119,3 @@ def _refuse_what_is_shared(
             "this changes the server, not the database alone, and cannot be tried on a copy: "
             f"{' '.join(found[1].split())} … (run it with alembic, which takes a backup first)"
         )
-
-
-def _look(connection: "Connection", _cursor: object, statement: str, *_: object) -> None:
-    """Remember what runs in no transaction: CREATE INDEX CONCURRENTLY and the like."""
-    autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-    first = statement.split(maxsplit=1)[:1]
-    if autocommit or (first and first[0].strip(";").upper() in WORDS):
-        doubled = connection.dialect.paramstyle in {"format", "pyformat"}
-        plain = statement.replace("%%", "%") if doubled else statement
-        OUTSIDE.append(" ".join(plain.split()))
-
-
-def report() -> list[str]:
-    """What of the migrations was not in their one transaction."""
-    if OUTSIDE:
-        return OUTSIDE
-    return ["each migration was committed by itself"] if len(COMMITS) > 1 else []
-
-
-def transactional(_engine: "Engine") -> None:
-    """Nothing to do: PostgreSQL's CREATE and DROP are part of a transaction."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from undrop import durable, values
+from undrop import durable
 from undrop.errors import DamagedError, UndropError, UsageError
 from undrop.recipes import Action
 
@@ -128,7 +128,7 @@ def defining(address: "Address", snapshot: str = "") -> "Iterator[Callable[[], s
 
 
 def _pg_dump(address: "Address") -> list[str]:
-    wait = f"--lock-wait-timeout={int(values.LOCK_DEADLINE * 1000)}"
+    wait = f"--lock-wait-timeout={int(address.patience * 1000)}"
     # A subscription is a link to another server, with what that knows of it: no content of ours.
     return [
         "pg_dump", "--no-password", "--no-subscriptions", wait, f"--dbname={address.conninfo()}"

@@ -86,7 +86,8 @@ class Scratch:
     def sweep(self) -> None:
         """Drop the scratch databases of this project's runs that were killed.
 
-        Call it inside ``lock.take``: what is there then is nobody's. Raises UndropError.
+        Whoever holds the project's lock may ask for it: what is there then is nobody's. Raises
+        UndropError.
         """
         with _maintenance(self.server, "looking for scratch databases") as connection:
             found = connection.execute(

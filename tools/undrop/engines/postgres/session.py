@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from undrop import values
 from undrop.engines.postgres import locks
 from undrop.errors import DamagedError, UndropError
 from undrop.recipes import Action
@@ -52,19 +51,22 @@ def opened(
 ) -> "Iterator[psycopg.Connection[Any]]":
     """A connection for the block, rolled back and closed at its end; errors become ours."""
     with explained(address, doing), closing(connect(address, autocommit=autocommit)) as connection:
-        settle(connection)
+        settle(connection, address.patience)
         yield connection
 
 
-def settle(connection: "psycopg.Connection[Any]") -> None:
-    """Have the settings that we need, whatever the role's or the database's are."""
+def settle(connection: "psycopg.Connection[Any]", patience: float) -> None:
+    """Have the settings that we need, whatever the role's or the database's are.
+
+    ``patience`` is how many seconds a lock is waited for.
+    """
     scope = "SESSION" if connection.autocommit else "LOCAL"
     connection.execute(f"SET {scope} statement_timeout = 0")
     if connection.autocommit:
         connection.execute("SET default_transaction_read_only = off")
     connection.execute(LASTING if connection.autocommit else LOCAL)
     scope = "SESSION" if connection.autocommit else "LOCAL"
-    connection.execute(f"SET {scope} lock_timeout = {int(values.LOCK_DEADLINE * 1000)}")
+    connection.execute(f"SET {scope} lock_timeout = {int(patience * 1000)}")
 
 
 @contextmanager
@@ -82,8 +84,8 @@ def explained(address: "Address", doing: str) -> Iterator[None]:
 
 
 def locked(address: "Address", doing: str) -> UndropError:
-    """The error for a lock that outlasted LOCK_DEADLINE; it names who is connected."""
-    text = f"{doing}: it was locked for {values.LOCK_DEADLINE:.0f} seconds"
+    """The error for a lock that outlasted our patience; it names who is connected."""
+    text = f"{doing}: it was locked for {address.patience:.0f} seconds"
     with suppress(psycopg.Error), closing(connect(address)) as other:
         text += locks.words(locks.others(asker(other)))
     return UndropError(text, locks.NEXT)
@@ -139,7 +141,7 @@ def maintenance(server: "Address", *, quick: bool = False) -> "Iterator[psycopg.
                 raise
         else:
             with closing(connection):
-                settle(connection)
+                settle(connection, server.patience)
                 yield connection
             return
 
@@ -149,7 +151,7 @@ def outcome(address: "Address", xid: str, pid: int | str) -> str:
 
     A server in recovery takes those that were under way back (functions-info.html, 9.27.4).
     """
-    deadline = time.monotonic() + 3 * values.LOCK_DEADLINE
+    deadline = time.monotonic() + 3 * address.patience
     while True:
         with suppress(psycopg.Error), closing(connect(address, autocommit=True)) as connection:
             sql = "SELECT pg_catalog.pg_xact_status(%s::text::pg_catalog.xid8)"

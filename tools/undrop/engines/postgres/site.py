@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.scratch import Scratch
-    from undrop.values import Progress
+    from undrop.values import Session
 
 
 class Site:
     """The server of the live database, and the one for scratch databases."""
 
-    def __init__(self, url: str, root: Path, verify_url: str) -> None:
-        self.address = addresses.parse(url)
+    def __init__(self, url: str, root: Path, verify_url: str, session: "Session") -> None:
+        self.session = session
+        self.address = addresses.parse(url)._replace(patience=session.patience)
         self._url, self._verify_url = url, verify_url
         self.elsewhere = bool(verify_url)
         """Whether scratch databases are made on another server."""
@@ -35,7 +36,8 @@ class Site:
         """Where scratch databases are made."""
         from undrop.engines.postgres.scratch import Scratch
 
-        server = addresses.parse(self._verify_url) if self._verify_url else self.address
+        there = addresses.parse(self._verify_url) if self._verify_url else self.address
+        server = there._replace(patience=self.session.patience)
         return Scratch(server, self.address, self._mark)
 
     def copy_target(self, there: "Address") -> "Target":
@@ -50,12 +52,12 @@ class Site:
             scratch.create(self.address, script.birth(dump) if dump else b"")
 
     @contextmanager
-    def restored(self, path: Path, progress: "Progress") -> "Iterator[Address]":
+    def restored(self, path: Path) -> "Iterator[Address]":
         """A scratch database with what is in a dump."""
         from undrop.engines.postgres import held, script
 
         with self.scratch.database(birth=script.birth(path)) as there:
-            held.restored(there, path, progress)
+            held.restored(there, path, self.session.progress)
             yield there
 
     def exists(self) -> bool:
@@ -70,5 +72,5 @@ class Site:
             except psycopg.OperationalError as failure:
                 return session.explain_absence(self.address, failure)
             with closing(connection):
-                session.settle(connection)
+                session.settle(connection, self.address.patience)
                 return not empty.is_empty(session.asker(connection))

@@ -5,9 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from undrop import values
 from undrop.engines.postgres import alone, compare, content, held, load, programs, session
-from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
 from undrop.values import Facts, InPlace, Moved, Target
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.site import Site
     from undrop.engines.protocol import Held, Log, Runner, State
-    from undrop.values import Progress
 
 
 class Dump:
@@ -27,12 +25,12 @@ class Dump:
     def __init__(self, site: "Site", path: Path, facts: "Facts") -> None:
         self._site, self.path, self.facts = site, path, facts
 
-    def put(self, state: "State", log: "Log", progress: "Progress") -> float:
+    def put(self, state: "State", log: "Log") -> float:
         """Empty the live database and load the dump, in one transaction."""
         self._site.make(self.path)
         data = self.facts.content.partition(" ")[0]
         loading = load.Load(self.path)
-        return alone.replace(self._site.address, state, loading, log, progress, data=data)
+        return alone.replace(self._site, state, loading, log, data=data)
 
 
 class Work:
@@ -52,7 +50,7 @@ class Work:
         self._tried = self._alembic.run(self._site.copy_target(self._there), revision)
         return self._tried
 
-    def finish(self, _moved: "Moved", _progress: "Progress") -> None:
+    def finish(self, _moved: "Moved") -> None:
         """Read what it holds now."""
         anew = self._before is None  # and then it is asked whether it is what was there before
         with (
@@ -63,15 +61,19 @@ class Work:
         state = found.all if anew else ""
         self.facts = Facts(0, "", found.revisions, found.filled, content=state, rows=found.rows)
 
-    def compare(self, before: Path, progress: "Progress") -> "Comparison":
+    def compare(self, before: Path) -> "Comparison":
         """From a backup to this."""
         if self._before:
             return compare.databases(
-                self._before, self._there, progress, self._site.prefix, copied=True
+                self._before,
+                self._there,
+                self._site.session.progress,
+                self._site.prefix,
+                copied=True,
             )
-        with self._site.restored(before, progress) as address:
+        with self._site.restored(before) as address:
             return compare.databases(
-                address, self._there, progress, self._site.prefix, copied=False
+                address, self._there, self._site.session.progress, self._site.prefix, copied=False
             )
 
     def tables(self) -> set[str]:
@@ -82,21 +84,21 @@ class Work:
         """None: PostgreSQL lets no row point nowhere."""
         return []
 
-    def try_put(self, _held: "Held", _before: Path, _progress: "Progress") -> float:
+    def try_put(self, _held: "Held", _before: Path) -> float:
         """How long the migrations took."""
         return self._tried.seconds
 
-    def put(self, state: "State", log: "Log", progress: "Progress") -> float:
+    def put(self, state: "State", log: "Log") -> float:
         """Migrate the live database itself; or replace its content, where this began empty."""
         self._site.make()
         if self._before is None and state.held is not None:
             with TemporaryDirectory(prefix=self._site.prefix) as folder:
                 path = Path(folder, "head.pgdump")
                 path.touch(0o600)
-                held.dumped(self._there, path, progress)
+                held.dumped(self._there, path, self._site.session.progress)
                 # Its owner may be a user of another server's.
                 loading = load.Load(path, less=("--no-owner",) if self._site.elsewhere else ())
-                return alone.replace(self._site.address, state, loading, log, progress, data="")
+                return alone.replace(self._site, state, loading, log, data="")
         return self._migrate_live(state, log)
 
     def _migrate_live(self, state: "State", log: "Log") -> float:
@@ -108,7 +110,7 @@ class Work:
         with log, TemporaryDirectory(prefix=self._site.prefix) as folder:
             note = Path(folder, "transaction")
             tried = self._tried
-            live = InPlace(expect, values.LOCK_DEADLINE, str(note), tried.before, tried.steps)
+            live = InPlace(expect, address.patience, str(note), tried.before, tried.steps)
             try:
                 moved = self._alembic.run(Target(address.name, live=live), self._revision)
             except LiveMovedError:
@@ -118,24 +120,22 @@ class Work:
                 known = session.outcome(address, *note.read_text().split()) if note.exists() else ""
                 if known == "aborted" or not note.exists():
                     raise
-                CHANGED.set()
+                self._site.session.changed = True
                 name = state.path.name if state.path else ""
                 what = error.what if isinstance(error, UndropError) else repr(error)
                 raise ChangedError(
                     f"part of the migrations is in place: not all ran in one transaction; {what}",
                     Action("restore", name) if name else Action("nuke-db"),
                 ) from error
-            CHANGED.set()
+            self._site.session.changed = True
         return moved.seconds
 
 
 @contextmanager
-def work(
-    site: "Site", before: Path | None, alembic: "Runner", progress: "Progress"
-) -> "Iterator[Work]":
+def work(site: "Site", before: Path | None, alembic: "Runner") -> "Iterator[Work]":
     """A scratch database with what is in ``before``, or an empty one. Raises UndropError."""
     with ExitStack() as stack:
-        known = stack.enter_context(site.restored(before, progress)) if before else None
+        known = stack.enter_context(site.restored(before)) if before else None
         there = stack.enter_context(site.scratch.database(known))
         if known is None:
             site.scratch.extend(there, every=not site.exists())

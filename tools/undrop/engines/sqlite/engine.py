@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from undrop.engines.protocol import Adopting, Content, Log, Migrating, Runner, State, Work
     from undrop.engines.sqlite.live import Live
     from undrop.record import Record
-    from undrop.values import Definitions, Facts, Holder, Origin, Progress
+    from undrop.values import Definitions, Facts, Holder, Origin, Session
 
 
 class Sqlite:
@@ -32,9 +32,10 @@ class Sqlite:
 
     suffix = ".db"
     kind = "sqlite"
-    sessions = None
+    clients = None
 
-    def __init__(self, url: str, root: Path, *, inside: bool) -> None:
+    def __init__(self, url: str, root: Path, session: "Session", *, inside: bool) -> None:
+        self.session = session
         self.database = address.database_path(url, root)
         """The file as the URL names it; None for a database that lives in memory."""
         self._url = url
@@ -103,7 +104,7 @@ class Sqlite:
 
         if not self.live.exists():
             raise damaged("the file is gone and its -wal or -journal is still there")
-        return Live(self.live)
+        return Live(self.live, self.session)
 
     def damaged(self) -> "tuple[list[Path], Origin]":
         from undrop.engines.sqlite.live import origin
@@ -133,37 +134,36 @@ class Sqlite:
                     Action("restore", "whole.db"),
                 )
 
-    def check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
+    def check(self, path: Path, entry: "Record | None") -> "Facts":
         if not path.is_file():
             raise CheckError(f"{path.name} is not a file", Action("list"))
-        facts = check.verify(path, progress)
+        facts = check.verify(path, self.session.progress)
         if entry is None and not check.has_table(path):
             raise CheckError(f"{path} has no record and no table in it", Action("list"))
         return facts
 
     @contextmanager
-    def admit(
-        self, path: Path, entry: "Record | None", progress: "Progress", *, ours: bool
-    ) -> "Iterator[Content]":
+    def admit(self, path: Path, entry: "Record | None", *, ours: bool) -> "Iterator[Content]":
         from undrop.engines.sqlite import workcopy
         from undrop.engines.sqlite.work import File
         from undrop.sqlitefile import header
 
         durable.make_folder(self.live.parent)  # it may have gone with the database
-        facts = self.check(path, entry, progress)
+        facts = self.check(path, entry)
         wal = entry.journal_mode == "wal" if entry else header.read(path).wal
         if ours:
-            content = File(self.live, path, wal=wal, entry=entry)
+            content = File(self.live, path, self.session, wal=wal, entry=entry)
             content.facts = facts
             yield content
             return
         durable.require_space(self.live.parent, 2 * facts.bytes)
-        held = snapshot.Held(path, "rw" if os.access(path.parent, os.W_OK) else "immutable")
+        mode = "rw" if os.access(path.parent, os.W_OK) else "immutable"
+        held = snapshot.Held(path, self.session, mode)
         try:
             with durable.scratch(workcopy.beside(self.live)) as work:
-                held.copy_to(work, progress)
-                content = File(self.live, work, wal=wal, entry=entry)
-                content.facts = check.verify(work, progress, written=True)
+                held.copy_to(work)
+                content = File(self.live, work, self.session, wal=wal, entry=entry)
+                content.facts = check.verify(work, self.session.progress, written=True)
                 yield content
         finally:
             held.close()
@@ -174,27 +174,27 @@ class Sqlite:
     def remove(self, state: "State", log: "Log") -> bool:
         if state.kind == "absent":
             if any(map(os.path.lexists, durable.sidecars(self.live))):
-                livefiles.unlink(self.live)  # what a killed run left, and holds nothing
+                livefiles.unlink(
+                    self.live, self.session
+                )  # what a killed run left, and holds nothing
             return False
         with log:
             if state.held is not None:
                 livefiles.remove(snapshot.ours(state.held))
             else:
                 livefiles.refuse_while_open(self.live)
-                livefiles.unlink(self.live)
+                livefiles.unlink(self.live, self.session)
         return True
 
-    def work(
-        self, before: Path | None, alembic: "Runner", _progress: "Progress"
-    ) -> "AbstractContextManager[Work]":
+    def work(self, before: Path | None, alembic: "Runner") -> "AbstractContextManager[Work]":
         from undrop.engines.sqlite import work
 
-        return work.work(self.live, before, alembic)
+        return work.work(self.live, before, self.session, alembic)
 
-    def compare(self, before: Path, after: Path, progress: "Progress") -> "Comparison":
+    def compare(self, before: Path, after: Path) -> "Comparison":
         from undrop.compare import files
 
-        return files.compare(before, after, progress)
+        return files.compare(before, after, self.session.progress)
 
     def definitions(self, path: Path, _entry: "Record | None") -> "Definitions":
         return check.definitions(path)
@@ -219,14 +219,14 @@ class Sqlite:
             workcopy.sweep(self.live)
 
 
-def of_url(url: str, root: Path, *, inside: bool, verify_url: str) -> Sqlite:  # noqa: ARG001
+def of_url(url: str, root: Path, *, inside: bool, verify_url: str, session: "Session") -> Sqlite:  # noqa: ARG001
     """The database that a URL names. Raises UsageError."""
-    return Sqlite(url, root, inside=inside)
+    return Sqlite(url, root, session, inside=inside)
 
 
-def of_backups(_verify_url: str) -> Sqlite:
+def of_backups(_verify_url: str, session: "Session") -> Sqlite:
     """For backups alone, with no live database."""
-    return Sqlite("sqlite://", Path(), inside=False)
+    return Sqlite("sqlite://", Path(), session, inside=False)
 
 
 def migrating() -> "Migrating":

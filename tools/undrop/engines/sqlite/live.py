@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.record import Record
-    from undrop.values import Progress
 
 
 class Live(snapshot.Held):
@@ -36,23 +35,25 @@ class Live(snapshot.Held):
         """Alembic's revision(s)."""
         return check.revisions(self.connection)
 
-    def is_in(self, path: "Path", _entry: "Record", progress: "Progress") -> bool:
+    def is_in(self, path: "Path", _entry: "Record") -> bool:
         """Whether the file has the backup's pages; no where the files do not tell."""
-        return self.is_copied_in(path, progress)
+        return self.is_copied_in(path, self.session.progress)
 
-    def identify(self, work: "Path", progress: "Progress") -> Identity:
+    def identify(self, work: "Path") -> Identity:
         """The digest of a copy, read while writers go on."""
-        self.copy_to(work, progress)
+        self.copy_to(work)
         self.release()
         self.taken = time.time()
-        return Identity(digest.of(work, progress, self.bytes), lambda: check.definitions(work))
+        return Identity(
+            digest.of(work, self.session.progress, self.bytes), lambda: check.definitions(work)
+        )
 
-    def complete(self, work: "Path", content: str, progress: "Progress") -> Facts:
+    def complete(self, work: "Path", content: str) -> Facts:
         """Check the copy, and force it to the disk."""
         try:
-            return check.verify(work, progress, content, written=True)
+            return check.verify(work, self.session.progress, content, written=True)
         except DamagedError as found:
-            check.live(self.path, progress)  # raises when the damage is there already
+            check.live(self.path, self.session)  # raises when the damage is there already
             raise UndropError(
                 f"the disk did not keep the copy that was written to it: {found.what}",
                 "see to the disk under backups/, then the same command again",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from undrop import durable
 from undrop.engines.sqlite import snapshot
-from undrop.errors import CHANGED, ChangedError, LiveMovedError, UndropError
+from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
 from undrop.sqlitefile import connect, holders
+from undrop.values import Session
 
 
 def with_content(live: Path) -> list[Path]:
@@ -19,7 +20,7 @@ def with_content(live: Path) -> list[Path]:
     return [file for file in (live, wal, journal) if file.is_file()]
 
 
-def install(work: Path, live: Path, *, damaged: bool) -> None:
+def install(work: Path, live: Path, session: Session, *, damaged: bool) -> None:
     """Give a finished work copy the name of a ``damaged`` live database, or of none at all.
 
     A damaged one's sidecars go first: they would be replayed over the new file. Raises
@@ -29,14 +30,14 @@ def install(work: Path, live: Path, *, damaged: bool) -> None:
     durable.sync_path(work)
     if damaged:
         refuse_while_open(live)
-        with _past_return(live):
+        with _past_return(live, session):
             for sidecar in durable.sidecars(live):
                 sidecar.unlink(missing_ok=True)
             durable.sync_path(live.parent)
             work.rename(live)
             durable.sync_path(live.parent)
     else:
-        with _past_return(live):
+        with _past_return(live, session):
             _rename_to_nothing(work, live)
             durable.sync_path(live.parent)
 
@@ -63,18 +64,18 @@ def _rename_to_nothing(work: Path, live: Path) -> None:
 
 
 @contextmanager
-def _past_return(live: Path) -> Iterator[None]:
+def _past_return(live: Path, session: Session) -> Iterator[None]:
     """Raise ChangedError for what fails inside, unless it was the very first file that failed."""
     before = _present(live)
     try:
         yield
-        CHANGED.set()
+        session.changed = True
     except LiveMovedError:
         raise  # what is there now is somebody else's work
     except BaseException as error:
         if _present(live) == before:
             raise
-        CHANGED.set()
+        session.changed = True
         raise ChangedError(
             f"changing the files of {live} failed half way: {error!r}",
             "the same command again, or",
@@ -97,22 +98,22 @@ def remove(held: snapshot.Held) -> None:
     refuse_while_open(held.path)
     held.release()
     path = held.path
-    with connect.explained(path, "locking the database to remove it"):
+    with connect.explained(path, "locking the database to remove it", held.session.patience):
         connection = connect.connect(path, "rw")
         try:
-            connect.begin(connection, "BEGIN EXCLUSIVE")
+            connect.begin(connection, held.session.patience, "BEGIN EXCLUSIVE")
             if not held.unchanged():
                 raise LiveMovedError(
                     "somebody wrote to the database", "the same again", writes=held.writes()
                 )
-            unlink(path)
+            unlink(path, held.session)
         finally:
             connection.close()
 
 
-def unlink(live: Path) -> None:
+def unlink(live: Path, session: Session) -> None:
     """Remove what there is of a database, main file first. Raises ChangedError half way."""
-    with _past_return(live):
+    with _past_return(live, session):
         live.unlink(missing_ok=True)
         durable.sync_path(live.parent)  # a loss of power must not undo this and keep what follows
         for sidecar in durable.sidecars(live):

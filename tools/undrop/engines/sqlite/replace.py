@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from undrop.engines.protocol import Log, State
     from undrop.record import Record
-    from undrop.values import Progress
+    from undrop.values import Session
 
 
 def replace(  # noqa: PLR0913 - what goes where, and how it must look
@@ -24,7 +24,7 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
     state: "State",
     source: "Path",
     log: "Log",
-    progress: "Progress",
+    session: "Session",
     *,
     wal: bool,
     like: "Record | None" = None,
@@ -44,14 +44,14 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
         durable.require_space(live.parent, 2 * size)
         with durable.scratch(work):
             shutil.copyfile(source, work)
-            return replace(live, state, work, log, progress, wal=wal, like=like)
+            return replace(live, state, work, log, session, wal=wal, like=like)
     if held is None:
         if state.kind == "damaged" and not _is_kept(live, state.entry):
             raise LiveMovedError("the damaged file has changed", "the same command again")
         header.set_journal_mode(work, header.WAL if wal else header.ROLLBACK)
         _give_owner_and_mode(work, state.entry or like)
         with log:
-            livefiles.install(work, live, damaged=state.kind == "damaged")
+            livefiles.install(work, live, session, damaged=state.kind == "damaged")
         return 0.0
     # SQLite's WAL takes as much as the new content, its rollback journal as much as the old.
     durable.require_space(live.parent, max(size, held.bytes))
@@ -60,20 +60,18 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
         swap.pad(work)
     if state.path and held.wal and held.page_size != header.read(source).page_size:
         with swap.without_wal(held, state.path) as alone:
-            return _swap(alone, state, source, log, progress)
-    return _swap(held, state, source, log, progress)
+            return _swap(alone, state, source, log)
+    return _swap(held, state, source, log)
 
 
-def _swap(
-    held: snapshot.Held, state: "State", source: "Path", log: "Log", progress: "Progress"
-) -> float:
+def _swap(held: snapshot.Held, state: "State", source: "Path", log: "Log") -> float:
     """Swap the content of what is ``held``, and check it."""
     with log:
-        seconds = swap.swap(held, source, progress)
+        seconds = swap.swap(held, source)
     try:
         # What was checked and is there byte for byte is whole; else somebody wrote already.
-        if not held.is_copied_in(source, progress):
-            check.live(held.path, progress)
+        if not held.is_copied_in(source, held.session.progress):
+            check.live(held.path, held.session)
     except BaseException as error:
         what = error.what if isinstance(error, UndropError) else repr(error)
         name = state.path.name if state.path else "latest"

@@ -10,7 +10,7 @@ from undrop.sqlitefile import connect, header, pages
 
 if TYPE_CHECKING:
     from undrop.engines.protocol import Held as AnyHeld
-    from undrop.values import Progress
+    from undrop.values import Progress, Session
 
 COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress bar
 
@@ -34,8 +34,8 @@ class Held:
     descriptor opened before and closed after every SQLite handle (howtocorrupt.html, 2.2).
     """
 
-    def __init__(self, path: Path, mode: str | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, session: "Session", mode: str | None = None) -> None:
+        self.path, self.session = path, session
         self._fd = os.open(path, os.O_RDONLY)
         self._index = -1  # of the -shm, where WAL mode counts its transactions
         try:
@@ -45,17 +45,18 @@ class Held:
             wal, _shm, journal = durable.sidecars(path)
             looking = durable.size(wal) and not durable.size(journal)
             mode = mode or ("ro" if looking else "rw")
-            with connect.explained(path, "opening the database"):
+            with connect.explained(path, "opening the database", session.patience):
                 self.connection = connect.connect(path, mode)
         except BaseException:
             os.close(self._fd)
             raise
         try:
-            with connect.explained(path, "reading the database"):
+            with connect.explained(path, "reading the database", session.patience):
                 self._refuse_what_is_no_database()
                 self.connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
                 # Under an EXCLUSIVE lock it is the read, not the BEGIN, that fails.
-                connect.begin(self.connection, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
+                read = "SELECT 1 FROM sqlite_master LIMIT 1"
+                connect.begin(self.connection, session.patience, "BEGIN", read)
                 self.wal = self.pragma("journal_mode") == "wal"
                 self.page_size = int(self.pragma("page_size"))
                 self.bytes = self.page_size * int(self.pragma("page_count"))
@@ -83,7 +84,7 @@ class Held:
         stat = os.fstat(self._fd)
         return os.pread(self._fd, 100, 0), stat.st_ino, stat.st_size
 
-    def copy_to(self, target: Path, progress: "Progress") -> None:
+    def copy_to(self, target: Path) -> None:
         """Write the pinned snapshot into ``target``, an empty file of ours, as a rollback file.
 
         It is for ``check.verify`` to force it to the disk. Raises UndropError, DamagedError.
@@ -91,9 +92,9 @@ class Held:
         total = max(1, self.bytes)
 
         def step(_status: int, remaining: int, _pages: int) -> None:
-            progress("copy", total - remaining * self.page_size, total)
+            self.session.progress("copy", total - remaining * self.page_size, total)
 
-        with connect.explained(self.path, "copying the database"):
+        with connect.explained(self.path, "copying the database", self.session.patience):
             copy = connect.connect(target, "rw")
             try:
                 copy.execute("PRAGMA journal_mode = OFF")

@@ -6,15 +6,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import values
 from undrop.engines.sqlite import snapshot
-from undrop.errors import CHANGED, LOOK, ChangedError, LiveMovedError, UndropError
+from undrop.errors import LOOK, ChangedError, LiveMovedError, UndropError
 from undrop.sqlitefile import connect, header, holders
+from undrop.values import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from undrop.values import Progress
+    from undrop.values import Session
 
 SQLITE_OK, SQLITE_DONE = 0, 101
 STEP = 256  # pages copied between two looks at Ctrl-C and the progress bar
@@ -56,7 +56,7 @@ def pad(work: Path) -> None:
         connection.close()
 
 
-def swap(held: snapshot.Held, source: Path, progress: "Progress") -> float:
+def swap(held: snapshot.Held, source: Path) -> float:
     """Replace the live content by ``source``'s in one SQLite transaction, if it is unchanged.
 
     Returns how long, in seconds, others were locked out. The file's inode, permissions and
@@ -69,7 +69,7 @@ def swap(held: snapshot.Held, source: Path, progress: "Progress") -> float:
     try:
         live = connect.connect(held.path, "rw")
         try:
-            return _backup_into(origin, live, held, progress)
+            return _backup_into(origin, live, held)
         finally:
             live.close()
     finally:
@@ -80,9 +80,9 @@ def _backup_into(
     origin: sqlite3.Connection,
     live: sqlite3.Connection,
     held: snapshot.Held,
-    progress: "Progress",
 ) -> float:
-    deadline = time.monotonic() + values.LOCK_DEADLINE
+    session = held.session
+    deadline = time.monotonic() + session.patience
     locked_at = None
 
     def step(status: int, remaining: int, total: int) -> None:
@@ -96,11 +96,12 @@ def _backup_into(
                     raise LiveMovedError(
                         "somebody wrote to the database", "the same again", writes=held.writes()
                     )
-            progress("replace", (total - remaining) * held.page_size, total * held.page_size)
+            done, size = (total - remaining) * held.page_size, total * held.page_size
+            session.progress("replace", done, size)
         elif time.monotonic() > deadline:
-            raise connect.locked(held.path, "replacing the database")
+            raise connect.locked(held.path, "replacing the database", session.patience)
 
-    with connect.explained(held.path, "replacing the database"):
+    with connect.explained(held.path, "replacing the database", session.patience):
         live.execute("PRAGMA synchronous = FULL")
         live.execute(f"PRAGMA cache_size = -{CACHE}")
         origin.execute(f"PRAGMA mmap_size = {connect.MMAP}")
@@ -109,24 +110,24 @@ def _backup_into(
             # The comparison must come before the last step.
             pages = max(1, min(STEP, count - 1))
             origin.backup(live, pages=pages, progress=step, sleep=0.001)
-            CHANGED.set()
+            session.changed = True
         except LiveMovedError:
             raise
         except BaseException as error:
             # A signal can strike in the very call that commits: the file itself tells.
             if locked_at is not None and not held.unchanged():
-                CHANGED.set()
+                session.changed = True
                 raise ChangedError(
                     f"interrupted ({error!r}) when the new content was committed", *LOOK
                 ) from error
             if locked_at is not None and held.wal:
-                _forget(live, error)
+                _forget(live, session, error)
             raise
     held.let_go()
     return time.monotonic() - (locked_at or deadline)
 
 
-def _forget(live: sqlite3.Connection, error: BaseException) -> None:
+def _forget(live: sqlite3.Connection, session: "Session", error: BaseException) -> None:
     """Empty the -wal of a commit that failed in its fsync: whole frames, seen at the next opening.
 
     While others have the database open they see the old content, and their next commit
@@ -135,7 +136,7 @@ def _forget(live: sqlite3.Connection, error: BaseException) -> None:
     try:
         live.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error as again:
-        CHANGED.set()
+        session.changed = True
         raise ChangedError(
             f"replacing the database failed ({error}), and so did taking it back ({again}): it "
             "may hold the old content or the new",
@@ -156,8 +157,8 @@ def without_wal(held: snapshot.Held, kept: Path) -> "Iterator[snapshot.Held]":
     held.close()
     _change_journal_mode(held.path, "DELETE")
     try:
-        with closing(snapshot.Held(held.path)) as alone:
-            if not alone.is_copied_in(kept, lambda *_: None):
+        with closing(snapshot.Held(held.path, held.session)) as alone:
+            if not alone.is_copied_in(kept, quiet):
                 raise LiveMovedError("somebody wrote to the database", "the same again")
             yield alone
     finally:

@@ -8,7 +8,7 @@ from undrop import durable
 from undrop.compare import files
 from undrop.engines.sqlite import replace, snapshot, swap, workcopy
 from undrop.sqlitefile import check, header
-from undrop.values import Target
+from undrop.values import Session, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.engines.protocol import Held, Log, Runner, State
     from undrop.record import Record
-    from undrop.values import Facts, Moved, Progress
+    from undrop.values import Facts, Moved
 
 
 class File:
@@ -25,35 +25,38 @@ class File:
 
     facts: "Facts"
 
-    def __init__(self, live: "Path", path: "Path", *, wal: bool, entry: "Record | None") -> None:
-        self._live, self.path, self._wal, self._entry = live, path, wal, entry
+    def __init__(
+        self, live: "Path", path: "Path", session: "Session", *, wal: bool, entry: "Record | None"
+    ) -> None:
+        self._live, self.path, self._session = live, path, session
+        self._wal, self._entry = wal, entry
 
-    def put(self, state: "State", log: "Log", progress: "Progress") -> float:
+    def put(self, state: "State", log: "Log") -> float:
         """Make it the live content."""
         return replace.replace(
-            self._live, state, self.path, log, progress, wal=self._wal, like=self._entry
+            self._live, state, self.path, log, self._session, wal=self._wal, like=self._entry
         )
 
 
 class Work(File):
     """A work copy beside the live database (``protocol.Work``)."""
 
-    def __init__(self, live: "Path", path: "Path", alembic: "Runner") -> None:
-        super().__init__(live, path, wal=False, entry=None)
+    def __init__(self, live: "Path", path: "Path", session: "Session", alembic: "Runner") -> None:
+        super().__init__(live, path, session, wal=False, entry=None)
         self._alembic = alembic
 
     def migrate(self, revision: str) -> "Moved":
         """Run Alembic on the file."""
         return self._alembic.run(Target(str(self.path)), revision)
 
-    def finish(self, _moved: "Moved", progress: "Progress") -> None:
+    def finish(self, _moved: "Moved") -> None:
         """Bring it into one file, remember whether it was left in WAL mode, and check it."""
         self._wal = swap.settle(self.path)
-        self.facts = check.verify(self.path, progress)
+        self.facts = check.verify(self.path, self._session.progress)
 
-    def compare(self, before: "Path", progress: "Progress") -> "Comparison":
+    def compare(self, before: "Path") -> "Comparison":
         """From a backup to this."""
-        return files.compare(before, self.path, progress)
+        return files.compare(before, self.path, self._session.progress)
 
     def tables(self) -> set[str]:
         """The tables in it."""
@@ -81,23 +84,26 @@ class Work(File):
             for (table, parent), count in added.items()
         ]
 
-    def try_put(self, held: "Held", before: "Path", progress: "Progress") -> float:
+    def try_put(self, held: "Held", before: "Path") -> float:
         """Replace the content of a copy of the snapshot that we have to ourselves."""
         swap.pad(self.path)
         # Another page size goes in without WAL (``swap.without_wal``).
         live = snapshot.ours(held)
         if live.wal and live.page_size == header.read(self.path).page_size:
             header.set_journal_mode(before, header.WAL)
-        with closing(snapshot.Held(before)) as copy:
-            return swap.swap(copy, self.path, progress)
+        apart = Session(self._session.progress, self._session.patience)  # live stays as it is
+        with closing(snapshot.Held(before, apart)) as copy:
+            return swap.swap(copy, self.path)
 
 
 @contextmanager
-def work(live: "Path", before: "Path | None", alembic: "Runner") -> "Iterator[Work]":
+def work(
+    live: "Path", before: "Path | None", session: "Session", alembic: "Runner"
+) -> "Iterator[Work]":
     """A copy of ``before``, or an empty file, beside the live database."""
     if before:
         durable.require_space(live.parent, 2 * durable.size(before))
     with durable.scratch(workcopy.beside(live)) as path:
         if before:
             shutil.copyfile(before, path)
-        yield Work(live, path, alembic)
+        yield Work(live, path, session, alembic)
