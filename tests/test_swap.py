@@ -182,7 +182,7 @@ def test_another_page_size_that_has_to_wait_for_others_is_said_to_be_that(tmp_pa
     live = tmp_path / "live.db"
     make(live, 5, wal=True)
     kept = source(tmp_path, 5)
-    held = snapshot.Held(live)
+    held = snapshot.Held(live, Session())
     with closing(sqlite3.connect(live)) as connection:
         connection.execute("SELECT * FROM t").fetchall()
         with (
