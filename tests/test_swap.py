@@ -13,6 +13,7 @@ import inside
 import pytest
 from shop import Project, add, content, make, uncheckpointed, wal_of
 
+from undrop import durable
 from undrop.engines.sqlite import livefiles, snapshot, swap
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.values import PATIENCE, Progress, Session, quiet
@@ -125,6 +126,76 @@ def test_progress_goes_up_to_all_bytes_of_what_is_put_in_place(live: Path, rows:
     assert done == sorted(set(done))
     assert 0 < done[0] < done[-1] == size
     assert content(live) == content(wanted)
+
+
+@pytest.mark.parametrize("at", ["first", "last", "never"])
+def test_that_something_is_changed_is_known_from_the_commit_on(live: Path, at: str) -> None:
+    """Whatever fails after it, be it only the last look at the progress, has to say so."""
+
+    def interrupt(_phase: str, done: int, total: int) -> None:
+        if at == "first" or (at == "last" and done == total):
+            raise KeyboardInterrupt
+
+    wanted = source(live.parent)
+    session = Session(interrupt)
+    with closing(snapshot.Held(live, session)) as held:
+        if at == "never":
+            swap.swap(held, wanted)
+        else:
+            with pytest.raises(ChangedError if at == "last" else KeyboardInterrupt):
+                swap.swap(held, wanted)
+    assert session.changed == (at != "first")
+    assert (content(live) == content(wanted)) == session.changed
+
+
+def install(live: Path, session: Session) -> None:
+    live.unlink()
+    livefiles.install(source(live.parent), live, session, damaged=False)
+
+
+def install_over_damage(live: Path, session: Session) -> None:
+    wal_of(live).write_text("garbage")
+    livefiles.install(source(live.parent), live, session, damaged=True)
+
+
+@pytest.mark.parametrize("act", [install, install_over_damage, livefiles.unlink])
+def test_that_files_are_changed_is_known_from_the_first_of_them_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[Path, Session], None]
+) -> None:
+    live, session = tmp_path / "live.db", Session()
+    make(live, 5)
+    act(live, session)
+    assert session.changed
+    live.unlink(missing_ok=True)
+    (tmp_path / "100.db").unlink(missing_ok=True)
+    make(live, 5)
+
+    def fail(path: Path) -> None:
+        if path.is_dir():
+            raise OSError("the disk went away")
+
+    monkeypatch.setattr(durable, "sync_path", fail)
+    session = Session()
+    with pytest.raises(ChangedError, match="half way"):
+        act(live, session)
+    assert session.changed
+
+
+def test_where_the_first_file_fails_nothing_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, session = tmp_path / "live.db", Session()
+    make(live, 5)
+
+    def fail(_self: Path, **_options: object) -> None:
+        raise PermissionError("not with you")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "unlink", fail)
+        with pytest.raises(PermissionError, match="not with you"):
+            livefiles.unlink(live, session)
+    assert not session.changed
+    assert live.exists()
 
 
 @pytest.mark.parametrize("rows", [3, 100])
