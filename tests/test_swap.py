@@ -181,6 +181,16 @@ def test_that_files_are_changed_is_known_from_the_first_of_them_on(
     assert session.changed
 
 
+def test_what_is_left_of_a_database_without_its_main_file_is_taken_away(tmp_path: Path) -> None:
+    live = tmp_path / "live.db"
+    for sidecar in durable.sidecars(live):
+        sidecar.write_text("left over")
+    session = Session()
+    livefiles.unlink(live, session)
+    assert list(tmp_path.iterdir()) == []
+    assert session.changed
+
+
 def test_where_the_first_file_fails_nothing_is_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
