@@ -76,7 +76,7 @@ UNSEEN = {
     r"STEM_LENGTH = ": "any that leaves room for the rest of a file's name",
     r'progress\("compare", ': "a sign of life; how far it is, SQLite does not tell",
     r"files: return found\[-1\]": "there is one comparison",
-    r"files: .*\.keys\(\) < new": "tables with the same columns are told apart before",
+    r"files: alike = .* < new": "tables with the same columns are told apart before",
     r"losses: .*like\[-1\]": "there is one such key, or any of several will do",
     r"pairing: continue": "a place in a key is one column's: no other takes it",
     r"pairing: .*old\[-1\]": "a key that is the rowid has one column",

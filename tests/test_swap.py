@@ -13,6 +13,7 @@ import inside
 import pytest
 from shop import Project, add, content, make, uncheckpointed, wal_of
 
+from undrop import durable
 from undrop.engines.sqlite import livefiles, snapshot, swap
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.values import PATIENCE, Progress, Session, quiet
@@ -127,6 +128,86 @@ def test_progress_goes_up_to_all_bytes_of_what_is_put_in_place(live: Path, rows:
     assert content(live) == content(wanted)
 
 
+@pytest.mark.parametrize("at", ["first", "last", "never"])
+def test_that_something_is_changed_is_known_from_the_commit_on(live: Path, at: str) -> None:
+    """Whatever fails after it, be it only the last look at the progress, has to say so."""
+
+    def interrupt(_phase: str, done: int, total: int) -> None:
+        if at == "first" or (at == "last" and done == total):
+            raise KeyboardInterrupt
+
+    wanted = source(live.parent)
+    session = Session(interrupt)
+    with closing(snapshot.Held(live, session)) as held:
+        if at == "never":
+            swap.swap(held, wanted)
+        else:
+            with pytest.raises(ChangedError if at == "last" else KeyboardInterrupt):
+                swap.swap(held, wanted)
+    assert session.changed == (at != "first")
+    assert (content(live) == content(wanted)) == session.changed
+
+
+def install(live: Path, session: Session) -> None:
+    live.unlink()
+    livefiles.install(source(live.parent), live, session, damaged=False)
+
+
+def install_over_damage(live: Path, session: Session) -> None:
+    wal_of(live).write_text("garbage")
+    livefiles.install(source(live.parent), live, session, damaged=True)
+
+
+@pytest.mark.parametrize("act", [install, install_over_damage, livefiles.unlink])
+def test_that_files_are_changed_is_known_from_the_first_of_them_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[Path, Session], None]
+) -> None:
+    live, session = tmp_path / "live.db", Session()
+    make(live, 5)
+    act(live, session)
+    assert session.changed
+    live.unlink(missing_ok=True)
+    (tmp_path / "100.db").unlink(missing_ok=True)
+    make(live, 5)
+
+    def fail(path: Path) -> None:
+        if path.is_dir():
+            raise OSError("the disk went away")
+
+    monkeypatch.setattr(durable, "sync_path", fail)
+    session = Session()
+    with pytest.raises(ChangedError, match="half way"):
+        act(live, session)
+    assert session.changed
+
+
+def test_what_is_left_of_a_database_without_its_main_file_is_taken_away(tmp_path: Path) -> None:
+    live = tmp_path / "live.db"
+    for sidecar in durable.sidecars(live):
+        sidecar.write_text("left over")
+    session = Session()
+    livefiles.unlink(live, session)
+    assert list(tmp_path.iterdir()) == []
+    assert session.changed
+
+
+def test_where_the_first_file_fails_nothing_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, session = tmp_path / "live.db", Session()
+    make(live, 5)
+
+    def fail(_self: Path, **_options: object) -> None:
+        raise PermissionError("not with you")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "unlink", fail)
+        with pytest.raises(PermissionError, match="not with you"):
+            livefiles.unlink(live, session)
+    assert not session.changed
+    assert live.exists()
+
+
 @pytest.mark.parametrize("rows", [3, 100])
 def test_a_commit_just_before_is_seen_however_few_pages_there_are(live: Path, rows: int) -> None:
     """What is there is looked at before the last page is written, be it the second."""
@@ -175,6 +256,22 @@ def test_one_of_two_pages_stays_as_it_is(tmp_path: Path) -> None:
     before = work.read_bytes()
     swap.pad(work)
     assert work.read_bytes() == before
+
+
+def test_another_page_size_that_has_to_wait_for_others_is_said_to_be_that(tmp_path: Path) -> None:
+    """Who has it open need not have locked it: nothing that could be waited for."""
+    live = tmp_path / "live.db"
+    make(live, 5, wal=True)
+    kept = source(tmp_path, 5)
+    held = snapshot.Held(live, Session())
+    with closing(sqlite3.connect(live)) as connection:
+        connection.execute("SELECT * FROM t").fetchall()
+        with (
+            pytest.raises(UndropError, match="the page size changes"),
+            swap.without_wal(held, kept),
+        ):
+            pass
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o027])
