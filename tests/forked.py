@@ -87,13 +87,17 @@ class Forks:
         start, fds, _, _ = socket.recv_fds(client, 4, 64)
         size = int.from_bytes(start, sys.byteorder)
         text = b""
-        while len(text) < size:
-            text += client.recv(size - len(text))
-        pid = os.fork()
+        while len(text) < size and (part := client.recv(size - len(text))):
+            text += part
+        whole = size > 0 and len(text) == size  # else who asked was killed while it did
+        pid = os.fork() if whole else -1
         if not pid:
             be(marshal.loads(text), fds)  # noqa: S302 - from our own tests
         for fd in fds:
             os.close(fd)
+        if not whole:
+            client.close()
+            return
         self.waiting[pid] = client
         self.selector.register(client, selectors.EVENT_READ, pid)
 

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from forked import MAINS
+
 SERVER = Path(__file__).with_name("forked.py")
 SOCKET = "UNDROP_TESTS_FORKS"
 # No import that is not built in: this is started thousands of times. -IS: nor any of site's.
@@ -62,8 +64,6 @@ if code < 0:
     posix.kill(posix.getpid(), -code)
 posix._exit(code)
 """
-MODULES = ("undrop", "undrop.migrations.child", "alembic")
-"""What ``python -m`` may be asked for."""
 
 
 class Done(NamedTuple):
@@ -82,7 +82,7 @@ class Forks:
         self.programs.mkdir()
         self.address = str(folder / "forks")
         text = STAND_IN.format(
-            python=sys.executable, modules=MODULES, socket=SOCKET, here=str(self.programs)
+            python=sys.executable, modules=tuple(MAINS), socket=SOCKET, here=str(self.programs)
         )
         stand_in = self.programs / "undrop"
         stand_in.write_text(text)
@@ -134,7 +134,9 @@ class Forks:
             fds = [given.fileno(), out.fileno(), err.fileno()]
             socket.send_fds(server, [len(text).to_bytes(4, sys.byteorder)], fds)
             server.sendall(text)
-            code = int.from_bytes(server.recv(2), sys.byteorder, signed=True)
+            if not (ended := server.recv(2)):
+                raise RuntimeError("the process that forks has died")
+            code = int.from_bytes(ended, sys.byteorder, signed=True)
             out.seek(0)
             err.seek(0)
             return Done(code, out.read().decode(), err.read().decode())

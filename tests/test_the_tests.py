@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import memory
 import pytest
+from forks import forking
 from leash import leashed
 from shop import Project, make
 
@@ -67,6 +69,24 @@ def test_a_fork_that_nobody_waits_for_is_killed(project: Project) -> None:
             time.sleep(0.01)
         stand_in.kill()
     assert ended(int(mark.read_text()))
+
+
+def test_one_that_goes_away_while_it_asks_stops_nobody_else(project: Project) -> None:
+    assert Project.forks
+    for part in (b"", (1000).to_bytes(4, sys.byteorder), (1000).to_bytes(4, sys.byteorder) + b"x"):
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(Project.forks.address)
+            asking.sendall(part)
+    assert project.undrop("--version").code == 0
+
+
+def test_a_command_has_not_ended_well_where_what_forks_it_is_gone(
+    project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "f").mkdir()
+    kills = "import os, time; os.kill(os.getppid(), 9); time.sleep(0.2)"
+    with forking(tmp_path / "f") as gone, pytest.raises(RuntimeError, match="has died"):
+        gone.run((sys.executable, "-c", kills), project.root, project.environment)
 
 
 def ended(pid: int) -> bool:
