@@ -3,9 +3,11 @@
 Nothing is looked up before a line is shown; and whatever cannot be found out, a line is shown.
 """
 
+import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -113,8 +115,7 @@ class Prompt:
         just = self._which("just")
         if not just or self._planned is not None or not _has_justfile(self._root):
             return self._planned or {} if just else {}
-        import json
-        import subprocess
+        import subprocess  # every command loads this module, and next to none runs just
 
         try:
             done = subprocess.run(  # noqa: S603 - the user's own just
@@ -147,8 +148,6 @@ class Prompt:
         return shlex.quote(str(beside)) if os.access(beside, os.X_OK) else f"{python} -m undrop"
 
     def _which(self, program: str) -> str | None:
-        import shutil
-
         return shutil.which(program, path=self._path)
 
     def _is_away(self, has: Callable[[Path], bool]) -> bool:

@@ -63,12 +63,13 @@ class Edit(NamedTuple):
 def adopt(found: Found) -> list[Edit]:
     """What to write into a project; only what changes anything. Raises UsageError."""
     root = found.root
+    rule = _rule(root)
     edits = [
         _block(root / "pyproject.toml", _settings(found)),
         _justfile(root),
         _file(root / RECIPES, lambda text: _renewed(text, _recipes(root))),
         _block(root / ".gitignore", "/backups/\n.*.undrop-work*"),
-        *(_block(path, _rule(root), blocks.MARKDOWN) for path in _rules(root)),
+        *(_block(path, rule, blocks.MARKDOWN) for path in _rules(root)),
         _file(root / ".claude/settings.json", _hooked),
     ]
     if found.env:

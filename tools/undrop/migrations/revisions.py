@@ -39,7 +39,7 @@ def pending(settings: "Settings", current: list[str]) -> list[str]:
 
 
 def _script(settings: "Settings") -> "ScriptDirectory | None":
-    if not settings.alembic_files:
+    if not (files := settings.alembic_files):
         return None
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -47,7 +47,7 @@ def _script(settings: "Settings") -> "ScriptDirectory | None":
     try:
         # A relative script_location is from where people stand who call alembic.
         with chdir(settings.alembic_ini.parent), redirect_stdout(sys.stderr):
-            script = ScriptDirectory.from_config(Config(**settings.alembic_files))
+            script = ScriptDirectory.from_config(Config(**files))
             script.get_heads()  # loads the files
             return script
     except (Exception, SystemExit):  # noqa: BLE001 - migrations are anybody's code; this is advice

@@ -55,7 +55,8 @@ class Alembic:
     """
 
     def __init__(self, settings: "Settings") -> None:
-        if not settings.alembic_files:
+        self._config = settings.alembic_files
+        if not self._config:
             raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
         self._settings = settings
         self._waiting: _Child | None = _Child(settings)
@@ -74,7 +75,7 @@ class Alembic:
         ``env.py`` would have gone to another database.
         """
         request = Request(
-            config=self._settings.alembic_files,
+            config=self._config,
             url=self._settings.url,
             variable=self._settings.variable,
             kind=self._settings.engine.kind,
