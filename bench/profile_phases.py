@@ -46,8 +46,8 @@ def main() -> None:
     from undrop.store import catalog
 
     PHASES["start-up"] = time.time() - started
-    snapshot.Held.__init__ = timed("snapshot", snapshot.Held.__init__)  # type: ignore[method-assign]
-    snapshot.Held.copy_to = timed("copy", snapshot.Held.copy_to)  # type: ignore[method-assign]
+    snapshot.Snapshot.__init__ = timed("snapshot", snapshot.Snapshot.__init__)  # type: ignore[method-assign]
+    snapshot.Snapshot.copy_to = timed("copy", snapshot.Snapshot.copy_to)  # type: ignore[method-assign]
     durable.sync_path = timed("fsync", durable.sync_path)
     durable.sync = timed("fsync", durable.sync)
     check.quick_check = timed("check", check.quick_check)

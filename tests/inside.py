@@ -8,27 +8,26 @@ from shop import Project
 
 from undrop import settings
 from undrop.steps import backup, restore
-from undrop.store import lock
-from undrop.store.lock import Lock
+from undrop.store.lock import Lock, locked
 from undrop.values import Session
 
 
 @contextmanager
 def command(project: Project, session: Session | None = None) -> Iterator[Lock]:
     """The lock, held for one command, by which nothing is changed yet."""
-    with lock.take(settings.load(project.root, session), print) as held:
-        yield held
+    with locked(settings.load(project.root, session), print) as lock:
+        yield lock
 
 
 def back_up(project: Project, reason: str = "manual", before: str = "") -> Path:
     """What ``undrop backup`` does to a database that there is."""
-    with command(project) as held:
-        taken = backup.take(held, backup.Purpose(reason, before))
+    with command(project) as lock:
+        taken = backup.take(lock, backup.Purpose(reason, before))
     assert taken is not None
     return taken.path
 
 
 def put_back(project: Project, wanted: str = "latest", session: Session | None = None) -> Path:
     """What ``undrop restore`` does."""
-    with command(project, session) as held:
-        return restore.restore(held, wanted, project.root).source
+    with command(project, session) as lock:
+        return restore.restore(lock, wanted, project.root).source

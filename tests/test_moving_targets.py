@@ -16,12 +16,12 @@ import pytest
 from shop import Project, add, content, make, wal_of
 
 from undrop import settings
-from undrop.engines.sqlite import livefiles, replace, snapshot, swap
+from undrop.engines.sqlite import livefiles, replace, swap
+from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.record import Record
 from undrop.steps import backup, guarded, migrate, restore
-from undrop.store import lock
-from undrop.store.lock import Lock
+from undrop.store.lock import Lock, locked
 from undrop.values import Session
 
 
@@ -47,13 +47,13 @@ def write_before_each_swap(
     original = swap.swap
     written: list[int] = []
 
-    def swapping(held: snapshot.Held, source: Path) -> float:
-        held.release()
+    def swapping(snapshot: Snapshot, source: Path) -> float:
+        snapshot.release()
         if len(written) < times:
             with closing(sqlite3.connect(database)) as connection:
                 add(connection, 1)
             written.append(1)
-        return original(held, source)
+        return original(snapshot, source)
 
     monkeypatch.setattr(swap, "swap", swapping)
     return written
@@ -64,8 +64,8 @@ def test_a_commit_in_between_starts_the_step_over(
 ) -> None:
     project, saved = pair
     written = write_before_each_swap(monkeypatch, project.database, 2)
-    with inside.command(project) as held:
-        done = restore.restore(held, "latest", project.root)
+    with inside.command(project) as lock:
+        done = restore.restore(lock, "latest", project.root)
     assert len(written) == 2
     assert count(project.database) == 100
     assert done.source == saved
@@ -91,17 +91,17 @@ def test_a_commit_just_before_nuke_is_not_lost(
     original = livefiles.remove
     written: list[int] = []
 
-    def remove(held: snapshot.Held) -> None:
+    def remove(snapshot: Snapshot) -> None:
         if not written:
-            held.release()
+            snapshot.release()
             with closing(sqlite3.connect(project.database)) as connection:
                 add(connection, 1)
             written.append(1)
-        original(held)
+        original(snapshot)
 
     monkeypatch.setattr(livefiles, "remove", remove)
-    with inside.command(project) as held:
-        change = restore.nuke(held)
+    with inside.command(project) as lock:
+        change = restore.nuke(lock)
     assert not project.database.exists()
     assert change.backup is not None
     assert count(change.backup.path) == 401
@@ -142,13 +142,13 @@ def test_a_checkpoint_in_between_is_no_change(project: Project) -> None:
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 10)
         assert wal_of(project.database).stat().st_size > 0
-        held = snapshot.Held(project.database, Session())
-        held.release()
+        snapshot = Snapshot(project.database, Session())
+        snapshot.release()
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        assert held.unchanged()
+        assert snapshot.unchanged()
         add(connection, 1)
-        assert not held.unchanged()
-        held.close()
+        assert not snapshot.unchanged()
+        snapshot.close()
 
 
 @pytest.mark.parametrize("mode", ["rollback", "wal"])
@@ -157,13 +157,13 @@ def test_a_file_renamed_into_place_is_another_one_however_alike(
 ) -> None:
     """Equal bytes and counters are no proof: what its owner writes next goes into that one."""
     make(project.database, wal=mode == "wal")
-    held = snapshot.Held(project.database, Session())
-    held.release()
-    assert held.unchanged()
+    snapshot = Snapshot(project.database, Session())
+    snapshot.release()
+    assert snapshot.unchanged()
     copy = Path(shutil.copyfile(project.database, project.root / "copy.db"))
     copy.rename(project.database)
-    assert not held.unchanged()
-    held.close()
+    assert not snapshot.unchanged()
+    snapshot.close()
 
 
 def test_what_a_file_renamed_into_place_holds_is_backed_up_before_it_is_replaced(
@@ -179,10 +179,10 @@ def test_what_a_file_renamed_into_place_holds_is_backed_up_before_it_is_replaced
     theirs = content(other)
     original = swap.swap
 
-    def swapping(held: snapshot.Held, source: Path) -> float:
+    def swapping(snapshot: Snapshot, source: Path) -> float:
         if other.exists():
             other.rename(project.database)
-        return original(held, source)
+        return original(snapshot, source)
 
     monkeypatch.setattr(swap, "swap", swapping)
     assert inside.put_back(project) == saved
@@ -244,8 +244,8 @@ def test_what_somebody_wrote_right_after_the_swap_is_checked_too(
     project, saved = pair
     original = swap.swap
 
-    def swapping(held: snapshot.Held, source: Path) -> float:
-        took = original(held, source)
+    def swapping(snapshot: Snapshot, source: Path) -> float:
+        took = original(snapshot, source)
         with project.database.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * 4096)
@@ -258,12 +258,12 @@ def test_what_somebody_wrote_right_after_the_swap_is_checked_too(
 
 def test_a_rehearsal_changes_a_copy_and_says_nothing_else(project: Project) -> None:
     """It swaps as migrate does, and what fails after that must not say that live was changed."""
-    with inside.command(project) as held:
-        migrate.migrate(held, "0001", accept_loss=False)
-        assert held.session.changed
-    with inside.command(project) as held:
-        assert migrate.rehearse(held, "head", accept_loss=True).moved.steps > 0
-        assert not held.session.changed
+    with inside.command(project) as lock:
+        migrate.migrate(lock, "0001", accept_loss=False)
+        assert lock.session.changed
+    with inside.command(project) as lock:
+        assert migrate.rehearse(lock, "head", accept_loss=True).moved.steps > 0
+        assert not lock.session.changed
 
 
 def test_others_can_write_while_a_covered_state_is_worked_on(pair: tuple[Project, Path]) -> None:
@@ -271,13 +271,13 @@ def test_others_can_write_while_a_covered_state_is_worked_on(pair: tuple[Project
     project, _ = pair
     project.ok("just", "backup")
     with (
-        inside.command(project) as held,
-        backup.covered(held, backup.Purpose("x", "restore")) as state,
+        inside.command(project) as lock,
+        backup.covered(lock, backup.Purpose("x", "restore")) as state,
         closing(sqlite3.connect(project.database, timeout=0)) as connection,
     ):
         add(connection, 1)
-        assert isinstance(state.held, snapshot.Held)
-        assert not state.held.connection.in_transaction
+        assert isinstance(state.snapshot, Snapshot)
+        assert not state.snapshot.connection.in_transaction
 
 
 def test_a_failure_half_way_through_nuke_says_so(
@@ -300,10 +300,10 @@ def test_an_interrupt_after_the_commit_says_that_it_is_changed(pair: tuple[Proje
         if done == total:
             raise KeyboardInterrupt
 
-    held = snapshot.Held(project.database, Session(interrupt))
+    snapshot = Snapshot(project.database, Session(interrupt))
     with pytest.raises(ChangedError):
-        swap.swap(held, saved)
-    held.close()
+        swap.swap(snapshot, saved)
+    snapshot.close()
     assert count(project.database) == 100
 
 
@@ -313,10 +313,10 @@ def test_an_interrupt_before_the_commit_changes_nothing(pair: tuple[Project, Pat
     def interrupt(_phase: str, _done: int, _total: int) -> None:
         raise KeyboardInterrupt
 
-    held = snapshot.Held(project.database, Session(interrupt))
+    snapshot = Snapshot(project.database, Session(interrupt))
     with pytest.raises(KeyboardInterrupt):
-        swap.swap(held, saved)
-    held.close()
+        swap.swap(snapshot, saved)
+    snapshot.close()
     assert count(project.database) == 400
 
 
@@ -324,7 +324,7 @@ def test_an_interrupt_before_the_commit_changes_nothing(pair: tuple[Project, Pat
 def test_a_write_lock_ends_a_step_in_time(pair: tuple[Project, Path], recipe: str) -> None:
     project, _ = pair
     steps: dict[str, Callable[[Lock], object]] = {
-        "restore": lambda held: restore.restore(held, "latest", project.root),
+        "restore": lambda lock: restore.restore(lock, "latest", project.root),
         "reset-db": migrate.reset,
     }
     holder = subprocess.Popen(
@@ -342,10 +342,10 @@ def test_a_write_lock_ends_a_step_in_time(pair: tuple[Project, Path], recipe: st
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"locked\n"
     with (
-        inside.command(project, Session(patience=0.3)) as held,
+        inside.command(project, Session(patience=0.3)) as lock,
         pytest.raises(UndropError, match=f"pid {holder.pid}") as raised,
     ):
-        steps[recipe](held)
+        steps[recipe](lock)
     holder.communicate()
     assert raised.value.exit_code == 1
     assert count(project.database) == 401
@@ -360,10 +360,10 @@ def test_nuke_ends_in_time_when_somebody_whom_it_cannot_see_writes(
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO t (v) VALUES ('theirs')")
         with (
-            inside.command(project, Session(patience=0.1)) as held,
+            inside.command(project, Session(patience=0.1)) as lock,
             pytest.raises(UndropError, match="was locked for") as raised,
         ):
-            restore.nuke(held)
+            restore.nuke(lock)
         connection.execute("COMMIT")
     assert raised.value.exit_code == 1
     assert count(project.database) == 401
@@ -403,7 +403,7 @@ def test_a_signal_ends_it_with_nothing_left(
 def test_another_undrop_is_waited_for_and_named(project: Project) -> None:
     make(project.database)
     project.ok("just", "backup")
-    with lock.take(settings.load(project.root), print):
+    with locked(settings.load(project.root), print):
         process = subprocess.Popen(
             ["undrop", "backup"],
             cwd=project.root,
@@ -422,9 +422,9 @@ def test_one_that_never_ends_is_given_up_on(project: Project) -> None:
     project.ok("just", "backup")
     project_settings = settings.load(project.root, Session(patience_with_undrop=0.1))
     with (
-        lock.take(project_settings, print),
+        locked(project_settings, print),
         pytest.raises(UndropError, match="at work"),
-        lock.take(project_settings, print),
+        locked(project_settings, print),
     ):
         pass
 
@@ -460,21 +460,21 @@ def test_a_copy_that_the_disk_did_not_keep_is_not_the_databases_damage(
 ) -> None:
     """A lost write must neither pass for a backup nor for a damaged live database."""
     make(project.database, rows=500)
-    original = snapshot.Held.copy_to
+    original = Snapshot.copy_to
 
-    def copy_to(self: snapshot.Held, target: Path) -> None:
+    def copy_to(self: Snapshot, target: Path) -> None:
         original(self, target)
         with target.open("r+b") as file:
             file.seek(4096)
             file.write(bytes(4096))
 
-    monkeypatch.setattr(snapshot.Held, "copy_to", copy_to)
+    monkeypatch.setattr(Snapshot, "copy_to", copy_to)
     project.backups.mkdir()
     with (
-        inside.command(project) as held,
+        inside.command(project) as lock,
         pytest.raises(UndropError, match="did not keep") as raised,
     ):
-        restore.nuke(held)
+        restore.nuke(lock)
     assert raised.value.exit_code == 1
     assert project.saved() == []
     assert len(content(project.database)) > 500

@@ -165,9 +165,9 @@ def test_verify_and_diff_read_a_backup_without_a_journal_planted_beside_it(
     later = inside.back_up(project)
     planted = plant_journal(good, rows=200)
     bytes_before = good.read_bytes(), planted.read_bytes()
-    with inside.command(project) as held:
-        facts = restore.verify(held.settings, catalog.named(held.settings, good.name))
-        [table] = diff.between(held, good.name, later.name, project.root).tables
+    with inside.command(project) as lock:
+        facts = restore.verify(lock.settings, catalog.named(lock.settings, good.name))
+        [table] = diff.between(lock, good.name, later.name, project.root).tables
     assert (facts.digest, table.lost, table.added) == (digest.of(good), 0, 5)
     assert (good.read_bytes(), planted.read_bytes()) == bytes_before
 

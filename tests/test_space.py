@@ -49,8 +49,8 @@ def a_comparison_with_the_live_database(project: Project) -> Case:
     back_up(project)
 
     def act() -> None:
-        with command(project) as held:
-            diff.between(held, "latest", "live", project.root)
+        with command(project) as lock:
+            diff.between(lock, "latest", "live", project.root)
 
     return Case(act, project.backups, size(project.database))
 
@@ -101,7 +101,7 @@ def a_copy_to_migrate(project: Project) -> Case:
     saved = back_up(project)
 
     def act() -> None:
-        with command(project) as held, held.settings.engine.work(saved, Unused()):
+        with command(project) as lock, lock.settings.engine.work(saved, Unused()):
             pass
 
     return Case(act, project.root, 2 * size(saved))

@@ -11,7 +11,8 @@ from inside import back_up, command, put_back
 from shop import Project, add, content, make
 
 from undrop import settings
-from undrop.engines.sqlite import snapshot, swap
+from undrop.engines.sqlite import swap
+from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import CheckError, UndropError
 from undrop.steps import backup, restore, undo
 from undrop.store import log
@@ -148,11 +149,11 @@ def test_each_try_of_a_step_is_closed_in_the_log(
     back_up(project)
     original = swap.swap
 
-    def swapping(held: snapshot.Held, source: Path) -> float:
+    def swapping(snapshot: Snapshot, source: Path) -> float:
         if not log_of(project).read_text().count("failed"):
-            held.release()
+            snapshot.release()
             write(project)
-        return original(held, source)
+        return original(snapshot, source)
 
     write(project)
     monkeypatch.setattr(swap, "swap", swapping)
@@ -166,9 +167,9 @@ def test_a_killed_step_is_judged_by_the_state_that_the_next_step_found(
 ) -> None:
     """It had changed nothing: rows that came after the next step, long past it, are not its own."""
     make(project.database)
-    held = back_up(project).name
-    write_log(project, ("restore", held), ("nuke-db", held))
-    log.append(settings.load(project.root), "nuke-db", held, phase)
+    snapshot = back_up(project).name
+    write_log(project, ("restore", snapshot), ("nuke-db", snapshot))
+    log.append(settings.load(project.root), "nuke-db", snapshot, phase)
     assert chain(project) == [("restore", "open"), ("nuke-db", phase)]
     write(project)
     is_not_undone(project)
@@ -180,8 +181,8 @@ def test_a_killed_step_that_did_change_something_is_found_behind_others(
 ) -> None:
     make(project.database)
     before = content(project.database)
-    held = back_up(project).name
-    write_log(project, ("restore", held))
+    snapshot = back_up(project).name
+    write_log(project, ("restore", snapshot))
     write(project)
     with command(project) as lock:
         with backup.covered(lock, backup.Purpose("x", "nuke-db")) as state:

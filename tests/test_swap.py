@@ -14,7 +14,8 @@ import pytest
 from shop import Project, add, content, make, uncheckpointed, wal_of
 
 from undrop import durable
-from undrop.engines.sqlite import livefiles, snapshot, swap
+from undrop.engines.sqlite import livefiles, swap
+from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.values import PATIENCE, Progress, Session, quiet
 
@@ -38,11 +39,11 @@ def swapped(
     live: Path, wanted: Path, progress: Progress = quiet, patience: float = PATIENCE
 ) -> float:
     """What a swap says how long others were locked out."""
-    held = snapshot.Held(live, Session(progress, patience))
+    snapshot = Snapshot(live, Session(progress, patience))
     try:
-        return swap.swap(held, wanted)
+        return swap.swap(snapshot, wanted)
     finally:
-        held.close()
+        snapshot.close()
 
 
 def locked(live: Path, act: Callable[[], object], release: float | None = None) -> None:
@@ -138,12 +139,12 @@ def test_that_something_is_changed_is_known_from_the_commit_on(live: Path, at: s
 
     wanted = source(live.parent)
     session = Session(interrupt)
-    with closing(snapshot.Held(live, session)) as held:
+    with closing(Snapshot(live, session)) as snapshot:
         if at == "never":
-            swap.swap(held, wanted)
+            swap.swap(snapshot, wanted)
         else:
             with pytest.raises(ChangedError if at == "last" else KeyboardInterrupt):
-                swap.swap(held, wanted)
+                swap.swap(snapshot, wanted)
     assert session.changed == (at != "first")
     assert (content(live) == content(wanted)) == session.changed
 
@@ -213,14 +214,14 @@ def test_a_commit_just_before_is_seen_however_few_pages_there_are(live: Path, ro
     """What is there is looked at before the last page is written, be it the second."""
     wanted = source(live.parent, rows)
     assert (wanted.stat().st_size == 2 * 4096) == (rows == 3)
-    held = snapshot.Held(live, Session())
-    held.release()
+    snapshot = Snapshot(live, Session())
+    snapshot.release()
     with closing(sqlite3.connect(live)) as connection:
         add(connection, 1)
     before = content(live)
     with pytest.raises(LiveMovedError):
-        swap.swap(held, wanted)
-    held.close()
+        swap.swap(snapshot, wanted)
+    snapshot.close()
     assert content(live) == before
 
 
@@ -263,12 +264,12 @@ def test_another_page_size_that_has_to_wait_for_others_is_said_to_be_that(tmp_pa
     live = tmp_path / "live.db"
     make(live, 5, wal=True)
     kept = source(tmp_path, 5)
-    held = snapshot.Held(live, Session())
+    snapshot = Snapshot(live, Session())
     with closing(sqlite3.connect(live)) as connection:
         connection.execute("SELECT * FROM t").fetchall()
         with (
             pytest.raises(UndropError, match="the page size changes"),
-            swap.without_wal(held, kept),
+            swap.without_wal(snapshot, kept),
         ):
             pass
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -284,10 +285,10 @@ def test_a_database_made_anew_has_the_mode_that_sqlite_gives_one(
     try:
         with closing(sqlite3.connect(tmp_path / "made.db")) as connection:
             connection.execute("CREATE TABLE t (x)")
-        with inside.command(project) as held:
+        with inside.command(project) as snapshot:
             from undrop.steps import restore
 
-            done = restore.restore(held, str(tmp_path / "theirs.db"), project.root)
+            done = restore.restore(snapshot, str(tmp_path / "theirs.db"), project.root)
         assert os.umask(mask) == mask  # it was looked at and not changed
     finally:
         os.umask(old)

@@ -97,8 +97,8 @@ def test_projects_in_folders_of_the_same_name_have_vaults_of_their_own(
         make(each.database)
         inside.back_up(each)
     lose_backups(other)
-    with inside.command(other) as held:
-        found = catalog.entries(held.settings)
+    with inside.command(other) as lock:
+        found = catalog.entries(lock.settings)
     assert [each.only_in_vault for each in found] == [True]
 
 
@@ -156,8 +156,8 @@ def test_killed_anywhere_what_it_has_a_record_of_is_whole_and_the_next_run_adds_
             break
         deaths += 1
         assert promises.unsound_backups(project) == [], deaths
-        with inside.command(project) as held:
-            vault.keep(held)
+        with inside.command(project) as lock:
+            vault.keep(lock)
         assert promises.unsound_backups(project) == [], deaths
         assert {path.name for path in folder.iterdir()} == wanted, deaths
     assert deaths > 10
@@ -335,7 +335,7 @@ def test_where_links_are_impossible_an_unchanged_database_gets_a_new_file(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from undrop.steps import backup
-    from undrop.store import lock
+    from undrop.store.lock import locked
 
     make(project.database)
     first = Path(project.ok("just", "backup").strip())
@@ -345,8 +345,8 @@ def test_where_links_are_impossible_an_unchanged_database_gets_a_new_file(
 
     monkeypatch.setattr(os, "link", no_links)
     loaded = settings.load(project.root)._replace(vault=False)
-    with lock.take(loaded, print) as held:
-        taken = backup.take(held, backup.Purpose("again", ""))
+    with locked(loaded, print) as lock:
+        taken = backup.take(lock, backup.Purpose("again", ""))
     assert taken is not None
     assert not taken.path.samefile(first)
     assert taken.path.read_bytes() == first.read_bytes()

@@ -13,7 +13,7 @@ from pg_rich import Rich
 from undrop import settings
 from undrop.errors import UndropError
 from undrop.steps import restore
-from undrop.store import lock
+from undrop.store.lock import locked
 from undrop.values import Session
 
 
@@ -84,8 +84,8 @@ def test_a_lock_that_is_not_let_go(shop: Rich, statement: str) -> None:
     ) as other:
         other.execute(statement)
         project = settings.load(shop.root, Session(patience=1.5))
-        with lock.take(project, print) as held, pytest.raises(UndropError) as failed:
-            restore.nuke(held)
+        with locked(project, print) as lock, pytest.raises(UndropError) as failed:
+            restore.nuke(lock)
         assert failed.value.exit_code == 1
         assert "Bob's psql as postgres" in failed.value.what
         assert f"pid {other.info.backend_pid}" in failed.value.what
@@ -122,8 +122,8 @@ def test_a_definition_that_comes_in_between(shop: Rich, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(locks, "take", take)
     project = settings.load(shop.root, Session(patience=1.5))
-    with lock.take(project, print) as held:
-        restore.nuke(held)
+    with locked(project, print) as lock:
+        restore.nuke(lock)
     monkeypatch.undo()
     shop.ok("undrop", "undo")
     assert shop.sql("SELECT n FROM late") == [(1,)]

@@ -20,7 +20,8 @@ from undrop import settings
 from undrop.errors import UndropError
 from undrop.record import Record
 from undrop.steps import backup, restore
-from undrop.store import catalog, lock
+from undrop.store import catalog
+from undrop.store.lock import locked
 
 
 class Bench:
@@ -29,8 +30,8 @@ class Bench:
     def __init__(self, project: Project) -> None:
         make(project.database, 300)
         self.project, self.config = project, settings.load(project.root)
-        with lock.take(self.config, print) as held:
-            taken = backup.take(held, backup.Purpose("good", ""))
+        with locked(self.config, print) as lock:
+            taken = backup.take(lock, backup.Purpose("good", ""))
         assert taken is not None
         assert taken.record is not None
         self.good, self.record = taken.path.read_bytes(), taken.record
@@ -50,8 +51,8 @@ class Bench:
     def restored(self, path: Path) -> str:
         """Empty when refused as it should be, else what happened."""
         try:
-            with lock.take(self.config, print) as held:
-                restore.restore(held, path.name, self.config.root)
+            with locked(self.config, print) as lock:
+                restore.restore(lock, path.name, self.config.root)
         except UndropError as error:
             unchanged = self.project.database.read_bytes() == self.live
             return "" if unchanged and error.exit_code == 4 else f"changed, or {error.exit_code}"
@@ -136,8 +137,8 @@ def test_a_flipped_bit_in_the_live_schema_does_not_block_its_rescue(
         data[bit // 8] ^= 1 << bit % 8
         live.write_bytes(bytes(data))
         try:
-            with lock.take(bench.config, print) as held:
-                restore.restore(held, "latest", bench.config.root)
+            with locked(bench.config, print) as lock:
+                restore.restore(lock, "latest", bench.config.root)
             for kept in bench.project.backups.glob("*.damaged"):
                 shutil.rmtree(kept)
             if content(live) != wanted:

@@ -24,7 +24,7 @@ from tally import FULL, Tally
 
 from undrop import settings
 from undrop.steps import backup
-from undrop.store import lock
+from undrop.store.lock import locked
 
 HOSTILE = [
     *("; touch canary;", "$(touch canary)", "`touch canary`", "| touch canary", "&& touch canary"),
@@ -113,8 +113,8 @@ def test_a_reason_with_nul_or_half_a_character_is_data_too(project: Project, tal
     def check_one(reason: str) -> None:
         next(tried)
         before = set(project.saved())
-        with lock.take(config, print) as held:
-            taken = backup.take(held, backup.Purpose(reason, ""))
+        with locked(config, print) as lock:
+            taken = backup.take(lock, backup.Purpose(reason, ""))
         assert taken is not None
         found.extend(badly_kept(project, taken.path, reason, before))
 

@@ -25,7 +25,8 @@ from undrop.errors import UndropError
 from undrop.record import Record
 from undrop.sqlitefile import connect
 from undrop.steps import backup, restore, status
-from undrop.store import catalog, lock
+from undrop.store import catalog
+from undrop.store.lock import locked
 from undrop.values import Session
 
 REFUSED = (UndropError, OSError, sqlite3.Error)  # what the command line turns into three lines
@@ -35,8 +36,8 @@ def backed_up(project: Project) -> tuple[settings.Settings, catalog.Backup]:
     """A database and its backup, then five rows more."""
     make(project.database, 100)
     config = settings.load(project.root)
-    with lock.take(config, print) as held:
-        taken = backup.take(held, backup.Purpose("good", ""))
+    with locked(config, print) as lock:
+        taken = backup.take(lock, backup.Purpose("good", ""))
     assert taken is not None
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 5)
@@ -46,8 +47,8 @@ def backed_up(project: Project) -> tuple[settings.Settings, catalog.Backup]:
 def restored(config: settings.Settings, wanted: str) -> str:
     """``restored``, ``refused``, or the exception that nobody turns into a message."""
     try:
-        with lock.take(config, print) as held:
-            restore.restore(held, wanted, config.root)
+        with locked(config, print) as lock:
+            restore.restore(lock, wanted, config.root)
     except REFUSED:
         return "refused"
     except Exception as error:  # noqa: BLE001 - the point of these tests
@@ -59,8 +60,8 @@ def restored(config: settings.Settings, wanted: str) -> str:
 def test_a_record_that_lies_puts_nothing_else_in_place(project: Project, tally: Tally) -> None:
     config, good = backed_up(project)
     assert good.record is not None
-    with lock.take(config, print) as held:
-        later = backup.take(held, backup.Purpose("later", ""))
+    with locked(config, print) as lock:
+        later = backup.take(lock, backup.Purpose("later", ""))
     assert later is not None
     other = project.root / "other.db"
     make(other, 3)
@@ -144,8 +145,8 @@ def test_a_backup_of_an_empty_database_is_as_good_as_any(
             )
     before = content(project.database)
     config = settings.load(project.root)
-    with lock.take(config, print) as held:
-        backup.take(held, backup.Purpose("empty", ""))
+    with locked(config, print) as lock:
+        backup.take(lock, backup.Purpose("empty", ""))
     with closing(sqlite3.connect(project.database)) as connection:
         connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
         add(connection, 10)
@@ -206,12 +207,12 @@ def test_nothing_in_a_planted_schema_is_run(
         if what == "refused" and content(project.database) != live:
             found.append(f"{kind}, {call}: refused, and the live database was changed")
         for look in (
-            lambda held: status.look(config, held),
-            lambda held: backup.take(held, backup.Purpose("x", "")),
+            lambda lock: status.look(config, lock),
+            lambda lock: backup.take(lock, backup.Purpose("x", "")),
         ):
             try:
-                with lock.take(config, print) as held:
-                    look(held)
+                with locked(config, print) as lock:
+                    look(lock)
             except REFUSED:
                 continue
             except Exception as error:  # noqa: BLE001 - the point of the test

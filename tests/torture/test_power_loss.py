@@ -330,9 +330,10 @@ def test_old_or_new_after_a_loss_of_power(
 SWAP = """
 import sys
 from pathlib import Path
-from undrop.engines.sqlite import snapshot, swap
+from undrop.engines.sqlite import swap
+from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.values import Session
-held = snapshot.Held(Path(sys.argv[1]), Session())
+held = Snapshot(Path(sys.argv[1]), Session())
 swap.swap(held, Path(sys.argv[2]))
 held.close()
 """

@@ -23,8 +23,7 @@ from undrop import settings
 from undrop.engines.sqlite import workcopy
 from undrop.errors import UndropError
 from undrop.steps import backup, migrate, restore
-from undrop.store import lock
-from undrop.store.lock import Lock
+from undrop.store.lock import Lock, locked, partial
 
 COMMANDS = [
     ("backup",),
@@ -130,10 +129,10 @@ def test_owner_mode_and_link_stay_whatever_the_live_file_is(
     owner = target.stat()
     before = content(target)
     config = settings.load(project.root)
-    with lock.take(config, print) as held:
-        backup.take(held, backup.Purpose("good", ""))
+    with locked(config, print) as lock:
+        backup.take(lock, backup.Purpose("good", ""))
         STATES[state](target)
-        restore.restore(held, "latest", project.root)
+        restore.restore(lock, "latest", project.root)
     now = target.stat()
     problems = {
         "the link is gone": link and not project.database.is_symlink(),
@@ -162,30 +161,30 @@ def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
 ) -> None:
     make(project.database, 50)
     config = settings.load(project.root)
-    with lock.take(config, print) as held:
-        backup.take(held, backup.Purpose("good", ""))
+    with locked(config, print) as lock:
+        backup.take(lock, backup.Purpose("good", ""))
     outside = tmp_path / "outside.db"
     make(outside, 5)
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 1)
     live = content(project.database)
-    partial, work = lock.partial(config), workcopy.beside(config.root / "quartermaster.db")
+    hidden, work = partial(config), workcopy.beside(config.root / "quartermaster.db")
     steps: dict[str, Callable[[Lock], object]] = {
-        "backup": lambda held: backup.take(held, backup.Purpose("x", "")),
-        "restore": lambda held: restore.restore(held, "latest", project.root),
-        "restore from outside": lambda held: restore.restore(held, str(outside), project.root),
-        "migrate": lambda held: migrate.migrate(held, "0001", accept_loss=True),
+        "backup": lambda lock: backup.take(lock, backup.Purpose("x", "")),
+        "restore": lambda lock: restore.restore(lock, "latest", project.root),
+        "restore from outside": lambda lock: restore.restore(lock, str(outside), project.root),
+        "migrate": lambda lock: migrate.migrate(lock, "0001", accept_loss=True),
         "reset": migrate.reset,
     }
     found, points = [], 0
-    links = [(partial, "backup"), (partial, "restore"), (work, "restore from outside")]
+    links = [(hidden, "backup"), (hidden, "restore"), (work, "restore from outside")]
     for link, step in [*links, (work, "migrate"), (work, "reset")]:
         for target in (victim, tmp_path / "made by following"):
             points += 1
-            with lock.take(config, print) as held:  # the sweep is over: somebody is quick
+            with locked(config, print) as lock:  # the sweep is over: somebody is quick
                 link.symlink_to(target)
                 try:
-                    steps[step](held)
+                    steps[step](lock)
                     found.append(f"{step}: went on over a planted link")
                 except (UndropError, OSError):
                     pass

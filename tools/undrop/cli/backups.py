@@ -67,10 +67,10 @@ def _drill(run: Run) -> Answer:
     from undrop.cli import diff
     from undrop.record import revision_names
     from undrop.steps import replica
-    from undrop.store import lock
+    from undrop.store.lock import locked
 
-    with lock.take(run.settings, run.say) as held:
-        done = replica.drill(held)
+    with locked(run.settings, run.say) as lock:
+        done = replica.drill(lock)
     size, at = tables.size(done.facts.bytes), revision_names(done.facts.revisions)
     same = done.found is not None and done.found.same
     result = {

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
 from undrop.recipes import Action
-from undrop.store import lock
+from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison, TableChange
@@ -18,8 +18,8 @@ def diff(run: Run) -> Answer:
     from undrop.steps import diff as core
 
     before, after = run.arguments.before, run.arguments.after
-    with lock.take(run.settings, run.say) as held:
-        found = core.between(held, before, after, run.standing)
+    with locked(run.settings, run.say) as lock:
+        found = core.between(lock, before, after, run.standing)
     table, parts = differences(found)
     result: dict[str, Any] = {
         "before": before,
@@ -64,8 +64,8 @@ def history(run: Run) -> Answer:
     from undrop.cli import chart
     from undrop.steps import history as core
 
-    with lock.take(run.settings, run.say) as held:
-        points = core.points(held)
+    with locked(run.settings, run.say) as lock:
+        points = core.points(lock)
     if not points:
         raise UsageError(
             f"there are no verified backups in {run.settings.backups}", Action("backup")

@@ -12,7 +12,7 @@ from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
 from undrop.recipes import Action, Text
 from undrop.steps import backup
-from undrop.store import lock
+from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from undrop.adopt.plan import Edit
@@ -66,8 +66,8 @@ def _first(run: Run, result: dict[str, Any], diff: str, notes: tuple[Text, ...])
     if run.settings.engine.exists():
         purpose = backup.Purpose("undrop init", "")
         with (
-            lock.take(run.settings, run.say) as held,
-            backup.covered(held, purpose) as state,
+            locked(run.settings, run.say) as lock,
+            backup.covered(lock, purpose) as state,
         ):
             notes = (*notes, f"backed up to {run.settings.backups / state.name}")
     seen = status.status(run)

@@ -6,7 +6,7 @@ from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, disconnect, failure, kept, require_replica, way_back
 from undrop.recipes import Action
 from undrop.record import revision_names
-from undrop.store import lock
+from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from undrop.compare.losses import Loss, LossError, Report
@@ -21,11 +21,11 @@ def migrate(run: Run) -> Answer:
     settings, arguments = run.settings, run.arguments
     run.say(f"about to change {settings.engine.label}")
     try:
-        with lock.take(settings, run.say) as held:
+        with locked(settings, run.say) as lock:
             require_replica(run)
             disconnect(run)
             moved, report, change = core.migrate(
-                held, arguments.revision, accept_loss=arguments.accept_loss
+                lock, arguments.revision, accept_loss=arguments.accept_loss
             )
     except losses.LossError as stopped:
         left = stopped.remaining
@@ -52,9 +52,9 @@ def rehearse(run: Run) -> Answer:
     from undrop.steps import migrate as core
 
     arguments = run.arguments
-    with lock.take(run.settings, run.say) as held:
+    with locked(run.settings, run.say) as lock:
         moved, report, left, seconds = core.rehearse(
-            held, arguments.revision, accept_loss=arguments.accept_loss
+            lock, arguments.revision, accept_loss=arguments.accept_loss
         )
     result = {
         "database": run.settings.engine.label,

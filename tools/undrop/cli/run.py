@@ -6,7 +6,7 @@ from undrop.cli.answer import UNDO, Answer, Run
 from undrop.errors import UndropError, UsageError
 from undrop.recipes import Action, Text
 from undrop.steps import cover
-from undrop.store import lock
+from undrop.store.lock import locked
 
 EXAMPLE = (
     Action("run", "COMMAND…", typed=False),
@@ -46,10 +46,10 @@ def _changes(run: Run, name: str) -> Text:
     if not run.settings.engine.exists():
         return f"{run.settings.engine.label} is gone"
     try:
-        with lock.take(run.settings, run.say) as held:
-            if core.is_as_kept(held, name):
+        with locked(run.settings, run.say) as lock:
+            if core.is_as_kept(lock, name):
                 return ""
-            found = core.what_changed(held, name)
+            found = core.what_changed(lock, name)
     except UndropError as error:
         return f"the database changed: {error.what}"
     if found is None:

@@ -8,7 +8,7 @@ from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
 from undrop.recipes import Action
 from undrop.record import revision_names
-from undrop.store import lock
+from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +21,9 @@ def status(run: Run) -> Answer:
     from undrop.steps import status as core
 
     settings = run.settings
-    alone = lock.take(settings, run.say) if settings.backups.is_dir() else nullcontext()
-    with alone as held:
-        seen = core.look(settings, held)
+    perhaps = locked(settings, run.say) if settings.backups.is_dir() else nullcontext()
+    with perhaps as lock:
+        seen = core.look(settings, lock)
     seen = core.with_replica(settings, seen)
     behind = seen.heads is not None and seen.exists and seen.revisions != seen.heads
     result = {

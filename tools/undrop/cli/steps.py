@@ -9,7 +9,7 @@ from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
 from undrop.recipes import Action, Text
 from undrop.steps import backup
-from undrop.store import lock
+from undrop.store.lock import locked
 
 ALEMBIC = "alembic"
 A_TIME = "2026-03-07T14:15:00Z"
@@ -35,9 +35,9 @@ def back_up(run: Run) -> Answer:
     known = before == ALEMBIC and not run.settings.engine.in_memory  # of a later end nobody tells
     if not run.settings.engine.exists() and not known:
         return nothing
-    with lock.take(run.settings, run.say) as held:
+    with locked(run.settings, run.say) as lock:
         purpose = backup.Purpose(reason, before, accept_shrink=accept)
-        taken = backup.take(held, purpose)
+        taken = backup.take(lock, purpose)
         if known:
             from undrop.store import log
 
@@ -71,9 +71,9 @@ def forget(run: Run) -> Answer:
     """Remove a backup everywhere, on purpose."""
     from undrop.store import catalog
 
-    with lock.take(run.settings, run.say) as held:
+    with locked(run.settings, run.say) as lock:
         gone = catalog.named(run.settings, run.arguments.name)
-        same = catalog.forget(held, run.arguments.name)
+        same = catalog.forget(lock, run.arguments.name)
     still = (f"the same bytes are still in: {', '.join(same)}",) if same else ()
     result = {"forgotten": gone.path.name, "same_bytes_in": same}
     return Answer(result, gone.path.name, (f"forgotten: {gone.path.name}", *still))
@@ -93,13 +93,13 @@ def restore(run: Run) -> Answer:
     if since:
         _refuse_no_moment(asked.timestamp)
     run.say(f"about to change {run.settings.engine.label}")
-    with lock.take(run.settings, run.say) as held:
+    with locked(run.settings, run.say) as lock:
         disconnect(run)
         if asked.from_litestream:
-            done = replica.put_back(held, asked.timestamp)
+            done = replica.put_back(lock, asked.timestamp)
             done = done._replace(source=REPLICA)
         else:
-            done = core.restore(held, asked.file, run.standing)
+            done = core.restore(lock, asked.file, run.standing)
     heads = revisions.heads(run.settings)
     at: Text = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
     if heads and done.revisions != heads:
@@ -137,10 +137,10 @@ def reset_db(run: Run) -> Answer:
 
     live = run.settings.engine.label
     run.say(f"about to change {live}")
-    with lock.take(run.settings, run.say) as held:
+    with locked(run.settings, run.say) as lock:
         require_replica(run)
         disconnect(run)
-        done = core.reset(held)
+        done = core.reset(lock)
     result = {"database": live, "to": done.moved.after, **kept(done.change)}
     note = f"an empty database at {revision_names(done.moved.after)}"
     told = replica.warning(run.settings, "reset-db")
@@ -156,9 +156,9 @@ def nuke_db(run: Run) -> Answer:
     run.say(f"about to remove {live}")
     for line in replica.warning(run.settings, "nuke-db"):  # a daemon may have it open
         run.say(line)
-    with lock.take(run.settings, run.say) as held:
+    with locked(run.settings, run.say) as lock:
         disconnect(run)
-        change = core.nuke(held)
+        change = core.nuke(lock)
     result = {"database": live, **kept(change)}
     if change.backup is None:
         return Answer(result, live, ("nothing to remove: there was no database",))

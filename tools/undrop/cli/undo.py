@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, disconnect, kept, way_back
 from undrop.recipes import Action
-from undrop.store import lock, log
+from undrop.store import log
+from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from undrop.steps.undo import Undone
@@ -27,9 +28,9 @@ def undo(run: Run) -> Answer:
         return _chain(run)
     live = run.settings.engine.label
     run.say(f"about to change {live}")
-    with lock.take(run.settings, run.say) as held:
+    with locked(run.settings, run.say) as lock:
         disconnect(run)
-        done = core.undo(held)
+        done = core.undo(lock)
     source = str(done.source) if done.source else None
     back = done.source.name if done.source else "no database: there was none before"
     said = f"undone: {done.step.kind} of {tables.age(done.step.when)}; now in place: {back}"
@@ -61,8 +62,8 @@ def _chain(run: Run) -> Answer:
     """Every step, newest first, and which one undo takes back."""
     from undrop.steps import status
 
-    with lock.take(run.settings, run.say) as held:
-        first = status.look(run.settings, held).undo
+    with locked(run.settings, run.say) as lock:
+        first = status.look(run.settings, lock).undo
         chain = log.chain(run.settings)[::-1]
     goes_back = run.prompt.line(Action("undo")) + " goes back there"
     rows = tuple(

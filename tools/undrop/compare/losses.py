@@ -181,8 +181,8 @@ def _changes(found: Comparison) -> "Iterator[str]":
                 yield f"table {change.name} is now {change.now}"
             yield from (f"{change.now}.{old} is now {new}" for old, new in change.renamed)
             yield from (f"{change.now}.{column} added" for column in change.new_columns)
-            held = {column.name for column in change.columns}
-            empty = (name for name in change.gone_columns if name not in held)
+            with_values = {column.name for column in change.columns}
+            empty = (name for name in change.gone_columns if name not in with_values)
             yield from (f"{change.name}.{column} gone, it was empty" for column in empty)
             if change.added:
                 yield f"{change.added:,} rows added to {change.now}"

@@ -28,13 +28,13 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         @property
         def kind(self) -> Literal["database", "absent", "damaged"]: ...  # noqa: D102
         @property
-        def held(self) -> "Held | None": ...  # noqa: D102
+        def snapshot(self) -> "Snapshot | None": ...  # noqa: D102
         @property
         def path(self) -> Path | None: ...  # noqa: D102
         @property
         def entry(self) -> Record | None: ...  # noqa: D102
 
-    class Held(Protocol):
+    class Snapshot(Protocol):
         """The live database as one snapshot saw it, and whether it still is that."""
 
         bytes: int
@@ -105,7 +105,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def tables(self) -> set[str]:
             """The tables in it."""
 
-        def try_put(self, held: Held, before: Path, /) -> float:
+        def try_put(self, snapshot: Snapshot, before: Path, /) -> float:
             """How long, in seconds, ``put`` would lock others out, tried where nobody is."""
 
     class Runner(Protocol):
@@ -163,7 +163,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def fingerprint(self) -> list[object] | None:
             """What tells this state from others cheaply; None while it is too fresh for that."""
 
-        def hold(self) -> Held:
+        def snapshot(self) -> Snapshot:
             """Open it and pin a snapshot. Raises DamagedError, UndropError."""
 
         def damaged(self) -> tuple[list[Path], Origin]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from undrop.engines.protocol import Held
+    from undrop.engines.protocol import Snapshot
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
@@ -44,7 +44,7 @@ class State(NamedTuple):
     kind: Literal["database", "absent", "damaged"]
     backup: "Backup | None"
     """The verified backup, or the set of damaged files; None when there is no database."""
-    held: "Held | None"
+    snapshot: "Snapshot | None"
     """The snapshot's hold on the live database; only for a database."""
     step: str
     """The kind of step that comes next."""
@@ -119,40 +119,42 @@ def _entry(settings: "Settings", purpose: Purpose, when: float) -> "Record":
 
 
 def _hold(lock: "Lock", purpose: Purpose, stack: ExitStack) -> State:
-    held = lock.settings.engine.hold()
-    stack.callback(held.close)
-    return State("database", _cover(lock, held, purpose), held, purpose.before)
+    snapshot = lock.settings.engine.snapshot()
+    stack.callback(snapshot.close)
+    return State("database", _cover(lock, snapshot, purpose), snapshot, purpose.before)
 
 
-def _cover(lock: "Lock", held: "Held", purpose: Purpose) -> "Backup":
+def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "Backup":
     settings = lock.settings
-    if not purpose.fresh and (found := _newest_copy(settings, held)):
-        held.release()
+    if not purpose.fresh and (found := _newest_copy(settings, snapshot)):
+        snapshot.release()
         return found
-    durable.require_space(settings.backups, held.bytes)
+    durable.require_space(settings.backups, snapshot.bytes)
     with durable.scratch(lock.partial()) as work:
-        content = held.identify(work).content
+        content = snapshot.identify(work).content
         entries = catalog.entries(settings)
         found = holding(settings, entries, content)
         if found and not purpose.fresh:
-            held.release()
+            snapshot.release()
             return found
         facts: Record | Facts
         if found and found.record and durable.link_instead(found.path, work):
-            held.release()
+            snapshot.release()
             # Checked when it was taken, and its bytes are, read again just now, this one's.
             facts = found.record
         else:
-            facts = held.complete(work, content)
+            facts = snapshot.complete(work, content)
         same = {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
-        entry = _entry(settings, purpose, held.taken)._replace(**same, **held.origin()._asdict())
+        entry = _entry(settings, purpose, snapshot.taken)._replace(
+            **same, **snapshot.origin()._asdict()
+        )
         if not purpose.accept_shrink:
             entry = entry._replace(shrunk=shrink.missing(settings, entries, entry.filled))
         durable.make_read_only(work)
         return catalog.publish(lock, work, entry, settings.engine.suffix)
 
 
-def _newest_copy(settings: "Settings", held: "Held") -> "Backup | None":
+def _newest_copy(settings: "Settings", snapshot: "Snapshot") -> "Backup | None":
     """The newest backup of this database, if it has the live content, asked the cheap way.
 
     It spares a copy of the live database when nothing was written since.
@@ -160,7 +162,7 @@ def _newest_copy(settings: "Settings", held: "Held") -> "Backup | None":
     ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
     for newest in [each for each in ours if each.verified][-1:]:
         with suppress(OSError):
-            if newest.record and held.is_in(newest.path, newest.record):
+            if newest.record and snapshot.is_in(newest.path, newest.record):
                 return holding(settings, [newest], newest.record.state)
     return None
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
 from undrop.steps import backup
-from undrop.store import lock, log, vault
+from undrop.store import log, vault
+from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,11 +42,11 @@ def cover(settings: "Settings", kind: str, reason: str) -> Covered:
         return Covered("", taken=False, damaged=False)
     if name := known(settings):
         return Covered(name, taken=False, damaged=False)
-    with lock.take(settings, lambda _: None) as held:
+    with locked(settings, lambda _: None) as lock:
         before = settings.engine.fingerprint()
         had = set(os.listdir(settings.backups))
         for fresh in (False, True):
-            with backup.covered(held, backup.Purpose(reason, kind, fresh)) as state:
+            with backup.covered(lock, backup.Purpose(reason, kind, fresh)) as state:
                 found = Covered(state.name, state.name not in had, state.kind == "damaged")
             if (settings.backups / found.name).exists():
                 break  # else only the vault has it
@@ -53,7 +54,7 @@ def cover(settings: "Settings", kind: str, reason: str) -> Covered:
         if not last or last[0][1:5] != (kind, settings.source, found.name, "open"):
             log.append(settings, kind, found.name)
         if not found.damaged:
-            remember(held, found.name, before)
+            remember(lock, found.name, before)
     return found
 
 
@@ -68,12 +69,12 @@ def known(settings: "Settings") -> str:
     return ""
 
 
-def remember(held: "Lock", name: str, before: list[object] | None) -> None:
+def remember(lock: "Lock", name: str, before: list[object] | None) -> None:
     """Keep that ``name`` holds what the files were ``before`` it was taken, if they still are that.
 
     Call it with the database closed.
     """
-    settings = held.settings
+    settings = lock.settings
     with suppress(OSError):
         if before is None or settings.engine.fingerprint() != before:
             return

@@ -32,7 +32,7 @@ def between(lock: "Lock", before: str, after: str, standing: "Path") -> "Compari
         def file(wanted: str) -> "Path":
             if wanted == LIVE:
                 work = stack.enter_context(durable.scratch(lock.partial()))
-                return snapshot(settings, work)
+                return copy_live(settings, work)
             chosen = catalog.find(settings, wanted, standing)
             if registry.of_backup(settings.engine, chosen.path) is not settings.engine:
                 raise UsageError(
@@ -48,14 +48,14 @@ def between(lock: "Lock", before: str, after: str, standing: "Path") -> "Compari
         return settings.engine.compare(file(before), file(after))
 
 
-def snapshot(settings: "Settings", target: "Path") -> "Path":
+def copy_live(settings: "Settings", target: "Path") -> "Path":
     """Copy the live database into ``target``, an empty file of ours. Raises UndropError."""
     if not settings.engine.exists():
         raise UsageError("there is no live database", *TWO)
-    held = settings.engine.hold()
+    snapshot = settings.engine.snapshot()
     try:
-        durable.require_space(settings.backups, held.bytes)
-        held.copy_to(target)
+        durable.require_space(settings.backups, snapshot.bytes)
+        snapshot.copy_to(target)
     finally:
-        held.close()
+        snapshot.close()
     return target

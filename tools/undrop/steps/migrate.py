@@ -81,19 +81,19 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
     if not engine.exists():
         raise UsageError("there is no database to rehearse on", Action("migrate"))
     with runner.Alembic(settings) as alembic, durable.scratch(lock.partial()) as before:
-        held = engine.hold()
+        snapshot = engine.snapshot()
         try:
-            held.copy_to(before)
-            held.release()
+            snapshot.copy_to(before)
+            snapshot.release()
             known = engine.check(before, None).revisions
             with engine.work(before, alembic) as work:
                 copy = _migrated(work, before, known, revision)
                 if copy.moved.steps == 0:
                     return Rehearsed(copy.moved, copy.report, [], 0.0)
                 left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
-                return Rehearsed(copy.moved, copy.report, left, work.try_put(held, before))
+                return Rehearsed(copy.moved, copy.report, left, work.try_put(snapshot, before))
         finally:
-            held.close()
+            snapshot.close()
 
 
 class _Copy(NamedTuple):
@@ -143,7 +143,7 @@ def reset(lock: "Lock") -> Migrated:
 
 def _is_same(state: "State", work: "Work") -> bool:
     """Whether the database is an empty one at head already."""
-    if state.held is None or state.entry is None or state.path is None:
+    if state.snapshot is None or state.entry is None or state.path is None:
         return False
     if work.facts.content:
         return bool(work.facts.content == state.entry.content)

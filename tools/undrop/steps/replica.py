@@ -66,24 +66,24 @@ def warning(settings: "Settings", kind: str, *, made: bool = False) -> tuple[str
     return (text,) if text else ()
 
 
-def put_back(held: "Lock", timestamp: str | None) -> "Restored":
+def put_back(snapshot: "Lock", timestamp: str | None) -> "Restored":
     """Restore the replica's state to a temporary file, check that, make it the live content.
 
     It is a step of the kind ``restore``. Raises what ``restore.restore`` does.
     """
-    found = _there(held.settings)
-    with _folder(held.settings) as work:
+    found = _there(snapshot.settings)
+    with _folder(snapshot.settings) as work:
         file = work / "replica"
         found.restore(file, timestamp)
-        return restore.put_back(held, Backup(file, None), "restore")
+        return restore.put_back(snapshot, Backup(file, None), "restore")
 
 
-def drill(held: "Lock") -> Drill:
+def drill(snapshot: "Lock") -> Drill:
     """Restore the replica into a temporary folder, check it and compare it with live.
 
     Raises CheckError when it is not whole, UndropError.
     """
-    settings = held.settings
+    settings = snapshot.settings
     found = _there(settings)
     with _folder(settings) as work:
         file, live = work / "replica", work / "live"
@@ -92,7 +92,7 @@ def drill(held: "Lock") -> Drill:
         if not settings.engine.exists():
             return Drill(found.label, facts, None)
         with durable.scratch(live):
-            diff.snapshot(settings, live)
+            diff.copy_live(settings, live)
             return Drill(found.label, facts, settings.engine.compare(live, file))
 
 

@@ -70,7 +70,7 @@ def put_back(
             first(state)
             seconds = content.put(state, guarded.logged(lock, state))
             known = facts.content or facts.digest
-            before = state.entry.state if state.held and state.entry else ""
+            before = state.entry.state if state.snapshot and state.entry else ""
             return guarded.Outcome(seconds, filled, before == known)
 
         done = guarded.run(lock, kind, change)

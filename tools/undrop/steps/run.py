@@ -76,9 +76,9 @@ def what_changed(lock: "Lock", name: str) -> "Comparison | None":
     kept = catalog.named(settings, name)
     if _is_large(settings):
         return None
-    with durable.scratch(lock.partial()) as snapshot:
-        diff.snapshot(settings, snapshot)
-        return settings.engine.compare(kept.path, snapshot)
+    with durable.scratch(lock.partial()) as copy:
+        diff.copy_live(settings, copy)
+        return settings.engine.compare(kept.path, copy)
 
 
 def is_as_kept(lock: "Lock", name: str) -> bool:
@@ -91,11 +91,11 @@ def is_as_kept(lock: "Lock", name: str) -> bool:
     kept = catalog.named(settings, name)
     if kept.record is None or _is_large(settings):
         return False
-    held = settings.engine.hold()
+    snapshot = settings.engine.snapshot()
     try:
-        return held.is_in(kept.path, kept.record)
+        return snapshot.is_in(kept.path, kept.record)
     finally:
-        held.close()
+        snapshot.close()
 
 
 def _is_large(settings: "Settings") -> bool:

@@ -110,18 +110,18 @@ def _look(settings: "Settings", lock: "Lock | None") -> Status:
 
 
 def _opened(settings: "Settings", status: Status, lock: "Lock | None") -> Status:
-    held = settings.engine.hold()
+    snapshot = settings.engine.snapshot()
     try:
-        status = status._replace(mode=held.mode, revisions=held.revisions())
+        status = status._replace(mode=snapshot.mode, revisions=snapshot.revisions())
         if lock is None:
             return status
         with durable.scratch(lock.partial()) as work:
-            present = held.identify(work)
+            present = snapshot.identify(work)
             found = backup.holding(settings, catalog.entries(settings), present.content)
             step = undo.last_change(settings, undo.Point(*present))
             return status._replace(covered=found is not None, undo=step)
     finally:
-        held.close()
+        snapshot.close()
 
 
 def _used(settings: "Settings") -> int:

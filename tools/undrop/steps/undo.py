@@ -83,7 +83,7 @@ def undo(lock: "Lock") -> Undone:
         left.clear()
         # It is for information: what cannot be compared is put back all the same.
         with suppress(UndropError):
-            if not state.held or not state.backup:
+            if not state.snapshot or not state.backup:
                 return
             found = settings.engine.compare(state.backup.path, chosen.path)
             seen = (each for each in found.tables if each.name)

@@ -37,7 +37,7 @@ class Lock(NamedTuple):
 
 
 @contextmanager
-def take(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[Lock]:
+def locked(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[Lock]:
     """Hold the one lock that all changes to a project take; sweep what a killed run left.
 
     The system drops the lock with the process, however it dies (flock(2)). ``waiting`` is told

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from undrop import durable
 from undrop.engines.litestream import config, daemon, program
 from undrop.engines.litestream.config import Replica
-from undrop.engines.sqlite import snapshot
+from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import UndropError
 from undrop.recipes import Action
 from undrop.sqlitefile import pages
@@ -193,17 +193,17 @@ def _same(replica: Replica, socket: str, folder: Path, remedy: str) -> bool:
     """Whether a snapshot of the live database has the replica's pages; ``folder`` gets both."""
     copy, restored = folder / "live", folder / "restored"
     with _refusing(f"{replica.live} cannot be compared with its replica", remedy):
-        held, txid = _pinned(replica, socket)
-        with closing(held):
+        snapshot, txid = _pinned(replica, socket)
+        with closing(snapshot):
             copy.touch(0o600)
-            held.copy_to(copy)
+            snapshot.copy_to(copy)
     with _refusing("the replica is not whole", remedy):
         restore(replica, restored, *(["-txid", f"{txid:016x}"] if socket else []))
     with copy.open("rb") as file:
-        return pages.same(file.fileno(), restored, held.page_size, quiet)
+        return pages.same(file.fileno(), restored, snapshot.page_size, quiet)
 
 
-def _pinned(replica: Replica, socket: str) -> tuple[snapshot.Held, int]:
+def _pinned(replica: Replica, socket: str) -> tuple[Snapshot, int]:
     """A snapshot of the live database, and with a socket which transaction it is.
 
     It is had between two syncs that end with the same one, however busy the writers are.
@@ -213,12 +213,12 @@ def _pinned(replica: Replica, socket: str) -> tuple[snapshot.Held, int]:
         raise UndropError(f"{live} is gone and its -wal is not", Action("restore", "latest"))
     for _ in range(PINS):
         before = daemon.synced(replica, socket) if socket else 0
-        held = snapshot.Held(live, Session())  # of its own: nothing is shown, nothing changed
+        snapshot = Snapshot(live, Session())  # of its own: nothing is shown, nothing changed
         try:
             if not socket or daemon.synced(replica, socket) == before:
-                return held, before
+                return snapshot, before
         except BaseException:
-            held.close()
+            snapshot.close()
             raise
-        held.close()
+        snapshot.close()
     raise UndropError(f"{live} is written to without a pause", "stop the program that writes")

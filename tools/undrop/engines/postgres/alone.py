@@ -89,9 +89,9 @@ def alone(
     Raises LiveMovedError, UndropError with nothing changed, ChangedError when it is not known.
     """
     address = site.address
-    if state.held:
-        state.held.release()
-    expect = state.entry.content if state.held and state.entry else ""
+    if state.snapshot:
+        state.snapshot.release()
+    expect = state.entry.content if state.snapshot and state.entry else ""
     with session.opened(address, "changing the database") as connection:
         ask = session.asker(connection)
         marks = compare_and_lock(ask, address, expect)
@@ -167,4 +167,4 @@ def replace(
 
 def state_size(state: "State") -> int:
     """Bytes that a progress bar may go by."""
-    return max(1, state.held.bytes) if state.held else 1
+    return max(1, state.snapshot.bytes) if state.snapshot else 1

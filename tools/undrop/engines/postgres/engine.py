@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from undrop.compare.comparison import Comparison
-    from undrop.engines.postgres.held import Held
+    from undrop.engines.postgres.snapshot import Snapshot
     from undrop.engines.protocol import Adopting, Content, Log, Migrating, Runner, State, Work
     from undrop.record import Record
     from undrop.values import Holder, Origin, Progress, Session
@@ -67,10 +67,10 @@ class Postgres(Site):
     def refuse_place(self, backups: Path) -> None:
         """Nothing: a server's files are not in a project."""
 
-    def hold(self) -> "Held":
-        from undrop.engines.postgres.held import Held
+    def snapshot(self) -> "Snapshot":
+        from undrop.engines.postgres.snapshot import Snapshot
 
-        return Held(self.address, self.scratch, self.session.progress)
+        return Snapshot(self.address, self.scratch, self.session.progress)
 
     def damaged(self) -> "tuple[list[Path], Origin]":
         raise CheckError(
@@ -103,9 +103,9 @@ class Postgres(Site):
         return self._check(path, entry, self.session.progress)
 
     def _check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
-        from undrop.engines.postgres import held
+        from undrop.engines.postgres import snapshot
 
-        facts = held.prove(None if self._nowhere else self.scratch, path, None, progress)
+        facts = snapshot.prove(None if self._nowhere else self.scratch, path, None, progress)
         if entry and entry.digest == facts.digest and entry.content and facts.check == "ok":
             if facts.content.split(" ")[0] != entry.content.split(" ")[0]:
                 raise DamagedError(

@@ -52,14 +52,14 @@ def take(ask: "Ask", mode: str, against: tuple[str, ...], seconds: float) -> Non
             if code(error) not in NOT_NOW:
                 raise
             ask("ROLLBACK TO SAVEPOINT undrop_locks")
-            held = ask(_holding(against))
+            holding = ask(_holding(against))
             if time.monotonic() > deadline:
-                names = [Holder(pid, name) for pid, name, _ in held]
+                names = [Holder(pid, name) for pid, name, _ in holding]
                 raise UndropError(
                     f"a lock was not to be had for {seconds:.0f} seconds{words(names, 'held by')}",
                     NEXT,
                 ) from error
-            patience = LONGER if any(kind.startswith("auto") for *_, kind in held) else PATIENCE
+            patience = LONGER if any(kind.startswith("auto") for *_, kind in holding) else PATIENCE
         else:
             ask(f"SET LOCAL statement_timeout = '{timeout}'")
             ask("RELEASE SAVEPOINT undrop_locks")

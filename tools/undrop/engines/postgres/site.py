@@ -54,10 +54,10 @@ class Site:
     @contextmanager
     def restored(self, path: Path) -> "Iterator[Address]":
         """A scratch database with what is in a dump."""
-        from undrop.engines.postgres import held, script
+        from undrop.engines.postgres import script, snapshot
 
         with self.scratch.database(birth=script.birth(path)) as there:
-            held.restored(there, path, self.session.progress)
+            snapshot.restored(there, path, self.session.progress)
             yield there
 
     def exists(self) -> bool:

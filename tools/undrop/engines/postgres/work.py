@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from undrop.engines.postgres import alone, compare, content, held, load, programs, session
+from undrop.engines.postgres import alone, compare, content, load, programs, session, snapshot
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
 from undrop.values import Facts, InPlace, Moved, Target
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.site import Site
-    from undrop.engines.protocol import Held, Log, Runner, State
+    from undrop.engines.protocol import Log, Runner, Snapshot, State
 
 
 class Dump:
@@ -84,18 +84,18 @@ class Work:
         """None: PostgreSQL lets no row point nowhere."""
         return []
 
-    def try_put(self, _held: "Held", _before: Path) -> float:
+    def try_put(self, _held: "Snapshot", _before: Path) -> float:
         """How long the migrations took."""
         return self._tried.seconds
 
     def put(self, state: "State", log: "Log") -> float:
         """Migrate the live database itself; or replace its content, where this began empty."""
         self._site.make()
-        if self._before is None and state.held is not None:
+        if self._before is None and state.snapshot is not None:
             with TemporaryDirectory(prefix=self._site.prefix) as folder:
                 path = Path(folder, "head.pgdump")
                 path.touch(0o600)
-                held.dumped(self._there, path, self._site.session.progress)
+                snapshot.dumped(self._there, path, self._site.session.progress)
                 # Its owner may be a user of another server's.
                 loading = load.Load(path, less=("--no-owner",) if self._site.elsewhere else ())
                 return alone.replace(self._site, state, loading, log, data="")
@@ -104,9 +104,9 @@ class Work:
     def _migrate_live(self, state: "State", log: "Log") -> float:
         """Run Alembic on it in one transaction, if it still is what was backed up."""
         address = self._site.address
-        expect = state.entry.content if state.held and state.entry else ""
-        if state.held:
-            state.held.release()
+        expect = state.entry.content if state.snapshot and state.entry else ""
+        if state.snapshot:
+            state.snapshot.release()
         with log, TemporaryDirectory(prefix=self._site.prefix) as folder:
             note = Path(folder, "transaction")
             tried = self._tried

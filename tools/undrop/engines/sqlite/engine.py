@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import durable
-from undrop.engines.sqlite import address, livefiles, snapshot
+from undrop.engines.sqlite import address, livefiles
+from undrop.engines.sqlite.snapshot import Snapshot, ours
 from undrop.errors import CheckError, UsageError, damaged
 from undrop.recipes import Action
 from undrop.sqlitefile import check
@@ -99,7 +100,7 @@ class Sqlite:
                 f"cp {shlex.quote(str(self.live))} beside it, and let the URL name the copy",
             )
 
-    def hold(self) -> "Live":
+    def snapshot(self) -> "Live":
         from undrop.engines.sqlite.live import Live
 
         if not self.live.exists():
@@ -158,15 +159,15 @@ class Sqlite:
             return
         durable.require_space(self.live.parent, 2 * facts.bytes)
         mode = "rw" if os.access(path.parent, os.W_OK) else "immutable"
-        held = snapshot.Held(path, self.session, mode)
+        snapshot = Snapshot(path, self.session, mode)
         try:
             with durable.scratch(workcopy.beside(self.live)) as work:
-                held.copy_to(work)
+                snapshot.copy_to(work)
                 content = File(self.live, work, self.session, wal=wal, entry=entry)
                 content.facts = check.verify(work, self.session.progress, written=True)
                 yield content
         finally:
-            held.close()
+            snapshot.close()
 
     def refuse_while_open(self) -> None:
         livefiles.refuse_while_open(self.live)
@@ -179,8 +180,8 @@ class Sqlite:
                 )  # what a killed run left, and holds nothing
             return False
         with log:
-            if state.held is not None:
-                livefiles.remove(snapshot.ours(state.held))
+            if state.snapshot is not None:
+                livefiles.remove(ours(state.snapshot))
             else:
                 livefiles.refuse_while_open(self.live)
                 livefiles.unlink(self.live, self.session)

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from undrop import digest
-from undrop.engines.sqlite import snapshot
+from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import DamagedError, UndropError
 from undrop.sqlitefile import check
 from undrop.values import Facts, Identity, Origin
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from undrop.record import Record
 
 
-class Live(snapshot.Held):
+class Live(Snapshot):
     """The live database, held (``protocol.Held``)."""
 
     taken = 0.0

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from undrop import durable
-from undrop.engines.sqlite import snapshot
+from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
 from undrop.sqlitefile import connect, holders
@@ -89,24 +89,24 @@ def _present(live: Path) -> set[tuple[str, int]]:
     return {(file.name, file.lstat().st_ino) for file in files if os.path.lexists(file)}
 
 
-def remove(held: snapshot.Held) -> None:
+def remove(snapshot: Snapshot) -> None:
     """Unlink the live database and its sidecars, if it is what ``held`` saw.
 
     The main file goes first: a kill between the two leaves left-overs, never a file that lost
     the commits in its -wal. Raises LiveMovedError, UndropError with nothing changed.
     """
-    refuse_while_open(held.path)
-    held.release()
-    path = held.path
-    with connect.explained(path, "locking the database to remove it", held.session.patience):
+    refuse_while_open(snapshot.path)
+    snapshot.release()
+    path = snapshot.path
+    with connect.explained(path, "locking the database to remove it", snapshot.session.patience):
         connection = connect.connect(path, "rw")
         try:
-            connect.begin(connection, held.session.patience, "BEGIN EXCLUSIVE")
-            if not held.unchanged():
+            connect.begin(connection, snapshot.session.patience, "BEGIN EXCLUSIVE")
+            if not snapshot.unchanged():
                 raise LiveMovedError(
-                    "somebody wrote to the database", "the same again", writes=held.writes()
+                    "somebody wrote to the database", "the same again", writes=snapshot.writes()
                 )
-            unlink(path, held.session)
+            unlink(path, snapshot.session)
         finally:
             connection.close()
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from undrop import digest, durable
-from undrop.engines.sqlite import livefiles, snapshot, swap, workcopy
+from undrop.engines.sqlite import livefiles, swap, workcopy
+from undrop.engines.sqlite.snapshot import Snapshot, ours
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
 from undrop.sqlitefile import check, header
@@ -39,13 +40,13 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
     """
     work = workcopy.beside(live)
     size = durable.size(source)
-    held = snapshot.ours(state.held) if state.held else None
-    if source != work and (held is None or swap.needs_own_copy(source)):
+    snapshot = ours(state.snapshot) if state.snapshot else None
+    if source != work and (snapshot is None or swap.needs_own_copy(source)):
         durable.require_space(live.parent, 2 * size)
         with durable.scratch(work):
             shutil.copyfile(source, work)
             return replace(live, state, work, log, session, wal=wal, like=like)
-    if held is None:
+    if snapshot is None:
         if state.kind == "damaged" and not _is_kept(live, state.entry):
             raise LiveMovedError("the damaged file has changed", "the same command again")
         header.set_journal_mode(work, header.WAL if wal else header.ROLLBACK)
@@ -54,24 +55,24 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
             livefiles.install(work, live, session, damaged=state.kind == "damaged")
         return 0.0
     # SQLite's WAL takes as much as the new content, its rollback journal as much as the old.
-    durable.require_space(live.parent, max(size, held.bytes))
+    durable.require_space(live.parent, max(size, snapshot.bytes))
     if source == work:
         swap.settle(work)
         swap.pad(work)
-    if state.path and held.wal and held.page_size != header.read(source).page_size:
-        with swap.without_wal(held, state.path) as alone:
+    if state.path and snapshot.wal and snapshot.page_size != header.read(source).page_size:
+        with swap.without_wal(snapshot, state.path) as alone:
             return _swap(alone, state, source, log)
-    return _swap(held, state, source, log)
+    return _swap(snapshot, state, source, log)
 
 
-def _swap(held: snapshot.Held, state: "State", source: "Path", log: "Log") -> float:
+def _swap(snapshot: Snapshot, state: "State", source: "Path", log: "Log") -> float:
     """Swap the content of what is ``held``, and check it."""
     with log:
-        seconds = swap.swap(held, source)
+        seconds = swap.swap(snapshot, source)
     try:
         # What was checked and is there byte for byte is whole; else somebody wrote already.
-        if not held.is_copied_in(source, held.session.progress):
-            check.live(held.path, held.session)
+        if not snapshot.is_copied_in(source, snapshot.session.progress):
+            check.live(snapshot.path, snapshot.session)
     except BaseException as error:
         what = error.what if isinstance(error, UndropError) else repr(error)
         name = state.path.name if state.path else "latest"

@@ -9,20 +9,20 @@ from undrop import durable, errors
 from undrop.sqlitefile import connect, header, pages
 
 if TYPE_CHECKING:
-    from undrop.engines.protocol import Held as AnyHeld
+    from undrop.engines.protocol import Snapshot as AnySnapshot
     from undrop.values import Progress, Session
 
 COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress bar
 
 
-def ours(held: "AnyHeld") -> "Held":
+def ours(snapshot: "AnySnapshot") -> "Snapshot":
     """What ``hold`` gave out, back from where no more is known of it than of any engine's."""
-    if not isinstance(held, Held):
-        raise TypeError(type(held))
-    return held
+    if not isinstance(snapshot, Snapshot):
+        raise TypeError(type(snapshot))
+    return snapshot
 
 
-class Held:
+class Snapshot:
     """The live database as one snapshot saw it, and whether it still is that.
 
     From construction until ``release`` a read transaction pins the snapshot; until ``close``,

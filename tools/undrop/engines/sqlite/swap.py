@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop.engines.sqlite import snapshot
+from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import LOOK, ChangedError, LiveMovedError, UndropError
 from undrop.sqlitefile import connect, header, holders
 from undrop.values import quiet
@@ -56,7 +56,7 @@ def pad(work: Path) -> None:
         connection.close()
 
 
-def swap(held: snapshot.Held, source: Path) -> float:
+def swap(snapshot: Snapshot, source: Path) -> float:
     """Replace the live content by ``source``'s in one SQLite transaction, if it is unchanged.
 
     Returns how long, in seconds, others were locked out. The file's inode, permissions and
@@ -64,12 +64,12 @@ def swap(held: snapshot.Held, source: Path) -> float:
     somebody committed since ``held`` saw it, UndropError when it could not be done, both with
     the live content as it was; ChangedError when interrupted after the commit.
     """
-    held.release()
+    snapshot.release()
     origin = connect.connect(source, "ro")
     try:
-        live = connect.connect(held.path, "rw")
+        live = connect.connect(snapshot.path, "rw")
         try:
-            return _backup_into(origin, live, held)
+            return _backup_into(origin, live, snapshot)
         finally:
             live.close()
     finally:
@@ -79,9 +79,9 @@ def swap(held: snapshot.Held, source: Path) -> float:
 def _backup_into(
     origin: sqlite3.Connection,
     live: sqlite3.Connection,
-    held: snapshot.Held,
+    snapshot: Snapshot,
 ) -> float:
-    session = held.session
+    session = snapshot.session
     deadline = time.monotonic() + session.patience
     locked_at = None
 
@@ -92,16 +92,16 @@ def _backup_into(
                 # The first pages are in SQLite's cache and the write lock is ours: nothing is
                 # written that the rollback after a raise does not take back.
                 locked_at = time.monotonic()
-                if not held.unchanged():
+                if not snapshot.unchanged():
                     raise LiveMovedError(
-                        "somebody wrote to the database", "the same again", writes=held.writes()
+                        "somebody wrote to the database", "the same again", writes=snapshot.writes()
                     )
-            done, size = (total - remaining) * held.page_size, total * held.page_size
+            done, size = (total - remaining) * snapshot.page_size, total * snapshot.page_size
             session.progress("replace", done, size)
         elif time.monotonic() > deadline:
-            raise connect.locked(held.path, "replacing the database", session.patience)
+            raise connect.locked(snapshot.path, "replacing the database", session.patience)
 
-    with connect.explained(held.path, "replacing the database", session.patience):
+    with connect.explained(snapshot.path, "replacing the database", session.patience):
         live.execute("PRAGMA synchronous = FULL")
         live.execute(f"PRAGMA cache_size = -{CACHE}")
         origin.execute(f"PRAGMA mmap_size = {connect.MMAP}")
@@ -115,15 +115,15 @@ def _backup_into(
             raise
         except BaseException as error:
             # A signal can strike in the very call that commits: the file itself tells.
-            if locked_at is not None and not held.unchanged():
+            if locked_at is not None and not snapshot.unchanged():
                 session.changed = True
                 raise ChangedError(
                     f"interrupted ({error!r}) when the new content was committed", *LOOK
                 ) from error
-            if locked_at is not None and held.wal:
+            if locked_at is not None and snapshot.wal:
                 _forget(live, session, error)
             raise
-    held.let_go()
+    snapshot.let_go()
     return time.monotonic() - (locked_at or deadline)
 
 
@@ -145,7 +145,7 @@ def _forget(live: sqlite3.Connection, session: "Session", error: BaseException) 
 
 
 @contextmanager
-def without_wal(held: snapshot.Held, kept: Path) -> "Iterator[snapshot.Held]":
+def without_wal(snapshot: Snapshot, kept: Path) -> "Iterator[Snapshot]":
     """A WAL database that nobody else has open, in rollback mode for the block, held anew.
 
     SQLite cannot change the page size of a WAL database
@@ -154,15 +154,15 @@ def without_wal(held: snapshot.Held, kept: Path) -> "Iterator[snapshot.Held]":
     the database is whole and in rollback mode. Raises LiveMovedError, UndropError naming who has
     it open.
     """
-    held.close()
-    _change_journal_mode(held.path, "DELETE")
+    snapshot.close()
+    _change_journal_mode(snapshot.path, "DELETE")
     try:
-        with closing(snapshot.Held(held.path, held.session)) as alone:
+        with closing(Snapshot(snapshot.path, snapshot.session)) as alone:
             if not alone.is_copied_in(kept, quiet):
                 raise LiveMovedError("somebody wrote to the database", "the same again")
             yield alone
     finally:
-        _change_journal_mode(held.path, "WAL")
+        _change_journal_mode(snapshot.path, "WAL")
 
 
 def _change_journal_mode(live: Path, mode: str) -> None:

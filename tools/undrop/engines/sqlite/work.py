@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from undrop import durable
 from undrop.compare import files
-from undrop.engines.sqlite import replace, snapshot, swap, workcopy
+from undrop.engines.sqlite import replace, swap, workcopy
+from undrop.engines.sqlite.snapshot import Snapshot, ours
 from undrop.sqlitefile import check, header
 from undrop.values import Session, Target
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.compare.comparison import Comparison, TableChange
-    from undrop.engines.protocol import Held, Log, Runner, State
+    from undrop.engines import protocol
+    from undrop.engines.protocol import Log, Runner, State
     from undrop.record import Record
     from undrop.values import Facts, Moved
 
@@ -84,15 +86,15 @@ class Work(File):
             for (table, parent), count in added.items()
         ]
 
-    def try_put(self, held: "Held", before: "Path") -> float:
+    def try_put(self, snapshot: "protocol.Snapshot", before: "Path") -> float:
         """Replace the content of a copy of the snapshot that we have to ourselves."""
         swap.pad(self.path)
         # Another page size goes in without WAL (``swap.without_wal``).
-        live = snapshot.ours(held)
+        live = ours(snapshot)
         if live.wal and live.page_size == header.read(self.path).page_size:
             header.set_journal_mode(before, header.WAL)
         apart = Session(self._session.progress, self._session.patience)  # live stays as it is
-        with closing(snapshot.Held(before, apart)) as copy:
+        with closing(Snapshot(before, apart)) as copy:
             return swap.swap(copy, self.path)
 
 

@@ -31,7 +31,7 @@ NOT_ALLOWED = (
 )
 
 
-class Held:
+class Snapshot:
     """The live database, held: a read-only transaction that exports its snapshot.
 
     postgresql.org/docs/current/functions-admin.html, 9.28.5: pg_dump joins it.
@@ -217,8 +217,8 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
 
 def dumped(address: "Address", work: "Path", progress: "Progress") -> None:
     """Dump a database of ours that nobody else uses. Raises UndropError."""
-    held = Held(address, None, progress)
+    snapshot = Snapshot(address, None, progress)
     try:
-        held.copy_to(work)
+        snapshot.copy_to(work)
     finally:
-        held.close()
+        snapshot.close()
