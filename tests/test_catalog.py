@@ -55,7 +55,7 @@ def test_no_name_is_taken_twice_though_only_part_of_it_is_left(project: Project)
     assert kept is not None
     texts = {path.read_text() for path in kept.glob("*.db")}
     assert texts == {"first", "second", "third", "fourth", "fifth"}
-    assert len({each.path.name for each in catalog.entries(loaded)}) == 5
+    assert len({each.path.name for each in catalog.backups(loaded)}) == 5
 
 
 def test_a_name_that_comes_to_nothing_is_free_again(
@@ -81,7 +81,7 @@ def test_what_was_just_taken_is_in_the_folder(project: Project) -> None:
     make(project.database)
     saved = inside.back_up(project)
     loaded = settings.load(project.root)
-    [found] = catalog.entries(loaded)
+    [found] = catalog.backups(loaded)
     assert catalog.find(loaded, str(saved), project.root).only_in_vault is False
     assert (found.path, found.only_in_vault) == (saved, False)
 
@@ -111,11 +111,11 @@ def test_a_copy_without_a_record_is_as_old_as_its_name_says(project: Project) ->
     other = Path(shutil.copy(saved, saved.with_name("usb-stick.db")))
     odd = Path(shutil.copy(saved, named.with_name("quartermaster-20209999-030405-manual.db")))
     loaded = settings.load(project.root)
-    created = {each.path: each.created for each in catalog.entries(loaded)}
+    created = {each.path: each.created for each in catalog.backups(loaded)}
     assert created[named] == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
     for path in (other, odd):
         assert created[path] == datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    [oldest, *_] = catalog.entries(loaded)
+    [oldest, *_] = catalog.backups(loaded)
     assert oldest.path == named
 
 
@@ -200,7 +200,7 @@ def test_what_only_the_vault_has_is_forgotten_there(project: Project) -> None:
     assert kept is not None
     assert (kept / saved.name).exists()
     assert catalog.forget(Lock(loaded), saved.name) == []
-    assert catalog.entries(loaded) == []
+    assert catalog.backups(loaded) == []
     assert not list(kept.iterdir())
 
 

@@ -98,7 +98,7 @@ def test_projects_in_folders_of_the_same_name_have_vaults_of_their_own(
         inside.back_up(each)
     lose_backups(other)
     with inside.command(other) as lock:
-        found = catalog.entries(lock.settings)
+        found = catalog.backups(lock.settings)
     assert [each.only_in_vault for each in found] == [True]
 
 

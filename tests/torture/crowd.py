@@ -225,7 +225,7 @@ def wait_for_lock(project: Project, pid: int) -> None:
 def not_whole(project: Project) -> list[str]:
     """What is wrong with the backups."""
     problems = []
-    for each in catalog.entries(settings.load(project.root)):
+    for each in catalog.backups(settings.load(project.root)):
         try:
             restore.verify(settings.load(project.root), each)
         except UndropError as error:

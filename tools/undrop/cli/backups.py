@@ -24,7 +24,7 @@ def list_(run: Run) -> Answer:
         if size is not None
         else (settings.source, "live", "", "", "no database", "")
     )
-    backups = catalog.entries(settings)[::-1]
+    backups = catalog.backups(settings)[::-1]
     rows = tuple(_row(each) for each in backups)
     result = {
         **live,
@@ -43,7 +43,7 @@ def verify(run: Run) -> Answer:
             raise UsageError("it takes FILE, or --litestream", Action("verify", "--litestream"))
         return _drill(run)
     if run.arguments.file is None:
-        chosen = [each for each in catalog.entries(run.settings) if not each.is_set]
+        chosen = [each for each in catalog.backups(run.settings) if not each.is_set]
     else:
         chosen = [catalog.find(run.settings, run.arguments.file, run.standing)]
     lines, damaged, results = [], [], []
@@ -91,9 +91,9 @@ def _drill(run: Run) -> Answer:
 
 
 def _row(each: "Backup") -> tuple[str, ...]:
-    entry = each.record
+    record = each.record
     where = " (only in the vault)" if each.only_in_vault else ""
-    if entry is None:
+    if record is None:
         count = each.path.lstat().st_size
         return (
             each.path.name,
@@ -106,8 +106,8 @@ def _row(each: "Backup") -> tuple[str, ...]:
     return (
         each.path.name,
         tables.age(each.created),
-        tables.size(entry.bytes),
-        ", ".join(entry.revisions),
-        entry.reason,
-        entry.check + where + (f", shrunk: {', '.join(entry.shrunk)}" if entry.shrunk else ""),
+        tables.size(record.bytes),
+        ", ".join(record.revisions),
+        record.reason,
+        record.check + where + (f", shrunk: {', '.join(record.shrunk)}" if record.shrunk else ""),
     )

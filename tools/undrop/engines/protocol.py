@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         @property
         def path(self) -> Path | None: ...  # noqa: D102
         @property
-        def entry(self) -> Record | None: ...  # noqa: D102
+        def record(self) -> Record | None: ...  # noqa: D102
 
     class Snapshot(Protocol):
         """The live database as one snapshot saw it, and whether it still is that."""
@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def revisions(self) -> list[str]:
             """Alembic's revision(s)."""
 
-        def is_in(self, path: Path, entry: Record, /) -> bool:
+        def is_in(self, path: Path, record: Record, /) -> bool:
             """Whether that backup has the same content, as far as it can be told cheaply."""
 
         def identify(self, work: Path, /) -> Identity:
@@ -120,13 +120,13 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         suffix: str
         """Of their names."""
 
-        def check(self, path: Path, entry: Record | None) -> Facts:
+        def check(self, path: Path, record: Record | None) -> Facts:
             """Prove that a backup is whole. Raises DamagedError, CheckError, UndropError."""
 
         def compare(self, before: Path, after: Path) -> Comparison:
             """What changed between two backups. Raises UndropError."""
 
-        def definitions(self, path: Path, entry: Record | None, /) -> Definitions:
+        def definitions(self, path: Path, record: Record | None, /) -> Definitions:
             """The schema in a backup."""
 
         def rows(self, path: Path) -> Mapping[str, int]:
@@ -188,7 +188,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
             """Raise UndropError while others have it open so that it cannot be removed."""
 
         def admit(
-            self, path: Path, entry: Record | None, *, ours: bool
+            self, path: Path, record: Record | None, *, ours: bool
         ) -> AbstractContextManager[Content]:
             """A backup, checked, where nobody changes it any more; in our folders it stays."""
 

@@ -60,7 +60,7 @@ class State(NamedTuple):
         return self.backup.path if self.backup else None
 
     @property
-    def entry(self) -> "Record | None":
+    def record(self) -> "Record | None":
         """Its record."""
         return self.backup.record if self.backup else None
 
@@ -100,15 +100,15 @@ def covered(lock: "Lock", purpose: Purpose) -> "Iterator[State]":
                 raise CheckError(
                     f"{engine.label} is damaged: {found.what}", Action("restore", "latest")
                 ) from found
-            entry = _entry(settings, purpose, time.time())
-            entry = entry._replace(check=f"damaged: {found.what}")
-            kept = damaged_sets.set_aside(lock, entry, fresh=purpose.fresh)
+            record = _record(settings, purpose, time.time())
+            record = record._replace(check=f"damaged: {found.what}")
+            kept = damaged_sets.set_aside(lock, record, fresh=purpose.fresh)
             state = State("damaged", kept, None, purpose.before)
             stack.close()
         yield state
 
 
-def _entry(settings: "Settings", purpose: Purpose, when: float) -> "Record":
+def _record(settings: "Settings", purpose: Purpose, when: float) -> "Record":
     """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end."""
     return Record(
         created=datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds"),
@@ -132,8 +132,8 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "Backup":
     durable.require_space(settings.backups, snapshot.bytes)
     with durable.scratch(lock.partial()) as work:
         content = snapshot.identify(work).content
-        entries = catalog.entries(settings)
-        found = holding(settings, entries, content)
+        backups = catalog.backups(settings)
+        found = holding(settings, backups, content)
         if found and not purpose.fresh:
             snapshot.release()
             return found
@@ -145,13 +145,13 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "Backup":
         else:
             facts = snapshot.complete(work, content)
         same = {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
-        entry = _entry(settings, purpose, snapshot.taken)._replace(
+        record = _record(settings, purpose, snapshot.taken)._replace(
             **same, **snapshot.origin()._asdict()
         )
         if not purpose.accept_shrink:
-            entry = entry._replace(shrunk=shrink.missing(settings, entries, entry.filled))
+            record = record._replace(shrunk=shrink.missing(settings, backups, record.filled))
         durable.make_read_only(work)
-        return catalog.publish(lock, work, entry, settings.engine.suffix)
+        return catalog.publish(lock, work, record, settings.engine.suffix)
 
 
 def _newest_copy(settings: "Settings", snapshot: "Snapshot") -> "Backup | None":
@@ -159,7 +159,7 @@ def _newest_copy(settings: "Settings", snapshot: "Snapshot") -> "Backup | None":
 
     It spares a copy of the live database when nothing was written since.
     """
-    ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
+    ours = [each for each in catalog.backups(settings) if catalog.is_of(settings, each)]
     for newest in [each for each in ours if each.verified][-1:]:
         with suppress(OSError):
             if newest.record and snapshot.is_in(newest.path, newest.record):
@@ -167,16 +167,16 @@ def _newest_copy(settings: "Settings", snapshot: "Snapshot") -> "Backup | None":
     return None
 
 
-def holding(settings: "Settings", entries: "list[Backup]", content: str) -> "Backup | None":
+def holding(settings: "Settings", backups: "list[Backup]", content: str) -> "Backup | None":
     """The newest verified one of ``entries`` with this content, its bytes read again now."""
     progress = settings.engine.session.progress
-    for backup in reversed(entries):
-        entry = backup.record
-        if not backup.verified or entry is None or entry.state != content:
+    for backup in reversed(backups):
+        record = backup.record
+        if not backup.verified or record is None or record.state != content:
             continue
         with suppress(OSError):  # one that cannot be read holds nothing
             # The live database made a link to a backup would cover itself.
             linked = settings.engine.is_live(backup.path)
-            if not linked and digest.of(backup.path, progress, entry.bytes) == entry.digest:
+            if not linked and digest.of(backup.path, progress, record.bytes) == record.digest:
                 return backup
     return None

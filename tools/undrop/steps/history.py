@@ -35,7 +35,7 @@ def points(lock: "Lock") -> list[Point]:
     settings = lock.settings
     ours = [
         each
-        for each in catalog.entries(settings)
+        for each in catalog.backups(settings)
         if each.verified and catalog.is_of(settings, each)
     ]
     known = _remembered(settings)

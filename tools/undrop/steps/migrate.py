@@ -53,7 +53,7 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
     def change(state: "State") -> guarded.Outcome | None:
         nonlocal copy
         with settings.engine.work(state.path, alembic) as work:
-            known = state.entry.revisions if state.entry else []
+            known = state.record.revisions if state.record else []
             copy = _migrated(work, state.path, known, revision)
             if copy.moved.steps == 0:
                 return None
@@ -61,7 +61,7 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
             if left:
                 raise losses.LossError(copy.report, left, revision)
             # What an earlier backup misses is missed still, unless its table went on purpose.
-            missed = set(state.entry.shrunk if state.entry else ()) & work.tables()
+            missed = set(state.record.shrunk if state.record else ()) & work.tables()
             filled = sorted(missed | set(work.facts.filled))
             seconds = work.put(state, guarded.logged(lock, state))
             return guarded.Outcome(seconds, filled)
@@ -143,11 +143,11 @@ def reset(lock: "Lock") -> Migrated:
 
 def _is_same(state: "State", work: "Work") -> bool:
     """Whether the database is an empty one at head already."""
-    if state.snapshot is None or state.entry is None or state.path is None:
+    if state.snapshot is None or state.record is None or state.path is None:
         return False
     if work.facts.content:
-        return bool(work.facts.content == state.entry.content)
-    alike = (state.entry.revisions, state.entry.filled) == (work.facts.revisions, work.facts.filled)
+        return bool(work.facts.content == state.record.content)
+    alike = (state.record.revisions, state.record.filled) == (work.facts.revisions, work.facts.filled)
     return alike and work.compare(state.path).same
 
 

@@ -61,16 +61,16 @@ def put_back(
         )
     settings.engine.refuse_unfit(chosen.path)
     with _checked(settings, chosen) as content:
-        entry, facts = chosen.record, content.facts
-        if entry is None or not catalog.is_of(settings, chosen):
+        record, facts = chosen.record, content.facts
+        if record is None or not catalog.is_of(settings, chosen):
             _refuse_another_application(settings, chosen.path, facts)
-        filled = sorted({*facts.filled, *(entry.shrunk if entry else ())})
+        filled = sorted({*facts.filled, *(record.shrunk if record else ())})
 
         def change(state: "State") -> guarded.Outcome:
             first(state)
             seconds = content.put(state, guarded.logged(lock, state))
             known = facts.content or facts.digest
-            before = state.entry.state if state.snapshot and state.entry else ""
+            before = state.record.state if state.snapshot and state.record else ""
             return guarded.Outcome(seconds, filled, before == known)
 
         done = guarded.run(lock, kind, change)
@@ -90,7 +90,7 @@ def _refuse_another_application(settings: "Settings", path: Path, facts: "Facts"
     wanted = next(
         (
             each.record.application_id
-            for each in reversed(catalog.entries(settings))
+            for each in reversed(catalog.backups(settings))
             if each.record and each.verified and catalog.is_of(settings, each)
         ),
         facts.application_id,
@@ -107,11 +107,11 @@ def verify(settings: "Settings", chosen: "Backup") -> "Facts":
 
     Raises CheckError when it is not, or is a set of damaged files.
     """
-    path, entry = chosen.path, chosen.record
+    path, record = chosen.path, chosen.record
     if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
     try:
-        facts = registry.of_backup(settings.engine, path, settings.verify_url).check(path, entry)
+        facts = registry.of_backup(settings.engine, path, settings.verify_url).check(path, record)
     except DamagedError as damage:
         raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
     _refuse_changed(chosen, facts)

@@ -76,7 +76,7 @@ def with_replica(settings: "Settings", seen: Status) -> Status:
 
 
 def _look(settings: "Settings", lock: "Lock | None") -> Status:
-    ours = [each for each in catalog.entries(settings) if catalog.is_of(settings, each)]
+    ours = [each for each in catalog.backups(settings) if catalog.is_of(settings, each)]
     status = Status(
         exists=settings.engine.exists(),
         bytes=settings.engine.size() or 0,
@@ -117,7 +117,7 @@ def _opened(settings: "Settings", status: Status, lock: "Lock | None") -> Status
             return status
         with durable.scratch(lock.partial()) as work:
             present = snapshot.identify(work)
-            found = backup.holding(settings, catalog.entries(settings), present.content)
+            found = backup.holding(settings, catalog.backups(settings), present.content)
             step = undo.last_change(settings, undo.Point(*present))
             return status._replace(covered=found is not None, undo=step)
     finally:

@@ -50,7 +50,7 @@ def last_change(settings: "Settings", present: Point) -> "Step | None":
     ``alembic`` run) changed something when the state after it, known from the next step or from
     ``present``, is another; rows that the application wrote since are not a migration's doing.
     """
-    kept = {each.path.name: each for each in catalog.entries(settings)}
+    kept = {each.path.name: each for each in catalog.backups(settings)}
     after = present
     for step in reversed(log.chain(settings)):
         before = _point(settings, kept, step.before)
@@ -121,11 +121,11 @@ def _point(settings: "Settings", kept: dict[str, catalog.Backup], name: str) -> 
 
 
 def _of(settings: "Settings", found: catalog.Backup) -> Point:
-    entry = found.record
+    record = found.record
     if found.is_set or not found.path.exists():
-        return Point(entry.state if entry else "", lambda: None)
+        return Point(record.state if record else "", lambda: None)
     return Point(
-        entry.state if entry else "", lambda: settings.engine.definitions(found.path, entry)
+        record.state if record else "", lambda: settings.engine.definitions(found.path, record)
     )
 
 

@@ -70,7 +70,7 @@ def stem(settings: "Settings") -> str:
     return os.fsencode(settings.engine.stem)[:STEM_LENGTH].decode("utf-8", "ignore") or "database"
 
 
-def entries(settings: "Settings") -> list[Backup]:
+def backups(settings: "Settings") -> list[Backup]:
     """Everything in ``backups/`` and what only the vault still has, oldest first.
 
     Opens no database.
@@ -100,9 +100,9 @@ def latest(settings: "Settings") -> Backup | None:
 
     One that the shrink alarm marked is passed over too.
     """
-    for backup in reversed(entries(settings)):
-        entry = backup.record
-        if entry is None or entry.before in TAKEN_FOR_SAFETY or entry.shrunk:
+    for backup in reversed(backups(settings)):
+        record = backup.record
+        if record is None or record.before in TAKEN_FOR_SAFETY or record.shrunk:
             continue
         if backup.verified and is_of(settings, backup):
             return backup
@@ -126,7 +126,7 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
 
 def named(settings: "Settings", name: str) -> Backup:
     """The backup of that name, with or without its suffix. Raises UsageError."""
-    for backup in entries(settings):
+    for backup in backups(settings):
         if name in {backup.path.name, backup.path.stem}:
             return backup
     raise UsageError(f"there is no backup {name!r}", Action("list"))
@@ -151,12 +151,12 @@ def forget(lock: "Lock", name: str) -> list[str]:
     digest = gone.record.digest if gone.record else ""
     return [
         each.path.name
-        for each in entries(settings)
+        for each in backups(settings)
         if digest and each.record and each.record.digest == digest
     ]
 
 
-def publish(lock: "Lock", work: Path, entry: "Record", suffix: str) -> Backup:
+def publish(lock: "Lock", work: Path, record: "Record", suffix: str) -> Backup:
     """Give a finished, synced file or folder its name in ``backups/``.
 
     The name is reserved by creating the record without overwriting; nothing half-written ever
@@ -164,8 +164,8 @@ def publish(lock: "Lock", work: Path, entry: "Record", suffix: str) -> Backup:
     """
     settings = lock.settings
     durable.sync_path(settings.backups)  # the sweep knows a reserved name by its partial
-    stamp = datetime.fromisoformat(entry.created).strftime(STAMP)
-    base = f"{stem(settings)}-{stamp}-{slug(entry.reason)}"
+    stamp = datetime.fromisoformat(record.created).strftime(STAMP)
+    base = f"{stem(settings)}-{stamp}-{slug(record.reason)}"
     kept = settings.vault_folder
     for number in itertools.count(1):
         name = base if number == 1 else f"{base}-{number}"
@@ -173,7 +173,7 @@ def publish(lock: "Lock", work: Path, entry: "Record", suffix: str) -> Backup:
         if os.path.lexists(path) or (kept and os.path.lexists(kept / path.name)):
             continue
         with suppress(FileExistsError):
-            durable.write_new(beside, entry.to_json().encode(), 0o600)
+            durable.write_new(beside, record.to_json().encode(), 0o600)
             break
     try:
         work.rename(path)
@@ -183,4 +183,4 @@ def publish(lock: "Lock", work: Path, entry: "Record", suffix: str) -> Backup:
         raise
     durable.sync_path(settings.backups)
     vault.keep(lock)
-    return Backup(path, entry)
+    return Backup(path, record)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from undrop.store.lock import Lock
 
 
-def set_aside(lock: "Lock", entry: "Record", *, fresh: bool) -> "Backup":
+def set_aside(lock: "Lock", record: "Record", *, fresh: bool) -> "Backup":
     """Copy the live files into a set in ``backups/``, or find the set that holds these bytes.
 
     ``fresh`` always makes a new one. Raises OSError, CheckError.
@@ -23,7 +23,7 @@ def set_aside(lock: "Lock", entry: "Record", *, fresh: bool) -> "Backup":
     live, origin = settings.engine.damaged()
     if not fresh:
         digests = _digests(live)
-        for backup in catalog.entries(settings):
+        for backup in catalog.backups(settings):
             kept = [backup.path / name for name in digests]
             if backup.record and backup.record.files == digests == _digests(kept):
                 return backup
@@ -40,8 +40,8 @@ def set_aside(lock: "Lock", entry: "Record", *, fresh: bool) -> "Backup":
             durable.sync_path(copy)
         durable.sync_path(folder)
         copies = _digests([folder / file.name for file in live])
-        entry = entry._replace(bytes=size, files=copies, **origin._asdict())
-        return catalog.publish(lock, folder, entry, ".damaged")
+        record = record._replace(bytes=size, files=copies, **origin._asdict())
+        return catalog.publish(lock, folder, record, ".damaged")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

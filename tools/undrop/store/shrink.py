@@ -9,23 +9,23 @@ if TYPE_CHECKING:
     from undrop.store.catalog import Backup
 
 
-def expected(settings: "Settings", entries: "list[Backup]") -> set[str]:
+def expected(settings: "Settings", backups: "list[Backup]") -> set[str]:
     """Tables that are to have rows, by the newest backup or, if newer, our own last step.
 
     What an earlier backup was marked for is still expected, so that a backup of the loss does
     not launder it.
     """
     step = log.last(settings)
-    for backup in reversed(entries):
-        entry = backup.record
-        if entry is None or not backup.verified or not catalog.is_of(settings, backup):
+    for backup in reversed(backups):
+        record = backup.record
+        if record is None or not backup.verified or not catalog.is_of(settings, backup):
             continue
-        if step is not None and step.at > entry.created:
+        if step is not None and step.at > record.created:
             break
-        return {*entry.filled, *entry.shrunk}
+        return {*record.filled, *record.shrunk}
     return set(step.filled or ()) if step else set()
 
 
-def missing(settings: "Settings", entries: "list[Backup]", filled: list[str]) -> list[str]:
+def missing(settings: "Settings", backups: "list[Backup]", filled: list[str]) -> list[str]:
     """The expected tables that are not among ``filled``, the tables with rows in them."""
-    return sorted(expected(settings, entries) - set(filled))
+    return sorted(expected(settings, backups) - set(filled))

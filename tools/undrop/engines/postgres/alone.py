@@ -91,7 +91,7 @@ def alone(
     address = site.address
     if state.snapshot:
         state.snapshot.release()
-    expect = state.entry.content if state.snapshot and state.entry else ""
+    expect = state.record.content if state.snapshot and state.record else ""
     with session.opened(address, "changing the database") as connection:
         ask = session.asker(connection)
         marks = compare_and_lock(ask, address, expect)

@@ -99,23 +99,23 @@ class Postgres(Site):
     def refuse_unfit(self, path: Path) -> None:
         """Nothing that ``check`` does not tell."""
 
-    def check(self, path: Path, entry: "Record | None") -> "Facts":
-        return self._check(path, entry, self.session.progress)
+    def check(self, path: Path, record: "Record | None") -> "Facts":
+        return self._check(path, record, self.session.progress)
 
-    def _check(self, path: Path, entry: "Record | None", progress: "Progress") -> "Facts":
+    def _check(self, path: Path, record: "Record | None", progress: "Progress") -> "Facts":
         from undrop.engines.postgres import snapshot
 
         facts = snapshot.prove(None if self._nowhere else self.scratch, path, None, progress)
-        if entry and entry.digest == facts.digest and entry.content and facts.check == "ok":
-            if facts.content.split(" ")[0] != entry.content.split(" ")[0]:
+        if record and record.digest == facts.digest and record.content and facts.check == "ok":
+            if facts.content.split(" ")[0] != record.content.split(" ")[0]:
                 raise DamagedError(
                     "what it brings back is not what its record says", Action("list")
                 )
-            facts = facts._replace(content=entry.content, definitions=entry.definitions)
+            facts = facts._replace(content=record.content, definitions=record.definitions)
         return facts
 
     @contextmanager
-    def admit(self, path: Path, entry: "Record | None", *, ours: bool) -> "Iterator[Content]":
+    def admit(self, path: Path, record: "Record | None", *, ours: bool) -> "Iterator[Content]":
         from undrop.engines.postgres import programs, work
 
         with TemporaryDirectory(prefix=self.prefix) as folder:
@@ -124,12 +124,12 @@ class Postgres(Site):
                 (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
                 path = copy
             found = digest.of(path, self.session.progress, durable.size(path))
-            if entry and entry.digest == found and entry.check.startswith("ok"):
+            if record and record.digest == found and record.check.startswith("ok"):
                 # What was proved when it was taken, byte for byte; loading it proves it again.
                 programs.read_list(path)
-                yield work.Dump(self, path, facts_of(entry))
+                yield work.Dump(self, path, facts_of(record))
             else:
-                yield work.Dump(self, path, self.check(path, entry))
+                yield work.Dump(self, path, self.check(path, record))
 
     def refuse_while_open(self) -> None:
         """Nothing: connections stay open, and find an empty database."""
@@ -163,10 +163,10 @@ class Postgres(Site):
         with self.restored(before) as one, self.restored(after) as other:
             return compare.databases(one, other, self.session.progress, self.prefix, copied=False)
 
-    def definitions(self, path: Path, entry: "Record | None") -> "Definitions":
-        if entry and entry.definitions:
-            return Definitions(entry.definitions, entry.revisions)
-        facts = self._check(path, entry, quiet)
+    def definitions(self, path: Path, record: "Record | None") -> "Definitions":
+        if record and record.definitions:
+            return Definitions(record.definitions, record.revisions)
+        facts = self._check(path, record, quiet)
         return Definitions(facts.definitions, facts.revisions)
 
     def rows(self, path: Path) -> "Mapping[str, int]":
@@ -183,9 +183,9 @@ class Postgres(Site):
             self.scratch.sweep()
 
 
-def facts_of(entry: "Record") -> "Facts":
+def facts_of(record: "Record") -> "Facts":
     """What a record says of its backup."""
-    return Facts(**{name: getattr(entry, name) for name in Facts._fields})
+    return Facts(**{name: getattr(record, name) for name in Facts._fields})
 
 
 def of_url(url: str, root: Path, *, inside: bool, verify_url: str, session: "Session") -> Postgres:  # noqa: ARG001

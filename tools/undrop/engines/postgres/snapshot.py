@@ -100,9 +100,9 @@ class Snapshot:
         with session.explained(self._address, "reading the revision"):
             return content.revisions(self._ask)
 
-    def is_in(self, _path: "Path", entry: "Record") -> bool:
+    def is_in(self, _path: "Path", record: "Record") -> bool:
         """Whether the backup was taken of this very content."""
-        return self.content.all == entry.content
+        return self.content.all == record.content
 
     def identify(self, _work: "Path") -> Identity:
         """By what is in it: nothing is written."""

@@ -104,7 +104,7 @@ class Work:
     def _migrate_live(self, state: "State", log: "Log") -> float:
         """Run Alembic on it in one transaction, if it still is what was backed up."""
         address = self._site.address
-        expect = state.entry.content if state.snapshot and state.entry else ""
+        expect = state.record.content if state.snapshot and state.record else ""
         if state.snapshot:
             state.snapshot.release()
         with log, TemporaryDirectory(prefix=self._site.prefix) as folder:

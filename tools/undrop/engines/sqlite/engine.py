@@ -135,25 +135,25 @@ class Sqlite:
                     Action("restore", "whole.db"),
                 )
 
-    def check(self, path: Path, entry: "Record | None") -> "Facts":
+    def check(self, path: Path, record: "Record | None") -> "Facts":
         if not path.is_file():
             raise CheckError(f"{path.name} is not a file", Action("list"))
         facts = check.verify(path, self.session.progress)
-        if entry is None and not check.has_table(path):
+        if record is None and not check.has_table(path):
             raise CheckError(f"{path} has no record and no table in it", Action("list"))
         return facts
 
     @contextmanager
-    def admit(self, path: Path, entry: "Record | None", *, ours: bool) -> "Iterator[Content]":
+    def admit(self, path: Path, record: "Record | None", *, ours: bool) -> "Iterator[Content]":
         from undrop.engines.sqlite import workcopy
         from undrop.engines.sqlite.work import File
         from undrop.sqlitefile import header
 
         durable.make_folder(self.live.parent)  # it may have gone with the database
-        facts = self.check(path, entry)
-        wal = entry.journal_mode == "wal" if entry else header.read(path).wal
+        facts = self.check(path, record)
+        wal = record.journal_mode == "wal" if record else header.read(path).wal
         if ours:
-            content = File(self.live, path, self.session, wal=wal, entry=entry)
+            content = File(self.live, path, self.session, wal=wal, record=record)
             content.facts = facts
             yield content
             return
@@ -163,7 +163,7 @@ class Sqlite:
         try:
             with durable.scratch(workcopy.beside(self.live)) as work:
                 snapshot.copy_to(work)
-                content = File(self.live, work, self.session, wal=wal, entry=entry)
+                content = File(self.live, work, self.session, wal=wal, record=record)
                 content.facts = check.verify(work, self.session.progress, written=True)
                 yield content
         finally:
@@ -197,7 +197,7 @@ class Sqlite:
 
         return files.compare(before, after, self.session.progress)
 
-    def definitions(self, path: Path, _entry: "Record | None") -> "Definitions":
+    def definitions(self, path: Path, _record: "Record | None") -> "Definitions":
         return check.definitions(path)
 
     def rows(self, path: Path) -> "Mapping[str, int]":

@@ -35,7 +35,7 @@ class Live(Snapshot):
         """Alembic's revision(s)."""
         return check.revisions(self.connection)
 
-    def is_in(self, path: "Path", _entry: "Record") -> bool:
+    def is_in(self, path: "Path", _record: "Record") -> bool:
         """Whether the file has the backup's pages; no where the files do not tell."""
         return self.is_copied_in(path, self.session.progress)
 

@@ -47,10 +47,10 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
             shutil.copyfile(source, work)
             return replace(live, state, work, log, session, wal=wal, like=like)
     if snapshot is None:
-        if state.kind == "damaged" and not _is_kept(live, state.entry):
+        if state.kind == "damaged" and not _is_kept(live, state.record):
             raise LiveMovedError("the damaged file has changed", "the same command again")
         header.set_journal_mode(work, header.WAL if wal else header.ROLLBACK)
-        _give_owner_and_mode(work, state.entry or like)
+        _give_owner_and_mode(work, state.record or like)
         with log:
             livefiles.install(work, live, session, damaged=state.kind == "damaged")
         return 0.0
@@ -83,10 +83,10 @@ def _swap(snapshot: Snapshot, state: "State", source: "Path", log: "Log") -> flo
     return seconds
 
 
-def _is_kept(live: "Path", entry: "Record | None") -> bool:
+def _is_kept(live: "Path", record: "Record | None") -> bool:
     """Whether a set of damaged files holds the bytes that are live now."""
     files = livefiles.with_content(live)
-    return entry is not None and entry.files == {file.name: digest.of(file) for file in files}
+    return record is not None and record.files == {file.name: digest.of(file) for file in files}
 
 
 def _give_owner_and_mode(work: "Path", like: "Record | None") -> None:

@@ -28,15 +28,15 @@ class File:
     facts: "Facts"
 
     def __init__(
-        self, live: "Path", path: "Path", session: "Session", *, wal: bool, entry: "Record | None"
+        self, live: "Path", path: "Path", session: "Session", *, wal: bool, record: "Record | None"
     ) -> None:
         self._live, self.path, self._session = live, path, session
-        self._wal, self._entry = wal, entry
+        self._wal, self._record = wal, record
 
     def put(self, state: "State", log: "Log") -> float:
         """Make it the live content."""
         return replace.replace(
-            self._live, state, self.path, log, self._session, wal=self._wal, like=self._entry
+            self._live, state, self.path, log, self._session, wal=self._wal, like=self._record
         )
 
 
@@ -44,7 +44,7 @@ class Work(File):
     """A work copy beside the live database (``protocol.Work``)."""
 
     def __init__(self, live: "Path", path: "Path", session: "Session", alembic: "Runner") -> None:
-        super().__init__(live, path, session, wal=False, entry=None)
+        super().__init__(live, path, session, wal=False, record=None)
         self._alembic = alembic
 
     def migrate(self, revision: str) -> "Moved":
