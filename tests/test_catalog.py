@@ -22,7 +22,7 @@ def entry(reason: str = "manual") -> Record:
     return Record(
         created="2026-11-26T08:00:00.123456+00:00",
         reason=reason,
-        before="",
+        next_step="",
         source="quartermaster.db",
     )
 
@@ -132,10 +132,10 @@ def test_without_a_record_a_backup_is_of_the_database_that_its_name_begins_with(
 
 
 PASSED_OVER = {
-    "before a restore": {"before": "restore"},
-    "before an undo": {"before": "undo"},
+    "before a restore": {"next_step": "restore"},
+    "before an undo": {"next_step": "undo"},
     "a table shrank": {"shrunk": ["t"]},
-    "both": {"before": "undo", "shrunk": ["t"]},
+    "both": {"next_step": "undo", "shrunk": ["t"]},
     "not checked": {"check": ""},
     "not whole": {"check": "damaged: it is not a SQLite database"},
     "of another": {"source": "x.db"},
@@ -147,7 +147,7 @@ def test_latest_passes_over_what_nobody_wants_back(
     project: Project, fields: dict[str, Any]
 ) -> None:
     loaded = settings.load(project.root)
-    good = entry()._replace(check="ok, not all of it could be checked", before="nuke-db")
+    good = entry()._replace(check="ok, not all of it could be checked", next_step="nuke-db")
     saved = published(project, "good", good)
     for hour in "01", "02":
         newer = good._replace(created=f"2099-01-01T{hour}:00:00+00:00", **fields)

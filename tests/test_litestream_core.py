@@ -26,7 +26,7 @@ class Site(Stream):
         (root / "data").mkdir()
         super().__init__(root, root / "data" / "app.db", socket)
 
-    def found(self) -> config.Replica:
+    def found(self) -> config.Replicated:
         found = config.find(self.root, None, self.live)
         assert found
         return found
@@ -411,7 +411,7 @@ def test_a_config_is_read_as_yaml_where_there_is_no_litestream(
     site.config.write_text(text.replace("LIVE", str(site.live)))
     monkeypatch.setenv("PATH", str(site.root))
     found = config.find(site.root, None, site.live)
-    assert (found == config.Replica("", site.config, site.live, str(site.live))) == named
+    assert (found == config.Replicated("", site.config, site.live, str(site.live))) == named
 
 
 def test_the_socket_is_where_the_config_says(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

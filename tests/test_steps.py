@@ -66,7 +66,7 @@ def test_a_line_cut_short_anywhere_hides_no_other_line(project: Project) -> None
         log_of(project).write_bytes(whole[:end])
         kept = LOGGED if end >= len(whole) - 1 else [LOGGED[0], LOGGED[2]]
         write_log(project, LOGGED[2])
-        found = [(step.kind, step.before) for step in log.chain(settings.load(project.root))]
+        found = [(step.kind, step.state_before) for step in log.chain(settings.load(project.root))]
         assert found == kept, whole[start:end]
 
 

@@ -3,7 +3,8 @@
 Each check was seen failing with the product broken on purpose: ``holders.describe`` says nothing
 (holders); a lock is waited for without a deadline (holders); a rename instead of ``swap``
 (holders); ``nuke`` without ``refuse_while_open`` (holders); the copy made without the pinned
-transaction, or with ``shutil.copyfile`` (snapshot under a writer); ``Held.unchanged`` always true
+transaction, or with ``shutil.copyfile`` (snapshot under a writer); ``Snapshot.unchanged`` always
+true
 (acknowledged commits); ``turn`` without ``flock`` (all at once); ``turn`` by a lock file that has
 to be removed (killed while its turn).
 """

@@ -3,9 +3,12 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, get_origin
+from typing import Any, NamedTuple, get_origin
 
 from undrop import __version__
+
+KEYS = {"next_step": "before"}
+"""What a field is called in the file, where that is another word: older records have it."""
 
 
 class Record(NamedTuple):
@@ -15,7 +18,7 @@ class Record(NamedTuple):
     """UTC, ISO 8601, with microseconds."""
     reason: str
     """In full, as it was given."""
-    before: str
+    next_step: str
     """The step it was taken for: ``restore``, ``migrate``…; empty for a plain backup."""
     source: str
     """The database: relative to the project when inside it, else absolute."""
@@ -60,9 +63,13 @@ class Record(NamedTuple):
         """What two backups have in common when they hold the same."""
         return self.content or self.digest
 
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields by the keys that its file has."""
+        return {KEYS.get(name, name): value for name, value in self._asdict().items()}
+
     def to_json(self) -> str:
         """The record's file."""
-        return json.dumps(self._asdict(), indent=1) + "\n"
+        return json.dumps(self.to_dict(), indent=1) + "\n"
 
 
 def revision_names(revisions: list[str]) -> str:
@@ -76,7 +83,7 @@ def read(path: Path) -> Record | None:
         if not path.is_file():  # a pipe would be waited on for ever
             return None
         fields = {**Record._field_defaults, **json.loads(path.read_bytes())}
-        record = Record(**{name: fields[name] for name in Record._fields})
+        record = Record(**{name: fields[KEYS.get(name, name)] for name in Record._fields})
         datetime.fromisoformat(record.created).astimezone(UTC)
         numbers_fit = (
             0 <= int(record.mode, 8) <= 0o7777

@@ -59,10 +59,10 @@ class Settings(NamedTuple):
     @property
     def alembic_files(self) -> dict[str, Any]:
         """What ``alembic.config.Config`` takes to read the configuration; empty without one."""
-        found = {"file_": self.alembic_ini} if self.alembic_ini.is_file() else {}
+        files = {"file_": self.alembic_ini} if self.alembic_ini.is_file() else {}
         if "alembic" in tools(self.root):
-            found["toml_file"] = self.root / "pyproject.toml"  # since Alembic 1.16
-        return {name: str(path) for name, path in found.items()}
+            files["toml_file"] = self.root / "pyproject.toml"  # since Alembic 1.16
+        return {name: str(path) for name, path in files.items()}
 
 
 def load(start: Path, session: Session | None = None) -> Settings:
@@ -111,12 +111,12 @@ def tools(folder: Path) -> dict[str, Any]:
     """The tables of ``[tool]`` in a folder's pyproject.toml. Raises UsageError."""
     file = folder / "pyproject.toml"
     try:
-        found = tomllib.loads(file.read_bytes().decode()).get("tool")
+        tables = tomllib.loads(file.read_bytes().decode()).get("tool")
     except FileNotFoundError:
         return {}
     except ValueError as error:  # TOML's and UTF-8's
         raise UsageError(f"{file} is not valid TOML: {error}", f"correct {file}") from None
-    return found if isinstance(found, dict) else {}
+    return tables if isinstance(tables, dict) else {}
 
 
 def _value(table: dict[str, Any], key: str, default: T) -> T:

@@ -56,9 +56,9 @@ class Facts(NamedTuple):
 class Moved(NamedTuple):
     """What Alembic did to a database."""
 
-    before: list[str]
+    revisions_before: list[str]
     """Revision(s) it started from."""
-    after: list[str]
+    revisions_after: list[str]
     """Revision(s) it was asked for, resolved to their full names."""
     steps: int
     """Migrations that ran."""

@@ -37,16 +37,16 @@ def has(text: str | None) -> bool:
 
 def remove(text: str) -> str | None:
     """What the text was before; None when the file was ours alone."""
-    found = re.search(
+    block = re.search(
         rf"(?P<gap>(?:\r?\n)*)^[^\n]*{BEGIN}(?P<kind>[^\r\n]*?)(?: -->)?"
         rf"(?P<newline>\r?\n).*?{END}[^\n]*\n?",
         text,
         re.DOTALL | re.MULTILINE,
     )
-    if found is None:
+    if block is None:
         return text
-    kind, newline = found["kind"], found["newline"]
+    kind, newline = block["kind"], block["newline"]
     count = 0 if kind == OWN else 2 if kind == GLUED else 1
-    gap = found["gap"].removesuffix(newline * count)
-    left = text[: found.start()] + gap + text[found.end() :]
+    gap = block["gap"].removesuffix(newline * count)
+    left = text[: block.start()] + gap + text[block.end() :]
     return None if kind == OWN and not left else left

@@ -27,11 +27,11 @@ def add(source: str) -> str:
     except cst.ParserSyntaxError as error:
         raise UsageError(f"env.py cannot be read: {error.message}", by_hand) from None
     body = list(module.body)
-    found = [(at, name) for at, each in enumerate(body) if (name := _context(each))]
+    contexts = [(at, name) for at, each in enumerate(body) if (name := _context(each))]
     last = max((at for at, each in enumerate(body) if _acts(each)), default=-1)
-    if not found or last <= found[0][0]:
+    if not contexts or last <= contexts[0][0]:
         raise UsageError("env.py does not import Alembic's context at its top", by_hand)
-    at, name = found[0]
+    at, name = contexts[0]
     blank = [cst.EmptyLine(indent=False, newline=cst.Newline())]
     call = cst.parse_statement(CALL.format(context=name), config=module.config_for_parsing)
     body.insert(last, call.with_changes(leading_lines=blank))
@@ -52,15 +52,15 @@ def remove(source: str) -> str:
     return module.with_changes(body=body).code
 
 
-def _code(module: cst.Module, each: SimpleStatementLine) -> str:
-    return module.code_for_node(each.with_changes(leading_lines=[])).strip()
+def _code(module: cst.Module, statement: SimpleStatementLine) -> str:
+    return module.code_for_node(statement.with_changes(leading_lines=[])).strip()
 
 
-def _context(each: BaseStatement | cst.SimpleStatementLine) -> str:
+def _context(statement: BaseStatement | cst.SimpleStatementLine) -> str:
     """By which name a statement imports Alembic's context; empty when it does not."""
-    if not isinstance(each, SimpleStatementLine):
+    if not isinstance(statement, SimpleStatementLine):
         return ""
-    for part in each.body:
+    for part in statement.body:
         if not isinstance(part, cst.ImportFrom) or isinstance(part.names, cst.ImportStar):
             continue
         if not isinstance(part.module, cst.Name) or part.module.value != "alembic":
@@ -71,10 +71,11 @@ def _context(each: BaseStatement | cst.SimpleStatementLine) -> str:
     return ""
 
 
-def _acts(each: BaseStatement | cst.SimpleStatementLine) -> bool:
+def _acts(statement: BaseStatement | cst.SimpleStatementLine) -> bool:
     """Whether a statement at the top does something: no definition, import or assignment."""
-    if isinstance(each, SimpleStatementLine):
+    if isinstance(statement, SimpleStatementLine):
         return any(
-            isinstance(part, cst.Expr) and isinstance(part.value, cst.Call) for part in each.body
+            isinstance(part, cst.Expr) and isinstance(part.value, cst.Call)
+            for part in statement.body
         )
-    return not isinstance(each, PASSED_OVER)
+    return not isinstance(statement, PASSED_OVER)

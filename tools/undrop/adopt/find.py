@@ -29,7 +29,7 @@ MOST = 8  # variables that are tried, a second each
 PATIENCE = 60  # seconds for env.py to load
 
 
-class Found(NamedTuple):
+class Project(NamedTuple):
     """A project, as far as it can be told."""
 
     root: Path
@@ -45,13 +45,13 @@ class Found(NamedTuple):
     """What could not be found, and what to do."""
 
 
-def look(root: Path, url: str = "") -> Found:
+def look(root: Path, url: str = "") -> Project:
     """Find out about the project in ``root``; a given ``url`` is not looked for.
 
     Raises UsageError when its database is of no kind that is known.
     """
-    found = look_at_alembic(root)
-    ini, config, env, unclear = found.ini, found.config, found.env, found.unclear
+    alembic = look_at_alembic(root)
+    ini, config, env, unclear = alembic.ini, alembic.config, alembic.env, alembic.unclear
     home = ini.parent if ini else root
     urls, failure = ([], "") if url or not env else _probe(home, config)
     if failure and not urls:
@@ -64,16 +64,16 @@ def look(root: Path, url: str = "") -> Found:
     relative = _settled(url, home, root) if url else registry.only_one(root)
     if relative and url and make_url(url).password != make_url(relative).password:
         unclear.append("the password is not written down: PGPASSWORD, ~/.pgpass, or the variable")
-    return Found(root, config, ini, env, relative, variable, unclear)
+    return Project(root, config, ini, env, relative, variable, unclear)
 
 
-def look_at_alembic(root: Path) -> Found:
+def look_at_alembic(root: Path) -> Project:
     """The same without the database: nothing of the project is run."""
     unclear: list[str] = []
     ini = _ini(root, unclear)
     config = _config(root, ini)
     env = _env(root, ini, config, unclear) if config else None
-    return Found(root, config, ini, env, "", "", unclear)
+    return Project(root, config, ini, env, "", "", unclear)
 
 
 def _ini(root: Path, unclear: list[str]) -> Path | None:
@@ -87,22 +87,22 @@ def _ini(root: Path, unclear: list[str]) -> Path | None:
 
 def _files(root: Path, pattern: str, depth: int) -> list[Path]:
     """Files below ``root``, not in hidden folders, environments and the like."""
-    found = []
+    files = []
     for parent, folders, _ in os.walk(root):
         here = Path(parent)
         environment = (here / "pyvenv.cfg").exists()
         if environment or len(here.relative_to(root).parts) >= depth:
             folders.clear()
         folders[:] = [each for each in folders if each not in PASSED_OVER and each[0] != "."]
-        found += [] if environment else sorted(here.glob(pattern))
-    return found
+        files += [] if environment else sorted(here.glob(pattern))
+    return files
 
 
 def _config(root: Path, ini: Path | None) -> dict[str, str]:
-    found = {"file_": str(ini)} if ini else {}
+    options = {"file_": str(ini)} if ini else {}
     if "alembic" in settings.tools(root):
-        found["toml_file"] = str(root / "pyproject.toml")
-    return found
+        options["toml_file"] = str(root / "pyproject.toml")
+    return options
 
 
 def _env(root: Path, ini: Path | None, config: dict[str, str], unclear: list[str]) -> Path | None:
@@ -163,10 +163,10 @@ def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: st
         if not source.is_file() or source.stat().st_size > 1_000_000:
             continue
         text = source.read_text("utf-8", "replace")
-        found = READ_BY.findall(text) + [name.upper() for name in FIELD.findall(text)]
+        candidates = READ_BY.findall(text) + [name.upper() for name in FIELD.findall(text)]
         if source.name.startswith(".env"):
-            found += re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)
-        names |= {name: None for name in found if LIKELY.search(name)}
+            candidates += re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)
+        names |= {name: None for name in candidates if LIKELY.search(name)}
     for name in list(names)[:MOST]:
         for given in registry.adopting(url).probes(MARK):
             if any(MARK in url for url in _probe(home, config, **{name: given})[0]):

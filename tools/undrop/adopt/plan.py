@@ -13,7 +13,7 @@ import tomlkit
 
 from undrop import durable, settings
 from undrop.adopt import blocks, envpy, jsontext
-from undrop.adopt.find import Found
+from undrop.adopt.find import Project
 from undrop.errors import UsageError
 from undrop.recipes import OURS, Action, Prompt
 
@@ -56,25 +56,25 @@ class Edit(NamedTuple):
     """A file, what is in it and what will be; None where there is no file."""
 
     path: Path
-    before: str | None
-    after: str | None
+    text_before: str | None
+    text_after: str | None
 
 
-def adopt(found: Found) -> list[Edit]:
+def adopt(project: Project) -> list[Edit]:
     """What to write into a project; only what changes anything. Raises UsageError."""
-    root = found.root
+    root = project.root
     rule = _rule(root)
     edits = [
-        _block(root / "pyproject.toml", _settings(found)),
+        _block(root / "pyproject.toml", _settings(project)),
         _justfile(root),
         _file(root / RECIPES, lambda text: _renewed(text, _recipes(root))),
         _block(root / ".gitignore", "/backups/\n.*.undrop-work*"),
         *(_block(path, rule, blocks.MARKDOWN) for path in _rules(root)),
         _file(root / ".claude/settings.json", _hooked),
     ]
-    if found.env:
-        edits.append(_file(found.env, lambda text: _guarded(text or "")))
-    return [edit for edit in edits if edit.before != edit.after]
+    if project.env:
+        edits.append(_file(project.env, lambda text: _guarded(text or "")))
+    return [edit for edit in edits if edit.text_before != edit.text_after]
 
 
 def withdraw(root: Path, env: Path | None) -> list[Edit]:
@@ -92,13 +92,13 @@ def withdraw(root: Path, env: Path | None) -> list[Edit]:
     edits.append(_file(root / ".claude/settings.json", _unhooked))
     if env and env.is_file():
         edits.append(_file(env, lambda text: envpy.remove(text) if text else text))
-    return [edit for edit in edits if edit.before != edit.after]
+    return [edit for edit in edits if edit.text_before != edit.text_after]
 
 
 def write(edits: list[Edit]) -> None:
     """Write every file beside itself and rename it into place. Raises OSError."""
-    for path, _, after in edits:
-        if after is None:
+    for path, _, text_after in edits:
+        if text_after is None:
             path.unlink()
             if path.parent.name == ".claude" and not os.listdir(path.parent):
                 path.parent.rmdir()
@@ -107,7 +107,7 @@ def write(edits: list[Edit]) -> None:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
         work = path.with_name(f".{path.name}.{os.getpid()}.undrop-work")
         try:
-            durable.write_new(work, after.encode("utf-8", "surrogateescape"), mode)
+            durable.write_new(work, text_after.encode("utf-8", "surrogateescape"), mode)
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)
@@ -115,10 +115,10 @@ def write(edits: list[Edit]) -> None:
 
 def _file(path: Path, change: Callable[[str | None], str | None]) -> Edit:
     path = Path(os.path.realpath(path))  # a link stays one
-    before = None
+    text_before = None
     if path.is_file():
-        before = path.read_bytes().decode("utf-8", "surrogateescape")
-    return Edit(path, before, change(before))
+        text_before = path.read_bytes().decode("utf-8", "surrogateescape")
+    return Edit(path, text_before, change(text_before))
 
 
 def _block(path: Path, body: str | None, comment: tuple[str, str] = blocks.HASH) -> Edit:
@@ -128,15 +128,15 @@ def _block(path: Path, body: str | None, comment: tuple[str, str] = blocks.HASH)
     return _file(path, change)
 
 
-def _settings(found: Found) -> str | None:
+def _settings(project: Project) -> str | None:
     """``[tool.undrop]``; None where it is there already."""
-    if "undrop" in settings.tools(found.root):
+    if "undrop" in settings.tools(project.root):
         return None
-    table = {"url": found.url}
-    if found.variable:
-        table["url-variable"] = found.variable
-    if found.ini and found.ini.parent != found.root:
-        table["alembic"] = str(found.ini.relative_to(found.root))
+    table = {"url": project.url}
+    if project.variable:
+        table["url-variable"] = project.variable
+    if project.ini and project.ini.parent != project.root:
+        table["alembic"] = str(project.ini.relative_to(project.root))
     return tomlkit.dumps({"tool": {"undrop": table}})
 
 

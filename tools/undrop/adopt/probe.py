@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 def urls(arguments: dict[str, Any]) -> tuple[list[str], str]:
     """Every URL or connection that ``env.py`` configures a context with, and what failed."""
-    found: list[str] = []
+    urls_seen: list[str] = []
     failure = ""
 
     config = Config(**arguments)
@@ -32,7 +32,7 @@ def urls(arguments: dict[str, Any]) -> tuple[list[str], str]:
     def noted(connection: Any = None, url: Any = None, **options: Any) -> None:  # noqa: ANN401
         known = url if url is not None else getattr(connection, "engine", connection).url
         text = getattr(known, "render_as_string", None)
-        found.append(text(hide_password=False) if text else str(known))
+        urls_seen.append(text(hide_password=False) if text else str(known))
         options["output_buffer"] = io.StringIO()
         configure(connection=connection, url=url, **options)
 
@@ -42,7 +42,7 @@ def urls(arguments: dict[str, Any]) -> tuple[list[str], str]:
             script.run_env()
     except Exception as error:  # noqa: BLE001 - env.py is anybody's code
         failure = f"{type(error).__name__}: {error}"
-    return found, failure
+    return urls_seen, failure
 
 
 def _no_migrations(_revision: object, _context: object) -> list[Any]:

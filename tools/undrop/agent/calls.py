@@ -30,9 +30,9 @@ def judge(settings: "Settings", tool: str, given: dict[str, Any], folder: Path) 
     if any(map(path.is_relative_to, places.guarded)):
         return Verdict("denied", f"{path} is where backups are", "backups")
     if path in {places.project, *places.claude}:
-        before = path.read_text("utf-8") if path.is_file() else ""
-        after = _after(before, given)
-        was, will = _guarding(path, before), _guarding(path, after)
+        text_before = path.read_text("utf-8") if path.is_file() else ""
+        text_after = _after(text_before, given)
+        was, will = _guarding(path, text_before), _guarding(path, text_after)
         if was not in (None, will):  # a broken one may be mended
             return Verdict("denied", f"it changes the guard in {path}", "settings")
     return Verdict("goes on", "it may change something: a backup holds the state before it")
@@ -53,12 +53,12 @@ def _guarding(path: Path, text: str) -> object:
     try:
         if path.suffix == ".toml":
             return str(tomllib.loads(text).get("tool", {}).get("undrop"))
-        found = json.loads(text or "{}")
+        written = json.loads(text or "{}")
         hooks = {
             event: [group for group in groups if "agent-hook" in json.dumps(group)]
-            for event, groups in found.get("hooks", {}).items()
+            for event, groups in written.get("hooks", {}).items()
         }
         ours = {event: groups for event, groups in hooks.items() if groups}
-        return bool(found.get("disableAllHooks")), ours
+        return bool(written.get("disableAllHooks")), ours
     except (ValueError, AttributeError):
         return None

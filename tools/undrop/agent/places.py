@@ -35,14 +35,14 @@ class Places:
 
     def paths(self, word: str) -> list[Path]:
         """The files that a word may mean; braces and patterns are filled in."""
-        found: list[str] = []
+        patterns: list[str] = []
         for each in islice(_braces(word), MANY):
             pattern = str(self.folder / os.path.expanduser(each))  # noqa: PTH111 - never raises
-            found.append(pattern)
+            patterns.append(pattern)
             if glob.has_magic(pattern):
-                found += glob.glob(pattern, include_hidden=True)  # noqa: PTH207 - absolute
-                found += [str(place) for place in self.guarded if place.match(pattern)]
-        return list(map(_real, found))
+                patterns += glob.glob(pattern, include_hidden=True)  # noqa: PTH207 - absolute
+                patterns += [str(place) for place in self.guarded if place.match(pattern)]
+        return list(map(_real, patterns))
 
     def inside(self, word: str) -> bool:
         """Whether a word names the backups' folder, the vaults, or something in them."""

@@ -80,9 +80,9 @@ def _parser() -> "Parser":
 
 
 class _Walk:
-    def __init__(self, folder: Path, before: Path, variables: dict[str, str]) -> None:
+    def __init__(self, folder: Path, folder_before: Path, variables: dict[str, str]) -> None:
         self.folder = folder
-        self.before = before
+        self.folder_before = folder_before
         self.variables = variables
 
     def all(self, text: str) -> "Iterator[Simple]":
@@ -92,7 +92,7 @@ class _Walk:
             yield from roughly(text, self.folder)
 
     def _inner(self) -> "_Walk":
-        return _Walk(self.folder, self.before, dict(self.variables))
+        return _Walk(self.folder, self.folder_before, dict(self.variables))
 
     def _node(self, node: "Node", given: _Given) -> "Iterator[Simple]":
         kind = node.type
@@ -151,8 +151,8 @@ class _Walk:
     def _move(self, words: list[str]) -> None:
         to = words[-1] if words else "~"
         if UNKNOWN not in to:
-            there = self.before if to == "-" else self.folder / os.path.expanduser(to)  # noqa: PTH111 - never raises
-            self.before, self.folder = self.folder, there
+            there = self.folder_before if to == "-" else self.folder / os.path.expanduser(to)  # noqa: PTH111 - never raises
+            self.folder_before, self.folder = self.folder, there
 
     def _nested(self, node: "Node") -> "Iterator[Simple]":
         """Commands inside a word: ``"$(…)"``."""

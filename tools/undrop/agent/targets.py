@@ -110,11 +110,11 @@ def _fed(simple: "Simple", *, deep: bool) -> list[str]:
 
 def _values(words: list[str], names: tuple[str, ...]) -> list[str]:
     """What an option is given, as ``-o FILE``, ``-oFILE``, ``--output FILE``, ``--output=FILE``."""
-    found = []
-    for word, after in zip_longest(words[1:], words[2:], fillvalue=""):
-        for each in names:
-            if word == each:
-                found.append(after)
-            elif word.startswith(f"{each}=" if each.startswith("--") else each):
-                found.append(word.removeprefix(each).removeprefix("="))
-    return [each for each in found if each]
+    values = []
+    for word, following in zip_longest(words[1:], words[2:], fillvalue=""):
+        for option in names:
+            if word == option:
+                values.append(following)
+            elif word.startswith(f"{option}=" if option.startswith("--") else option):
+                values.append(word.removeprefix(option).removeprefix("="))
+    return [option for option in values if option]

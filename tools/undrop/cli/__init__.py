@@ -39,7 +39,7 @@ def main() -> int:
     _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments = Namespace(json=False, alone=False, root=Path("/"))
+    arguments = Namespace(json=False, bare=False, root=Path("/"))
     bar = Bar()
     session = Session(bar)
     try:
@@ -66,8 +66,8 @@ def main() -> int:
 def _answer(arguments: Namespace, session: Session) -> answer.Answer:
     said: answer.Answer
     arguments.root = Path.cwd()
-    if arguments.alone:
-        said = arguments.run(answer.Alone(arguments, session, _say))
+    if arguments.bare:
+        said = arguments.run(answer.Bare(arguments, session, _say))
     else:
         project = settings.load(arguments.root, session)
         arguments.root = project.root

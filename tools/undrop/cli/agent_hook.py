@@ -17,7 +17,7 @@ from undrop.values import Session
 
 if TYPE_CHECKING:
     from undrop.agent.verdict import Verdict
-    from undrop.cli.answer import Alone
+    from undrop.cli.answer import Bare
     from undrop.settings import Settings
     from undrop.steps.cover import Covered
 
@@ -36,10 +36,10 @@ ACTIONS = (
 )
 
 
-def agent_hook(alone: "Alone") -> Answer:
+def agent_hook(bare: "Bare") -> Answer:
     """Decide about what stdin tells of, or explain what would be decided about a command."""
-    if alone.arguments.explain is not None:
-        return _explain(alone.arguments.explain)
+    if bare.arguments.explain is not None:
+        return _explain(bare.arguments.explain)
     event = ""
     try:
         given = json.load(sys.stdin.buffer)
@@ -63,11 +63,11 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
     if event == "SessionStart":
         from undrop.steps import cover
 
-        found = cover.cover(project, "agent", "agent session")
+        covered = cover.cover(project, "agent", "agent session")
         prompt = _prompt(project, folder)
         lines = {action.name: prompt.line(action) for action in ACTIONS}
         rule = RULE.format(database=project.engine.label, backups=project.backups, **lines)
-        return _said(event, project, folder, found, rule)
+        return _said(event, project, folder, covered, rule)
     if event != "PreToolUse":
         return {}
     from undrop.agent import calls
@@ -82,8 +82,8 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
     from undrop.steps import cover
 
     name = (str(what.get("command", "")).split() or [""])[0] if tool == "Bash" else tool
-    found = cover.cover(project, "agent", f"before an agent's {name}")
-    return _said(event, project, folder, found)
+    covered = cover.cover(project, "agent", f"before an agent's {name}")
+    return _said(event, project, folder, covered)
 
 
 def _only_reads(given: dict[str, Any]) -> bool:
@@ -107,21 +107,21 @@ def _safer(verdict: "Verdict", prompt: Prompt) -> str:
 
 
 def _said(
-    event: str, project: "Settings", folder: Path, found: "Covered", rule: str = ""
+    event: str, project: "Settings", folder: Path, covered: "Covered", rule: str = ""
 ) -> dict[str, Any]:
-    prompt, where = _prompt(project, folder), project.backups / found.name
-    if not found.name:
+    prompt, where = _prompt(project, folder), project.backups / covered.name
+    if not covered.name:
         text = f"{rule} There is no database yet."
         return _decision(event, additionalContext=text) if rule else {}
-    if found.damaged:
+    if covered.damaged:
         name = project.engine.label
         text = f"THE DATABASE {name} IS DAMAGED; its files are kept in {where}: "
         text += prompt.line(Action("list"))
         return {"systemMessage": f"undrop: {text}", **_decision(event, additionalContext=text)}
     # A command that takes steps of its own has undo go back to before the last one of them.
-    back = prompt.text((Action("undo"), ", or", Action("restore", found.name)))
+    back = prompt.text((Action("undo"), ", or", Action("restore", covered.name)))
     text = f"undrop: the state before this is kept in {where}; to go back: {back}"
-    told = {"systemMessage": f"undrop: backed up to {where}"} if found.taken else {}
+    told = {"systemMessage": f"undrop: backed up to {where}"} if covered.taken else {}
     return {**told, **_decision(event, additionalContext=f"{rule} {text}".strip())}
 
 

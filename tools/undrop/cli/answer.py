@@ -50,7 +50,7 @@ class Run(NamedTuple):
         return Prompt(self.settings.root)
 
 
-class Alone(NamedTuple):
+class Bare(NamedTuple):
     """What a command gets that finds its project by itself, or makes it one."""
 
     arguments: "Namespace"
@@ -81,10 +81,10 @@ def require_replica(run: Run) -> None:
         run.say(line)
 
 
-def fields(each: "Backup") -> dict[str, Any]:
+def fields(backup: "Backup") -> dict[str, Any]:
     """A backup in JSON: its record, and whether it was verified."""
-    facts = each.record._asdict() if each.record else {}
-    return {**facts, "verified": each.verified, "only_in_vault": each.only_in_vault}
+    facts = backup.record.to_dict() if backup.record else {}
+    return {**facts, "verified": backup.verified, "only_in_vault": backup.only_in_vault}
 
 
 def way_back(change: "Change") -> tuple[Text, ...]:

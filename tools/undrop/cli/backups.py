@@ -43,20 +43,20 @@ def verify(run: Run) -> Answer:
             raise UsageError("it takes FILE, or --litestream", Action("verify", "--litestream"))
         return _drill(run)
     if run.arguments.file is None:
-        chosen = [each for each in catalog.backups(run.settings) if not each.is_set]
+        chosen = [backup for backup in catalog.backups(run.settings) if not backup.is_set]
     else:
         chosen = [catalog.find(run.settings, run.arguments.file, run.standing)]
     lines, damaged, results = [], [], []
-    for each in chosen:
+    for backup in chosen:
         try:
-            restore.verify(run.settings, each)
+            restore.verify(run.settings, backup)
             problem = ""
         except (UndropError, OSError) as error:
             problem = error.what if isinstance(error, UndropError) else str(error)
             damaged.append(problem)
-        name = tables.clean(each.path.name)
+        name = tables.clean(backup.path.name)
         lines.append(f"{name}: {problem or 'whole'}")
-        results.append({"path": str(each.path), "whole": not problem, "problem": problem})
+        results.append({"path": str(backup.path), "whole": not problem, "problem": problem})
     result = {"verified": results, "damaged": len(damaged)}
     notes = () if chosen else (f"there are no backups in {run.settings.backups}",)
     return Answer(result, "\n".join(lines), notes, code=CheckError.exit_code if damaged else 0)
@@ -78,7 +78,9 @@ def _drill(run: Run) -> Answer:
         "bytes": done.facts.bytes,
         "revisions": done.facts.revisions,
         "same": same,
-        "tables": [each._asdict() for each in done.found.tables] if done.found else [],
+        "tables": [diff.change_fields(change) for change in done.found.tables]
+        if done.found
+        else [],
     }
     whole = f"{done.label}: restored and whole, {size}, revision {at}"
     if done.found is None:
@@ -90,22 +92,22 @@ def _drill(run: Run) -> Answer:
     return Answer(result, notes=notes, table=rows, code=CheckError.exit_code)
 
 
-def _row(each: "Backup") -> tuple[str, ...]:
-    record = each.record
-    where = " (only in the vault)" if each.only_in_vault else ""
+def _row(backup: "Backup") -> tuple[str, ...]:
+    record = backup.record
+    where = " (only in the vault)" if backup.only_in_vault else ""
     if record is None:
-        count = each.path.lstat().st_size
+        count = backup.path.lstat().st_size
         return (
-            each.path.name,
-            tables.age(each.created),
+            backup.path.name,
+            tables.age(backup.created),
             tables.size(count),
             "?",
             "",
             f"no record{where}",
         )
     return (
-        each.path.name,
-        tables.age(each.created),
+        backup.path.name,
+        tables.age(backup.created),
         tables.size(record.bytes),
         ", ".join(record.revisions),
         record.reason,

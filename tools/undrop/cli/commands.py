@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from undrop import __version__
 
 if TYPE_CHECKING:
-    from undrop.cli.answer import Alone, Answer, Run
+    from undrop.cli.answer import Answer, Bare, Run
 
 ACCEPT_SHRINK = "--accept-shrink"
 
@@ -38,7 +38,7 @@ class Command(NamedTuple):
     """``module.function`` under ``undrop.cli``."""
     text: str
     arguments: tuple[tuple[str, dict[str, Any]], ...] = ()
-    alone: bool = False
+    bare: bool = False
     """Whether it finds its project by itself, or needs none."""
     json: bool = True
 
@@ -142,13 +142,13 @@ COMMANDS = {
             _one("--remove", action="store_true", help="take out what init put in"),
             _one("--url", default="", metavar="URL", help="the database, if it is not found"),
         ),
-        alone=True,
+        bare=True,
     ),
     "agent-hook": Command(
         "agent_hook.agent_hook",
         "for coding agents: decide about a tool call (JSON on stdin)",
         (_one("--explain", metavar="COMMAND", help="only say what would be decided, and why"),),
-        alone=True,
+        bare=True,
     ),
 }
 
@@ -174,11 +174,11 @@ def parser() -> ArgumentParser:
             added.add_argument(argument, **how)
         if command.json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
-        added.set_defaults(run=partial(_run, command.answer), alone=command.alone)
+        added.set_defaults(run=partial(_run, command.answer), bare=command.bare)
     return top
 
 
-def _run(answer: str, run: "Run | Alone") -> "Answer":
+def _run(answer: str, run: "Run | Bare") -> "Answer":
     module, _, function = answer.partition(".")
     found: Answer = getattr(import_module(f"undrop.cli.{module}"), function)(run)
     return found

@@ -17,44 +17,52 @@ def diff(run: Run) -> Answer:
     """Rows added, removed and changed per table from A to B; ``live`` is the database."""
     from undrop.steps import diff as core
 
-    before, after = run.arguments.before, run.arguments.after
+    old, new = run.arguments.before, run.arguments.after
     with locked(run.settings, run.say) as lock:
-        found = core.between(lock, before, after, run.standing)
-    table, parts = differences(found)
+        comparison = core.between(lock, old, new, run.standing)
+    table, parts = differences(comparison)
     result: dict[str, Any] = {
-        "before": before,
-        "after": after,
-        "same": found.same,
-        "tables": [each._asdict() for each in found.tables],
+        "before": old,
+        "after": new,
+        "same": comparison.same,
+        "tables": [change_fields(change) for change in comparison.tables],
         "schema": parts,
     }
-    if found.same:
-        return Answer(result, notes=(f"no difference between {before} and {after}",))
+    if comparison.same:
+        return Answer(result, notes=(f"no difference between {old} and {new}",))
     return Answer(result, notes=parts, table=table)
 
 
-def differences(found: "Comparison") -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+def differences(comparison: "Comparison") -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
     """A comparison for people: a table of the tables that changed, and what else did."""
-    changed = [each for each in found.tables if not each.same]
-    parts = [f"{part.kind} {part.name} gone" for part in found.parts_gone]
-    parts += [f"{part.kind} {part.name} added" for part in found.parts_new]
-    parts += [f"{name} defined anew" for name in found.redefined]
+    changed = [each for each in comparison.tables if not each.same]
+    parts = [f"{part.kind} {part.name} gone" for part in comparison.parts_gone]
+    parts += [f"{part.kind} {part.name} added" for part in comparison.parts_new]
+    parts += [f"{name} defined anew" for name in comparison.redefined]
     return (COLUMNS, *map(_row, changed)) if changed else (), tuple(parts)
 
 
-def _row(each: "TableChange") -> tuple[str, ...]:
+def change_fields(change: "TableChange") -> dict[str, Any]:
+    """What became of a table, in JSON."""
+    keys = {"rows_before": "before", "rows_after": "after"}
+    return {keys.get(name, name): value for name, value in change._asdict().items()}
+
+
+def _row(change: "TableChange") -> tuple[str, ...]:
     name = (
-        each.name if each.name == each.now else f"{each.name or '(new)'} -> {each.now or '(gone)'}"
+        change.name
+        if change.name == change.now
+        else f"{change.name or '(new)'} -> {change.now or '(gone)'}"
     )
-    columns = [f"+{column}" for column in each.new_columns]
-    columns += [f"-{column}" for column in each.gone_columns]
-    columns += [f"{old} -> {new}" for old, new in each.renamed]
+    columns = [f"+{column}" for column in change.new_columns]
+    columns += [f"-{column}" for column in change.gone_columns]
+    columns += [f"{old} -> {new}" for old, new in change.renamed]
     return (
         name,
-        f"{each.before:,} -> {each.after:,}",
-        f"{each.added:,}" if each.added else "",
-        f"{each.gone:,}" if each.gone else "",
-        f"{each.changed:,}" if each.changed else "",
+        f"{change.rows_before:,} -> {change.rows_after:,}",
+        f"{change.added:,}" if change.added else "",
+        f"{change.gone:,}" if change.gone else "",
+        f"{change.changed:,}" if change.changed else "",
         ", ".join(columns),
     )
 

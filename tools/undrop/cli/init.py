@@ -16,7 +16,7 @@ from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from undrop.adopt.plan import Edit
-    from undrop.cli.answer import Alone
+    from undrop.cli.answer import Bare
 
 INSTALL = (
     "undrop is not in this project's own environment, where env.py imports it: uv add --dev undrop"
@@ -26,38 +26,38 @@ INSTALL = (
 SAME = "nothing to change: this project is adopted already"
 
 
-def init(alone: "Alone") -> Answer:
+def init(bare: "Bare") -> Answer:
     """Find out about the project, show what changes, write it, take a first backup."""
     root = Path.cwd()
-    if alone.arguments.remove:
-        return _remove(root, dry=alone.arguments.dry_run)
-    found = find.look(root, alone.arguments.url)
-    if not found.url:
+    if bare.arguments.remove:
+        return _remove(root, dry=bare.arguments.dry_run)
+    project = find.look(root, bare.arguments.url)
+    if not project.url:
         raise UsageError(
-            f"no database was found in {'; '.join([str(root), *found.unclear])}",
+            f"no database was found in {'; '.join([str(root), *project.unclear])}",
             find.GIVE_URL,
         )
     taken = plan.clashes(root)
-    edits = plan.adopt(found)
+    edits = plan.adopt(project)
     result = {
-        "url": found.url,
-        "variable": found.variable or None,
-        "unclear": found.unclear,
+        "url": project.url,
+        "variable": project.variable or None,
+        "unclear": project.unclear,
         "changed": [str(each.path) for each in edits],
     }
     diff = _diff(edits, root)
     notes: tuple[Text, ...] = (
-        *found.unclear,
+        *project.unclear,
         *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
     )
-    if found.env and not find.has_undrop(root):
+    if project.env and not find.has_undrop(root):
         notes = (*notes, INSTALL)
-    if not found.env:
+    if not project.env:
         notes = (*notes, "without Alembic there is everything but migrate, rehearse and reset-db")
-    if alone.arguments.dry_run:
+    if bare.arguments.dry_run:
         return Answer(result, diff, (*notes, "nothing was written: leave out --dry-run"))
     plan.write(edits)
-    run = Run(settings.load(root, alone.session), alone.arguments, alone.say)
+    run = Run(settings.load(root, bare.session), bare.arguments, bare.say)
     return _first(run, result, diff, notes)
 
 
@@ -88,13 +88,13 @@ def _remove(root: Path, *, dry: bool) -> Answer:
 
 def _diff(edits: "list[Edit]", root: Path) -> str:
     lines: list[str] = []
-    for path, before, after in edits:
+    for path, text_before, text_after in edits:
         name = os.path.relpath(path, root)
         lines += difflib.unified_diff(
-            (before or "").splitlines(),
-            (after or "").splitlines(),
-            "/dev/null" if before is None else f"a/{name}",
-            "/dev/null" if after is None else f"b/{name}",
+            (text_before or "").splitlines(),
+            (text_after or "").splitlines(),
+            "/dev/null" if text_before is None else f"a/{name}",
+            "/dev/null" if text_after is None else f"b/{name}",
             lineterm="",
         )
     return "\n".join(lines)

@@ -83,11 +83,11 @@ def _told(run: Run, stopped: "LossError") -> str:
 
 
 def _line(moved: "Moved") -> str:
-    return f"{revision_names(moved.before)} -> {revision_names(moved.after)}"
+    return f"{revision_names(moved.revisions_before)} -> {revision_names(moved.revisions_after)}"
 
 
 def _way(moved: "Moved") -> dict[str, Any]:
-    way = {"from": moved.before, "to": moved.after, "migrations": moved.steps}
+    way = {"from": moved.revisions_before, "to": moved.revisions_after, "migrations": moved.steps}
     return {**way, "outside": moved.outside}
 
 
@@ -115,7 +115,7 @@ def _facts(report: "Report", left: "list[Loss]") -> dict[str, Any]:
             {
                 "before": each.name or None,
                 "after": each.now or None,
-                "rows": [each.before, each.after],
+                "rows": [each.rows_before, each.rows_after],
             }
             for each in report.tables
         ],

@@ -49,17 +49,17 @@ def _changes(run: Run, name: str) -> Text:
         with locked(run.settings, run.say) as lock:
             if core.is_as_kept(lock, name):
                 return ""
-            found = core.what_changed(lock, name)
+            comparison = core.what_changed(lock, name)
     except UndropError as error:
         return f"the database changed: {error.what}"
-    if found is None:
+    if comparison is None:
         return ("the database changed:", Action("diff", name))
     texts = []
-    for each in found.tables:
-        counts = {"added": each.added, "removed": each.gone, "changed": each.changed}
+    for change in comparison.tables:
+        counts = {"added": change.added, "removed": change.gone, "changed": change.changed}
         said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        if not each.now or not each.name:
-            texts.append(f"table {each.name or each.now} {'added' if each.now else 'gone'}")
-        elif said or not each.same:
-            texts.append(f"{each.now}: {said or 'other columns'}")
+        if not change.now or not change.name:
+            texts.append(f"table {change.name or change.now} {'added' if change.now else 'gone'}")
+        elif said or not change.same:
+            texts.append(f"{change.now}: {said or 'other columns'}")
     return "the command changed " + ("; ".join(texts) or "nothing that is stored in tables")

@@ -34,7 +34,7 @@ def status(run: Run) -> Answer:
         "last": str(seen.last.path) if seen.last else None,
         "pending": behind,
         "pending_migrations": seen.pending if behind else [],
-        "undo": seen.undo._asdict() if seen.undo else None,
+        "undo": seen.undo.to_dict() if seen.undo else None,
     }
     lines = [f"{name:<10} {text}" for name, text in _lines(run, seen, behind=behind)]
     text = "\n".join(map(tables.clean, lines))
@@ -67,7 +67,7 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
     if seen.not_in_vault:
         yield "vault", f"{len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
     if step := seen.undo:
-        to = step.before or "no database"
+        to = step.state_before or "no database"
         back = f"goes back before {step.kind} of {tables.age(step.when)}, to {to}"
         yield "undo", f"{back}: {line(Action('undo'))}"
     else:

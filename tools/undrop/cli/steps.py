@@ -21,27 +21,29 @@ if TYPE_CHECKING:
 
 def back_up(run: Run) -> Answer:
     """Take a verified backup; ``--before`` is how just says which step comes next."""
-    reason, before, accept = run.arguments.reason, run.arguments.before, False
-    if ACCEPT_SHRINK in {reason, before}:  # just passes its two arguments on as they are
+    reason, next_step, accept = run.arguments.reason, run.arguments.before, False
+    if ACCEPT_SHRINK in {reason, next_step}:  # just passes its two arguments on as they are
         accept = True
         reason = "manual" if reason == ACCEPT_SHRINK else reason
-        before = "" if before == ACCEPT_SHRINK else before
-    if before not in backup.STEPS:
+        next_step = "" if next_step == ACCEPT_SHRINK else next_step
+    if next_step not in backup.STEPS:
         raise UsageError(
-            f"{before!r} is not a step that a backup can precede",
+            f"{next_step!r} is not a step that a backup can precede",
             Action("backup", "the whole reason in quotes"),
         )
     nothing = Answer({"backup": None}, notes=("nothing to back up: there is no database",))
-    known = before == ALEMBIC and not run.settings.engine.in_memory  # of a later end nobody tells
+    known = (
+        next_step == ALEMBIC and not run.settings.engine.in_memory
+    )  # of a later end nobody tells
     if not run.settings.engine.exists() and not known:
         return nothing
     with locked(run.settings, run.say) as lock:
-        purpose = backup.Purpose(reason, before, accept_shrink=accept)
+        purpose = backup.Purpose(reason, next_step, accept_shrink=accept)
         taken = backup.take(lock, purpose)
         if known:
             from undrop.store import log
 
-            log.append(run.settings, before, taken.path.name if taken else "")
+            log.append(run.settings, next_step, taken.path.name if taken else "")
     if taken is None:
         return nothing
     result = {"backup": str(taken.path), **fields(taken)}
@@ -49,7 +51,7 @@ def back_up(run: Run) -> Answer:
         note = f"the live database is damaged; its files are kept in {taken.path}"
         return Answer(result, notes=(note,))
     notes = _alarm(taken)
-    if before:
+    if next_step:
         return Answer(result, notes=(f"backed up to {taken.path}", *notes))
     return Answer(result, str(taken.path), notes)
 
@@ -141,8 +143,8 @@ def reset_db(run: Run) -> Answer:
         require_replica(run)
         disconnect(run)
         done = core.reset(lock)
-    result = {"database": live, "to": done.moved.after, **kept(done.change)}
-    note = f"an empty database at {revision_names(done.moved.after)}"
+    result = {"database": live, "to": done.moved.revisions_after, **kept(done.change)}
+    note = f"an empty database at {revision_names(done.moved.revisions_after)}"
     told = replica.warning(run.settings, "reset-db")
     return Answer(result, live, (note, *way_back(done.change), *told))
 

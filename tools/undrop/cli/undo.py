@@ -48,11 +48,11 @@ def undo(run: Run) -> Answer:
 def _left(done: "Undone") -> tuple[str, ...]:
     """What came after the step and is now only in the backup of the state that was left."""
     texts = []
-    for each in done.left:
-        counts = {"rows added": each.gone, "changed": each.changed}
+    for change in done.left:
+        counts = {"rows added": change.gone, "changed": change.changed}
         said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        columns = f"{', '.join(each.gone_columns)} added" if each.gone_columns else ""
-        texts.append(f"{each.name}: {', '.join(filter(None, (said, columns)))} since")
+        columns = f"{', '.join(change.gone_columns)} added" if change.gone_columns else ""
+        texts.append(f"{change.name}: {', '.join(filter(None, (said, columns)))} since")
     if not texts or done.change.backup is None:
         return ()
     return (*texts, f"all of that is kept in {done.change.backup.path.name}")
@@ -71,14 +71,14 @@ def _chain(run: Run) -> Answer:
             tables.age(step.when),
             step.kind,
             ENDED[step.phase],
-            step.before or "no database",
+            step.state_before or "no database",
             goes_back if step == first else "",
         )
         for step in chain
     )
     result = {
-        "steps": [step._asdict() for step in chain],
-        "undo": first._asdict() if first else None,
+        "steps": [step.to_dict() for step in chain],
+        "undo": first.to_dict() if first else None,
     }
     if not rows:
         return Answer(result, notes=("no step has changed this database",))

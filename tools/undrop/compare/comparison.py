@@ -37,8 +37,8 @@ class TableChange(NamedTuple):
     """Empty for a new one."""
     now: str
     """Its name afterwards; empty when it is gone."""
-    before: int = 0
-    after: int = 0
+    rows_before: int = 0
+    rows_after: int = 0
     gone: int = 0
     """Rows; where rows have no identity, one that changed is gone and another was added."""
     added: int = 0
@@ -59,14 +59,14 @@ class TableChange(NamedTuple):
     @property
     def same(self) -> bool:
         """Whether nothing about it changed."""
-        return self == TableChange(self.name, self.name, self.before, self.before)
+        return self == TableChange(self.name, self.name, self.rows_before, self.rows_before)
 
 
 class Comparison(NamedTuple):
     """All that differs between a state and a later one."""
 
-    before: "Structure"
-    after: "Structure"
+    structure_before: "Structure"
+    structure_after: "Structure"
     tables: list[TableChange]
     """Every table of either, in the order of their names; a new one has no name before."""
     parts_gone: "list[Part]"

@@ -24,16 +24,16 @@ def words(sql: str) -> list[str]:
 
 def definition(sql: str, name: str) -> str:
     """What a thing is, without how it is called."""
-    found = words(sql)
-    if fold(name) in found:
-        found.remove(fold(name))
-    return " ".join(word for word in found if word != "asc")
+    tokens = words(sql)
+    if fold(name) in tokens:
+        tokens.remove(fold(name))
+    return " ".join(word for word in tokens if word != "asc")
 
 
 def checks(sql: str) -> list[str]:
     """The CHECK constraints in a CREATE TABLE: no pragma tells of them."""
     tokens = words(sql)
-    found = []
+    constraints = []
     for start, pair in enumerate(pairwise(tokens)):
         if pair != ("check", "("):
             continue
@@ -43,8 +43,8 @@ def checks(sql: str) -> list[str]:
             end += 1
             if depth == 0:
                 break
-        found.append(" ".join(tokens[start + 2 : end - 1]))
-    return found
+        constraints.append(" ".join(tokens[start + 2 : end - 1]))
+    return constraints
 
 
 def is_derived(sql: str) -> bool:
@@ -52,13 +52,13 @@ def is_derived(sql: str) -> bool:
 
     A full-text index of another table's text (sqlite.org/fts5.html, 4.4), or a view of one.
     """
-    found = words(sql)
-    if "using" not in found:
+    tokens = words(sql)
+    if "using" not in tokens:
         return False
-    module = found[found.index("using") + 1]
-    of_others = any(pair[0] == "content" and pair[1] == "=" for pair in pairwise(found))
+    module = tokens[tokens.index("using") + 1]
+    of_others = any(pair[0] == "content" and pair[1] == "=" for pair in pairwise(tokens))
     return module in SHOWING or (
-        module.startswith("fts") and of_others and found[found.index("content") + 2] != "''"
+        module.startswith("fts") and of_others and tokens[tokens.index("content") + 2] != "''"
     )
 
 
@@ -69,8 +69,8 @@ def is_users(shadow: str, owners: dict[str, str]) -> bool:
     statements by folded name.
     """
     owner, _, suffix = fold(shadow).rpartition("_")
-    found = words(owners.get(owner, ""))
-    without_size = any(triple == ("columnsize", "=") for triple in pairwise(found))
-    return (suffix == "content" and "content" in found[4:]) or (
-        suffix == "docsize" and without_size and "0" in found
+    tokens = words(owners.get(owner, ""))
+    without_size = any(triple == ("columnsize", "=") for triple in pairwise(tokens))
+    return (suffix == "content" and "content" in tokens[4:]) or (
+        suffix == "docsize" and without_size and "0" in tokens
     )

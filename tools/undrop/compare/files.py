@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    before: "Path",
-    after: "Path",
+    old: "Path",
+    new: "Path",
     progress: "Progress",
     known: tuple[Structure, Structure] | None = None,
 ) -> Comparison:
@@ -27,25 +27,25 @@ def compare(
     Where they stand for another engine's, what those are made of is ``known``. Raises UndropError
     when one cannot be read.
     """
-    with connect.explained(after, "comparing"), ExitStack() as stack:
-        connections = [_both(before, after, stack) for _ in range(2)]
-        found: list[Comparison] = []
+    with connect.explained(new, "comparing"), ExitStack() as stack:
+        connections = [_both(old, new, stack) for _ in range(2)]
+        comparisons: list[Comparison] = []
         with check.beside(
             connections,
-            lambda: found.append(_Compare(connections, known).all()),
+            lambda: comparisons.append(_Compare(connections, known).all()),
             lambda: progress("compare", 1, 1),
         ):
             pass
-        return found[0]
+        return comparisons[0]
 
 
-def _both(before: "Path", after: "Path", stack: ExitStack) -> sqlite3.Connection:
-    connection = connect.connect(before, "immutable")
+def _both(old: "Path", new: "Path", stack: ExitStack) -> sqlite3.Connection:
+    connection = connect.connect(old, "immutable")
     stack.callback(connection.close)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.execute("PRAGMA trusted_schema = OFF")  # no function of theirs may run
     connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-    connection.execute("ATTACH ? AS after", [f"{after.as_uri()}?mode=ro&immutable=1"])
+    connection.execute("ATTACH ? AS after", [f"{new.as_uri()}?mode=ro&immutable=1"])
     return connection
 
 
@@ -55,14 +55,14 @@ class _Compare:
     ) -> None:
         self.connections = connections
         self.connection = connections[0]
-        self.before, self.after = known or (
+        self.structure_before, self.structure_after = known or (
             reading.read(self.connection, "main"),
             reading.read(self.connection, "after"),
         )
-        self.unread = [*self.before.unread]
+        self.unread = [*self.structure_before.unread]
 
     def all(self) -> Comparison:
-        old, new = self.before.tables, self.after.tables
+        old, new = self.structure_before.tables, self.structure_after.tables
         added = {name: table for name, table in new.items() if name not in old}
         tables = []
         for name in (name for name in old if name in new):
@@ -81,12 +81,12 @@ class _Compare:
             count = self._count("after", table)
             tables.append(TableChange("", table.name, 0, count, added=count))
         return Comparison(
-            self.before,
-            self.after,
+            self.structure_before,
+            self.structure_after,
             sorted(tables, key=lambda table: table.name or table.now),
-            _missing(self.before, self.after, tables),
-            _missing(self.after, self.before, []),
-            [*_redefined(self.before, self.after)],
+            _missing(self.structure_before, self.structure_after, tables),
+            _missing(self.structure_after, self.structure_before, []),
+            [*_redefined(self.structure_before, self.structure_after)],
             self.unread,
         )
 
@@ -125,7 +125,7 @@ class _Compare:
         for candidate in added.values():
             if candidate.virtual == gone.virtual and _may_hold(candidate, gone):
                 change = self._pair(gone, candidate)
-                if change.before and not change.lost and _is_evident(gone, candidate, change):
+                if change.rows_before and not change.lost and _is_evident(gone, candidate, change):
                     return change
         return None
 
@@ -149,15 +149,15 @@ def _is_evident(old: Table, new: Table, change: TableChange) -> bool:
     return change.added == 0 and (alike or 0 != old.root == new.root)
 
 
-def _redefined(before: Structure, after: Structure) -> "Iterator[str]":
-    for name, table in before.tables.items():
-        other = after.tables.get(name)
+def _redefined(old: Structure, new: Structure) -> "Iterator[str]":
+    for name, table in old.tables.items():
+        other = new.tables.get(name)
         # A column that came or went is said already.
         same_columns = other is not None and _stored(table) == _stored(other)
         if other and same_columns and table.definition != other.definition:
             yield f"table {table.name}"
-    for key, part in before.parts.items():
-        if key in after.parts and part.definition != after.parts[key].definition:
+    for key, part in old.parts.items():
+        if key in new.parts and part.definition != new.parts[key].definition:
             yield f"{part.kind} {part.name}"
 
 

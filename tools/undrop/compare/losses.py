@@ -53,40 +53,49 @@ class LossError(CheckError):
         self.report, self.remaining = report, remaining
 
 
-def report(found: Comparison) -> Report:
+def report(comparison: Comparison) -> Report:
     """What of a comparison is a loss, and what else is to be said."""
-    losses = [loss for change in found.tables for loss in _losses(change, found.before.tables)]
+    losses = [
+        loss
+        for change in comparison.tables
+        for loss in _losses(change, comparison.structure_before.tables)
+    ]
     losses += [
-        Loss(f"{part.kind} {part.name}", f"{part.kind} gone", 1, 1) for part in found.parts_gone
+        Loss(f"{part.kind} {part.name}", f"{part.kind} gone", 1, 1)
+        for part in comparison.parts_gone
     ]
     warnings = [
         f"{change.now}: {text}"
-        for change in found.tables
+        for change in comparison.tables
         if change.name and change.now
         for text in _weaker(
-            found.before.tables[fold(change.name)],
-            found.after.tables[fold(change.now)],
+            comparison.structure_before.tables[fold(change.name)],
+            comparison.structure_after.tables[fold(change.now)],
             {fold(old): fold(new) for old, new in change.renamed},
-            {fold(change.name): fold(change.now) for change in found.tables if change.name},
+            {fold(change.name): fold(change.now) for change in comparison.tables if change.name},
         )
     ]
-    warnings += [f"{name}: it cannot be read, nothing is known" for name in found.unread]
-    return Report(losses, warnings, list(_changes(found)), found.tables)
+    warnings += [f"{name}: it cannot be read, nothing is known" for name in comparison.unread]
+    return Report(losses, warnings, list(_changes(comparison)), comparison.tables)
 
 
-def remaining(found: Report, accepted: "Iterable[str]") -> list[Loss]:
+def remaining(report: Report, accepted: "Iterable[str]") -> list[Loss]:
     """The losses that ``accepted`` does not name."""
     names = {fold(" ".join(name.split())) for name in accepted}
-    return [loss for loss in found.losses if not {fold(loss.name), fold(loss.also)} & names]
+    return [loss for loss in report.losses if not {fold(loss.name), fold(loss.also)} & names]
 
 
 def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]":
     if not change.name:
         return
     if not change.now:
-        if change.before:
+        if change.rows_before:
             yield Loss(
-                f"table {change.name}", "table gone", change.gone, change.before, change.samples
+                f"table {change.name}",
+                "table gone",
+                change.gone,
+                change.rows_before,
+                change.samples,
             )
         return
     keys = tables[fold(change.name)].foreign_keys
@@ -94,7 +103,7 @@ def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]"
         parents = sorted({key.parent for key in keys if key.on_delete == "CASCADE"})
         cause = f" (ON DELETE CASCADE from {', '.join(parents)})" if parents else ""
         name, also = f"rows {change.name}", f"rows {change.now}"
-        yield Loss(name, f"rows gone{cause}", change.gone, change.before, change.samples, also)
+        yield Loss(name, f"rows gone{cause}", change.gone, change.rows_before, change.samples, also)
     for column in change.columns:
         if column.lost:
             cut = next((key.parent for key in keys if fold(column.name) in key.columns), "")
@@ -102,7 +111,7 @@ def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]"
                 f"{change.name}.{column.name}",
                 _what(column, cut),
                 column.lost,
-                change.before,
+                change.rows_before,
                 column.samples,
                 f"{change.now}.{column.now or column.name}",
             )
@@ -156,9 +165,9 @@ def _weaker(
         if " ".join(words) not in new.checks and not dropped:
             yield f"CHECK ({text}) is gone"
     for name, column in old.columns.items():
-        after = new.columns.get(columns.get(name, name))
-        if column.required and after and not after.required:
-            yield f"NOT NULL of {after.name} is gone"
+        column_now = new.columns.get(columns.get(name, name))
+        if column.required and column_now and not column_now.required:
+            yield f"NOT NULL of {column_now.name} is gone"
     if old.key and there(now(fold(c.name) for c in old.key)) and not new.key:
         yield "PRIMARY KEY is gone"
 
@@ -168,13 +177,13 @@ def _actions(key: "tuple[object, ...]") -> str:
     return " ".join(f"{kind} {action}" for kind, action in kinds if action != "NO ACTION")
 
 
-def _changes(found: Comparison) -> "Iterator[str]":
-    for change in found.tables:
+def _changes(comparison: Comparison) -> "Iterator[str]":
+    for change in comparison.tables:
         if not change.name:
-            yield f"table {change.now} added ({change.after:,} rows)"
+            yield f"table {change.now} added ({change.rows_after:,} rows)"
         elif not change.now:
-            if not change.before:
-                known = "" if change.name in found.unread else ", it was empty"
+            if not change.rows_before:
+                known = "" if change.name in comparison.unread else ", it was empty"
                 yield f"table {change.name} gone{known}"
         else:
             if change.name != change.now:
@@ -186,5 +195,5 @@ def _changes(found: Comparison) -> "Iterator[str]":
             yield from (f"{change.name}.{column} gone, it was empty" for column in empty)
             if change.added:
                 yield f"{change.added:,} rows added to {change.now}"
-    yield from (f"{part.kind} {part.name} added" for part in found.parts_new)
-    yield from (f"{name} defined anew" for name in found.redefined)
+    yield from (f"{part.kind} {part.name} added" for part in comparison.parts_new)
+    yield from (f"{name} defined anew" for name in comparison.redefined)

@@ -51,12 +51,18 @@ class Pair:
     joins: list[Join]
     """The one to trust most first; none when rows have no identity."""
 
-    def __init__(self, connection: "sqlite3.Connection", before: "Table", after: "Table") -> None:
-        self._connection, self.before, self.after = connection, before, after
-        names = [fold(column.name) for column in before.data]
-        self.columns = {name: name for name in names if name in after.columns}
-        self.gone = [c for c in before.data if fold(c.name) not in self.columns]
-        self.new = [c for c in after.data if fold(c.name) not in before.columns]
+    def __init__(
+        self, connection: "sqlite3.Connection", table_before: "Table", table_after: "Table"
+    ) -> None:
+        self._connection, self.table_before, self.table_after = (
+            connection,
+            table_before,
+            table_after,
+        )
+        names = [fold(column.name) for column in table_before.data]
+        self.columns = {name: name for name in names if name in table_after.columns}
+        self.gone = [c for c in table_before.data if fold(c.name) not in self.columns]
+        self.new = [c for c in table_after.data if fold(c.name) not in table_before.columns]
         self._pair_keys()
         self.joins = list(self._joins())
         for old in list(self.gone):
@@ -66,13 +72,13 @@ class Pair:
 
     def joined(self, kind: str, join: Join) -> str:
         """The FROM clause."""
-        before, after = quoted(self.before.name), quoted(self.after.name)
-        return f"FROM main.{before} AS a {kind} after.{after} AS b ON {join.on}"
+        table_before, table_after = quoted(self.table_before.name), quoted(self.table_after.name)
+        return f"FROM main.{table_before} AS a {kind} after.{table_after} AS b ON {join.on}"
 
     def pairs(self) -> "Iterator[tuple[Column, Column, str, str]]":
         """Columns that stayed, with their names in SQL."""
         for old, new in self.columns.items():
-            a, b = self.before.columns[old], self.after.columns[new]
+            a, b = self.table_before.columns[old], self.table_after.columns[new]
             yield a, b, f"a.{quoted(a.name)}", f"b.{quoted(b.name)}"
 
     def _take(self, old: "Column", new: "Column") -> None:
@@ -90,21 +96,21 @@ class Pair:
 
     def _joins(self) -> "Iterator[Join]":
         """By the same primary key on both sides; by rowid, which a rebuild may give anew."""
-        old, new = self.before.key, self.after.key
-        by_rowid = self.before.key_is_rowid and self.after.key_is_rowid
+        old, new = self.table_before.key, self.table_after.key
+        by_rowid = self.table_before.key_is_rowid and self.table_after.key_is_rowid
         if old and [self.columns.get(fold(c.name)) for c in old] == [fold(c.name) for c in new]:
             binary = "" if by_rowid else " COLLATE BINARY"
             both = zip(old, new, strict=True)
             on = " AND ".join(f"b.{quoted(b.name)} = a.{quoted(a.name)}{binary}" for a, b in both)
             # Elsewhere a key may be NULL, and NULL equals nothing.
-            never_null = by_rowid or not self.before.rowid or all(c.required for c in old)
+            never_null = by_rowid or not self.table_before.rowid or all(c.required for c in old)
             rowid = f"a.{quoted(old[0].name)}" if by_rowid else ""
             yield Join(on, f"b.{quoted(new[0].name)}", never_null, rowid)
             if never_null:
                 return
-        if self.before.rowid_name and self.after.rowid_name:
-            rowid = f"a.{quoted(self.before.rowid_name)}"
-            mark = f"b.{quoted(self.after.rowid_name)}"
+        if self.table_before.rowid_name and self.table_after.rowid_name:
+            rowid = f"a.{quoted(self.table_before.rowid_name)}"
+            mark = f"b.{quoted(self.table_after.rowid_name)}"
             yield Join(f"{mark} = {rowid}", mark, False, rowid)  # noqa: FBT003 - a field
 
     def _is_renamed(self, old: "Column", new: "Column") -> bool:
@@ -127,15 +133,15 @@ class Pair:
         return not any(join.certain for join in self.joins) and self._same_values(a, b)
 
     def _distinct(self, column: str) -> int:
-        sql = f"SELECT count(DISTINCT {column}) FROM main.{quoted(self.before.name)} AS a"  # noqa: S608
+        sql = f"SELECT count(DISTINCT {column}) FROM main.{quoted(self.table_before.name)} AS a"  # noqa: S608
         return int(check.ask(self._connection, sql)[0][0])
 
     def _same_values(self, a: str, b: str) -> bool:
         """Whether each value is there as often as it was, in whatever row."""
         more = (
             f"SELECT 1 FROM (SELECT 1 AS side, +{a} COLLATE BINARY AS value "  # noqa: S608
-            f"FROM main.{quoted(self.before.name)} AS a UNION ALL "
-            f"SELECT -1, +{b} FROM after.{quoted(self.after.name)} AS b) "
+            f"FROM main.{quoted(self.table_before.name)} AS a UNION ALL "
+            f"SELECT -1, +{b} FROM after.{quoted(self.table_after.name)} AS b) "
             "GROUP BY value HAVING sum(side) > 0 LIMIT 1"
         )
         return not check.ask(self._connection, more)
@@ -143,7 +149,7 @@ class Pair:
     def _place(self, column: "Column") -> int:
         """How many of the columns that stayed come before this one."""
         old = column in self.gone
-        table = self.before if old else self.after
+        table = self.table_before if old else self.table_after
         stayed = self.columns.keys() if old else self.columns.values()
         names = list(table.columns)
         return sum(name in stayed for name in names[: names.index(fold(column.name))])

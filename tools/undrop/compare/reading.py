@@ -23,13 +23,13 @@ def read(connection: sqlite3.Connection, schema: str) -> Structure:
     ).fetchall()
     sql = {name: (text, root) for kind, name, _, text, root in master if kind == "table"}
     owners = {fold(name): text for name, (text, _) in sql.items()}
-    found = connection.execute(
+    listed = connection.execute(
         "SELECT name, type, NOT wr FROM pragma_table_list WHERE schema = ?"
         " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'",
         [schema],
     ).fetchall()
     tables, unread = [], []
-    for name, kind, rowid in found:
+    for name, kind, rowid in listed:
         text, root = sql[name]
         if ddl.is_derived(text) or (kind == "shadow" and not ddl.is_users(name, owners)):
             continue

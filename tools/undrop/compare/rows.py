@@ -26,14 +26,12 @@ CHUNK = 300  # results of one statement: SQLite takes 2,000
 LARGE = 100_000  # rows of a table that two threads share
 
 
-def compare(
-    connections: "Sequence[sqlite3.Connection]", before: "Table", after: "Table"
-) -> TableChange:
+def compare(connections: "Sequence[sqlite3.Connection]", old: "Table", new: "Table") -> TableChange:
     """Compare a table with what is taken to be the same one afterwards.
 
     Two connections, so that two processors can work. Raises sqlite3.Error.
     """
-    return _Rows(connections, Pair(connections[0], before, after)).compare()
+    return _Rows(connections, Pair(connections[0], old, new)).compare()
 
 
 def of(path: "Path") -> dict[str, int]:
@@ -75,13 +73,13 @@ class _Rows:
     def __init__(self, connections: "Sequence[sqlite3.Connection]", pair: Pair) -> None:
         self.connection, self.second = connections
         self.pair = pair
-        self.before, self.after = pair.before, pair.after
+        self.table_before, self.table_after = pair.table_before, pair.table_after
 
     def compare(self) -> TableChange:
-        found = self._best()
+        best = self._best()
         missing = tuple(change for column in self.pair.gone if (change := self._gone(column)).gone)
-        return found._replace(
-            columns=(*found.columns, *missing),
+        return best._replace(
+            columns=(*best.columns, *missing),
             gone_columns=tuple(column.name for column in self.pair.gone),
             new_columns=tuple(column.name for column in self.pair.new),
             renamed=tuple((a.name, b.name) for a, b, _, _ in self.pair.pairs() if a.name != b.name),
@@ -89,12 +87,12 @@ class _Rows:
 
     def _best(self) -> TableChange:
         """By the identity that shows the least loss, of those that may be the right one."""
-        found: list[TableChange] = []
+        changes: list[TableChange] = []
         for join in self.pair.joins:
-            found.append(self._joined(join))
-            if join.certain or not found[-1].lost:
-                return found[-1]
-        return min([*found, self._counted()], key=lambda change: change.lost)
+            changes.append(self._joined(join))
+            if join.certain or not changes[-1].lost:
+                return changes[-1]
+        return min([*changes, self._counted()], key=lambda change: change.lost)
 
     def _ask(self, sql: str) -> list[Any]:
         return check.ask(self.connection, sql)
@@ -121,17 +119,17 @@ class _Rows:
         counts: list[int] = []
         for start in range(0, len(sums), CHUNK):
             counts += self._sum(join, ", ".join(sums[start : start + CHUNK]), where)
-        before = count(self.connection, "main", self.before)
-        after = count(self.connection, "after", self.after)
+        rows_before = count(self.connection, "main", self.table_before)
+        rows_after = count(self.connection, "after", self.table_after)
         gone, changed = counts[:2]
         rows = f"{self.pair.joined('LEFT JOIN', join)} WHERE {join.mark} IS NULL"
         return TableChange(
-            self.before.name,
-            self.after.name,
-            before,
-            after,
+            self.table_before.name,
+            self.table_after.name,
+            rows_before,
+            rows_after,
             gone,
-            after - (before - gone),
+            rows_after - (rows_before - gone),
             changed,
             tuple(self._values(join, counts[2:])) if changed else (),
             samples=self._samples(rows, gone) if gone else (),
@@ -141,7 +139,7 @@ class _Rows:
         """Sums over the join, of both halves of a large table at once."""
         sql = f"SELECT {sums} {self.pair.joined('LEFT JOIN', join)} WHERE {where}"
         rowid = join.rowid
-        table = f"FROM main.{quoted(self.before.name)} AS a"
+        table = f"FROM main.{quoted(self.table_before.name)} AS a"
         ends = f"SELECT (SELECT min({rowid}) {table}), (SELECT max({rowid}) {table})"
         low, high = self._ask(ends)[0] if rowid else (0, 0)
         if not high or high - low < LARGE:
@@ -170,7 +168,7 @@ class _Rows:
 
     def _gone(self, column: "Column") -> ColumnChange:
         a = f"a.{quoted(column.name)}"
-        rest = f"FROM main.{quoted(self.before.name)} AS a WHERE {_something(a)}"
+        rest = f"FROM main.{quoted(self.table_before.name)} AS a WHERE {_something(a)}"
         [(values,)] = self._ask(f"SELECT count(*) {rest}")
         samples = self._samples(rest, values, {"before": a}) if values else ()
         return ColumnChange(column.name, "", (column.type, ""), values, samples=samples)
@@ -188,18 +186,18 @@ class _Rows:
         groups = ", ".join(f"c{n}" for n in range(max(1, len(pairs))))
         rows = (
             f"(SELECT {groups}, sum(side) AS n FROM "  # noqa: S608
-            f"(SELECT 1 AS side, {old} FROM main.{quoted(self.before.name)} AS a UNION ALL "
-            f"SELECT -1, {new} FROM after.{quoted(self.after.name)} AS b) GROUP BY {groups})"
+            f"(SELECT 1 AS side, {old} FROM main.{quoted(self.table_before.name)} AS a UNION ALL "
+            f"SELECT -1, {new} FROM after.{quoted(self.table_after.name)} AS b) GROUP BY {groups})"
         )
         [(gone, added)] = self._ask(
             f"SELECT coalesce(sum(max(n, 0)), 0), coalesce(sum(max(-n, 0)), 0) FROM {rows}"  # noqa: S608
         )
         shown = {old.name: f"c{n}" for n, (old, _, _, _) in enumerate(pairs)} or {"row": "c0"}
         return TableChange(
-            self.before.name,
-            self.after.name,
-            count(self.connection, "main", self.before),
-            count(self.connection, "after", self.after),
+            self.table_before.name,
+            self.table_after.name,
+            count(self.connection, "main", self.table_before),
+            count(self.connection, "after", self.table_after),
             gone,
             added,
             samples=_rows(self.connection, f"FROM {rows} WHERE n > 0 LIMIT {SAMPLES}", shown)
@@ -211,11 +209,11 @@ class _Rows:
         self, rest: str, most: int, values: dict[str, str] | None = None
     ) -> tuple[Sample, ...]:
         """Three of the ``most`` rows by their key, with ``values`` or every column."""
-        shown = {c.name: f"a.{quoted(c.name)}" for c in self.before.key}
-        if not shown and self.before.rowid_name:
-            shown = {"rowid": f"a.{self.before.rowid_name}"}
+        shown = {c.name: f"a.{quoted(c.name)}" for c in self.table_before.key}
+        if not shown and self.table_before.rowid_name:
+            shown = {"rowid": f"a.{self.table_before.rowid_name}"}
         if values is None:
-            values = {c.name: f"a.{quoted(c.name)}" for c in self.before.data[:CHUNK]}
+            values = {c.name: f"a.{quoted(c.name)}" for c in self.table_before.data[:CHUNK]}
         return _rows(self.connection, f"{rest} LIMIT {min(most, SAMPLES)}", {**shown, **values})
 
 

@@ -75,19 +75,19 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def close(self) -> None: ...  # noqa: D102
 
-    class Content(Protocol):
+    class Replacement(Protocol):
         """Something checked that can take the place of the live content."""
 
         facts: Facts
 
-        def put(self, state: State, log: Log) -> float:
+        def replace_live(self, state: State, log: Log) -> float:
             """Make it the live content, if that still is ``state``: old or new at every instant.
 
             Returns how long, in seconds, others were locked out. Raises LiveMovedError and
             UndropError with the live database as it was, ChangedError when that is not so.
             """
 
-    class Work(Content, Protocol):
+    class Work(Replacement, Protocol):
         """A copy of a state, or an empty database, on which migrations are tried."""
 
         def migrate(self, revision: str) -> Moved:
@@ -96,17 +96,17 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def finish(self, moved: Moved, /) -> None:
             """Settle and check it; ``facts`` are there afterwards. Raises DamagedError."""
 
-        def compare(self, before: Path) -> Comparison:
+        def compare(self, backup: Path) -> Comparison:
             """From a backup to this."""
 
-        def orphans(self, before: Path | None, tables: list[TableChange], /) -> list[str]:
+        def orphans(self, backup: Path | None, tables: list[TableChange], /) -> list[str]:
             """Rows that point to no other and did not before, in words."""
 
         def tables(self) -> set[str]:
             """The tables in it."""
 
-        def try_put(self, snapshot: Snapshot, before: Path, /) -> float:
-            """How long, in seconds, ``put`` would lock others out, tried where nobody is."""
+        def try_replace(self, snapshot: Snapshot, backup: Path, /) -> float:
+            """How long, in seconds, ``replace_live`` would lock others out, tried alone."""
 
     class Runner(Protocol):
         """Runs Alembic in a process of its own."""
@@ -123,7 +123,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def check(self, path: Path, record: Record | None) -> Facts:
             """Prove that a backup is whole. Raises DamagedError, CheckError, UndropError."""
 
-        def compare(self, before: Path, after: Path) -> Comparison:
+        def compare(self, old: Path, new: Path) -> Comparison:
             """What changed between two backups. Raises UndropError."""
 
         def definitions(self, path: Path, record: Record | None, /) -> Definitions:
@@ -189,13 +189,13 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def admit(
             self, path: Path, record: Record | None, *, ours: bool
-        ) -> AbstractContextManager[Content]:
+        ) -> AbstractContextManager[Replacement]:
             """A backup, checked, where nobody changes it any more; in our folders it stays."""
 
         def remove(self, state: State, log: Log) -> bool:
             """Take the live database away, if it still is ``state``; False when there was none."""
 
-        def work(self, before: Path | None, alembic: Runner, /) -> AbstractContextManager[Work]:
+        def work(self, backup: Path | None, alembic: Runner, /) -> AbstractContextManager[Work]:
             """A copy of a backup, or an empty database, and what runs Alembic on it."""
 
         def sweep(self) -> None:

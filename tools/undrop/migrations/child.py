@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from undrop.engines import registry
 from undrop.errors import LiveMovedError, UndropError
 from undrop.migrations import alembic_private
-from undrop.migrations.message import Answer, Request
+from undrop.migrations.message import Reply, Request
 from undrop.values import Moved
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ def bring(asked: Request) -> Moved:
         accepts = [name for step in plan for name in _accepts_loss(step)]
         moved = Moved(sorted(current), sorted(reached), len(plan), accepts, [], 0.0)
         live = target.live
-        if live and (live.tried_from, live.tried_steps) != (moved.before, moved.steps):
+        if live and (live.tried_from, live.tried_steps) != (moved.revisions_before, moved.steps):
             raise RuntimeError(
                 f"the copy was at {live.tried_from} and took {live.tried_steps} migration(s), the"
-                f" live database is at {moved.before} and would take {moved.steps}"
+                f" live database is at {moved.revisions_before} and would take {moved.steps}"
             )
         return plan
 
@@ -121,14 +121,14 @@ def main() -> NoReturn:
     threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
     asked = Request.of_json(line)
     try:
-        answer = Answer(bring(asked))
+        answer = Reply(bring(asked))
     except Exception as error:  # noqa: BLE001 - migrations are anybody's code
         if isinstance(error, UndropError):
             said = error.what
         else:
             sys.stderr.write(_hidden(traceback.format_exc(), asked))
             said = f"{type(error).__name__}: {error}"
-        answer = Answer(None, _hidden(said, asked), isinstance(error, LiveMovedError))
+        answer = Reply(None, _hidden(said, asked), isinstance(error, LiveMovedError))
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(out, answer.to_json().encode())

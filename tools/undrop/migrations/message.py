@@ -31,7 +31,7 @@ class Request(NamedTuple):
         return cls(config, url, variable, kind, revision, Target.of_json(target))
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What became of that."""
 
     moved: Moved | None

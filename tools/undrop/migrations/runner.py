@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from undrop.errors import LiveMovedError, UndropError, UsageError
-from undrop.migrations.message import Answer, Request
+from undrop.migrations.message import Reply, Request
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -31,15 +31,15 @@ class _Child:
         finally:
             os.close(asked)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Reply:
         """What became of it."""
         with suppress(BrokenPipeError):
             os.write(self._ask, request.to_json().encode() + b"\n")
         said, _ = self._process.communicate()
         try:
-            return Answer.of_json(said)
+            return Reply.of_json(said)
         except ValueError:
-            return Answer(None, f"Alembic's process ended with {self._process.returncode}")
+            return Reply(None, f"Alembic's process ended with {self._process.returncode}")
 
     def close(self) -> None:
         """End it, also when it was never asked."""

@@ -34,12 +34,12 @@ def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool
         try:
             connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
             with _quick_check_beside(connection, progress):
-                found = known or digest.of(path, progress, size)
+                bytes_digest = known or digest.of(path, progress, size)
                 if written:
                     durable.sync_path(path)
             return Facts(
                 bytes=size,
-                digest=found,
+                digest=bytes_digest,
                 user_version=_number(connection, "PRAGMA user_version"),
                 application_id=_number(connection, "PRAGMA application_id"),
                 revisions=revisions(connection),
@@ -140,14 +140,14 @@ def ask(connection: sqlite3.Connection, sql: str, *values: str) -> list[Any]:
 def revisions(connection: sqlite3.Connection) -> list[str]:
     """Alembic's revision(s) of this database, sorted; none when it has no version table."""
     sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%version_num%'"
-    found: list[str] = []
+    numbers: list[str] = []
     for (table,) in connection.execute(sql).fetchall():
         columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", [table])
         if columns.fetchall() != VERSION_TABLE:
             continue
         rows = connection.execute(f"SELECT version_num FROM {quoted(table)}")  # noqa: S608
-        found += [str(row[0]) for row in rows]
-    return sorted(found)
+        numbers += [str(row[0]) for row in rows]
+    return sorted(numbers)
 
 
 def _filled(connection: sqlite3.Connection) -> list[str]:

@@ -16,7 +16,7 @@ def of(path: Path) -> list[Holder]:
     import psutil
 
     wanted = {str(path), *map(str, durable.sidecars(path))}
-    found = []
+    holders = []
     for process in psutil.process_iter(["pid", "name"]):
         if process.pid == os.getpid():
             continue
@@ -25,8 +25,8 @@ def of(path: Path) -> list[Holder]:
         except psutil.Error:
             continue
         if opened & wanted:
-            found.append(Holder(process.pid, process.info["name"] or "?"))
-    return found
+            holders.append(Holder(process.pid, process.info["name"] or "?"))
+    return holders
 
 
 def describe(path: Path) -> str:

@@ -30,7 +30,7 @@ class Purpose(NamedTuple):
     """What a backup is for."""
 
     reason: str
-    before: str
+    next_step: str
     """The step that comes next, one of STEPS."""
     fresh: bool = False
     """Take one even when another holds this state already."""
@@ -46,7 +46,7 @@ class State(NamedTuple):
     """The verified backup, or the set of damaged files; None when there is no database."""
     snapshot: "Snapshot | None"
     """The snapshot's hold on the live database; only for a database."""
-    step: str
+    next_step: str
     """The kind of step that comes next."""
 
     @property
@@ -84,7 +84,7 @@ def covered(lock: "Lock", purpose: Purpose) -> "Iterator[State]":
     settings = lock.settings
     engine = settings.engine
     if not engine.exists():
-        yield State("absent", None, None, purpose.before)
+        yield State("absent", None, None, purpose.next_step)
         return
     engine.refuse_place(settings.backups)
     with ExitStack() as stack:
@@ -95,15 +95,15 @@ def covered(lock: "Lock", purpose: Purpose) -> "Iterator[State]":
                 # SQLite reports a read that the disk failed as damage too; that may pass.
                 stack.close()
                 state = _hold(lock, purpose, stack)
-        except DamagedError as found:
-            if purpose.before not in RESCUES:
+        except DamagedError as damage:
+            if purpose.next_step not in RESCUES:
                 raise CheckError(
-                    f"{engine.label} is damaged: {found.what}", Action("restore", "latest")
-                ) from found
+                    f"{engine.label} is damaged: {damage.what}", Action("restore", "latest")
+                ) from damage
             record = _record(settings, purpose, time.time())
-            record = record._replace(check=f"damaged: {found.what}")
+            record = record._replace(check=f"damaged: {damage.what}")
             kept = damaged_sets.set_aside(lock, record, fresh=purpose.fresh)
-            state = State("damaged", kept, None, purpose.before)
+            state = State("damaged", kept, None, purpose.next_step)
             stack.close()
         yield state
 
@@ -113,7 +113,7 @@ def _record(settings: "Settings", purpose: Purpose, when: float) -> "Record":
     return Record(
         created=datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds"),
         reason=purpose.reason,
-        before=purpose.before,
+        next_step=purpose.next_step,
         source=settings.source,
     )
 
@@ -121,27 +121,27 @@ def _record(settings: "Settings", purpose: Purpose, when: float) -> "Record":
 def _hold(lock: "Lock", purpose: Purpose, stack: ExitStack) -> State:
     snapshot = lock.settings.engine.snapshot()
     stack.callback(snapshot.close)
-    return State("database", _cover(lock, snapshot, purpose), snapshot, purpose.before)
+    return State("database", _cover(lock, snapshot, purpose), snapshot, purpose.next_step)
 
 
 def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "Backup":
     settings = lock.settings
-    if not purpose.fresh and (found := _newest_copy(settings, snapshot)):
+    if not purpose.fresh and (same_content := _newest_copy(settings, snapshot)):
         snapshot.release()
-        return found
+        return same_content
     durable.require_space(settings.backups, snapshot.bytes)
     with durable.scratch(lock.partial()) as work:
         content = snapshot.identify(work).content
         backups = catalog.backups(settings)
-        found = holding(settings, backups, content)
-        if found and not purpose.fresh:
+        same_content = holding(settings, backups, content)
+        if same_content and not purpose.fresh:
             snapshot.release()
-            return found
+            return same_content
         facts: Record | Facts
-        if found and found.record and durable.link_instead(found.path, work):
+        if same_content and same_content.record and durable.link_instead(same_content.path, work):
             snapshot.release()
             # Checked when it was taken, and its bytes are, read again just now, this one's.
-            facts = found.record
+            facts = same_content.record
         else:
             facts = snapshot.complete(work, content)
         same = {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
@@ -168,7 +168,7 @@ def _newest_copy(settings: "Settings", snapshot: "Snapshot") -> "Backup | None":
 
 
 def holding(settings: "Settings", backups: "list[Backup]", content: str) -> "Backup | None":
-    """The newest verified one of ``entries`` with this content, its bytes read again now."""
+    """The newest verified one of ``backups`` with this content, its bytes read again now."""
     progress = settings.engine.session.progress
     for backup in reversed(backups):
         record = backup.record

@@ -43,19 +43,19 @@ def cover(settings: "Settings", kind: str, reason: str) -> Covered:
     if name := known(settings):
         return Covered(name, taken=False, damaged=False)
     with locked(settings, lambda _: None) as lock:
-        before = settings.engine.fingerprint()
+        fingerprint = settings.engine.fingerprint()
         had = set(os.listdir(settings.backups))
         for fresh in (False, True):
             with backup.covered(lock, backup.Purpose(reason, kind, fresh)) as state:
-                found = Covered(state.name, state.name not in had, state.kind == "damaged")
-            if (settings.backups / found.name).exists():
+                covered = Covered(state.name, state.name not in had, state.kind == "damaged")
+            if (settings.backups / covered.name).exists():
                 break  # else only the vault has it
         last = log.chain(settings)[-1:]
-        if not last or last[0][1:5] != (kind, settings.source, found.name, "open"):
-            log.append(settings, kind, found.name)
-        if not found.damaged:
-            remember(lock, found.name, before)
-    return found
+        if not last or last[0][1:5] != (kind, settings.source, covered.name, "open"):
+            log.append(settings, kind, covered.name)
+        if not covered.damaged:
+            remember(lock, covered.name, fingerprint)
+    return covered
 
 
 def known(settings: "Settings") -> str:
@@ -69,17 +69,17 @@ def known(settings: "Settings") -> str:
     return ""
 
 
-def remember(lock: "Lock", name: str, before: list[object] | None) -> None:
-    """Keep that ``name`` holds what the files were ``before`` it was taken, if they still are that.
+def remember(lock: "Lock", name: str, fingerprint: list[object] | None) -> None:
+    """Keep that ``name`` holds the state of ``fingerprint``, if the files still have that.
 
     Call it with the database closed.
     """
     settings = lock.settings
     with suppress(OSError):
-        if before is None or settings.engine.fingerprint() != before:
+        if fingerprint is None or settings.engine.fingerprint() != fingerprint:
             return
         work = _file(settings).with_name(f".{os.getpid()}.partial")
-        durable.write_new(work, json.dumps({"backup": name, "files": before}).encode(), 0o600)
+        durable.write_new(work, json.dumps({"backup": name, "files": fingerprint}).encode(), 0o600)
         work.replace(_file(settings))
 
 

@@ -21,7 +21,7 @@ LIVE = "live"
 TWO = (Action("list"), ", then two of these to", Action("diff", "A", "B", typed=False))
 
 
-def between(lock: "Lock", before: str, after: str, standing: "Path") -> "Comparison":
+def between(lock: "Lock", old: str, new: str, standing: "Path") -> "Comparison":
     """Compare two states, each ``live``, ``latest``, a path from ``standing`` or a name.
 
     Backups are verified first. Raises UsageError, CheckError, UndropError.
@@ -43,9 +43,9 @@ def between(lock: "Lock", before: str, after: str, standing: "Path") -> "Compari
             restore.verify(settings, chosen)
             return chosen.path
 
-        if before == after:
-            raise UsageError(f"{before} and {after} are one", *TWO)
-        return settings.engine.compare(file(before), file(after))
+        if old == new:
+            raise UsageError(f"{old} and {new} are one", *TWO)
+        return settings.engine.compare(file(old), file(new))
 
 
 def copy_live(settings: "Settings", target: "Path") -> "Path":

@@ -75,11 +75,11 @@ def logged(lock: "Lock", state: "State") -> "Iterator[None]":
 
     That it is done is for ``run`` to write; killed in between, it stays open.
     """
-    log.append(lock.settings, state.step, state.name)
+    log.append(lock.settings, state.next_step, state.name)
     try:
         yield
     except BaseException:
         if not lock.session.changed:
             with suppress(OSError):  # the failure itself is what has to be told
-                log.append(lock.settings, state.step, state.name, "failed")
+                log.append(lock.settings, state.next_step, state.name, "failed")
         raise

@@ -34,36 +34,37 @@ def points(lock: "Lock") -> list[Point]:
     """
     settings = lock.settings
     ours = [
-        each
-        for each in catalog.backups(settings)
-        if each.verified and catalog.is_of(settings, each)
+        backup
+        for backup in catalog.backups(settings)
+        if backup.verified and catalog.is_of(settings, backup)
     ]
     known = _remembered(settings)
-    found = []
+    counts = []
     counted = False
-    for number, each in enumerate(ours):
+    for number, backup in enumerate(ours):
         lock.session.progress("count", number, len(ours))
-        if each.record is None:
+        if backup.record is None:
             continue
-        digest = each.record.digest
+        digest = backup.record.digest
         if digest not in known:
             with suppress(UndropError, OSError):
-                known[digest] = dict(each.record.rows or settings.engine.rows(each.path))
+                known[digest] = dict(backup.record.rows or settings.engine.rows(backup.path))
                 counted = True
         if digest in known:
-            found.append(
+            counts.append(
                 Point(
-                    each,
-                    each.record.database_bytes or each.record.bytes,
-                    each.record.revisions,
+                    backup,
+                    backup.record.database_bytes or backup.record.bytes,
+                    backup.record.revisions,
                     known[digest],
                 )
             )
     if counted:
         _remember(
-            lock, {each.backup.record.digest: each.rows for each in found if each.backup.record}
+            lock,
+            {backup.backup.record.digest: backup.rows for backup in counts if backup.backup.record},
         )
-    return found
+    return counts
 
 
 def _remembered(settings: "Settings") -> dict[str, Rows]:

@@ -63,7 +63,7 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
             # What an earlier backup misses is missed still, unless its table went on purpose.
             missed = set(state.record.shrunk if state.record else ()) & work.tables()
             filled = sorted(missed | set(work.facts.filled))
-            seconds = work.put(state, guarded.logged(lock, state))
+            seconds = work.replace_live(state, guarded.logged(lock, state))
             return guarded.Outcome(seconds, filled)
 
     with runner.Alembic(settings) as alembic:
@@ -80,18 +80,18 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
     engine = settings.engine
     if not engine.exists():
         raise UsageError("there is no database to rehearse on", Action("migrate"))
-    with runner.Alembic(settings) as alembic, durable.scratch(lock.partial()) as before:
+    with runner.Alembic(settings) as alembic, durable.scratch(lock.partial()) as backup:
         snapshot = engine.snapshot()
         try:
-            snapshot.copy_to(before)
+            snapshot.copy_to(backup)
             snapshot.release()
-            known = engine.check(before, None).revisions
-            with engine.work(before, alembic) as work:
-                copy = _migrated(work, before, known, revision)
+            known = engine.check(backup, None).revisions
+            with engine.work(backup, alembic) as work:
+                copy = _migrated(work, backup, known, revision)
                 if copy.moved.steps == 0:
                     return Rehearsed(copy.moved, copy.report, [], 0.0)
                 left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
-                return Rehearsed(copy.moved, copy.report, left, work.try_put(snapshot, before))
+                return Rehearsed(copy.moved, copy.report, left, work.try_replace(snapshot, backup))
         finally:
             snapshot.close()
 
@@ -106,14 +106,14 @@ class _Copy(NamedTuple):
 UNMOVED = _Copy(Moved([], [], 0, [], [], 0.0), losses.Report([], [], [], []))
 
 
-def _migrated(work: "Work", before: "Path | None", known: list[str], revision: str) -> _Copy:
-    """Run Alembic on a copy of ``before``, which is at ``known``; check it, say what is lost."""
+def _migrated(work: "Work", backup: "Path | None", known: list[str], revision: str) -> _Copy:
+    """Run Alembic on a copy of ``backup``, which is at ``known``; check it, say what is lost."""
     moved = work.migrate(revision)
     if moved.steps == 0:
         return UNMOVED._replace(moved=moved)
     _finish(work, moved, known)
-    report = losses.report(work.compare(before)) if before else UNMOVED.report
-    if orphans := work.orphans(before, report.tables):
+    report = losses.report(work.compare(backup)) if backup else UNMOVED.report
+    if orphans := work.orphans(backup, report.tables):
         raise CheckError(f"the migration breaks foreign keys: {'; '.join(orphans)}", AGAIN)
     return _Copy(moved, report)
 
@@ -134,7 +134,7 @@ def reset(lock: "Lock") -> Migrated:
 
         def change(state: "State") -> guarded.Outcome:
             same = _is_same(state, work)
-            seconds = work.put(state, guarded.logged(lock, state))
+            seconds = work.replace_live(state, guarded.logged(lock, state))
             return guarded.Outcome(seconds, work.facts.filled, same)
 
         done = guarded.run(lock, "reset-db", change)
@@ -147,7 +147,10 @@ def _is_same(state: "State", work: "Work") -> bool:
         return False
     if work.facts.content:
         return bool(work.facts.content == state.record.content)
-    alike = (state.record.revisions, state.record.filled) == (work.facts.revisions, work.facts.filled)
+    alike = (state.record.revisions, state.record.filled) == (
+        work.facts.revisions,
+        work.facts.filled,
+    )
     return alike and work.compare(state.path).same
 
 
@@ -161,9 +164,11 @@ def _finish(work: "Work", moved: Moved, known: list[str]) -> None:
     except DamagedError as damage:
         raise CheckError(f"the migrated copy is damaged: {damage.what}", AGAIN) from damage
     # Another application may have its own in the same database.
-    if work.facts.revisions != sorted({*known} - {*moved.before} | {*moved.after}):
+    if work.facts.revisions != sorted(
+        {*known} - {*moved.revisions_before} | {*moved.revisions_after}
+    ):
         raise CheckError(
             f"the migrated copy is at {record.revision_names(work.facts.revisions)}, "
-            f"asked for was {record.revision_names(moved.after)}",
+            f"asked for was {record.revision_names(moved.revisions_after)}",
             AGAIN,
         )

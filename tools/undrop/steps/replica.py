@@ -42,15 +42,15 @@ def require(settings: "Settings", *, patient: bool = True) -> str:
 
     ``patient``: what replicates is given time to catch up. Raises UndropError.
     """
-    found = of(settings)
-    if found is None:
+    kept = of(settings)
+    if kept is None:
         none = f"{settings.litestream} names no {settings.engine.label}: nothing replicates it"
         return none if settings.litestream else ""
     if not settings.engine.exists():
         return ""
     with _folder(settings) as work:
         durable.require_space(work, 2 * (settings.engine.size() or 0))
-        return found.check(work, patient=patient)
+        return kept.check(work, patient=patient)
 
 
 def warning(settings: "Settings", kind: str, *, made: bool = False) -> tuple[str, ...]:
@@ -59,8 +59,8 @@ def warning(settings: "Settings", kind: str, *, made: bool = False) -> tuple[str
     ``made``: the step made the database anew.
     """
     try:
-        found = of(settings)
-        text = found.warning(kind, made=made) if found else ""
+        kept = of(settings)
+        text = kept.warning(kind, made=made) if kept else ""
     except UndropError as error:
         text = f"what replicates the database cannot be asked: {error.what}"
     return (text,) if text else ()
@@ -71,10 +71,10 @@ def put_back(snapshot: "Lock", timestamp: str | None) -> "Restored":
 
     It is a step of the kind ``restore``. Raises what ``restore.restore`` does.
     """
-    found = _there(snapshot.settings)
+    kept = _there(snapshot.settings)
     with _folder(snapshot.settings) as work:
         file = work / "replica"
-        found.restore(file, timestamp)
+        kept.restore(file, timestamp)
         return restore.put_back(snapshot, Backup(file, None), "restore")
 
 
@@ -84,26 +84,26 @@ def drill(snapshot: "Lock") -> Drill:
     Raises CheckError when it is not whole, UndropError.
     """
     settings = snapshot.settings
-    found = _there(settings)
+    kept = _there(settings)
     with _folder(settings) as work:
         file, live = work / "replica", work / "live"
-        found.restore(file, None)
+        kept.restore(file, None)
         facts = restore.verify(settings, Backup(file, None))
         if not settings.engine.exists():
-            return Drill(found.label, facts, None)
+            return Drill(kept.label, facts, None)
         with durable.scratch(live):
             diff.copy_live(settings, live)
-            return Drill(found.label, facts, settings.engine.compare(live, file))
+            return Drill(kept.label, facts, settings.engine.compare(live, file))
 
 
 def _there(settings: "Settings") -> "Replica":
-    found = of(settings)
-    if found is None:
+    kept = of(settings)
+    if kept is None:
         raise UsageError(
             f"no litestream.yml names {settings.engine.label} (Litestream is for SQLite's files)",
             'set `litestream = "PATH"` in [tool.undrop], or write litestream.yml beside it',
         )
-    return found
+    return kept
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from undrop.store import catalog
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from undrop.engines.protocol import Content
+    from undrop.engines.protocol import Replacement
     from undrop.settings import Settings
     from undrop.steps.backup import State
     from undrop.store.catalog import Backup
@@ -68,10 +68,10 @@ def put_back(
 
         def change(state: "State") -> guarded.Outcome:
             first(state)
-            seconds = content.put(state, guarded.logged(lock, state))
+            seconds = content.replace_live(state, guarded.logged(lock, state))
             known = facts.content or facts.digest
-            before = state.record.state if state.snapshot and state.record else ""
-            return guarded.Outcome(seconds, filled, before == known)
+            content_before = state.record.state if state.snapshot and state.record else ""
+            return guarded.Outcome(seconds, filled, content_before == known)
 
         done = guarded.run(lock, kind, change)
         return Restored(chosen.path, facts.revisions, done)
@@ -127,7 +127,7 @@ def _refuse_changed(chosen: "Backup", facts: "Facts") -> None:
 
 
 @contextmanager
-def _checked(settings: "Settings", chosen: "Backup") -> "Iterator[Content]":
+def _checked(settings: "Settings", chosen: "Backup") -> "Iterator[Replacement]":
     """The chosen backup, checked, where nobody can change it any more: ``backups/`` or a copy."""
     path = chosen.path
     if chosen.is_set:

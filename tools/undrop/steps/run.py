@@ -35,15 +35,15 @@ def run(settings: "Settings", command: "Sequence[str]", folder: "Path") -> Ran:
 
     Raises OSError when it cannot be started for another reason than those in ``Ran.code``.
     """
-    before = settings.engine.fingerprint() if settings.engine.exists() else []
+    fingerprint_before = settings.engine.fingerprint() if settings.engine.exists() else []
     try:
         code = _code(command, folder)
     except FileNotFoundError:
         return Ran(127, changed=False)
     except PermissionError:
         return Ran(126, changed=False)
-    after = settings.engine.fingerprint() if settings.engine.exists() else []
-    return Ran(code, changed=before is None or before != after)
+    fingerprint_after = settings.engine.fingerprint() if settings.engine.exists() else []
+    return Ran(code, changed=fingerprint_before is None or fingerprint_before != fingerprint_after)
 
 
 def _code(command: "Sequence[str]", folder: "Path") -> int:

@@ -105,7 +105,7 @@ def _look(settings: "Settings", lock: "Lock | None") -> Status:
         what = (
             error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
         )
-        other = undo.Point("damaged", lambda: None)
+        other = undo.Standing("damaged", lambda: None)
         return status._replace(damage=what, undo=undo.last_change(settings, other))
 
 
@@ -118,7 +118,7 @@ def _opened(settings: "Settings", status: Status, lock: "Lock | None") -> Status
         with durable.scratch(lock.partial()) as work:
             present = snapshot.identify(work)
             found = backup.holding(settings, catalog.backups(settings), present.content)
-            step = undo.last_change(settings, undo.Point(*present))
+            step = undo.last_change(settings, undo.Standing(*present))
             return status._replace(covered=found is not None, undo=step)
     finally:
         snapshot.close()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from undrop.values import Definitions
 
 
-class Point(NamedTuple):
+class Standing(NamedTuple):
     """A state of the database; ``definitions`` is None where there was no database."""
 
     content: str
@@ -40,10 +40,10 @@ class Undone(NamedTuple):
     change: "Change"
 
 
-ABSENT = Point("", None)
+ABSENT = Standing("", None)
 
 
-def last_change(settings: "Settings", present: Point) -> "Step | None":
+def last_change(settings: "Settings", present: Standing) -> "Step | None":
     """The newest step that changed something; ``present`` is what the database is now.
 
     One whose state before is in place is undone already. An open step (killed, or a direct
@@ -51,13 +51,15 @@ def last_change(settings: "Settings", present: Point) -> "Step | None":
     ``present``, is another; rows that the application wrote since are not a migration's doing.
     """
     kept = {each.path.name: each for each in catalog.backups(settings)}
-    after = present
+    point_after = present
     for step in reversed(log.chain(settings)):
-        before = _point(settings, kept, step.before)
-        changed = step.phase == "done" or (step.phase == "open" and _differ(step, before, after))
-        if changed and not _is(before, present):
+        point_before = _point(settings, kept, step.state_before)
+        changed = step.phase == "done" or (
+            step.phase == "open" and _differ(step, point_before, point_after)
+        )
+        if changed and not _is(point_before, present):
             return step
-        after = before
+        point_after = point_before
     return None
 
 
@@ -74,7 +76,7 @@ def undo(lock: "Lock") -> Undone:
         raise CheckError(
             "there is nothing to undo: no step has changed this database", Action("list")
         )
-    if not step.before:
+    if not step.state_before:
         return Undone(step, None, [], restore.nuke(lock, "undo"))
     chosen = _kept(settings, step)
     left: list[TableChange] = []
@@ -95,10 +97,11 @@ def undo(lock: "Lock") -> Undone:
 
 def _kept(settings: "Settings", step: "Step") -> catalog.Backup:
     try:
-        chosen = catalog.named(settings, step.before)
+        chosen = catalog.named(settings, step.state_before)
     except UndropError as gone:
         raise CheckError(
-            f"the state before {step.kind} was kept in {step.before}, which is gone", Action("list")
+            f"the state before {step.kind} was kept in {step.state_before}, which is gone",
+            Action("list"),
         ) from gone
     if chosen.is_set:
         raise CheckError(
@@ -108,39 +111,39 @@ def _kept(settings: "Settings", step: "Step") -> catalog.Backup:
     return chosen
 
 
-def _present(settings: "Settings", state: "State") -> Point:
+def _present(settings: "Settings", state: "State") -> Standing:
     return ABSENT if state.backup is None else _of(settings, state.backup)
 
 
-def _point(settings: "Settings", kept: dict[str, catalog.Backup], name: str) -> Point:
+def _point(settings: "Settings", kept: dict[str, catalog.Backup], name: str) -> Standing:
     """The state that a backup holds; one that is gone is like no other."""
     if not name:
         return ABSENT
     found = kept.get(name)
-    return _of(settings, found) if found else Point(f"gone: {name}", lambda: None)
+    return _of(settings, found) if found else Standing(f"gone: {name}", lambda: None)
 
 
-def _of(settings: "Settings", found: catalog.Backup) -> Point:
-    record = found.record
-    if found.is_set or not found.path.exists():
-        return Point(record.state if record else "", lambda: None)
-    return Point(
-        record.state if record else "", lambda: settings.engine.definitions(found.path, record)
+def _of(settings: "Settings", backup: catalog.Backup) -> Standing:
+    record = backup.record
+    if backup.is_set or not backup.path.exists():
+        return Standing(record.state if record else "", lambda: None)
+    return Standing(
+        record.state if record else "", lambda: settings.engine.definitions(backup.path, record)
     )
 
 
-def _is(one: Point, other: Point) -> bool:
+def _is(one: Standing, other: Standing) -> bool:
     return one.content == other.content and (one is ABSENT) == (other is ABSENT)
 
 
-def _differ(step: "Step", before: Point, after: Point) -> bool:
-    if _is(before, after):
+def _differ(step: "Step", point_before: Standing, point_after: Standing) -> bool:
+    if _is(point_before, point_after):
         return False
-    if step.kind not in {"alembic", "migrate"} or after.definitions is None:
+    if step.kind not in {"alembic", "migrate"} or point_after.definitions is None:
         return True
-    made = after.definitions()
+    made = point_after.definitions()
     if made is None:
         return True
-    if before.definitions is None:
+    if point_before.definitions is None:
         return bool(made.revisions)  # else it was not Alembic that made it
-    return before.definitions() != made
+    return point_before.definitions() != made

@@ -75,17 +75,17 @@ def backups(settings: "Settings") -> list[Backup]:
 
     Opens no database.
     """
-    found: dict[str, Backup] = {}
+    known: dict[str, Backup] = {}
     for folder in (settings.backups, settings.vault_folder):
         try:
             names = os.listdir(folder) if folder else []
         except (FileNotFoundError, NotADirectoryError):
             continue
-        for path in (Path(folder or "", name) for name in names if name not in found):
+        for path in (Path(folder or "", name) for name in names if name not in known):
             if path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith("."):
                 note = record.read(path.with_suffix(".json"))
-                found[path.name] = Backup(path, note, folder != settings.backups)
-    return sorted(found.values(), key=lambda backup: (backup.created, backup.path.name))
+                known[path.name] = Backup(path, note, folder != settings.backups)
+    return sorted(known.values(), key=lambda backup: (backup.created, backup.path.name))
 
 
 def is_of(settings: "Settings", backup: Backup) -> bool:
@@ -102,7 +102,7 @@ def latest(settings: "Settings") -> Backup | None:
     """
     for backup in reversed(backups(settings)):
         record = backup.record
-        if record is None or record.before in TAKEN_FOR_SAFETY or record.shrunk:
+        if record is None or record.next_step in TAKEN_FOR_SAFETY or record.shrunk:
             continue
         if backup.verified and is_of(settings, backup):
             return backup

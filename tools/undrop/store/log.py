@@ -8,7 +8,7 @@ they changed anything shows in the state that came next.
 import json
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from undrop import durable
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 Phase = Literal["open", "done", "same", "failed"]
 """``same``: it ended well and the content is what it was. ``failed``: nothing was changed."""
 
+KEYS = {"state_before": "before"}
+"""What a field is called in the file, where that is another word: older lines have it."""
+NAMES = {key: name for name, key in KEYS.items()}
+
 
 class Step(NamedTuple):
     """A step, as far as it is known to have come."""
@@ -29,11 +33,15 @@ class Step(NamedTuple):
     kind: str
     source: str
     """The database, as records name it."""
-    before: str
+    state_before: str
     """What holds the state before: a name in ``backups/``; empty when there was no database."""
     phase: Phase = "open"
     filled: list[str] | None = None
     """Tables that are to have rows from now on; None when it says nothing about that."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields by the keys that its line has."""
+        return {KEYS.get(name, name): value for name, value in self._asdict().items()}
 
     @property
     def when(self) -> datetime:
@@ -44,13 +52,13 @@ class Step(NamedTuple):
 def append(
     settings: "Settings",
     kind: str,
-    before: str,
+    state_before: str,
     phase: Phase = "open",
     filled: list[str] | None = None,
 ) -> None:
     """Write down how far a step has come and force it to the disk. Raises OSError."""
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    step = Step(now, kind, settings.source, before, phase, filled)
+    step = Step(now, kind, settings.source, state_before, phase, filled)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     new = not _file(settings).exists()
     fd = os.open(_file(settings), flags, 0o600)
@@ -58,7 +66,7 @@ def append(
         # After a writer that was killed in the middle of its line, one of our own begins.
         end = os.lseek(fd, 0, os.SEEK_END)
         torn = end and os.pread(fd, 1, end - 1) != b"\n"
-        line = b"\n" * bool(torn) + json.dumps(step._asdict()).encode() + b"\n"
+        line = b"\n" * bool(torn) + json.dumps(step.to_dict()).encode() + b"\n"
         while line:  # a full disk takes a part, and says so only when it is asked again
             line = line[os.write(fd, line) :]
         durable.sync(fd)
@@ -74,16 +82,16 @@ def chain(settings: "Settings") -> list[Step]:
         lines = _file(settings).read_text("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return []
-    found: list[Step] = []
+    steps: list[Step] = []
     for line in lines:
         step = _parse(line)
         if step is None or step.source != settings.source:
             continue
-        opened = found and found[-1].phase == "open" and found[-1][1:4] == step[1:4]
+        opened = steps and steps[-1].phase == "open" and steps[-1][1:4] == step[1:4]
         if opened and step.phase != "open":
-            found.pop()
-        found.append(step)
-    return found
+            steps.pop()
+        steps.append(step)
+    return steps
 
 
 def last(settings: "Settings") -> Step | None:
@@ -93,11 +101,12 @@ def last(settings: "Settings") -> Step | None:
 
 def _parse(line: str) -> Step | None:
     try:
-        step = Step(**json.loads(line))
+        fields = json.loads(line)
+        step = Step(**{NAMES.get(key, key): value for key, value in fields.items()})
         _ = step.when
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
-    texts = (step.at, step.kind, step.source, step.before)
+    texts = (step.at, step.kind, step.source, step.state_before)
     names = [] if step.filled is None else step.filled
     sound = all(isinstance(text, str) for text in (*texts, *names)) and step.phase in get_args(
         Phase

@@ -49,12 +49,12 @@ def missing(settings: "Settings") -> list[str]:
     if vault is None:
         return []
     here, there = _names(settings.backups), _names(vault)
-    found = []
+    names = []
     for note in sorted(name for name in here if name.endswith(".json")):
         stem = note.removesuffix(".json")
         wanted = [name for suffix in (*SUFFIXES, ".damaged") if (name := stem + suffix) in here]
-        found += [name for name in (*wanted, note) if wanted and name not in there]
-    return found
+        names += [name for name in (*wanted, note) if wanted and name not in there]
+    return names
 
 
 def _names(place: Path) -> set[str]:

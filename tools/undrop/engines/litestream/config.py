@@ -14,7 +14,7 @@ from undrop.errors import UndropError, UsageError
 SYSTEM = Path("/etc/litestream.yml")  # where litestream looks when it is told nothing
 
 
-class Replica(NamedTuple):
+class Replicated(NamedTuple):
     """One database in a Litestream config."""
 
     program: str
@@ -25,7 +25,7 @@ class Replica(NamedTuple):
     """The database's path as the config has it, by which litestream knows it."""
 
 
-def find(root: Path, configured: Path | None, live: Path) -> Replica | None:
+def find(root: Path, configured: Path | None, live: Path) -> Replicated | None:
     """The replica of ``live``: by the configured file, else the project's, else the system's.
 
     None when no config names the database. A relative path in a config is relative to the
@@ -50,9 +50,9 @@ def find(root: Path, configured: Path | None, live: Path) -> Replica | None:
             continue
         for known in databases:
             if os.path.realpath(known["path"]) == os.path.realpath(live):
-                return Replica(tool or "", file, live, known["path"])
+                return Replicated(tool or "", file, live, known["path"])
         if not tool and ours:
-            return Replica("", file, live, str(live))
+            return Replicated("", file, live, str(live))
         if _is_unset(_named(written, "path"), live):
             what = f"{file} names {live.name} by a variable that is not set"
             raise refusal(what, "set it as the daemon has it")
@@ -69,10 +69,10 @@ def read(config: Path) -> dict[str, Any]:
     try:
         text = os.path.expandvars(config.read_text(errors="replace"))
         # Braces of a variable that is left would be a mapping's in `{path: ${NAME}}`.
-        found = yaml.safe_load(re.sub(r"\$\{(\w+)\}", r"$\1", text))
+        parsed = yaml.safe_load(re.sub(r"\$\{(\w+)\}", r"$\1", text))
     except (OSError, ValueError, yaml.YAMLError):  # often root's alone, for the keys in it
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _named(written: dict[str, Any], key: str) -> list[str]:

@@ -10,14 +10,14 @@ from undrop.engines.litestream import config, program
 from undrop.errors import UndropError
 
 if TYPE_CHECKING:
-    from undrop.engines.litestream.config import Replica
+    from undrop.engines.litestream.config import Replicated
 
 SOCKET = "/var/run/litestream.sock"  # the daemon's, unless its config says another
 ANSWER = 5  # seconds for a running daemon to say that it is there
 CATCH_UP = 30  # seconds for a running daemon to bring the replica up to date
 
 
-def is_running(replica: "Replica") -> bool:
+def is_running(replica: "Replicated") -> bool:
     """Whether a daemon replicates this database now, as far as this user can see."""
     if replica.program and socket(replica):
         return True
@@ -42,7 +42,7 @@ def is_running(replica: "Replica") -> bool:
     return False
 
 
-def socket(replica: "Replica") -> str:
+def socket(replica: "Replicated") -> str:
     """The socket of the daemon that replicates this database and answers now, or nothing.
 
     Where its config cannot be read the usual one is tried: that costs the quick way, not the
@@ -50,23 +50,23 @@ def socket(replica: "Replica") -> str:
     """
     said = config.read(replica.config).get("socket")
     path = said.get("path") if isinstance(said, dict) else None
-    found = str(replica.config.parent / str(path or SOCKET))
+    name = str(replica.config.parent / str(path or SOCKET))
     try:
-        ask = ("-json", "-timeout", str(ANSWER), "-socket", found)
+        ask = ("-json", "-timeout", str(ANSWER), "-socket", name)
         answer = program.ask(replica.program, None, "list", *ask)
     except UndropError:
         return ""
     running = [known["path"] for known in answer["databases"] if known["status"] == "replicating"]
-    return found if replica.name in running else ""
+    return name if replica.name in running else ""
 
 
-def synced(replica: "Replica", socket: str) -> int:
+def synced(replica: "Replicated", socket: str) -> int:
     """Have the daemon bring the replica up to date; the transaction that it then is at."""
     wait = ("-wait", "-timeout", str(CATCH_UP), "-socket", socket, "-json", replica.name)
     return int(program.ask(replica.program, None, "sync", *wait)["txid"])
 
 
-def local(replica: "Replica") -> int:
+def local(replica: "Replicated") -> int:
     """The last transaction that litestream saw, by its folder beside the database."""
     for known in program.ask(replica.program, replica.config, "status", "-json"):
         if known["database"] == replica.name and known["local_txid"] != "-":

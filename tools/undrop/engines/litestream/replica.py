@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from undrop import durable
 from undrop.engines.litestream import config, daemon, program
-from undrop.engines.litestream.config import Replica
+from undrop.engines.litestream.config import Replicated
 from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import UndropError
 from undrop.recipes import Action
@@ -33,7 +33,7 @@ FIRST_SNAPSHOT = 5.0  # seconds after its start within which a daemon takes one;
 class Litestream:
     """The replica of a live database (``protocol.Replica``)."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replicated) -> None:
         self._replica = replica
         self.label = f"litestream ({replica.config})"
 
@@ -53,7 +53,7 @@ class Litestream:
         return warning(self._replica, kind, made=made)
 
 
-def check(replica: Replica, work: Path | None = None, *, patient: bool = True) -> str:
+def check(replica: Replicated, work: Path | None = None, *, patient: bool = True) -> str:
     """Make sure that the replica holds every commit of the live database; a line that says so.
 
     It is restored (into ``work``, else the system's temporary folder; twice the database's size)
@@ -88,7 +88,7 @@ def check(replica: Replica, work: Path | None = None, *, patient: bool = True) -
         time.sleep(0.5)
 
 
-def restore(replica: Replica, target: Path, *when: str) -> None:
+def restore(replica: Replicated, target: Path, *when: str) -> None:
     """Write the database that the replica holds, now or ``when``, into a new file.
 
     ``when`` are options of litestream's: ``-timestamp`` and ISO 8601 with a time zone, or
@@ -109,7 +109,7 @@ def restore(replica: Replica, target: Path, *when: str) -> None:
         raise
 
 
-def warning(replica: Replica, kind: str, *, made: bool = False) -> str:
+def warning(replica: Replicated, kind: str, *, made: bool = False) -> str:
     """What the running daemon makes of a step (``restore``, ``nuke-db``…); empty without one.
 
     ``made``: the step made the file anew, there was none, or no whole one.
@@ -133,7 +133,7 @@ def warning(replica: Replica, kind: str, *, made: bool = False) -> str:
     )
 
 
-def _held(replica: Replica, socket: str, work: Path | None) -> str:
+def _held(replica: Replicated, socket: str, work: Path | None) -> str:
     """What ``check`` answers, by one look; raises UndropError when the answer is no."""
     tool, file, live, name = replica
     once, anew = _command(replica, "replicate", "-once"), _anew(replica)
@@ -181,15 +181,15 @@ def _refusing(what: str, remedy: str) -> "Iterator[None]":
         raise config.refusal(f"{what}: {error.what}", remedy) from error
 
 
-def _command(replica: Replica, command: str, *arguments: str) -> str:
+def _command(replica: Replicated, command: str, *arguments: str) -> str:
     return shlex.join(("litestream", command, "-config", str(replica.config), *arguments))
 
 
-def _anew(replica: Replica) -> str:
+def _anew(replica: Replicated) -> str:
     return f"{_command(replica, 'replicate', '-once')} -force-snapshot"
 
 
-def _same(replica: Replica, socket: str, folder: Path, remedy: str) -> bool:
+def _same(replica: Replicated, socket: str, folder: Path, remedy: str) -> bool:
     """Whether a snapshot of the live database has the replica's pages; ``folder`` gets both."""
     copy, restored = folder / "live", folder / "restored"
     with _refusing(f"{replica.live} cannot be compared with its replica", remedy):
@@ -203,7 +203,7 @@ def _same(replica: Replica, socket: str, folder: Path, remedy: str) -> bool:
         return pages.same(file.fileno(), restored, snapshot.page_size, quiet)
 
 
-def _pinned(replica: Replica, socket: str) -> tuple[Snapshot, int]:
+def _pinned(replica: Replicated, socket: str) -> tuple[Snapshot, int]:
     """A snapshot of the live database, and with a socket which transaction it is.
 
     It is had between two syncs that end with the same one, however busy the writers are.
@@ -212,11 +212,11 @@ def _pinned(replica: Replica, socket: str) -> tuple[Snapshot, int]:
     if not live.exists():
         raise UndropError(f"{live} is gone and its -wal is not", Action("restore", "latest"))
     for _ in range(PINS):
-        before = daemon.synced(replica, socket) if socket else 0
+        synced_before = daemon.synced(replica, socket) if socket else 0
         snapshot = Snapshot(live, Session())  # of its own: nothing is shown, nothing changed
         try:
-            if not socket or daemon.synced(replica, socket) == before:
-                return snapshot, before
+            if not socket or daemon.synced(replica, socket) == synced_before:
+                return snapshot, synced_before
         except BaseException:
             snapshot.close()
             raise

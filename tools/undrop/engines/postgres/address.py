@@ -128,13 +128,13 @@ def of_url(url: "URL") -> Address:
     dialect: Any = url.set(drivername="postgresql+psycopg").get_dialect()()
     _, options = dialect.create_connect_args(url.set(drivername="postgresql+psycopg"))
     known = _known() - OURS
-    found = {name: str(text) for name, text in options.items() if name in known}
-    if "sslpassword" in found:
+    parameters = {name: str(text) for name, text in options.items() if name in known}
+    if "sslpassword" in parameters:
         raise UsageError(
             "sslpassword in the URL: pg_dump can be given none that others do not see",
             "use a key without a passphrase, readable by its owner only (sslkey)",
         )
-    return Address(found)
+    return Address(parameters)
 
 
 def _known() -> set[str]:

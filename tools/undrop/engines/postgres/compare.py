@@ -27,7 +27,12 @@ WHOLE = {"smallint", "integer", "bigint", "oid"}
 
 
 def databases(
-    before: "Address", after: "Address", progress: "Progress", prefix: str, *, copied: bool
+    table_before: "Address",
+    table_after: "Address",
+    progress: "Progress",
+    prefix: str,
+    *,
+    copied: bool,
 ) -> "Comparison":
     """Compare two databases that nobody writes; ``copied``: one was made as a copy of the other.
 
@@ -37,7 +42,7 @@ def databases(
         folder = Path(stack.enter_context(TemporaryDirectory(prefix=prefix)))
         sides = [
             _Side(stack.enter_context(session.opened(address, "comparing")), rooted=copied)
-            for address in (before, after)
+            for address in (table_before, table_after)
         ]
         old, new = sides
         same = {
@@ -48,27 +53,27 @@ def databases(
         for number, side in enumerate(sides):
             side.write(folder / f"{number}.db", same, sides[1 - number], progress)
         known: tuple[Structure, Structure] = (old.structure, new.structure)
-        found = files.compare(folder / "0.db", folder / "1.db", progress, known)
+        comparison = files.compare(folder / "0.db", folder / "1.db", progress, known)
         counts = {old.structure.tables[name].name: old.sums[name][0] for name in same}
         tables = [
-            change._replace(before=counts[change.name], after=counts[change.name])
+            change._replace(rows_before=counts[change.name], rows_after=counts[change.name])
             if change.name in counts and change.name == change.now
             else change
-            for change in found.tables
+            for change in comparison.tables
         ]
-        return found._replace(tables=tables)
+        return comparison._replace(tables=tables)
 
 
 def _kept(old: "_Side", new: "_Side", name: str) -> bool:
     """Whether every value of a table is where it was, as the servers' checksums tell."""
-    before, after = old.structure.tables[name], new.structure.tables[name]
-    if before._replace(root=0) == after._replace(root=0):
+    table_before, table_after = old.structure.tables[name], new.structure.tables[name]
+    if table_before._replace(root=0) == table_after._replace(root=0):
         return old.sums[name] == new.sums[name]
     # Columns that came take nothing away: of gigabytes, that spares reading every row.
-    columns = old.types(name, before)
-    if [c.name for c in before.key] != [c.name for c in after.key] or not columns:
+    columns = old.types(name, table_before)
+    if [c.name for c in table_before.key] != [c.name for c in table_after.key] or not columns:
         return False
-    there = new.types(name, after).items()
+    there = new.types(name, table_after).items()
     return columns.items() <= there and old.sum(name, columns) == new.sum(name, columns)
 
 

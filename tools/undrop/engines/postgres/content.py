@@ -110,11 +110,11 @@ OF_LARGE_OBJECTS = (  # pg_dump --schema-only leaves them out
 
 def sum_of(ask: "Ask", table: str) -> tuple[int, str]:
     """Rows of a table, as it stands after FROM, and their checksum."""
-    [found] = ask(
+    [sums] = ask(
         "SELECT count(*), sum(hashtextextended(v, 0))::text, sum(hashtextextended(v, 1))::text "  # noqa: S608
         f"FROM (SELECT (undrop_row.*)::text AS v FROM {table} AS undrop_row OFFSET 0) AS texts"
     )
-    return found[0], f"{found[1]} {found[2]}"
+    return sums[0], f"{sums[1]} {sums[2]}"
 
 
 def revisions(ask: "Ask") -> list[str]:

@@ -36,7 +36,7 @@ SQL_NAMES = {
 }
 
 
-class Found(NamedTuple):
+class Contents(NamedTuple):
     """Everything of the user's that is in a database."""
 
     objects: list[tuple[str, str]]
@@ -45,18 +45,18 @@ class Found(NamedTuple):
     """Large objects."""
 
 
-def find(ask: "Ask") -> Found:
+def find(ask: "Ask") -> Contents:
     """What is there for the transaction that ``ask`` is in."""
-    found = ask(IN_SCHEMAS)
+    objects = ask(IN_SCHEMAS)
     for catalog in ACROSS:
-        found += ask(
+        objects += ask(
             f"SELECT i.type, i.identity FROM {catalog} c CROSS JOIN LATERAL "  # noqa: S608 - ours
             f"pg_identify_object('{catalog}'::regclass, c.oid, 0) i "
             f"WHERE c.oid >= {FIRST_OF_USERS} AND NOT {MEMBER.format(catalog, 'c')}"
         )
-    named = [(SQL_NAMES.get(kind, kind.upper()), name) for kind, name in found]
+    named = [(SQL_NAMES.get(kind, kind.upper()), name) for kind, name in objects]
     large = [oid for (oid,) in ask("SELECT oid::int8 FROM pg_largeobject_metadata")]
-    return Found([(kind, _spelled(kind, name)) for kind, name in named if kind], large)
+    return Contents([(kind, _spelled(kind, name)) for kind, name in named if kind], large)
 
 
 def _spelled(kind: str, name: str) -> str:
@@ -71,7 +71,7 @@ def refuse_strange(ask: "Ask") -> None:
 
     A schema's owner may drop what others own in it; making a role the owner takes its membership.
     """
-    found = ask(
+    strange = ask(
         "SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM pg_class c "  # noqa: S608
         f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({SYSTEM}) "
         f"AND NOT {MEMBER.format('pg_class', 'c')} AND NOT pg_has_role(c.relowner, 'MEMBER') "
@@ -79,8 +79,8 @@ def refuse_strange(ask: "Ask") -> None:
         f"JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT ({SYSTEM}) "
         f"AND NOT {MEMBER.format('pg_proc', 'p')} AND NOT pg_has_role(p.proowner, 'MEMBER') LIMIT 1"
     )
-    if found:
-        schema, name, owner = found[0]
+    if strange:
+        schema, name, owner = strange[0]
         raise UndropError(
             f"{schema}.{name} belongs to {owner}: what this user took away it could not bring back",
             f"let the URL name a user who is a member of {owner}, then the same command again",
@@ -94,7 +94,7 @@ def is_empty(ask: "Ask") -> bool:
     return not ask(f"SELECT 1 FROM pg_namespace n WHERE NOT ({SYSTEM}) AND NOT {KEPT_SCHEMA}")  # noqa: S608
 
 
-def empty(ask: "Ask", there: Found, extensions: "set[tuple[str, str]] | None" = None) -> None:
+def empty(ask: "Ask", there: Contents, extensions: "set[tuple[str, str]] | None" = None) -> None:
     """Drop all of ``there``, in the transaction that ``ask`` is in.
 
     Extensions stay: only some users may make one again. Of those that are this user's own, the

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from undrop.compare.comparison import Comparison
     from undrop.engines.postgres.snapshot import Snapshot
-    from undrop.engines.protocol import Adopting, Content, Log, Migrating, Runner, State, Work
+    from undrop.engines.protocol import Adopting, Log, Migrating, Replacement, Runner, State, Work
     from undrop.record import Record
     from undrop.values import Holder, Origin, Progress, Session
 
@@ -39,10 +39,16 @@ class Postgres(Site):
     in_memory = False
 
     def __init__(
-        self, url: str, root: Path, verify_url: str, session: "Session", *, alone: bool = False
+        self,
+        url: str,
+        root: Path,
+        verify_url: str,
+        session: "Session",
+        *,
+        without_server: bool = False,
     ) -> None:
         super().__init__(url, root, verify_url, session)
-        self._nowhere = alone and not verify_url
+        self._nowhere = without_server and not verify_url
         self.source = self.label = self.address.label
         self.stem = re.sub(r"[\x00-\x1f\x7f/]|^[.-]", "_", self.address.name)
 
@@ -115,7 +121,7 @@ class Postgres(Site):
         return facts
 
     @contextmanager
-    def admit(self, path: Path, record: "Record | None", *, ours: bool) -> "Iterator[Content]":
+    def admit(self, path: Path, record: "Record | None", *, ours: bool) -> "Iterator[Replacement]":
         from undrop.engines.postgres import programs, work
 
         with TemporaryDirectory(prefix=self.prefix) as folder:
@@ -144,23 +150,23 @@ class Postgres(Site):
         return disconnect.disconnect(self.address) if self.exists() else []
 
     def remove(self, state: "State", log: "Log") -> bool:
-        from undrop.engines.postgres import alone, empty, session
+        from undrop.engines.postgres import empty, exclusive, session
 
         if state.kind == "absent":
             return False
-        with alone.alone(self, state, log) as (connection, there):
+        with exclusive.exclusive(self, state, log) as (connection, there):
             empty.empty(session.asker(connection), there)
         return True
 
-    def work(self, before: Path | None, alembic: "Runner") -> "AbstractContextManager[Work]":
+    def work(self, backup: Path | None, alembic: "Runner") -> "AbstractContextManager[Work]":
         from undrop.engines.postgres import work
 
-        return work.work(self, before, alembic)
+        return work.work(self, backup, alembic)
 
-    def compare(self, before: Path, after: Path) -> "Comparison":
+    def compare(self, old: Path, new: Path) -> "Comparison":
         from undrop.engines.postgres import compare
 
-        with self.restored(before) as one, self.restored(after) as other:
+        with self.restored(old) as one, self.restored(new) as other:
             return compare.databases(one, other, self.session.progress, self.prefix, copied=False)
 
     def definitions(self, path: Path, record: "Record | None") -> "Definitions":
@@ -195,7 +201,7 @@ def of_url(url: str, root: Path, *, inside: bool, verify_url: str, session: "Ses
 
 def of_backups(verify_url: str, session: "Session") -> Postgres:
     """For backups alone, with no live database: tried on ``verify_url``'s server, or on none."""
-    return Postgres(verify_url or "postgresql://", Path(), verify_url, session, alone=True)
+    return Postgres(verify_url or "postgresql://", Path(), verify_url, session, without_server=True)
 
 
 def migrating() -> "Migrating":

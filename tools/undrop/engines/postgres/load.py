@@ -32,7 +32,7 @@ class Load:
     def __init__(self, dump: "Path", *, less: tuple[str, ...] = ()) -> None:
         self.name = dump.name
         self._dump, self._less = dump, less
-        self._before = script.Definitions(dump, "pre-data", *self._less)
+        self._before = script.Section(dump, "pre-data", *self._less)
         self.extensions = self._before.extensions
         """Names and schemas, in SQL."""
 
@@ -49,7 +49,7 @@ class Load:
         _execute(connection, self._before.text)
         with programs.script(self._dump, "--section=data", *self._less) as process:
             _rows(connection, process.stdout, tick)
-        after = script.Definitions(self._dump, "post-data", *self._less)
+        after = script.Section(self._dump, "post-data", *self._less)
         _execute(connection, after.text)
         if self._less != BARE:
             for comment in (*self._before.comments, *after.comments):

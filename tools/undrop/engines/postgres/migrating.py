@@ -8,7 +8,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import Pool
 
-from undrop.engines.postgres import address, alone
+from undrop.engines.postgres import address, exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ class Migrating:
             Path(live.note).write_text(f"{mark[0][0]} {mark[0][1]}")
             event.listen(Pool, "connect", _impatient(int(live.seconds * 1000)))
             here = address.of_url(connection.engine.url)._replace(patience=live.seconds)
-            alone.compare_and_lock(ask, here, live.expect)
+            exclusive.compare_and_lock(ask, here, live.expect)
         else:
             event.listen(connection, "before_cursor_execute", _refuse_what_is_shared)
         event.listen(connection, "before_cursor_execute", self._look)
@@ -114,8 +114,8 @@ def _refuse_what_is_shared(
     _connection: "Connection", _cursor: object, statement: str, *_: object
 ) -> None:
     """A migration that is tried on a copy must not change what belongs to the whole server."""
-    if found := SHARED.match(statement):
+    if shared := SHARED.match(statement):
         raise RuntimeError(  # what comes after these words may be a password
             "this changes the server, not the database alone, and cannot be tried on a copy: "
-            f"{' '.join(found[1].split())} … (run it with alembic, which takes a backup first)"
+            f"{' '.join(shared[1].split())} … (run it with alembic, which takes a backup first)"
         )

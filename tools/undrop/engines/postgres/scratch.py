@@ -90,20 +90,20 @@ class Scratch:
         UndropError.
         """
         with _maintenance(self.server, "looking for scratch databases") as connection:
-            found = connection.execute(
+            names = connection.execute(
                 "SELECT datname FROM pg_database WHERE datname ^@ %s", [self._mark]
             )
-            for (name,) in found.fetchall():
+            for (name,) in names.fetchall():
                 with suppress(psycopg.Error):
                     _drop(connection, name)
 
     def _set_alike(self, name: str) -> None:
         """Settings of the live database decide what names mean, search_path above all."""
-        found = self._asked(SETTINGS, "asking for its settings")
-        if not found:
+        chosen = self._asked(SETTINGS, "asking for its settings")
+        if not chosen:
             return
         with _maintenance(self.server, "setting up a scratch database") as connection:
-            for setting, value in found:
+            for setting, value in chosen:
                 with suppress(psycopg.Error):
                     # The one reads a list as it was written down, the other writes it so again.
                     say = "SELECT pg_catalog.set_config(%s, %s, false)"
@@ -119,11 +119,11 @@ class Scratch:
         ``every``: this user's own, too, since it will not be emptied. Those that may not be made
         here are left out: what needs them will say so. Raises UndropError.
         """
-        found = self._asked(EXTENSIONS.format(every), "asking for its extensions")
-        if not found:
+        extensions = self._asked(EXTENSIONS.format(every), "asking for its extensions")
+        if not extensions:
             return
         with session.opened(there, "making extensions", autocommit=True) as connection:
-            for name, schema in found:
+            for name, schema in extensions:
                 with suppress(psycopg.Error):
                     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
                     make = f"CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema} CASCADE"

@@ -38,39 +38,39 @@ def statements(text: bytes) -> "Iterator[bytes]":
     token = OTHER_STRINGS if b"standard_conforming_strings = off" in text[:4000] else TOKEN
     parts: list[bytes] = []
     done = 0
-    for found in token.finditer(text):
-        if found["noise"] is not None:
-            parts.append(text[done : found.start()])
-            done = found.end()
-        elif found["end"] is not None:
-            parts.append(text[done : found.end()])
-            done = found.end()
+    for match in token.finditer(text):
+        if match["noise"] is not None:
+            parts.append(text[done : match.start()])
+            done = match.end()
+        elif match["end"] is not None:
+            parts.append(text[done : match.end()])
+            done = match.end()
             yield b"".join(parts).strip()
             parts.clear()
 
 
-class Definitions:
+class Section:
     """One section of a dump without rows."""
 
     def __init__(self, dump: "Path", section: str, *options: str) -> None:
         with programs.script(dump, f"--section={section}", *options) as process:
             assert process.stdout is not None  # noqa: S101 - for the type checker
-            found = list(statements(process.stdout.read()))
-        self.comments = [each for each in found if each.startswith(b"COMMENT ON EXTENSION ")]
+            parts = list(statements(process.stdout.read()))
+        self.comments = [part for part in parts if part.startswith(b"COMMENT ON EXTENSION ")]
         """Only an extension's owner may say these."""
         self.extensions = {
             (match[1].decode(), match[2].decode())
-            for each in found
-            if (match := EXTENSION.fullmatch(each))
+            for part in parts
+            if (match := EXTENSION.fullmatch(part))
         }
         """Their names and schemas, in SQL."""
         self.text = b"\n".join(
             # A schema that an extension lives in has stayed.
-            each.replace(b"CREATE SCHEMA ", b"CREATE SCHEMA IF NOT EXISTS ", 1)
-            if each.startswith(b"CREATE SCHEMA ")
-            else each
-            for each in found
-            if not each.startswith((*SKIPPED, b"COMMENT ON EXTENSION "))
+            part.replace(b"CREATE SCHEMA ", b"CREATE SCHEMA IF NOT EXISTS ", 1)
+            if part.startswith(b"CREATE SCHEMA ")
+            else part
+            for part in parts
+            if not part.startswith((*SKIPPED, b"COMMENT ON EXTENSION "))
         )
 
 
@@ -80,10 +80,10 @@ def birth(dump: "Path") -> bytes:
         assert process.stdout is not None  # noqa: S101 - for the type checker
         head = process.stdout.read(16_384)
     for each in statements(head):
-        if found := DATABASE.fullmatch(each):
-            return found[1]
-    found = re.search(rb"^SET client_encoding = ('\w+');$", head, re.MULTILINE)
-    return b"ENCODING = " + found[1] if found else b""
+        if match := DATABASE.fullmatch(each):
+            return match[1]
+    match = re.search(rb"^SET client_encoding = ('\w+');$", head, re.MULTILINE)
+    return b"ENCODING = " + match[1] if match else b""
 
 
 def data(script: Any) -> "Iterator[bytes]":  # noqa: ANN401 - a buffered reader

@@ -150,7 +150,7 @@ def prove(
     says so. Raises DamagedError, UndropError.
     """
     size = durable.size(dump)
-    found = digest.of(dump, progress, size)
+    dump_digest = digest.of(dump, progress, size)
     why, there = "there is no server to try it on", whole
     try:
         if scratch:
@@ -161,7 +161,7 @@ def prove(
     if why:
         programs.read_list(dump)
     if there is None:
-        return Facts(size, found, [], [], f"ok, not restored: {why}")
+        return Facts(size, dump_digest, [], [], f"ok, not restored: {why}")
     if whole and there.data != whole.data:
         wrong = [
             f"{name}: {whole.rows.get(name, 'no'):,} rows, {there.rows.get(name, 'no')} in the dump"
@@ -176,7 +176,7 @@ def prove(
         there = there._replace(definitions=whole.definitions)
     return Facts(
         bytes=size,
-        digest=found,
+        digest=dump_digest,
         revisions=there.revisions,
         filled=there.filled,
         check=f"ok, not restored: {why}" if why else "ok",

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from undrop.engines.postgres import alone, compare, content, load, programs, session, snapshot
+from undrop.engines.postgres import compare, content, exclusive, load, programs, session, snapshot
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
 from undrop.values import Facts, InPlace, Moved, Target
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 class Dump:
-    """A checked dump (``protocol.Content``)."""
+    """A checked dump (``protocol.Replacement``)."""
 
     def __init__(self, site: "Site", path: Path, facts: "Facts") -> None:
         self._site, self.path, self.facts = site, path, facts
 
-    def put(self, state: "State", log: "Log") -> float:
+    def replace_live(self, state: "State", log: "Log") -> float:
         """Empty the live database and load the dump, in one transaction."""
         self._site.make(self.path)
         data = self.facts.content.partition(" ")[0]
         loading = load.Load(self.path)
-        return alone.replace(self._site, state, loading, log, data=data)
+        return exclusive.replace(self._site, state, loading, log, data=data)
 
 
 class Work:
@@ -39,9 +39,9 @@ class Work:
     facts: Facts
 
     def __init__(
-        self, site: "Site", before: "Address | None", there: "Address", alembic: "Runner"
+        self, site: "Site", backup: "Address | None", there: "Address", alembic: "Runner"
     ) -> None:
-        self._site, self._before, self._there, self._alembic = site, before, there, alembic
+        self._site, self._backup, self._there, self._alembic = site, backup, there, alembic
         self._revision, self._tried = "", Moved([], [], 0, [], [], 0.0)
 
     def migrate(self, revision: str) -> "Moved":
@@ -52,7 +52,7 @@ class Work:
 
     def finish(self, _moved: "Moved") -> None:
         """Read what it holds now."""
-        anew = self._before is None  # and then it is asked whether it is what was there before
+        anew = self._backup is None  # and then it is asked whether it is what was there before
         with (
             session.opened(self._there, "checking the migrated copy") as connection,
             programs.defining(self._there) if anew else nullcontext() as definitions,
@@ -61,17 +61,17 @@ class Work:
         state = found.all if anew else ""
         self.facts = Facts(0, "", found.revisions, found.filled, content=state, rows=found.rows)
 
-    def compare(self, before: Path) -> "Comparison":
+    def compare(self, backup: Path) -> "Comparison":
         """From a backup to this."""
-        if self._before:
+        if self._backup:
             return compare.databases(
-                self._before,
+                self._backup,
                 self._there,
                 self._site.session.progress,
                 self._site.prefix,
                 copied=True,
             )
-        with self._site.restored(before) as address:
+        with self._site.restored(backup) as address:
             return compare.databases(
                 address, self._there, self._site.session.progress, self._site.prefix, copied=False
             )
@@ -80,25 +80,25 @@ class Work:
         """The tables in it."""
         return set(self.facts.rows)
 
-    def orphans(self, _before: Path | None, _tables: "list[TableChange]") -> list[str]:
+    def orphans(self, _backup: Path | None, _tables: "list[TableChange]") -> list[str]:
         """None: PostgreSQL lets no row point nowhere."""
         return []
 
-    def try_put(self, _held: "Snapshot", _before: Path) -> float:
+    def try_replace(self, _held: "Snapshot", _backup: Path) -> float:
         """How long the migrations took."""
         return self._tried.seconds
 
-    def put(self, state: "State", log: "Log") -> float:
+    def replace_live(self, state: "State", log: "Log") -> float:
         """Migrate the live database itself; or replace its content, where this began empty."""
         self._site.make()
-        if self._before is None and state.snapshot is not None:
+        if self._backup is None and state.snapshot is not None:
             with TemporaryDirectory(prefix=self._site.prefix) as folder:
                 path = Path(folder, "head.pgdump")
                 path.touch(0o600)
                 snapshot.dumped(self._there, path, self._site.session.progress)
                 # Its owner may be a user of another server's.
                 loading = load.Load(path, less=("--no-owner",) if self._site.elsewhere else ())
-                return alone.replace(self._site, state, loading, log, data="")
+                return exclusive.replace(self._site, state, loading, log, data="")
         return self._migrate_live(state, log)
 
     def _migrate_live(self, state: "State", log: "Log") -> float:
@@ -110,7 +110,7 @@ class Work:
         with log, TemporaryDirectory(prefix=self._site.prefix) as folder:
             note = Path(folder, "transaction")
             tried = self._tried
-            live = InPlace(expect, address.patience, str(note), tried.before, tried.steps)
+            live = InPlace(expect, address.patience, str(note), tried.revisions_before, tried.steps)
             try:
                 moved = self._alembic.run(Target(address.name, live=live), self._revision)
             except LiveMovedError:
@@ -132,10 +132,10 @@ class Work:
 
 
 @contextmanager
-def work(site: "Site", before: Path | None, alembic: "Runner") -> "Iterator[Work]":
-    """A scratch database with what is in ``before``, or an empty one. Raises UndropError."""
+def work(site: "Site", backup: Path | None, alembic: "Runner") -> "Iterator[Work]":
+    """A scratch database with what is in ``backup``, or an empty one. Raises UndropError."""
     with ExitStack() as stack:
-        known = stack.enter_context(site.restored(before)) if before else None
+        known = stack.enter_context(site.restored(backup)) if backup else None
         there = stack.enter_context(site.scratch.database(known))
         if known is None:
             site.scratch.extend(there, every=not site.exists())

@@ -23,12 +23,12 @@ def settled(url: str, home: Path, root: Path) -> str:
 
 def only(root: Path) -> str:
     """The URL of the one database that lies in a project; empty when there are none or several."""
-    found = []
+    databases = []
     for path in [*root.glob("*"), *root.glob("instance/*"), *root.glob("data/*")]:
         if path.suffix in {".db", ".sqlite", ".sqlite3"} and path.is_file():
             try:
                 header.read(path)
             except (DamagedError, OSError):
                 continue
-            found.append(path.relative_to(root))
-    return f"sqlite:///{found[0]}" if len(found) == 1 else ""
+            databases.append(path.relative_to(root))
+    return f"sqlite:///{databases[0]}" if len(databases) == 1 else ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from undrop.compare.comparison import Comparison
     from undrop.engines.litestream.replica import Litestream
-    from undrop.engines.protocol import Adopting, Content, Log, Migrating, Runner, State, Work
+    from undrop.engines.protocol import Adopting, Log, Migrating, Replacement, Runner, State, Work
     from undrop.engines.sqlite.live import Live
     from undrop.record import Record
     from undrop.values import Definitions, Facts, Holder, Origin, Session
@@ -144,7 +144,7 @@ class Sqlite:
         return facts
 
     @contextmanager
-    def admit(self, path: Path, record: "Record | None", *, ours: bool) -> "Iterator[Content]":
+    def admit(self, path: Path, record: "Record | None", *, ours: bool) -> "Iterator[Replacement]":
         from undrop.engines.sqlite import workcopy
         from undrop.engines.sqlite.work import File
         from undrop.sqlitefile import header
@@ -187,15 +187,15 @@ class Sqlite:
                 livefiles.unlink(self.live, self.session)
         return True
 
-    def work(self, before: Path | None, alembic: "Runner") -> "AbstractContextManager[Work]":
+    def work(self, backup: Path | None, alembic: "Runner") -> "AbstractContextManager[Work]":
         from undrop.engines.sqlite import work
 
-        return work.work(self.live, before, self.session, alembic)
+        return work.work(self.live, backup, self.session, alembic)
 
-    def compare(self, before: Path, after: Path) -> "Comparison":
+    def compare(self, old: Path, new: Path) -> "Comparison":
         from undrop.compare import files
 
-        return files.compare(before, after, self.session.progress)
+        return files.compare(old, new, self.session.progress)
 
     def definitions(self, path: Path, _record: "Record | None") -> "Definitions":
         return check.definitions(path)

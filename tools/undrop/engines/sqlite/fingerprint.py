@@ -19,7 +19,7 @@ def of(live: "Path") -> list[object] | None:
     Opens and closes the files: not for a process that has the database open (howtocorrupt.html,
     2.2).
     """
-    found: list[object] = []
+    facts: list[object] = []
     now = time.time_ns()
     for suffix, length in HEADER.items():
         try:
@@ -37,5 +37,5 @@ def of(live: "Path") -> list[object] | None:
         )
         if times and now - max(times) < SETTLED:
             return None
-        found.append([suffix, stat.st_dev, stat.st_ino, stat.st_size, *times, start])
-    return found
+        facts.append([suffix, stat.st_dev, stat.st_ino, stat.st_size, *times, start])
+    return facts

@@ -66,14 +66,14 @@ def _rename_to_nothing(work: Path, live: Path) -> None:
 @contextmanager
 def _past_return(live: Path, session: Session) -> Iterator[None]:
     """Raise ChangedError for what fails inside, unless it was the very first file that failed."""
-    before = _present(live)
+    seen = _present(live)
     try:
         yield
         session.changed = True
     except LiveMovedError:
         raise  # what is there now is somebody else's work
     except BaseException as error:
-        if _present(live) == before:
+        if _present(live) == seen:
             raise
         session.changed = True
         raise ChangedError(

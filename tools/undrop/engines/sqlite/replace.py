@@ -60,8 +60,8 @@ def replace(  # noqa: PLR0913 - what goes where, and how it must look
         swap.settle(work)
         swap.pad(work)
     if state.path and snapshot.wal and snapshot.page_size != header.read(source).page_size:
-        with swap.without_wal(snapshot, state.path) as alone:
-            return _swap(alone, state, source, log)
+        with swap.without_wal(snapshot, state.path) as reopened:
+            return _swap(reopened, state, source, log)
     return _swap(snapshot, state, source, log)
 
 

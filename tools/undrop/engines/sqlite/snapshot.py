@@ -16,7 +16,7 @@ COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress
 
 
 def ours(snapshot: "AnySnapshot") -> "Snapshot":
-    """What ``hold`` gave out, back from where no more is known of it than of any engine's."""
+    """What ``Engine.snapshot`` gave out, back from where it is only known as any engine's."""
     if not isinstance(snapshot, Snapshot):
         raise TypeError(type(snapshot))
     return snapshot

@@ -157,10 +157,10 @@ def without_wal(snapshot: Snapshot, kept: Path) -> "Iterator[Snapshot]":
     snapshot.close()
     _change_journal_mode(snapshot.path, "DELETE")
     try:
-        with closing(Snapshot(snapshot.path, snapshot.session)) as alone:
-            if not alone.is_copied_in(kept, quiet):
+        with closing(Snapshot(snapshot.path, snapshot.session)) as reopened:
+            if not reopened.is_copied_in(kept, quiet):
                 raise LiveMovedError("somebody wrote to the database", "the same again")
-            yield alone
+            yield reopened
     finally:
         _change_journal_mode(snapshot.path, "WAL")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class File:
-    """A checked file (``protocol.Content``)."""
+    """A checked file (``protocol.Replacement``)."""
 
     facts: "Facts"
 
@@ -33,7 +33,7 @@ class File:
         self._live, self.path, self._session = live, path, session
         self._wal, self._record = wal, record
 
-    def put(self, state: "State", log: "Log") -> float:
+    def replace_live(self, state: "State", log: "Log") -> float:
         """Make it the live content."""
         return replace.replace(
             self._live, state, self.path, log, self._session, wal=self._wal, like=self._record
@@ -56,56 +56,58 @@ class Work(File):
         self._wal = swap.settle(self.path)
         self.facts = check.verify(self.path, self._session.progress)
 
-    def compare(self, before: "Path") -> "Comparison":
+    def compare(self, backup: "Path") -> "Comparison":
         """From a backup to this."""
-        return files.compare(before, self.path, self._session.progress)
+        return files.compare(backup, self.path, self._session.progress)
 
     def tables(self) -> set[str]:
         """The tables in it."""
         return set(check.tables(self.path))
 
-    def orphans(self, before: "Path | None", tables: "list[TableChange]") -> list[str]:
+    def orphans(self, backup: "Path | None", tables: "list[TableChange]") -> list[str]:
         """Rows whose foreign key points nowhere and did not before, renamed or not."""
-        old, new = check.tables(before) if before else {}, check.tables(self.path)
+        old, new = check.tables(backup) if backup else {}, check.tables(self.path)
         # Where neither the rows nor the definitions of a table and its parents changed, no row of
         # it can have lost its parent: on gigabytes that spares most of the time.
         steady = {each.now for each in tables if each.same and old.get(each.now) == new[each.now]}
-        found = check.foreign_key_violations(self.path, lambda table, to: {table, *to} <= steady)
-        if not found:
+        violations = check.foreign_key_violations(
+            self.path, lambda table, to: {table, *to} <= steady
+        )
+        if not violations:
             return []
         now = {change.name: change.now for change in tables}
         known = {
             (now.get(table, table), now.get(parent, parent)): count
             for (table, parent), count in (
-                check.foreign_key_violations(before) if before else {}
+                check.foreign_key_violations(backup) if backup else {}
             ).items()
         }
-        added = {pair: count for pair, count in found.items() if count > known.get(pair, 0)}
+        added = {pair: count for pair, count in violations.items() if count > known.get(pair, 0)}
         return [
             f"{count} row(s) of {table} point to no row of {parent}"
             for (table, parent), count in added.items()
         ]
 
-    def try_put(self, snapshot: "protocol.Snapshot", before: "Path") -> float:
+    def try_replace(self, snapshot: "protocol.Snapshot", backup: "Path") -> float:
         """Replace the content of a copy of the snapshot that we have to ourselves."""
         swap.pad(self.path)
         # Another page size goes in without WAL (``swap.without_wal``).
         live = ours(snapshot)
         if live.wal and live.page_size == header.read(self.path).page_size:
-            header.set_journal_mode(before, header.WAL)
+            header.set_journal_mode(backup, header.WAL)
         apart = Session(self._session.progress, self._session.patience)  # live stays as it is
-        with closing(Snapshot(before, apart)) as copy:
+        with closing(Snapshot(backup, apart)) as copy:
             return swap.swap(copy, self.path)
 
 
 @contextmanager
 def work(
-    live: "Path", before: "Path | None", session: "Session", alembic: "Runner"
+    live: "Path", backup: "Path | None", session: "Session", alembic: "Runner"
 ) -> "Iterator[Work]":
-    """A copy of ``before``, or an empty file, beside the live database."""
-    if before:
-        durable.require_space(live.parent, 2 * durable.size(before))
+    """A copy of ``backup``, or an empty file, beside the live database."""
+    if backup:
+        durable.require_space(live.parent, 2 * durable.size(backup))
     with durable.scratch(workcopy.beside(live)) as path:
-        if before:
-            shutil.copyfile(before, path)
+        if backup:
+            shutil.copyfile(backup, path)
         yield Work(live, path, session, alembic)

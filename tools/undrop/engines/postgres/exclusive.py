@@ -58,19 +58,19 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
     ask(session.LOCAL)
     marks = ask(MARKS)
     with programs.defining(address) as definitions:
-        found = content.read(ask, definitions)
+        present = content.read(ask, definitions)
     nothing = empty.is_empty(ask)
     # Alembic makes its table before it asks us.
     versions = {sql.removeprefix("public.") for (sql,) in ask(catalogs.VERSIONS)}
     same = [marks, *names] == [ask(MARKS), *(ask(catalogs.RELATIONS.format(k)) for k in "rp")]
     ask("ROLLBACK TO SAVEPOINT undrop_settings")
     without = {
-        name: table for name, table in found.tables.items() if table[0] or name not in versions
+        name: table for name, table in present.tables.items() if table[0] or name not in versions
     }
     if expect:
         data, _, defined = expect.split(" ")
-        alike = data in {found.data, found._replace(tables=without).data}
-        same = same and alike and defined == found.definitions
+        alike = data in {present.data, present._replace(tables=without).data}
+        same = same and alike and defined == present.definitions
     else:
         same = same and (nothing or (bool(versions) and not without))
     if not same:
@@ -80,9 +80,9 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
 
 
 @contextmanager
-def alone(
+def exclusive(
     site: "Site", state: "State", log: "Log"
-) -> "Iterator[tuple[psycopg.Connection[Any], empty.Found]]":
+) -> "Iterator[tuple[psycopg.Connection[Any], empty.Contents]]":
     """A transaction that has the covered database to itself, and what is in that.
 
     It is committed when the block ends.
@@ -148,10 +148,10 @@ def replace(
     Returns the seconds from the first lock that is asked for to the end: writers are kept out for
     no longer, readers for less.
 
-    ``data`` is the digest of the rows that must be there then. Raises as ``alone`` does.
+    ``data`` is the digest of the rows that must be there then. Raises as ``exclusive`` does.
     """
     began = time.monotonic()
-    with alone(site, state, log) as (connection, there):
+    with exclusive(site, state, log) as (connection, there):
         ask = session.asker(connection)
         empty.empty(ask, there, loading.extensions)
         size, progress = state_size(state), site.session.progress
