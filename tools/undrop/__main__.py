@@ -6,10 +6,10 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Load the command line and run it."""
-    gc.disable()  # what is being loaded is no garbage, and looking for some is felt
+    # What is loaded is no garbage, and looking for some among it is felt in a short command.
+    gc.set_threshold(100_000)
     from undrop.cli import launch
 
-    gc.enable()
     launch()
 
 

@@ -45,7 +45,7 @@ def main() -> int:
     try:
         for number in STOPPING:
             signal.signal(number, _stop)
-        parser().parse_args(namespace=arguments)
+        parser(*sys.argv[1:2]).parse_args(namespace=arguments)
         try:
             said = _answer(arguments, session)
         finally:

@@ -153,8 +153,11 @@ COMMANDS = {
 }
 
 
-def parser() -> ArgumentParser:
-    """The arguments of every command; an option is what it is called, not how it begins."""
+def parser(wanted: str = "") -> ArgumentParser:
+    """The arguments of every command; an option is what it is called, not how it begins.
+
+    Of ``wanted`` alone where that is a command: making the others takes longer than a backup.
+    """
     narrow = partial(HelpFormatter, width=96)
     top = ArgumentParser(
         "undrop",
@@ -165,7 +168,8 @@ def parser() -> ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"undrop {__version__}")
     every = top.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="undrop")
-    for name, command in COMMANDS.items():
+    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+        command = COMMANDS[name]
         text = command.text
         added = every.add_parser(
             name, help=text, description=text, formatter_class=narrow, allow_abbrev=False
