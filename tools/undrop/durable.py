@@ -121,6 +121,23 @@ def link_instead(whole: Path, work: Path) -> bool:
     return False
 
 
+def move(work: Path, target: Path) -> None:
+    """Put a file of ours in the place of another, forced to the disk; a copy where that takes one.
+
+    Raises OSError.
+    """
+    os.utime(work)  # it is as old as its name
+    sync_path(work)
+    try:
+        work.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        require_space(target.parent, size(work))
+        shutil.copyfile(work, target)
+        sync_path(target)
+
+
 def make_read_only(work: Path) -> None:
     """Take the right to write from a file, or from the files in a folder."""
     for file in work.iterdir() if work.is_dir() else [work]:

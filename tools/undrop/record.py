@@ -55,6 +55,12 @@ class Record(NamedTuple):
     """Tables that had rows in an earlier backup, have none, and nobody said that it was meant."""
     files: dict[str, str] = {}  # noqa: RUF012
     """Digests of a damaged set's files by name; empty for a backup."""
+    sequence: int = 0
+    """Its place among all that was done in ``home``, whatever the clock says."""
+    home: list[int] = []  # noqa: RUF012
+    """The project's folder that it was taken in (``store.home``)."""
+    invocation: str = ""
+    """The call of just that it was taken in, where just tells."""
     version: str = __version__
     """The undrop that wrote it."""
 
@@ -89,6 +95,7 @@ def read(path: Path) -> Record | None:
             0 <= int(record.mode, 8) <= 0o7777
             and all(-1 <= number < 2**32 for number in (record.uid, record.gid))
             and 0 <= record.bytes < 2**63
+            and all(0 <= number < 2**64 for number in (record.sequence, *record.home))
         )
     except (OSError, ValueError, OverflowError, RecursionError, KeyError, TypeError):
         return None

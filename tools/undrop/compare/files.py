@@ -8,6 +8,7 @@ from undrop.compare import reading, rows
 from undrop.compare.comparison import Comparison, TableChange
 from undrop.compare.structure import Part, Structure, Table, fold
 from undrop.sqlitefile import check, connect
+from undrop.values import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +22,16 @@ def compare(
     new: "Path",
     progress: "Progress",
     known: tuple[Structure, Structure] | None = None,
+    *,
+    live: bool = False,
 ) -> Comparison:
-    """Compare two files that nobody writes.
+    """Compare two files that nobody writes; ``live``: but the new one.
 
     Where they stand for another engine's, what those are made of is ``known``. Raises UndropError
     when one cannot be read.
     """
     with connect.explained(new, "comparing"), ExitStack() as stack:
-        connections = [_both(old, new, stack) for _ in range(2)]
+        connections = [_both(old, new, stack, live=live) for _ in range(2)]
         comparisons: list[Comparison] = []
         with check.beside(
             connections,
@@ -39,13 +42,17 @@ def compare(
         return comparisons[0]
 
 
-def _both(old: "Path", new: "Path", stack: ExitStack) -> sqlite3.Connection:
+def _both(old: "Path", new: "Path", stack: ExitStack, *, live: bool) -> sqlite3.Connection:
     connection = connect.connect(old, "immutable")
     stack.callback(connection.close)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.execute("PRAGMA trusted_schema = OFF")  # no function of theirs may run
     connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-    connection.execute("ATTACH ? AS after", [f"{new.as_uri()}?mode=ro&immutable=1"])
+    still = "" if live else "&immutable=1"
+    connection.execute("ATTACH ? AS after", [f"{new.as_uri()}?mode=ro{still}"])
+    if live:  # one snapshot of it, whoever writes meanwhile
+        read = "SELECT 1 FROM after.sqlite_master LIMIT 1"
+        connect.begin(connection, PATIENCE, "BEGIN", read)
     return connection
 
 

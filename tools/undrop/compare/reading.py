@@ -25,7 +25,9 @@ def read(connection: sqlite3.Connection, schema: str) -> Structure:
     owners = {fold(name): text for name, (text, _) in sql.items()}
     listed = connection.execute(
         "SELECT name, type, NOT wr FROM pragma_table_list WHERE schema = ?"
-        " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'",
+        " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'"
+        # Litestream writes these by itself: they are no part of what anybody did.
+        " AND name NOT IN ('_litestream_lock', '_litestream_seq')",
         [schema],
     ).fetchall()
     tables, unread = [], []

@@ -51,6 +51,9 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def revisions(self) -> list[str]:
             """Alembic's revision(s)."""
 
+        def is_empty(self) -> bool:
+            """Whether there is no table in it."""
+
         def is_in(self, path: Path, record: Record, /) -> bool:
             """Whether that backup has the same content, as far as it can be told cheaply."""
 
@@ -85,6 +88,12 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
             Returns how long, in seconds, others were locked out. Raises LiveMovedError and
             UndropError with the live database as it was, ChangedError when that is not so.
+            """
+
+        def hand_over(self, target: Path, /) -> bool:
+            """Make ``target``, a file of ours, a backup of this, once it is in place.
+
+            No where that takes a snapshot of the live database. Raises OSError.
             """
 
     class Work(Replacement, Protocol):
@@ -162,6 +171,15 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def fingerprint(self) -> list[object] | None:
             """What tells this state from others cheaply; None while it is too fresh for that."""
+
+        def tables(self) -> list[str]:
+            """The tables in the live database; none without one. Raises UndropError."""
+
+        def compare_live(self, old: Path) -> Comparison | None:
+            """From a backup to the live database as it is; None where that is no light look.
+
+            Raises UndropError.
+            """
 
         def snapshot(self) -> Snapshot:
             """Open it and pin a snapshot. Raises DamagedError, UndropError."""

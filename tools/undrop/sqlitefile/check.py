@@ -197,9 +197,9 @@ def foreign_key_violations(
     return counts
 
 
-def tables(path: "Path") -> dict[str, str]:
-    """The tables in a file nobody writes, and their definitions."""
-    connection = connect.connect(path, "immutable")
+def tables(path: "Path", mode: str = "immutable") -> dict[str, str]:
+    """The tables in a file, opened in that mode, and their definitions."""
+    connection = connect.connect(path, mode)
     try:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         return {str(name): str(sql) for name, sql in rows}

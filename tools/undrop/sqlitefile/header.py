@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from sqlite3 import sqlite_version_info
 from typing import NamedTuple
 
 from undrop import errors
@@ -46,6 +47,26 @@ def read(path: Path) -> Header:
     """
     with path.open("rb") as file:
         return parse(file.read(100), os.fstat(file.fileno()).st_size)
+
+
+def settle(path: Path) -> None:
+    """Give a file that nobody has open the header that a snapshot of its content has.
+
+    The Online Backup API writes its own into the new file: rollback mode, a change counter and a
+    schema cookie of 1, and the version of the SQLite that wrote (fileformat2.html, 1.3). So one
+    content has one digest, whoever wrote it.
+    """
+    version = sum(part * 1000**place for place, part in enumerate(sqlite_version_info[::-1]))
+    one = (1).to_bytes(4, "big")
+    with path.open("r+b") as file:
+        for at, raw in (
+            (18, ROLLBACK),
+            (24, one),
+            (40, one),
+            (92, one + version.to_bytes(4, "big")),
+        ):
+            file.seek(at)
+            file.write(raw)
 
 
 def set_journal_mode(path: Path, mode: bytes) -> None:

@@ -15,6 +15,7 @@ from undrop.engines.registry import SUFFIXES
 from undrop.errors import UsageError
 from undrop.recipes import Action
 from undrop.store import vault
+from undrop.store.home import here, is_same
 
 if TYPE_CHECKING:
     from undrop.record import Record
@@ -25,7 +26,6 @@ SLUG_LENGTH = 60  # characters
 STEM_LENGTH = 120  # bytes; a file name may have 255
 STAMP = "%Y%m%d-%H%M%S"
 NAME = re.compile(r".+-(\d{8}-\d{6})-[a-z0-9-]+")
-TAKEN_FOR_SAFETY = {"restore", "undo"}
 
 
 class Backup(NamedTuple):
@@ -35,6 +35,8 @@ class Backup(NamedTuple):
     record: "Record | None"
     only_in_vault: bool = False
     """Whether ``backups/`` has lost it."""
+    sequence: int = 0
+    """Its place among all that was done here; 0 for what is older than that, or from elsewhere."""
 
     @property
     def is_set(self) -> bool:
@@ -73,8 +75,9 @@ def stem(settings: "Settings") -> str:
 def backups(settings: "Settings") -> list[Backup]:
     """Everything in ``backups/`` and what only the vault still has, oldest first.
 
-    Opens no database.
+    Their order is that in which they were taken here, by date before that. Opens no database.
     """
+    ours = here(settings)
     known: dict[str, Backup] = {}
     for folder in (settings.backups, settings.vault_folder):
         try:
@@ -84,8 +87,9 @@ def backups(settings: "Settings") -> list[Backup]:
         for path in (Path(folder or "", name) for name in names if name not in known):
             if path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith("."):
                 note = record.read(path.with_suffix(".json"))
-                known[path.name] = Backup(path, note, folder != settings.backups)
-    return sorted(known.values(), key=lambda backup: (backup.created, backup.path.name))
+                sequence = note.sequence if note and is_same(note.home, ours) else 0
+                known[path.name] = Backup(path, note, folder != settings.backups, sequence)
+    return sorted(known.values(), key=lambda b: (b.sequence, b.created, b.path.name))
 
 
 def is_of(settings: "Settings", backup: Backup) -> bool:
@@ -95,33 +99,17 @@ def is_of(settings: "Settings", backup: Backup) -> bool:
     return backup.path.name.startswith(stem(settings) + "-")
 
 
-def latest(settings: "Settings") -> Backup | None:
-    """The newest verified backup of this database that no restore or undo took for safety.
-
-    One that the shrink alarm marked is passed over too.
-    """
-    for backup in reversed(backups(settings)):
-        record = backup.record
-        if record is None or record.next_step in TAKEN_FOR_SAFETY or record.shrunk:
-            continue
-        if backup.verified and is_of(settings, backup):
-            return backup
-    return None
+def has_moved(settings: "Settings", backup: Backup) -> bool:
+    """Whether it is of this database, which lay elsewhere in the project then."""
+    source = Path(backup.record.source) if backup.record else Path()
+    named_alike = source.stem == Path(settings.source).stem
+    return named_alike and not (settings.root / source).exists()
 
 
-def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
-    """What a user means by FILE: ``latest``, a path from ``standing``, a name in ``backups/``.
-
-    Raises UsageError when there is no such thing.
-    """
-    if wanted == "latest":
-        if backup := latest(settings):
-            return backup
-        raise UsageError(f"there is no verified backup in {settings.backups}", Action("list"))
-    path = standing / wanted
-    if wanted and path.exists():
-        return Backup(path, record.read(path.with_suffix(".json")))
-    return named(settings, wanted)
+def is_kept(settings: "Settings", backup: Backup) -> bool:
+    """Whether it lies in ``backups/`` or the vault, where nobody changes it."""
+    folders = (settings.backups, settings.vault_folder)
+    return any(folder and backup.path.parent.resolve() == folder.resolve() for folder in folders)
 
 
 def named(settings: "Settings", name: str) -> Backup:
@@ -130,6 +118,14 @@ def named(settings: "Settings", name: str) -> Backup:
         if name in {backup.path.name, backup.path.stem}:
             return backup
     raise UsageError(f"there is no backup {name!r}", Action("list"))
+
+
+def content(settings: "Settings", name: str) -> str:
+    """What tells the state in the backup ``name`` from others; empty where that is not known."""
+    for backup in backups(settings):
+        if backup.path.name == name and backup.record:
+            return backup.record.state
+    return ""
 
 
 def forget(lock: "Lock", name: str) -> list[str]:

@@ -1,28 +1,49 @@
-"""The log of what was done to the database, beside the records: ``steps.jsonl``.
+"""The log of what was done to the database: ``steps.jsonl`` beside the records, and a copy.
 
-A step writes its intent before it changes anything and how it ended afterwards. What was killed
-in between, and a direct ``alembic`` run, of which only the beginning is known, stay *open*: whether
-they changed anything shows in the state that came next.
+A step writes its intent before it changes anything and how it ended afterwards. Somebody's own
+command and a direct ``alembic`` run are written down when they begin and when they were seen to
+end. What was killed in between stays *open*: what it did shows in the state that came next.
+
+The vault has a copy, not a link: what empties the one leaves the other. What is read is both.
 """
 
 import json
 import os
+import re
+import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from undrop import durable
+from undrop.store import catalog
+from undrop.store.home import Home, here, is_same
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from undrop.settings import Settings
 
 Phase = Literal["open", "done", "same", "failed"]
 """``same``: it ended well and the content is what it was. ``failed``: nothing was changed."""
+NAME = "steps.jsonl"
+KEYS = {"state_before": "before", "state_after": "after"}
+"""What a field is called in the file, where that is another word."""
+COMMAND_LENGTH = 200  # characters of a command's line that are kept
+ABSENT = "absent"
+"""What tells the state without a database from others."""
 
-KEYS = {"state_before": "before"}
-"""What a field is called in the file, where that is another word: older lines have it."""
-NAMES = {key: name for name, key in KEYS.items()}
+
+class After(NamedTuple):
+    """The state after a step."""
+
+    name: str | None
+    """What holds it; empty when there is no database, None when nothing holds it."""
+    content: str = ""
+    """What tells it from others; empty where that is not known."""
+
+
+UNKNOWN = After(None)
 
 
 class Step(NamedTuple):
@@ -38,81 +59,195 @@ class Step(NamedTuple):
     phase: Phase = "open"
     filled: list[str] | None = None
     """Tables that are to have rows from now on; None when it says nothing about that."""
+    state_after: str | None = None
+    """What holds the state after, likewise; None when nothing does, or nothing changed."""
+    content_after: str = ""
+    """What tells the state after from others, where that is known; ``absent`` for none."""
+    command: str = ""
+    """The line of somebody's own command."""
+    id: str = ""
+    """By which the lines of one step are known; empty in those of an undrop before 0.3."""
+    sequence: int = 0
+    """Its place among all that was done, whatever the clock says; 0 where it has none."""
+    home: Home = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    opened: int = 0
+    """The sequence of its beginning; not written down."""
 
     def to_dict(self) -> dict[str, Any]:
         """Its fields by the keys that its line has."""
-        return {KEYS.get(name, name): value for name, value in self._asdict().items()}
+        fields = {KEYS.get(name, name): value for name, value in self._asdict().items()}
+        del fields["opened"]
+        return fields
 
     @property
     def when(self) -> datetime:
         """The same as ``at``."""
         return datetime.fromisoformat(self.at).astimezone(UTC)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was seen to end."""
+        return self.phase != "open"
 
-def append(
+
+def begin(
+    settings: "Settings", kind: str, state_before: str, command: str = "", content_after: str = ""
+) -> Step:
+    """Write down that a step begins, and force it to the disk. Raises OSError.
+
+    ``content_after`` is what it means to put in place, where that is known.
+    """
+    step = Step(
+        at="",
+        kind=kind,
+        source=settings.source,
+        state_before=state_before,
+        content_after=content_after,
+        command=kept(command),
+        id=secrets.token_hex(8),
+    )
+    return _append(settings, step)
+
+
+def end(
     settings: "Settings",
-    kind: str,
-    state_before: str,
-    phase: Phase = "open",
+    step: Step,
+    phase: Phase,
     filled: list[str] | None = None,
-) -> None:
-    """Write down how far a step has come and force it to the disk. Raises OSError."""
+    after: After = UNKNOWN,
+) -> Step:
+    """Write down how a step ended, and force it to the disk. Raises OSError."""
+    content = after.content or (step.content_after if phase == "done" else "")
+    ended = step._replace(phase=phase, filled=filled, state_after=after.name, content_after=content)
+    return _append(settings, ended)
+
+
+def kept(command: str) -> str:
+    """What is kept of a command's line: its beginning, the passwords of the URLs in it masked."""
+    masked = re.sub(r"(://[^\s:/@]*:)[^\s@]+@", r"\1***@", command)
+    return masked[:COMMAND_LENGTH]
+
+
+def next_sequence(settings: "Settings", backups: "list[catalog.Backup] | None" = None) -> int:
+    """The place of what is done next: after everything that this project's folder knows of.
+
+    ``backups`` spares reading them again.
+    """
+    ours = here(settings)
+    mine = [step.sequence for step in _lines(settings) if is_same(step.home, ours)]
+    kept = catalog.backups(settings) if backups is None else backups
+    return 1 + max((*mine, *(backup.sequence for backup in kept)), default=0)
+
+
+def steps(settings: "Settings") -> list[Step]:
+    """Steps on this database, in their order; what is not a whole line is passed over."""
+    ours = here(settings)
+    known: list[Step] = []
+    at: dict[str, int] = {}
+    for step in _lines(settings):
+        if step.source != settings.source or (step.home and not is_same(step.home, ours)):
+            continue
+        if step.id in at:
+            began = known[at[step.id]]
+            known[at[step.id]] = step._replace(opened=began.opened)
+        elif step.id:
+            at[step.id] = len(known)
+            known.append(step._replace(opened=step.sequence))
+        else:
+            opened = known and known[-1].phase == "open" and known[-1][1:4] == step[1:4]
+            if opened and step.ended:
+                known.pop()
+            known.append(step)
+    return sorted(known, key=lambda step: (step.sequence, step.at))
+
+
+def strangers(settings: "Settings") -> list[Step]:
+    """What the log tells of another folder's database: another machine's, another project's."""
+    ours = here(settings)
+    return [
+        step
+        for step in _lines(settings)
+        if step.source == settings.source and step.home and not is_same(step.home, ours)
+    ]
+
+
+def _append(settings: "Settings", step: Step) -> Step:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    step = Step(now, kind, settings.source, state_before, phase, filled)
+    step = step._replace(at=now, sequence=next_sequence(settings), home=here(settings))
+    step = step._replace(opened=step.opened or step.sequence)
+    line = json.dumps(step.to_dict()).encode() + b"\n"
+    known = _texts(settings)
+    _write(settings.backups, line, known)
+    vault = settings.vault_folder
+    if vault is not None and vault.is_dir():
+        try:
+            _write(vault, line, known)
+        except OSError:
+            return step  # the first copy holds it; ``audit`` tells what the second one lacks
+    return step
+
+
+def _write(folder: "Path", line: bytes, known: "Iterable[str]") -> None:
+    """Add a line; ``known`` are those that a folder is given which has none."""
+    file = folder / NAME
+    if durable.size(file) == 0:  # the first line, or all of them were lost here
+        _start(folder, known)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    new = not _file(settings).exists()
-    fd = os.open(_file(settings), flags, 0o600)
+    fd = os.open(file, flags, 0o600)
     try:
         # After a writer that was killed in the middle of its line, one of our own begins.
         end = os.lseek(fd, 0, os.SEEK_END)
         torn = end and os.pread(fd, 1, end - 1) != b"\n"
-        line = b"\n" * bool(torn) + json.dumps(step.to_dict()).encode() + b"\n"
+        line = b"\n" * bool(torn) + line
         while line:  # a full disk takes a part, and says so only when it is asked again
             line = line[os.write(fd, line) :]
         durable.sync(fd)
     finally:
         os.close(fd)
-    if new:
-        durable.sync_path(settings.backups)
 
 
-def chain(settings: "Settings") -> list[Step]:
-    """Steps on this database, oldest first; what is not a whole line is passed over."""
-    try:
-        lines = _file(settings).read_text("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return []
-    steps: list[Step] = []
-    for line in lines:
-        step = _parse(line)
-        if step is None or step.source != settings.source:
+def _start(folder: "Path", known: "Iterable[str]") -> None:
+    file, work = folder / NAME, folder / f".{os.getpid()}.partial"
+    text = "".join(f"{line}\n" for line in known)
+    durable.write_new(work, text.encode(), 0o600)
+    work.replace(file)
+    durable.sync_path(folder)
+
+
+def _lines(settings: "Settings") -> list[Step]:
+    """Every sound line, each once, in their order."""
+    sound = (step for text in _texts(settings) if (step := _parse(text)))
+    return sorted(sound, key=lambda step: (step.sequence, step.at if not step.sequence else ""))
+
+
+def _texts(settings: "Settings") -> "Iterable[str]":
+    """The lines of both copies, each once."""
+    texts: dict[str, None] = {}
+    for folder in (settings.backups, settings.vault_folder):
+        if folder is None:
             continue
-        opened = steps and steps[-1].phase == "open" and steps[-1][1:4] == step[1:4]
-        if opened and step.phase != "open":
-            steps.pop()
-        steps.append(step)
-    return steps
+        try:
+            texts |= dict.fromkeys((folder / NAME).read_text("utf-8", "replace").splitlines())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return texts
 
 
-def last(settings: "Settings") -> Step | None:
-    """The newest step that says which tables are to have rows."""
-    return next((step for step in reversed(chain(settings)) if step.filled is not None), None)
-
-
-def _parse(line: str) -> Step | None:
+def _parse(text: str) -> Step | None:
+    """A line; fields that a newer undrop wrote are left out."""
     try:
-        fields = json.loads(line)
-        step = Step(**{NAMES.get(key, key): value for key, value in fields.items()})
+        fields = json.loads(text)
+        keys = {KEYS.get(name, name): name for name in Step._fields if name != "opened"}
+        step = Step(**{keys[key]: value for key, value in fields.items() if key in keys})
         _ = step.when
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
-    texts = (step.at, step.kind, step.source, step.state_before)
-    names = [] if step.filled is None else step.filled
-    sound = all(isinstance(text, str) for text in (*texts, *names)) and step.phase in get_args(
-        Phase
+    texts = [step.kind, step.source, step.state_before, step.content_after, step.command, step.id]
+    texts += [*(step.filled or ()), *([] if step.state_after is None else [step.state_after])]
+    numbers = [step.sequence, *step.home] if isinstance(step.home, list) else [None]
+    sound = (
+        all(isinstance(text, str) for text in texts)
+        and all(type(number) is int and 0 <= number < 2**64 for number in numbers)
+        and step.phase in get_args(Phase)
     )
     return step if sound else None
-
-
-def _file(settings: "Settings") -> "Path":
-    return settings.backups / "steps.jsonl"

@@ -15,12 +15,13 @@ def expected(settings: "Settings", backups: "list[Backup]") -> set[str]:
     What an earlier backup was marked for is still expected, so that a backup of the loss does
     not launder it.
     """
-    step = log.last(settings)
+    told = (step for step in reversed(log.steps(settings)) if step.filled is not None)
+    step = next(told, None)
     for backup in reversed(backups):
         record = backup.record
         if record is None or not backup.verified or not catalog.is_of(settings, backup):
             continue
-        if step is not None and step.at > record.created:
+        if step and (step.sequence, step.at) > (backup.sequence, record.created):
             break
         return {*record.filled, *record.shrunk}
     return set(step.filled or ()) if step else set()

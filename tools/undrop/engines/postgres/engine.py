@@ -175,6 +175,18 @@ class Postgres(Site):
         facts = self._check(path, record, quiet)
         return Definitions(facts.definitions, facts.revisions)
 
+    def tables(self) -> list[str]:
+        if not self.exists():
+            return []
+        snapshot = self.snapshot()
+        try:
+            return list(snapshot.content.tables)
+        finally:
+            snapshot.close()
+
+    def compare_live(self, _old: Path) -> None:
+        """Nothing: a dump would have to be loaded into a database of its own."""
+
     def rows(self, path: Path) -> "Mapping[str, int]":
         return self._check(path, None, quiet).rows
 

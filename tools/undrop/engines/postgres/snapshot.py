@@ -100,6 +100,10 @@ class Snapshot:
         with session.explained(self._address, "reading the revision"):
             return content.revisions(self._ask)
 
+    def is_empty(self) -> bool:
+        """Whether it has no table."""
+        return not self.content.tables
+
     def is_in(self, _path: "Path", record: "Record") -> bool:
         """Whether the backup was taken of this very content."""
         return self.content.all == record.content

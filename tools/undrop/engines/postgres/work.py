@@ -32,6 +32,10 @@ class Dump:
         loading = load.Load(self.path)
         return exclusive.replace(self._site, state, loading, log, data=data)
 
+    def hand_over(self, _target: Path) -> bool:
+        """No: it is in ``backups/``, or its user's own."""
+        return False
+
 
 class Work:
     """A scratch database (``protocol.Work``), and one with what was there before beside it."""
@@ -75,6 +79,10 @@ class Work:
             return compare.databases(
                 address, self._there, self._site.session.progress, self._site.prefix, copied=False
             )
+
+    def hand_over(self, _target: Path) -> bool:
+        """No: a scratch database is no dump."""
+        return False
 
     def tables(self) -> set[str]:
         """The tables in it."""

@@ -200,6 +200,19 @@ class Sqlite:
     def definitions(self, path: Path, _record: "Record | None") -> "Definitions":
         return check.definitions(path)
 
+    def tables(self) -> list[str]:
+        from undrop.sqlitefile import check, connect
+
+        if not self.live.exists():
+            return []
+        with connect.explained(self.live, "reading the schema", self.session.patience):
+            return list(check.tables(self.live, "ro"))
+
+    def compare_live(self, old: Path) -> "Comparison":
+        from undrop.compare import files
+
+        return files.compare(old, self.live, self.session.progress, live=True)
+
     def rows(self, path: Path) -> "Mapping[str, int]":
         from undrop.compare import rows
 

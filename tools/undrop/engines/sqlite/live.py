@@ -35,6 +35,11 @@ class Live(Snapshot):
         """Alembic's revision(s)."""
         return check.revisions(self.connection)
 
+    def is_empty(self) -> bool:
+        """Whether it has no table, or no byte."""
+        sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table'"
+        return not self.connection.execute(sql).fetchone()[0]
+
     def is_in(self, path: "Path", _record: "Record") -> bool:
         """Whether the file has the backup's pages; no where the files do not tell."""
         return self.is_copied_in(path, self.session.progress)

@@ -90,11 +90,11 @@ def _is_kept(live: "Path", record: "Record | None") -> bool:
 
 
 def _give_owner_and_mode(work: "Path", like: "Record | None") -> None:
-    if like is None:
+    if like is None or not like.mode:
         umask = os.umask(0o077)
         os.umask(umask)
         work.chmod(0o644 & ~umask)  # what SQLite itself would have made
         return
     with suppress(PermissionError):  # only root may give files away
         os.chown(work, like.uid, like.gid)
-    work.chmod(int(like.mode, 8))
+    work.chmod(int(like.mode, 8) & 0o777)

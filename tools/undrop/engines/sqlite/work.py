@@ -39,6 +39,14 @@ class File:
             self._live, state, self.path, log, self._session, wal=self._wal, like=self._record
         )
 
+    def hand_over(self, target: "Path") -> bool:
+        """Give away a work copy; a backup stays where it is."""
+        copied = self.path == workcopy.beside(self._live) and self.path.exists()
+        if not copied or self.path.samefile(self._live):  # it has become the live database
+            return False
+        durable.move(self.path, target)
+        return True
+
 
 class Work(File):
     """A work copy beside the live database (``protocol.Work``)."""
@@ -54,6 +62,8 @@ class Work(File):
     def finish(self, _moved: "Moved") -> None:
         """Bring it into one file, remember whether it was left in WAL mode, and check it."""
         self._wal = swap.settle(self.path)
+        swap.pad(self.path)
+        header.settle(self.path)
         self.facts = check.verify(self.path, self._session.progress)
 
     def compare(self, backup: "Path") -> "Comparison":

@@ -1,0 +1,141 @@
+"""The states that the database was in, in their order, and which step led to which.
+
+What was seen are the backups, and the states before and after the steps of the log. What lies
+between the state after a step and the next one that was seen is others' work: the application's,
+or somebody's hand.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop.store import catalog, log
+from undrop.store.log import ABSENT, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.settings import Settings
+    from undrop.store.catalog import Backup
+
+WATCHED = {"run", "agent", "alembic"}
+"""Others' commands: what came after an end that nobody saw is others' work."""
+GOING_BACK = {"restore", "undo"}
+
+
+class Moment(NamedTuple):
+    """A state of the database, once."""
+
+    content: str
+    """What tells it from others."""
+    backup: "Backup | None" = None
+    """What holds it; None for no database, and where nothing holds it any more."""
+    steps: tuple[Step, ...] = ()
+    """What led here from the moment before; several that overlapped are one. None for a look."""
+
+    @property
+    def absent(self) -> bool:
+        """Whether there was no database."""
+        return self.content == ABSENT
+
+    @property
+    def name(self) -> str:
+        """What holds it, as the log has it: empty for no database."""
+        return self.backup.path.name if self.backup else ""
+
+    @property
+    def can_be_put_back(self) -> bool:
+        """Whether it can be had again."""
+        return self.absent or (self.backup is not None and self.backup.verified)
+
+
+class Timeline:
+    """The moments of a database, oldest first."""
+
+    def __init__(self, settings: "Settings") -> None:
+        """Read the log and the records. Opens no database."""
+        self._settings = settings
+        self.moments: list[Moment] = []
+        self._waiting: tuple[Step, ...] = ()
+        """What began last and was not seen to end."""
+        backups = [b for b in catalog.backups(settings) if catalog.is_of(settings, b)]
+        self._known = {backup.path.name: backup for backup in backups}
+        groups = list(_overlapping(log.steps(settings)))
+        between = [(_first(group).opened, group[-1].sequence) for group in groups]
+        events: list[tuple[int, str, str | tuple[Step, ...]]] = [
+            (_first(group).opened, _first(group).at, group) for group in groups
+        ]
+        for backup in backups:
+            sound = backup.record and (backup.verified or backup.is_set)
+            if sound and not any(start < backup.sequence < end for start, end in between):
+                events.append((backup.sequence, backup.created.isoformat(), backup.path.name))
+        for _, _, event in sorted(events, key=lambda event: event[:2]):
+            if isinstance(event, str):
+                self.see(self._moment(event))
+            else:
+                self._add(event)
+
+    def see(self, moment: Moment) -> None:
+        """Add the state that was seen next; it shows how a step ended that was killed."""
+        if self._waiting:
+            steps, self._waiting = self._waiting, ()
+            before = self.moments[-1]
+            if moment.content == before.content or not _did(steps[-1], moment.content):
+                self.moments.append(before._replace(steps=steps))
+            else:
+                self.moments.append(moment._replace(steps=steps))
+        self.moments.append(moment)
+
+    def present(self, name: str) -> Moment:
+        """The present state, which ``name`` holds (empty for no database)."""
+        return self._moment(name)
+
+    def _add(self, steps: tuple[Step, ...]) -> None:
+        self.see(self._moment(_first(steps).state_before))
+        last = steps[-1]
+        if last.phase in {"same", "failed"}:
+            self.moments.append(self._moment(last.state_before)._replace(steps=steps))
+        elif last.phase == "done" and last.state_after is not None:
+            self.moments.append(self._moment(last.state_after)._replace(steps=steps))
+        elif last.phase == "done" and last.id:  # nothing holds it: the disk was full, say
+            content = last.content_after or f"unknown: {last.id}"
+            self.moments.append(Moment(content, None, steps))
+        else:
+            self._waiting = steps
+
+    def _moment(self, name: str) -> Moment:
+        if not name:
+            return Moment(ABSENT)
+        backup = self._known.get(name)
+        if backup is None or not backup.path.exists():
+            return Moment(f"gone: {name}")
+        if backup.record is None or backup.is_set:
+            return Moment(f"damaged: {name}", backup)
+        return Moment(backup.record.state, backup)
+
+
+def _first(steps: tuple[Step, ...]) -> Step:
+    """The one that began first; they are in the order in which they ended."""
+    return min(steps, key=lambda step: (step.opened, step.at))
+
+
+def _did(step: Step, content: str) -> bool:
+    """Whether it was a step with no end that led to the next state that was seen."""
+    if step.content_after:
+        return step.content_after == content
+    if not step.id:  # of an undrop that knew no state after
+        return step.phase == "done" or step.kind not in WATCHED
+    return step.kind not in WATCHED  # in one transaction, of whose content nothing was known yet
+
+
+def _overlapping(steps: list[Step]) -> "Iterator[tuple[Step, ...]]":
+    """Steps in the order in which they began; those that ran in one another's time together."""
+    group: list[Step] = []
+    end = 0
+    for step in sorted(steps, key=lambda step: (step.opened, step.at)):
+        if group and not step.opened < end:
+            yield tuple(sorted(group, key=lambda step: step.sequence))
+            group = []
+            end = 0
+        group.append(step)
+        end = max(end, step.sequence)
+    if group:
+        yield tuple(sorted(group, key=lambda step: step.sequence))
