@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +34,10 @@ def backup_before(context: Any) -> None:  # noqa: ANN401 - Alembic's module of p
             return
         # In a process of its own: this one may have the database open, and opening and closing
         # the file beside SQLite would drop the locks of its connections (howtocorrupt.html, 2.2).
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "undrop", "backup", "--before", "alembic", "alembic"],
-            cwd=_folder(context),
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        failure = f"the backup ended with {done.returncode}" if done.returncode else ""
+        folder = _folder(context)
+        code = _backup(folder, "--before", "alembic", "alembic")
+        failure = f"the backup ended with {code}" if code else ""
+        alembic_private.when_it_ends(context, lambda: _hold_state_after(folder))
     except Exception as error:  # noqa: BLE001 - the hook is soft by contract
         failure = f"{type(error).__name__}: {error}"
     if failure:
@@ -50,6 +48,25 @@ def backup_before(context: Any) -> None:  # noqa: ANN401 - Alembic's module of p
             file=sys.stderr,
             flush=True,
         )
+
+
+def _backup(folder: Path, *arguments: str) -> int:
+    """Run ``undrop backup``; its exit code."""
+    done = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, "-P", "-m", "undrop", "backup", *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return done.returncode
+
+
+def _hold_state_after(folder: Path) -> None:
+    """Have ``undo`` know where the run ended; what comes next is its application's work."""
+    with suppress(
+        Exception
+    ):  # the hook is soft by contract, and the command said what it failed at
+        _backup(folder, "--after", "alembic")
 
 
 def database_url(context: Any) -> "URL":  # noqa: ANN401

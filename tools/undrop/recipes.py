@@ -54,7 +54,8 @@ def sentence(text: Text, line: Callable[[Action], str] = str) -> str:
     said = ""
     for part in (text,) if isinstance(text, str) else text:
         words = line(part) if isinstance(part, Action) else part
-        said += words if not said or words.startswith((",", ";", ":", ")")) else f" {words}"
+        joined = not said or said.endswith("\n") or words.startswith((",", ";", ":", ")"))
+        said += words if joined else f" {words}"
     return said
 
 

@@ -27,8 +27,11 @@ HOOK = {
     "command": 'PATH="$CLAUDE_PROJECT_DIR/.venv/bin:$PATH" undrop agent-hook || echo'
     ' \'{"systemMessage": "undrop does not guard the database: it is not installed"}\'',
 }
+TOOLS = {"matcher": "Bash|Write|Edit|MultiEdit|NotebookEdit", "hooks": [HOOK]}
 EVENTS = {
-    "PreToolUse": {"matcher": "Bash|Write|Edit|MultiEdit|NotebookEdit", "hooks": [HOOK]},
+    "PreToolUse": TOOLS,
+    "PostToolUse": TOOLS,
+    "PostToolUseFailure": TOOLS,
     "SessionStart": {"hooks": [HOOK]},
 }
 RULE = """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.steps.cover import Covered
 
+ENDS = {"PostToolUse", "PostToolUseFailure"}
 PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
 RULE = (
     "undrop guards the database {database}: a verified backup is taken before every command that "
@@ -56,20 +57,25 @@ def _project(folder: Path) -> "Settings":
 
 
 def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
-    if event == "PreToolUse" and _only_reads(given):
+    if event in {"PreToolUse", *ENDS} and _only_reads(given):
         return {}
     folder = Path(given.get("cwd") or Path.cwd())
     project = _project(folder)
     if event == "SessionStart":
         from undrop.steps import cover
 
-        covered = cover.cover(project, "agent", "agent session")
+        covered = cover.begin(project, "agent", "agent session")
         prompt = _prompt(project, folder)
         lines = {action.name: prompt.line(action) for action in ACTIONS}
         rule = RULE.format(database=project.engine.label, backups=project.backups, **lines)
         return _said(event, project, folder, covered, rule)
-    if event != "PreToolUse":
-        return {}
+    if event in ENDS:
+        return _ended(project, given)
+    return _begins(event, given, project, folder) if event == "PreToolUse" else {}
+
+
+def _begins(event: str, given: dict[str, Any], project: "Settings", folder: Path) -> dict[str, Any]:
+    """A call of a tool is about to be made."""
     from undrop.agent import calls
 
     tool, what = given["tool_name"], given["tool_input"]
@@ -81,9 +87,23 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
         return _decision(event, permissionDecision="deny", permissionDecisionReason=why)
     from undrop.steps import cover
 
-    name = (str(what.get("command", "")).split() or [""])[0] if tool == "Bash" else tool
-    covered = cover.cover(project, "agent", f"before an agent's {name}")
+    line = _line(given)
+    covered = cover.begin(project, "agent", f"before an agent's {(line.split() or [''])[0]}", line)
     return _said(event, project, folder, covered)
+
+
+def _line(given: dict[str, Any]) -> str:
+    """What was called, for the log of steps."""
+    tool, what = given["tool_name"], given["tool_input"]
+    return str(what.get("command", "")) if tool == "Bash" else str(tool)
+
+
+def _ended(project: "Settings", given: dict[str, Any]) -> dict[str, Any]:
+    """A call has ended, well or not: the state after it is held, if it changed anything."""
+    from undrop.steps import cover
+
+    cover.end(project, "agent", _line(given))
+    return {}
 
 
 def _only_reads(given: dict[str, Any]) -> bool:

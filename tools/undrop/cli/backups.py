@@ -36,7 +36,7 @@ def list_(run: Run) -> Answer:
 
 def verify(run: Run) -> Answer:
     """Prove FILE, or every backup, whole."""
-    from undrop.steps import restore
+    from undrop.steps import choose, restore
 
     if run.arguments.litestream:
         if run.arguments.file is not None:
@@ -45,7 +45,7 @@ def verify(run: Run) -> Answer:
     if run.arguments.file is None:
         chosen = [backup for backup in catalog.backups(run.settings) if not backup.is_set]
     else:
-        chosen = [catalog.find(run.settings, run.arguments.file, run.standing)]
+        chosen = [choose.find(run.settings, run.arguments.file, run.standing)]
     lines, damaged, results = [], [], []
     for backup in chosen:
         try:

@@ -63,6 +63,7 @@ COMMANDS = {
         "take a verified backup of the live database",
         (
             _one("--before", default="", metavar="STEP", help="the step that it precedes"),
+            _one("--after", default="", metavar="STEP", help="a step that was only watched ends"),
             _one("reason", nargs="?", default="manual", help="why; part of the file's name"),
             _one(
                 ACCEPT_SHRINK,
@@ -82,9 +83,16 @@ COMMANDS = {
         "steps.restore",
         "back up, check FILE, put it in place",
         (
-            _one("file", nargs="?", metavar="FILE", help="a path, a name in backups/, or latest"),
+            _one(
+                "file",
+                nargs="?",
+                metavar="FILE",
+                help="a path, a name in backups/ or part of it, its number, or latest",
+            ),
             _one("--from-litestream", action="store_true", help="what Litestream's replica holds"),
             _one("--timestamp", metavar="TIME", help="with it: as it was then (ISO 8601, zone)"),
+            _one("--dry-run", action="store_true", help="only say what it would cost and bring"),
+            _one("--foreign", action="store_true", help="also what may be another application's"),
             DISCONNECT,
         ),
     ),
@@ -102,8 +110,12 @@ COMMANDS = {
     "nuke-db": Command("steps.nuke_db", "back up, then no database at all", (DISCONNECT,)),
     "undo": Command(
         "undo.undo",
-        "back up, then the state before the last step; twice is redo",
-        (_one("--list", action="store_true", help="only say what was done"), DISCONNECT),
+        "take back the last change, if it was a step's; twice is redo",
+        (
+            _one("--list", action="store_true", help="what was done, and what undo would do"),
+            _one("--whole", action="store_true", help="what others did since, too"),
+            DISCONNECT,
+        ),
     ),
     "list": Command("backups.list_", "the backups, newest first"),
     "verify": Command(

@@ -42,6 +42,21 @@ def differences(comparison: "Comparison") -> tuple[tuple[tuple[str, ...], ...], 
     return (COLUMNS, *map(_row, changed)) if changed else (), tuple(parts)
 
 
+def changes(comparison: "Comparison") -> list[str]:
+    """What changed, by table, in words."""
+    texts = []
+    for change in comparison.tables:
+        counts = {"added": change.added, "removed": change.gone, "changed": change.changed}
+        said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        if not change.now or not change.name:
+            texts.append(f"table {change.name or change.now} {'added' if change.now else 'gone'}")
+        elif said or not change.same:
+            texts.append(f"{change.now}: {said or 'other columns'}")
+    parts = [f"{part.kind} {part.name} gone" for part in comparison.parts_gone]
+    parts += [f"{part.kind} {part.name} added" for part in comparison.parts_new]
+    return [*texts, *parts, *(f"{name} defined anew" for name in comparison.redefined)]
+
+
 def change_fields(change: "TableChange") -> dict[str, Any]:
     """What became of a table, in JSON."""
     keys = {"rows_before": "before", "rows_after": "after"}

@@ -1,7 +1,9 @@
 """``undrop run -- COMMAND…``."""
 
+import shlex
 import sys
 
+from undrop.cli import diff
 from undrop.cli.answer import UNDO, Answer, Run
 from undrop.errors import UndropError, UsageError
 from undrop.recipes import Action, Text
@@ -24,13 +26,17 @@ def run(run: Run) -> Answer:
     if not command:
         raise UsageError("no command was given", *EXAMPLE)
     settings = run.settings
-    kept = cover.cover(settings, "run", f"before {command[0]}")
+    kept = cover.begin(settings, "run", f"before {command[0]}", shlex.join(command))
     if kept.damaged:
         where = settings.backups / kept.name
         run.say(f"{settings.engine.label} is damaged; its files are kept in {where}")
     elif kept.taken:
         run.say(f"backed up to {settings.backups / kept.name}")
     ran = core.run(settings, command, run.standing)
+    try:
+        cover.end(settings, "run")
+    except (UndropError, OSError) as error:  # the exit code is the command's
+        run.say(f"the state after {command[0]} is not backed up: {error}")
     if ran.code in {126, 127} and not ran.changed:
         run.say(f"{command[0]} ended with {ran.code}, or there is no such command")
     if not (ran.changed and kept.name and sys.stderr.isatty()) or kept.damaged:
@@ -54,12 +60,6 @@ def _changes(run: Run, name: str) -> Text:
         return f"the database changed: {error.what}"
     if comparison is None:
         return ("the database changed:", Action("diff", name))
-    texts = []
-    for change in comparison.tables:
-        counts = {"added": change.added, "removed": change.gone, "changed": change.changed}
-        said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        if not change.now or not change.name:
-            texts.append(f"table {change.name or change.now} {'added' if change.now else 'gone'}")
-        elif said or not change.same:
-            texts.append(f"{change.now}: {said or 'other columns'}")
-    return "the command changed " + ("; ".join(texts) or "nothing that is stored in tables")
+    return "the command changed " + (
+        "; ".join(diff.changes(comparison)) or "nothing that is stored in tables"
+    )

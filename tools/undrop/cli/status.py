@@ -1,7 +1,7 @@
 """status: one screen, or one JSON object for prompts and scripts."""
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run
@@ -34,11 +34,33 @@ def status(run: Run) -> Answer:
         "last": str(seen.last.path) if seen.last else None,
         "pending": behind,
         "pending_migrations": seen.pending if behind else [],
-        "undo": seen.undo.to_dict() if seen.undo else None,
+        "undo": _undone(seen),
     }
     lines = [f"{name:<10} {text}" for name, text in _lines(run, seen, behind=behind)]
     text = "\n".join(map(tables.clean, lines))
     return Answer(result, text, code=0 if seen.covered else CheckError.exit_code)
+
+
+def _undone(seen: "Status") -> dict[str, Any] | None:
+    """The step that undo would take back, in JSON."""
+    steps = getattr(seen.undo, "taken_back", ())
+    return steps[-1].to_dict() if steps else None
+
+
+def _undo(run: Run, seen: "Status") -> str:
+    from undrop.steps import undo as core
+
+    line = run.prompt.line(Action("undo"))
+    if seen.undo is None:
+        return "nothing to undo"
+    if isinstance(seen.undo, core.OthersWorkError):
+        return f"stops, for others worked since the last step: {line} says what can be typed"
+    to = seen.undo.target.name or "no database"
+    if not seen.undo.taken_back:
+        return f"puts back what was lost, {to}: {line}"
+    step = seen.undo.taken_back[-1]
+    names = core.names(seen.undo.taken_back)
+    return f"goes back before {names} of {tables.age(step.when)}, to {to}: {line}"
 
 
 def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, str]]":
@@ -66,12 +88,10 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
     yield "space", f"{tables.size(seen.used)} in backups and vault"
     if seen.not_in_vault:
         yield "vault", f"{len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
-    if step := seen.undo:
-        to = step.state_before or "no database"
-        back = f"goes back before {step.kind} of {tables.age(step.when)}, to {to}"
-        yield "undo", f"{back}: {line(Action('undo'))}"
-    else:
-        yield "undo", "nothing to undo"
+    yield "undo", _undo(run, seen)
     if seen.replica:
         yield "replica", seen.replica if seen.replicated else f"NOT CURRENT: {seen.replica}"
-    yield "covered", "yes" if seen.covered else "no: " + line(Action("backup"))
+    if seen.lost:
+        yield "LOST", f"no step of undrop did that; to bring it back: {line(Action('undo'))}"
+    elif seen.exists:
+        yield "covered", "yes" if seen.covered else "no: " + line(Action("backup"))

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, disconnect, fields, kept, require_replica, way_back
 from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
@@ -16,6 +17,7 @@ A_TIME = "2026-03-07T14:15:00Z"
 REPLICA = Path("litestream's replica")
 
 if TYPE_CHECKING:
+    from undrop.compare.comparison import Comparison
     from undrop.store.catalog import Backup
 
 
@@ -31,6 +33,8 @@ def back_up(run: Run) -> Answer:
             f"{next_step!r} is not a step that a backup can precede",
             Action("backup", "the whole reason in quotes"),
         )
+    if run.arguments.after:
+        return _step_ended(run)
     nothing = Answer({"backup": None}, notes=("nothing to back up: there is no database",))
     known = (
         next_step == ALEMBIC and not run.settings.engine.in_memory
@@ -43,7 +47,7 @@ def back_up(run: Run) -> Answer:
         if known:
             from undrop.store import log
 
-            log.append(run.settings, next_step, taken.path.name if taken else "")
+            log.begin(run.settings, next_step, taken.path.name if taken else "")
     if taken is None:
         return nothing
     result = {"backup": str(taken.path), **fields(taken)}
@@ -54,6 +58,16 @@ def back_up(run: Run) -> Answer:
     if next_step:
         return Answer(result, notes=(f"backed up to {taken.path}", *notes))
     return Answer(result, str(taken.path), notes)
+
+
+def _step_ended(run: Run) -> Answer:
+    """Hold the state after a direct ``alembic`` run; nobody is told what it says by itself."""
+    from undrop.steps import cover
+
+    if run.arguments.after != ALEMBIC:
+        raise UsageError(f"{run.arguments.after!r} is not a step that is watched", Action("backup"))
+    covered = cover.end(run.settings, ALEMBIC)
+    return Answer({"backup": str(run.settings.backups / covered.name) if covered else None})
 
 
 def _alarm(taken: "Backup") -> tuple[Text, ...]:
@@ -94,14 +108,24 @@ def restore(run: Run) -> Answer:
         raise UsageError("it takes FILE, or --from-litestream", Action("list"))
     if since:
         _refuse_no_moment(asked.timestamp)
-    run.say(f"about to change {run.settings.engine.label}")
-    with locked(run.settings, run.say) as lock:
-        disconnect(run)
-        if asked.from_litestream:
+    if asked.from_litestream:
+        with locked(run.settings, run.say) as lock:
+            disconnect(run)
             done = replica.put_back(lock, asked.timestamp)
             done = done._replace(source=REPLICA)
-        else:
-            done = core.restore(lock, asked.file, run.standing)
+    else:
+        chosen = _chosen(run)
+        if isinstance(chosen, Answer):
+            return chosen
+        comparison = core.cost(run.settings, chosen)
+        costs = _cost(run, chosen, comparison)
+        if asked.dry_run:
+            return Answer(_would(run, chosen, comparison), str(chosen.path), tuple(costs))
+        for line in costs:
+            run.say(run.prompt.text(line))
+        with locked(run.settings, run.say) as lock:
+            disconnect(run)
+            done = core.restore(lock, chosen, foreign=asked.foreign)
     heads = revisions.heads(run.settings)
     at: Text = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
     if heads and done.revisions != heads:
@@ -117,6 +141,67 @@ def restore(run: Run) -> Answer:
     made = done.change.backup is None or done.change.backup.is_set
     told = replica.warning(run.settings, "restore", made=made and not done.change.same)
     return Answer(result, str(done.source), (at, *way_back(done.change), *told))
+
+
+def _chosen(run: Run) -> "Backup | Answer":
+    """What FILE means; the answer where what ``latest`` means is in place already."""
+    from undrop.steps import choose
+
+    if run.arguments.file != "latest":
+        return choose.find(run.settings, run.arguments.file, run.standing)
+    latest = choose.latest(run.settings)
+    if latest.backup is not None:
+        for name, why in latest.passed_over:
+            run.say(f"latest passes over {name}: {why}")
+        return latest.backup
+    told: list[Text] = [f"already in place: {latest.in_place}"]
+    if latest.older:
+        told.append(("the one before that:", Action("restore", latest.older)))
+    result = {
+        "database": run.settings.engine.label,
+        "restored": None,
+        "in_place": latest.in_place,
+        "older": latest.older or None,
+    }
+    path = run.settings.backups / latest.in_place
+    return Answer(result, str(path), tuple(told))
+
+
+def _cost(run: Run, chosen: "Backup", comparison: "Comparison | None") -> list[Text]:
+    """What it takes away and brings back, by table."""
+    from undrop.steps import choose
+
+    texts: list[Text] = [f"{chosen.path.name} is of {tables.age(chosen.created)}"]
+    if comparison is not None:
+        for change in comparison.tables:
+            counts = {"gone": change.added, "back": change.gone, "as before": change.changed}
+            said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+            if not change.name:
+                said = f"gone, with {change.rows_after:,} row(s)"
+            elif not change.now:
+                said = f"back, with {change.rows_before:,} row(s)"
+            if said:
+                texts.append(f"  {change.name or change.now}: {said}")
+        if comparison.same:
+            texts.append("  nothing in its tables differs from the present state")
+    if strange := choose.unknown_revisions(run.settings, chosen):
+        names = ", ".join(strange)
+        texts.append(
+            f"its revision {names} is unknown to the migrations here: git switch to theirs"
+        )
+    return texts
+
+
+def _would(run: Run, chosen: "Backup", comparison: "Comparison | None") -> dict[str, Any]:
+    from undrop.cli.diff import change_fields
+
+    changed = [change_fields(c) for c in comparison.tables if not c.same] if comparison else None
+    return {
+        "database": run.settings.engine.label,
+        "would_restore": str(chosen.path),
+        "created": chosen.created.isoformat(),
+        "tables": changed,
+    }
 
 
 def _refuse_no_moment(timestamp: str) -> None:

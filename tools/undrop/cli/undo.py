@@ -1,85 +1,173 @@
 """undo, and what it would do."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from undrop.cli import tables
-from undrop.cli.answer import Answer, Run, disconnect, kept, way_back
+from undrop.cli.answer import Answer, Run, disconnect, failure, kept, way_back
+from undrop.cli.diff import change_fields, changes
+from undrop.errors import CheckError
 from undrop.recipes import Action
 from undrop.store import log
 from undrop.store.lock import locked
+from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
-    from undrop.steps.undo import Undone
+    from undrop.compare.comparison import Comparison
+    from undrop.recipes import Text
+    from undrop.steps.undo import Event, OthersWorkError, Undone
+    from undrop.store.log import Step
 
-COLUMNS = ("WHEN", "STEP", "ENDED", "STATE BEFORE", "")
-ENDED = {
-    "done": "done",
-    "same": "changed nothing",
-    "failed": "failed, changed nothing",
-    "open": "not seen to end",
-}
+COLUMNS = ("WHEN", "WHAT", "ROWS", "STATE BEFORE", "")
+SHOWN = 3  # tables whose rows are named in a line
 
 
 def undo(run: Run) -> Answer:
-    """Put back the state from before the last step that changed something."""
+    """Put back the state from before the last change."""
     from undrop.steps import undo as core
 
     if run.arguments.list:
-        return _chain(run)
+        return _timeline(run)
     live = run.settings.engine.label
-    run.say(f"about to change {live}")
     with locked(run.settings, run.say) as lock:
         disconnect(run)
-        done = core.undo(lock)
-    source = str(done.source) if done.source else None
-    back = done.source.name if done.source else "no database: there was none before"
-    said = f"undone: {done.step.kind} of {tables.age(done.step.when)}; now in place: {back}"
+        try:
+            done = core.undo(lock, whole=run.arguments.whole)
+        except core.OthersWorkError as stopped:
+            return _stopped(run, stopped)
+    target, taken_back = done.plan.target, done.plan.taken_back
+    source = str(target.backup.path) if target.backup else None
+    back = target.name or "no database: there was none before"
+    step = taken_back[-1] if taken_back else None
+    if step is None:
+        said = f"it was lost, and no step of undrop did that; now in place: {back}"
+    else:
+        names = core.names(taken_back) + _command(step)
+        said = f"undone: {names} of {tables.age(step.when)}; now in place: {back}"
     result = {
         "database": live,
-        "undone": done.step.kind,
-        "at": done.step.at,
+        "undone": step.kind if step else None,
+        "at": step.at if step else None,
         "restored": source,
-        "left": {each.name: [each.gone, each.changed] for each in done.left},
+        "passed_over": [each.to_dict() for each in done.plan.passed_over],
+        "others": _tables(done.plan.others),
         **kept(done.change),
     }
-    return Answer(result, source or live, (said, *_left(done), *way_back(done.change)))
+    notes = (said, *_passed_over(done), *_others(done), *way_back(done.change))
+    return Answer(result, source or live, notes)
 
 
-def _left(done: "Undone") -> tuple[str, ...]:
-    """What came after the step and is now only in the backup of the state that was left."""
-    texts = []
-    for change in done.left:
-        counts = {"rows added": change.gone, "changed": change.changed}
-        said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        columns = f"{', '.join(change.gone_columns)} added" if change.gone_columns else ""
-        texts.append(f"{change.name}: {', '.join(filter(None, (said, columns)))} since")
-    if not texts or done.change.backup is None:
-        return ()
-    return (*texts, f"all of that is kept in {done.change.backup.path.name}")
+def _stopped(run: Run, stopped: "OthersWorkError") -> Answer:
+    """Others worked since: what that was, in counts, and what to type."""
+    from undrop.steps import undo as core
 
-
-def _chain(run: Run) -> Answer:
-    """Every step, newest first, and which one undo takes back."""
-    from undrop.steps import status
-
-    with locked(run.settings, run.say) as lock:
-        first = status.look(run.settings, lock).undo
-        chain = log.chain(run.settings)[::-1]
-    goes_back = run.prompt.line(Action("undo")) + " goes back there"
-    rows = tuple(
-        (
-            tables.age(step.when),
-            step.kind,
-            ENDED[step.phase],
-            step.state_before or "no database",
-            goes_back if step == first else "",
-        )
-        for step in chain
-    )
+    notes: list[Text] = [stopped.told(run.prompt.text(stopped.next_parts))]
+    if stopped.comparison:
+        since = stopped.since.name if stopped.since else ""
+        notes.insert(0, f"since {since}: {'; '.join(changes(stopped.comparison))}")
     result = {
-        "steps": [step.to_dict() for step in chain],
-        "undo": first.to_dict() if first else None,
+        **failure(stopped, run.prompt),
+        "exit_code": CheckError.exit_code,
+        "since": stopped.since.name if stopped.since else None,
+        "others": _tables(stopped.comparison),
+        "whole": core.names(stopped.plan.taken_back) if stopped.plan else None,
     }
+    return Answer(result, notes=tuple(notes), code=CheckError.exit_code)
+
+
+def _tables(comparison: "Comparison | None") -> list[dict[str, Any]]:
+    return [change_fields(c) for c in comparison.tables if not c.same] if comparison else []
+
+
+def _command(step: "Step") -> str:
+    return f" ({tables.clean(step.command)})" if step.command else ""
+
+
+def _passed_over(done: "Undone") -> tuple[str, ...]:
+    return tuple(
+        f"passed over: {step.kind}{_command(step)} of {tables.age(step.when)}, "
+        + ("which was not seen to end and" if not step.ended else "which")
+        + " changed nothing"
+        for step in done.plan.passed_over
+    )
+
+
+def _others(done: "Undone") -> tuple[str, ...]:
+    """What others did since, and is now only in the backup of the state that was left."""
+    if done.plan.others is None or done.change.backup is None:
+        return ()
+    what = "; ".join(changes(done.plan.others))
+    return (f"others' work since then: {what}", f"that is kept in {done.change.backup.path.name}")
+
+
+def _timeline(run: Run) -> Answer:
+    """What happened to the database, newest first, and what undo would do. A look."""
+    from undrop.steps import undo as core
+
+    line = Timeline(run.settings)
+    present = core.look(run.settings, line)
+    try:
+        plan: core.Plan | None = core.planned(run.settings, line, present, whole=False)
+        stopped = None
+    except CheckError as error:
+        plan, stopped = None, error
+    told = core.events(run.settings, line)
+    goes_back = run.prompt.line(Action("undo")) + " goes back there"
+    rows = [
+        _row(event, goes_back if plan and event.steps == plan.taken_back != () else "")
+        for event in told
+    ]
+    name = present.name or ("no database" if present.absent else "")
+    here = ("now", "you are here", "", name, "")
+    result = {
+        "steps": [step.to_dict() for step in log.steps(run.settings)[::-1]],
+        "events": [_fields(event) for event in told],
+        "undo": plan.taken_back[-1].to_dict() if plan and plan.taken_back else None,
+        "restores": plan.target.name if plan else None,
+        "stops": failure(stopped, run.prompt) if stopped else None,
+    }
+    notes: list[Text] = []
+    if isinstance(stopped, core.OthersWorkError):
+        notes.append(("undo stops:", stopped.what, "\n", *stopped.next_parts))
+    if plan and not plan.taken_back:
+        notes.append(("the database was lost:", Action("undo"), f"puts {plan.target.name} back"))
+    if strangers := log.strangers(run.settings):
+        notes.append(f"{len(strangers)} step(s) in the log are of another folder's database")
     if not rows:
-        return Answer(result, notes=("no step has changed this database",))
-    return Answer(result, table=(COLUMNS, *rows))
+        return Answer(result, notes=("no step has changed this database", *notes))
+    return Answer(result, table=(COLUMNS, here, *rows), notes=tuple(notes))
+
+
+def _row(event: "Event", mark: str) -> tuple[str, ...]:
+    before = event.before.name or ("no database" if event.before.absent else "not held")
+    if not event.steps:
+        return ("", "others' work", _counts(event), before, mark)
+    step = event.steps[-1]
+    what = " and ".join(dict.fromkeys(each.kind for each in event.steps)) + _command(step)
+    if not step.ended:
+        what += ", not seen to end"
+    elif event.same or step.phase == "failed":
+        what += ", failed" if step.phase == "failed" else ", changed nothing"
+    return (tables.age(step.when), what, _counts(event), before, mark)
+
+
+def _counts(event: "Event") -> str:
+    texts = [
+        f"{name} {'-' if old is None else format(old, ',')} -> "
+        f"{'-' if new is None else format(new, ',')}"
+        for name, (old, new) in event.rows.items()
+    ]
+    more = [f"{len(texts) - SHOWN} more tables"] if len(texts) > SHOWN else []
+    return ", ".join(texts[:SHOWN] + more) or ("" if event.same else "other values")
+
+
+def _fields(event: "Event") -> dict[str, Any]:
+    step = event.steps[-1] if event.steps else None
+    return {
+        "others": step is None,
+        "at": step.at if step else None,
+        "steps": [each.to_dict() for each in event.steps],
+        "same": event.same,
+        "before": event.before.name or None,
+        "after": event.after.name or None,
+        "rows": {name: list(pair) for name, pair in event.rows.items()},
+    }

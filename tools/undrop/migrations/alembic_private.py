@@ -6,6 +6,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alembic.runtime.migration import RevisionStep
     from alembic.script import ScriptDirectory
 
@@ -21,6 +23,26 @@ def planned(
     """
     plan = script._downgrade_revs if down else script._upgrade_revs
     return list(plan(revision, current))  # type: ignore[arg-type]  # several revisions, too
+
+
+def when_it_ends(context: Any, then: "Callable[[], None]") -> None:  # noqa: ANN401
+    """Call ``then`` when the running command is through with ``env.py``, well or not.
+
+    ``EnvironmentContext.__exit__`` takes the functions out of ``alembic.context`` by
+    ``_remove_proxy``; Alembic has no public hook there.
+    """
+    environment: Any = getattr(context, "_proxy", None)
+    remove = getattr(environment, "_remove_proxy", None)
+    if remove is None:
+        return
+
+    def removed() -> None:
+        try:
+            remove()
+        finally:
+            then()
+
+    environment._remove_proxy = removed
 
 
 def ensures_version(context: Any) -> bool:  # noqa: ANN401 - Alembic's module of proxies

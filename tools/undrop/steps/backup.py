@@ -1,22 +1,25 @@
 """Take a verified backup, and know whether the present state is held by one."""
 
+import os
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from undrop import digest, durable
-from undrop.errors import CheckError, DamagedError
+from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
 from undrop.record import Record
-from undrop.store import catalog, damaged_sets, shrink
+from undrop.store import catalog, damaged_sets, log, shrink
+from undrop.store.home import here
+from undrop.store.log import After
 from undrop.values import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from undrop.engines.protocol import Snapshot
+    from undrop.engines.protocol import Replacement, Snapshot
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
@@ -108,6 +111,39 @@ def covered(lock: "Lock", purpose: Purpose) -> "Iterator[State]":
         yield state
 
 
+def after(lock: "Lock", state: State, content: "Replacement", filled: list[str]) -> After:
+    """The state after a step that put ``content`` in place of ``state``, and what holds it.
+
+    The copy that was put in place becomes a backup; where there is none, live is backed up.
+    ``filled`` are the tables that are to have rows. Never raises OSError or UndropError: the step
+    is done, and what its state is like is known all the same.
+    """
+    settings, facts = lock.settings, content.facts
+    known = facts.content or facts.digest
+    purpose = Purpose(f"after {state.next_step}", "")
+    with suppress(OSError, UndropError):
+        if known and (kept := holding(settings, catalog.backups(settings), known)):
+            return After(kept.path.name, known)
+        with durable.scratch(lock.partial()) as work:
+            if state.snapshot and content.hand_over(work):
+                record = _record(settings, purpose, time.time())._replace(
+                    **_facts(facts),
+                    **state.snapshot.origin()._asdict(),
+                    shrunk=sorted(set(filled) - set(facts.filled)),
+                )
+                durable.make_read_only(work)
+                published = catalog.publish(lock, work, record, settings.engine.suffix)
+                return After(published.path.name, known)
+        with covered(lock, purpose) as present:
+            return After(present.name, present.record.state if present.record else "")
+    return After(None, known)
+
+
+def _facts(facts: "Facts | Record") -> dict[str, Any]:
+    """What of a record is known from a check."""
+    return {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
+
+
 def _record(settings: "Settings", purpose: Purpose, when: float) -> "Record":
     """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end."""
     return Record(
@@ -115,6 +151,9 @@ def _record(settings: "Settings", purpose: Purpose, when: float) -> "Record":
         reason=purpose.reason,
         next_step=purpose.next_step,
         source=settings.source,
+        sequence=log.next_sequence(settings),
+        home=here(settings),
+        invocation=os.environ.get("UNDROP_INVOCATION", ""),
     )
 
 
@@ -144,9 +183,8 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "Backup":
             facts = same_content.record
         else:
             facts = snapshot.complete(work, content)
-        same = {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
         record = _record(settings, purpose, snapshot.taken)._replace(
-            **same, **snapshot.origin()._asdict()
+            **_facts(facts), **snapshot.origin()._asdict()
         )
         if not purpose.accept_shrink:
             record = record._replace(shrunk=shrink.missing(settings, backups, record.filled))

@@ -7,8 +7,7 @@ from undrop import durable
 from undrop.engines import registry
 from undrop.errors import UsageError
 from undrop.recipes import Action
-from undrop.steps import restore
-from undrop.store import catalog
+from undrop.steps import choose, restore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +32,7 @@ def between(lock: "Lock", old: str, new: str, standing: "Path") -> "Comparison":
             if wanted == LIVE:
                 work = stack.enter_context(durable.scratch(lock.partial()))
                 return copy_live(settings, work)
-            chosen = catalog.find(settings, wanted, standing)
+            chosen = choose.find(settings, wanted, standing)
             if registry.of_backup(settings.engine, chosen.path) is not settings.engine:
                 raise UsageError(
                     f"{chosen.path.name} is a backup of another engine than "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop.errors import LiveMovedError, UndropError
 from undrop.steps import backup
 from undrop.store import log
+from undrop.store.log import After
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ class Outcome(NamedTuple):
     """How long others were locked out."""
     filled: list[str]
     """Tables that are to have rows from now on."""
+    after: After
+    """The state after, and what holds it."""
     same: bool = False
     """Whether the content is what it was before."""
 
@@ -39,10 +42,42 @@ class Change(NamedTuple):
     """Whether the content is what it was before."""
 
 
+class Attempt:
+    """One try of a step, on a state that a verified backup holds."""
+
+    def __init__(self, lock: "Lock", kind: str, state: "State") -> None:
+        self.lock, self.kind, self.state = lock, kind, state
+        self._step: log.Step | None = None
+
+    @contextmanager
+    def changing(self, content_after: str = "") -> "Iterator[None]":
+        """Write the intent down before the block, and that it failed when it changed nothing.
+
+        ``content_after`` is what is put in place, where that is known. Killed in between, the step
+        stays open.
+        """
+        self._step = log.begin(
+            self.lock.settings, self.kind, self.state.name, content_after=content_after
+        )
+        try:
+            yield
+        except BaseException:
+            if not self.lock.session.changed:
+                with suppress(OSError):  # the failure itself is what has to be told
+                    log.end(self.lock.settings, self._step, "failed")
+            raise
+
+    def end(self, outcome: Outcome) -> None:
+        """Write down how it ended. Raises OSError."""
+        if self._step is not None:
+            phase: log.Phase = "same" if outcome.same else "done"
+            log.end(self.lock.settings, self._step, phase, outcome.filled, outcome.after)
+
+
 def run(
     lock: "Lock",
     kind: str,
-    change: "Callable[[State], Outcome | None]",
+    change: "Callable[[Attempt], Outcome | None]",
 ) -> Change:
     """Run ``change`` on a state that a verified backup holds, again if somebody wrote meanwhile.
 
@@ -54,11 +89,11 @@ def run(
     for _ in range(TRIES):
         try:
             with backup.covered(lock, purpose) as state:
-                outcome = change(state)
+                attempt = Attempt(lock, kind, state)
+                outcome = change(attempt)
                 if outcome is None:
                     return Change(state.backup, 0.0)
-                phase: log.Phase = "same" if outcome.same else "done"
-                log.append(lock.settings, kind, state.name, phase, outcome.filled)
+                attempt.end(outcome)
                 return Change(state.backup, outcome.seconds, outcome.same)
         except LiveMovedError as moved:
             writes += moved.writes
@@ -67,19 +102,3 @@ def run(
         f"{writes} transaction(s) came in",
         "stop the program that writes, then the same command again",
     )
-
-
-@contextmanager
-def logged(lock: "Lock", state: "State") -> "Iterator[None]":
-    """Write the step's intent down before the block, and that it failed when it changed nothing.
-
-    That it is done is for ``run`` to write; killed in between, it stays open.
-    """
-    log.append(lock.settings, state.next_step, state.name)
-    try:
-        yield
-    except BaseException:
-        if not lock.session.changed:
-            with suppress(OSError):  # the failure itself is what has to be told
-                log.append(lock.settings, state.next_step, state.name, "failed")
-        raise

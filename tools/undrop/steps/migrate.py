@@ -7,7 +7,7 @@ from undrop.compare import losses
 from undrop.errors import CheckError, DamagedError, UsageError
 from undrop.migrations import runner
 from undrop.recipes import Action
-from undrop.steps import guarded
+from undrop.steps import backup, guarded
 from undrop.values import Moved
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
     settings = lock.settings
     copy = UNMOVED
 
-    def change(state: "State") -> guarded.Outcome | None:
+    def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
         nonlocal copy
+        state = attempt.state
         with settings.engine.work(state.path, alembic) as work:
             known = state.record.revisions if state.record else []
             copy = _migrated(work, state.path, known, revision)
@@ -63,8 +64,8 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
             # What an earlier backup misses is missed still, unless its table went on purpose.
             missed = set(state.record.shrunk if state.record else ()) & work.tables()
             filled = sorted(missed | set(work.facts.filled))
-            seconds = work.replace_live(state, guarded.logged(lock, state))
-            return guarded.Outcome(seconds, filled)
+            seconds = _put_in_place(work, attempt)
+            return guarded.Outcome(seconds, filled, backup.after(lock, state, work, filled))
 
     with runner.Alembic(settings) as alembic:
         done = guarded.run(lock, "migrate", change)
@@ -80,18 +81,18 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
     engine = settings.engine
     if not engine.exists():
         raise UsageError("there is no database to rehearse on", Action("migrate"))
-    with runner.Alembic(settings) as alembic, durable.scratch(lock.partial()) as backup:
+    with runner.Alembic(settings) as alembic, durable.scratch(lock.partial()) as taken:
         snapshot = engine.snapshot()
         try:
-            snapshot.copy_to(backup)
+            snapshot.copy_to(taken)
             snapshot.release()
-            known = engine.check(backup, None).revisions
-            with engine.work(backup, alembic) as work:
-                copy = _migrated(work, backup, known, revision)
+            known = engine.check(taken, None).revisions
+            with engine.work(taken, alembic) as work:
+                copy = _migrated(work, taken, known, revision)
                 if copy.moved.steps == 0:
                     return Rehearsed(copy.moved, copy.report, [], 0.0)
                 left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
-                return Rehearsed(copy.moved, copy.report, left, work.try_replace(snapshot, backup))
+                return Rehearsed(copy.moved, copy.report, left, work.try_replace(snapshot, taken))
         finally:
             snapshot.close()
 
@@ -106,14 +107,14 @@ class _Copy(NamedTuple):
 UNMOVED = _Copy(Moved([], [], 0, [], [], 0.0), losses.Report([], [], [], []))
 
 
-def _migrated(work: "Work", backup: "Path | None", known: list[str], revision: str) -> _Copy:
-    """Run Alembic on a copy of ``backup``, which is at ``known``; check it, say what is lost."""
+def _migrated(work: "Work", taken: "Path | None", known: list[str], revision: str) -> _Copy:
+    """Run Alembic on a copy of ``taken``, which is at ``known``; check it, say what is lost."""
     moved = work.migrate(revision)
     if moved.steps == 0:
         return UNMOVED._replace(moved=moved)
     _finish(work, moved, known)
-    report = losses.report(work.compare(backup)) if backup else UNMOVED.report
-    if orphans := work.orphans(backup, report.tables):
+    report = losses.report(work.compare(taken)) if taken else UNMOVED.report
+    if orphans := work.orphans(taken, report.tables):
         raise CheckError(f"the migration breaks foreign keys: {'; '.join(orphans)}", AGAIN)
     return _Copy(moved, report)
 
@@ -132,13 +133,20 @@ def reset(lock: "Lock") -> Migrated:
         moved = work.migrate("heads")
         _finish(work, moved, [])
 
-        def change(state: "State") -> guarded.Outcome:
+        def change(attempt: guarded.Attempt) -> guarded.Outcome:
+            state, filled = attempt.state, work.facts.filled
             same = _is_same(state, work)
-            seconds = work.replace_live(state, guarded.logged(lock, state))
-            return guarded.Outcome(seconds, work.facts.filled, same)
+            seconds = _put_in_place(work, attempt)
+            return guarded.Outcome(seconds, filled, backup.after(lock, state, work, filled), same)
 
         done = guarded.run(lock, "reset-db", change)
     return Migrated(moved, UNMOVED.report, done)
+
+
+def _put_in_place(work: "Work", attempt: guarded.Attempt) -> float:
+    """Replace the live content; how long, in seconds, others were locked out."""
+    intent = attempt.changing(work.facts.content or work.facts.digest)
+    return work.replace_live(attempt.state, intent)
 
 
 def _is_same(state: "State", work: "Work") -> bool:

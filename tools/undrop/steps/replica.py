@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import durable
 from undrop.errors import UndropError, UsageError
 from undrop.steps import diff, restore
-from undrop.store import lock
 from undrop.store.catalog import Backup
+from undrop.store.lock import partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,24 +66,24 @@ def warning(settings: "Settings", kind: str, *, made: bool = False) -> tuple[str
     return (text,) if text else ()
 
 
-def put_back(snapshot: "Lock", timestamp: str | None) -> "Restored":
+def put_back(lock: "Lock", timestamp: str | None) -> "Restored":
     """Restore the replica's state to a temporary file, check that, make it the live content.
 
     It is a step of the kind ``restore``. Raises what ``restore.restore`` does.
     """
-    kept = _there(snapshot.settings)
-    with _folder(snapshot.settings) as work:
+    kept = _there(lock.settings)
+    with _folder(lock.settings) as work:
         file = work / "replica"
         kept.restore(file, timestamp)
-        return restore.put_back(snapshot, Backup(file, None), "restore")
+        return restore.restore(lock, Backup(file, None))
 
 
-def drill(snapshot: "Lock") -> Drill:
+def drill(lock: "Lock") -> Drill:
     """Restore the replica into a temporary folder, check it and compare it with live.
 
     Raises CheckError when it is not whole, UndropError.
     """
-    settings = snapshot.settings
+    settings = lock.settings
     kept = _there(settings)
     with _folder(settings) as work:
         file, live = work / "replica", work / "live"
@@ -113,7 +113,7 @@ def _folder(settings: "Settings") -> "Iterator[Path]":
         with TemporaryDirectory(prefix="undrop-") as name:
             yield Path(name)
         return
-    folder = lock.partial(settings)  # which the covering backup has for itself
+    folder = partial(settings)  # which the covering backup has for itself
     folder = folder.with_name(f"{folder.name}-replica")
     folder.mkdir(0o700)
     try:

@@ -1,22 +1,23 @@
 """Put a backup back, or take the database away."""
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.engines import registry
-from undrop.errors import CheckError, DamagedError, UsageError
+from undrop.errors import CheckError, DamagedError, UndropError, UsageError
 from undrop.migrations import revisions
 from undrop.recipes import Action
-from undrop.steps import guarded
+from undrop.steps import backup, guarded
 from undrop.store import catalog
+from undrop.store.log import ABSENT, After
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from undrop.compare.comparison import Comparison
     from undrop.engines.protocol import Replacement
     from undrop.settings import Settings
-    from undrop.steps.backup import State
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
     from undrop.values import Facts
@@ -31,26 +32,58 @@ class Restored(NamedTuple):
     change: guarded.Change
 
 
-def restore(lock: "Lock", wanted: str, standing: Path) -> Restored:
-    """Make ``wanted`` the live content: a path from ``standing``, a name, or ``latest``.
+def restore(lock: "Lock", chosen: "Backup", *, foreign: bool = False) -> Restored:
+    """Make ``chosen`` the live content.
 
-    Raises UsageError, CheckError or UndropError with the live database as it was,
-    ChangedError when something failed afterwards.
-    """
-    return put_back(lock, catalog.find(lock.settings, wanted, standing), "restore")
-
-
-def put_back(
-    lock: "Lock",
-    chosen: "Backup",
-    kind: str,
-    first: "Callable[[State], None]" = lambda _state: None,
-) -> Restored:
-    """Make ``chosen`` the live content, as a step of that ``kind``.
-
-    ``first`` is shown the covered state before that is replaced. Raises as ``restore`` does.
+    ``foreign``: also what may be another application's. Raises UsageError, CheckError or
+    UndropError with the live database as it was, ChangedError when something failed afterwards.
     """
     settings = lock.settings
+    with admitted(settings, chosen, foreign=foreign) as content:
+        done = guarded.run(lock, "restore", lambda attempt: replace(attempt, chosen, content))
+        return Restored(chosen.path, content.facts.revisions, done)
+
+
+def cost(settings: "Settings", chosen: "Backup") -> "Comparison | None":
+    """What became of ``chosen`` until now: what putting it back would take away, and bring.
+
+    None where that cannot be told. Raises CheckError, as ``restore`` does.
+    """
+    verify(settings, chosen)
+    if not settings.engine.exists():
+        return None
+    try:
+        return settings.engine.compare_live(chosen.path)
+    except UndropError:  # a damaged database, an application's own collation
+        return None
+
+
+def replace(attempt: guarded.Attempt, chosen: "Backup", content: "Replacement") -> guarded.Outcome:
+    """Put ``content``, which is ``chosen``, in place of the state of that attempt."""
+    state, facts = attempt.state, content.facts
+    record = chosen.record
+    filled = sorted({*facts.filled, *(record.shrunk if record else ())})
+    known = facts.content or facts.digest
+    seconds = content.replace_live(state, attempt.changing(known))
+    content_before = state.record.state if state.snapshot and state.record else ""
+    kept = (
+        record is not None
+        and record.state == known
+        and catalog.is_kept(attempt.lock.settings, chosen)
+    )
+    after = (
+        After(chosen.path.name, known)
+        if kept
+        else backup.after(attempt.lock, state, content, filled)
+    )
+    return guarded.Outcome(seconds, filled, after, content_before == known)
+
+
+@contextmanager
+def admitted(
+    settings: "Settings", chosen: "Backup", *, foreign: bool = False
+) -> "Iterator[Replacement]":
+    """``chosen``, checked, to be put in place. Raises UsageError, CheckError, UndropError."""
     if not chosen.path.exists():
         raise UsageError(f"{chosen.path} is not there", Action("list"))
     if registry.of_backup(settings.engine, chosen.path) is not settings.engine:
@@ -61,45 +94,45 @@ def put_back(
         )
     settings.engine.refuse_unfit(chosen.path)
     with _checked(settings, chosen) as content:
-        record, facts = chosen.record, content.facts
-        if record is None or not catalog.is_of(settings, chosen):
-            _refuse_another_application(settings, chosen.path, facts)
-        filled = sorted({*facts.filled, *(record.shrunk if record else ())})
-
-        def change(state: "State") -> guarded.Outcome:
-            first(state)
-            seconds = content.replace_live(state, guarded.logged(lock, state))
-            known = facts.content or facts.digest
-            content_before = state.record.state if state.snapshot and state.record else ""
-            return guarded.Outcome(seconds, filled, content_before == known)
-
-        done = guarded.run(lock, kind, change)
-        return Restored(chosen.path, facts.revisions, done)
+        if not foreign:
+            _refuse_foreign(settings, chosen, content.facts)
+        yield content
 
 
-def _refuse_another_application(settings: "Settings", path: Path, facts: "Facts") -> None:
-    """A file that no record of ours vouches for may be anybody's."""
-    known = revisions.revisions(settings)
-    strange = [each for each in facts.revisions if known is not None and each not in known]
-    if strange:
+def _refuse_foreign(settings: "Settings", chosen: "Backup", facts: "Facts") -> None:
+    """Refuse what is not this database's: anybody's file, a backup of another one. Raises it."""
+    path, record = chosen.path, chosen.record
+    ours = [b for b in catalog.backups(settings) if b.verified and catalog.is_of(settings, b)]
+    why = ""
+    if record is not None and not catalog.is_of(settings, chosen):
+        if catalog.has_moved(settings, chosen):
+            return
+        why = f"it is a backup of {record.source}, not of {settings.source}"
+    elif record is None:
+        known = revisions.revisions(settings)
+        strange = [each for each in facts.revisions if known is not None and each not in known]
+        if strange:
+            why = f"its revision {', '.join(strange)} is unknown to this project's migrations"
+        elif ours and ours[-1].record and facts.application_id != ours[-1].record.application_id:
+            wanted = ours[-1].record.application_id
+            why = f"it has application_id {facts.application_id}, this project's database {wanted}"
+        elif not facts.revisions and not _shares_a_table(settings, path, ours):
+            why = "it has no revision, and no table that this project's database has"
+    if why:
         raise CheckError(
-            f"{path} is at revision {', '.join(strange)}, unknown to this project's migrations: "
-            "it is another application's",
-            Action("list"),
+            f"{path} may be another application's: {why}",
+            "if it is meant,",
+            Action("restore", str(path), "--foreign"),
         )
-    wanted = next(
-        (
-            each.record.application_id
-            for each in reversed(catalog.backups(settings))
-            if each.record and each.verified and catalog.is_of(settings, each)
-        ),
-        facts.application_id,
-    )
-    if facts.application_id != wanted:
-        raise CheckError(
-            f"{path} has application_id {facts.application_id}, this project's database {wanted}",
-            Action("list"),
-        )
+
+
+def _shares_a_table(settings: "Settings", path: Path, ours: "list[Backup]") -> bool:
+    """Whether the live database or its newest backup has a table of that file's; yes if neither."""
+    engine = settings.engine
+    known = {*engine.rows(ours[-1].path)} if ours else set()
+    with suppress(UndropError):  # it is damaged, or somebody has locked it
+        known |= set(engine.tables())
+    return not known or not known.isdisjoint(engine.rows(path))
 
 
 def verify(settings: "Settings", chosen: "Backup") -> "Facts":
@@ -132,11 +165,13 @@ def _checked(settings: "Settings", chosen: "Backup") -> "Iterator[Replacement]":
     path = chosen.path
     if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
-    ours = (settings.backups, settings.vault_folder)
-    inside = any(folder and path.parent.resolve() == folder.resolve() for folder in ours)
+    inside = catalog.is_kept(settings, chosen)
     with ExitStack() as stack:
         try:
-            content = stack.enter_context(settings.engine.admit(path, chosen.record, ours=inside))
+            record = chosen.record
+            if record and not inside:  # anybody's: it decides no mode and no owner
+                record = record._replace(mode="", uid=-1, gid=-1)
+            content = stack.enter_context(settings.engine.admit(path, record, ours=inside))
         except DamagedError as damage:
             raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
         _refuse_changed(chosen, content.facts)
@@ -152,8 +187,11 @@ def nuke(lock: "Lock", kind: str = "nuke-db") -> guarded.Change:
     engine = lock.settings.engine
     engine.refuse_while_open()
 
-    def change(state: "State") -> guarded.Outcome | None:
-        gone = engine.remove(state, guarded.logged(lock, state))
-        return guarded.Outcome(0.0, []) if gone else None
+    return guarded.run(lock, kind, remove)
 
-    return guarded.run(lock, kind, change)
+
+def remove(attempt: guarded.Attempt) -> guarded.Outcome | None:
+    """Take the live database away; None when there was none."""
+    engine = attempt.lock.settings.engine
+    gone = engine.remove(attempt.state, attempt.changing(ABSENT))
+    return guarded.Outcome(0.0, [], After("", ABSENT)) if gone else None

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
-from undrop.errors import DamagedError, UndropError
+from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.migrations import revisions
 from undrop.steps import backup, replica, undo
 from undrop.store import catalog, vault
+from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
-    from undrop.store.log import Step
     from undrop.values import Holder
 
 
@@ -46,8 +46,10 @@ class Status(NamedTuple):
     """Tables that had rows, have none in the newest backup, and nobody said that it was meant."""
     used: int
     """Bytes on the disk of ``backups/`` and the vault, hard links counted once."""
-    undo: "Step | None"
-    """The step that ``undo`` would take back."""
+    undo: "undo.Plan | undo.OthersWorkError | None"
+    """What ``undo`` would take back, or why it would stop."""
+    lost: bool = False
+    """Whether the database was done away with, and no step did it."""
     replica: str = ""
     """What replicates the database, and whether that is current; empty when nothing does."""
     replicated: bool = True
@@ -97,7 +99,7 @@ def _look(settings: "Settings", lock: "Lock | None") -> Status:
     if status.last and status.last.record:
         status = status._replace(shrunk=status.last.record.shrunk)
     if not status.exists:
-        return status._replace(undo=undo.last_change(settings, undo.ABSENT))
+        return _with_undo(settings, status)
     status = status._replace(open_in=settings.engine.holders(), covered=False)
     try:
         return _opened(settings, status, lock)
@@ -105,8 +107,7 @@ def _look(settings: "Settings", lock: "Lock | None") -> Status:
         what = (
             error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
         )
-        other = undo.Standing("damaged", lambda: None)
-        return status._replace(damage=what, undo=undo.last_change(settings, other))
+        return _with_undo(settings, status._replace(damage=what))
 
 
 def _opened(settings: "Settings", status: Status, lock: "Lock | None") -> Status:
@@ -118,10 +119,27 @@ def _opened(settings: "Settings", status: Status, lock: "Lock | None") -> Status
         with durable.scratch(lock.partial()) as work:
             present = snapshot.identify(work)
             found = backup.holding(settings, catalog.backups(settings), present.content)
-            step = undo.last_change(settings, undo.Standing(*present))
-            return status._replace(covered=found is not None, undo=step)
+            status = status._replace(covered=found is not None)
     finally:
         snapshot.close()
+    return _with_undo(settings, status)
+
+
+def _with_undo(settings: "Settings", status: Status) -> Status:
+    """What ``undo`` would do; a database that was lost, by no step, is not covered."""
+    line = Timeline(settings)
+    present = undo.look(settings, line)
+    try:
+        plan = undo.planned(settings, line, present, whole=False)
+    except undo.OthersWorkError as stopped:
+        return status._replace(undo=stopped)
+    except CheckError:
+        return status._replace(undo=None)
+    lost = not plan.taken_back
+    can = plan.target.can_be_put_back
+    return status._replace(
+        undo=plan if can else None, lost=lost, covered=status.covered and not lost
+    )
 
 
 def _used(settings: "Settings") -> int:

@@ -1,149 +1,306 @@
-"""Which step was the last to change something, and how to take it back."""
+"""Take back the last change, if it was a step's; say whose it was, if it was not."""
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.errors import LOOK, CheckError, UndropError
+from undrop.errors import LOOK, CheckError, DamagedError, UndropError
 from undrop.recipes import Action
-from undrop.steps import backup, restore
-from undrop.store import catalog, log
+from undrop.steps import guarded, restore
+from undrop.store import log
+from undrop.store.log import ABSENT
+from undrop.store.timeline import Moment, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from undrop.compare.comparison import TableChange
+    from undrop.compare.comparison import Comparison
+    from undrop.recipes import Part
     from undrop.settings import Settings
-    from undrop.steps.backup import State
     from undrop.steps.guarded import Change
     from undrop.store.lock import Lock
     from undrop.store.log import Step
-    from undrop.values import Definitions
 
 
-class Standing(NamedTuple):
-    """A state of the database; ``definitions`` is None where there was no database."""
+LIVE, EMPTY, DAMAGED = "live", "empty", "damaged"
+"""What stands for a present state that was only looked at."""
 
-    content: str
-    definitions: "Callable[[], Definitions | None] | None"
+
+class Plan(NamedTuple):
+    """What ``undo`` would do."""
+
+    target: Moment
+    """The state that is put back."""
+    taken_back: "tuple[Step, ...]"
+    """The step(s) that led away from it; none where others did away with the database."""
+    passed_over: "tuple[Step, ...]"
+    """Later ones, which changed nothing."""
+    others: "Comparison | None" = None
+    """What others did since, where that is taken back as well."""
 
 
 class Undone(NamedTuple):
     """What ``undo`` did."""
 
-    step: "Step"
-    """The step that was taken back."""
-    source: "Path | None"
-    """What was put in place; None when that was no database."""
-    left: list["TableChange"]
-    """From the state that was left to the one put in place, what that has not or has otherwise."""
+    plan: Plan
     change: "Change"
 
 
-ABSENT = Standing("", None)
+class OthersWorkError(CheckError):
+    """Others worked since the last step: whose work is meant is not for undo to guess."""
 
-
-def last_change(settings: "Settings", present: Standing) -> "Step | None":
-    """The newest step that changed something; ``present`` is what the database is now.
-
-    One whose state before is in place is undone already. An open step (killed, or a direct
-    ``alembic`` run) changed something when the state after it, known from the next step or from
-    ``present``, is another; rows that the application wrote since are not a migration's doing.
-    """
-    kept = {each.path.name: each for each in catalog.backups(settings)}
-    point_after = present
-    for step in reversed(log.chain(settings)):
-        point_before = _point(settings, kept, step.state_before)
-        changed = step.phase == "done" or (
-            step.phase == "open" and _differ(step, point_before, point_after)
+    def __init__(
+        self,
+        since: Moment | None,
+        comparison: "Comparison | None",
+        plan: Plan | None,
+        strangers: str = "",
+    ) -> None:
+        self.since, self.comparison, self.plan = since, comparison, plan
+        ways: list[Part] = []
+        if since:
+            ways += [Action("restore", since.name), " takes back that alone\n"]
+        if plan:
+            ways += [Action("undo", "--whole"), f" takes back {names(plan.taken_back)} as well"]
+        super().__init__(
+            "the last change was no step of undrop, but others' work (the application's, or "
+            f"somebody's hand){strangers}",
+            *(ways or [Action("list")]),
         )
-        if changed and not _is(point_before, present):
-            return step
-        point_after = point_before
-    return None
 
 
-def undo(lock: "Lock") -> Undone:
-    """Put back the state from before the last step that changed something.
+def names(steps: "tuple[Step, ...]") -> str:
+    """Steps that are one, for people."""
+    return " and ".join(dict.fromkeys(step.kind for step in steps))
 
-    It is a step itself: undoing it is a redo. Raises CheckError when there is nothing to undo
-    or that state cannot be put back, and what ``restore`` raises.
+
+def undo(lock: "Lock", *, whole: bool = False) -> Undone:
+    """Put back the state from before the last change.
+
+    It is a step itself: undoing it is a redo. With ``whole`` also what others did since goes.
+    Raises OthersWorkError where that was not said, CheckError when there is nothing to undo or it
+    cannot be put back, and what ``restore`` raises.
     """
     settings = lock.settings
-    with backup.covered(lock, backup.Purpose("before undo", "undo")) as state:
-        step = last_change(settings, _present(settings, state))
-    if step is None:
-        raise CheckError(
-            "there is nothing to undo: no step has changed this database", Action("list")
-        )
-    if not step.state_before:
-        return Undone(step, None, [], restore.nuke(lock, "undo"))
-    chosen = _kept(settings, step)
-    left: list[TableChange] = []
+    plan: Plan | None = None
 
-    def look(state: "State") -> None:
-        left.clear()
-        # It is for information: what cannot be compared is put back all the same.
-        with suppress(UndropError):
-            if not state.snapshot or not state.backup:
-                return
-            found = settings.engine.compare(state.backup.path, chosen.path)
-            seen = (each for each in found.tables if each.name)
-            left.extend(each for each in seen if each.lost or each.changed or each.gone_columns)
+    def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
+        nonlocal plan
+        line = Timeline(settings)
+        plan = planned(settings, line, line.present(attempt.state.name), whole=whole)
+        target = plan.target
+        if target.absent:
+            return restore.remove(attempt)
+        if target.backup is None or not target.can_be_put_back:
+            raise _gone(plan)
+        with restore.admitted(settings, target.backup) as content:
+            return restore.replace(attempt, target.backup, content)
 
-    done = restore.put_back(lock, chosen, "undo", look)
-    return Undone(step, done.source, left, done.change)
+    done = guarded.run(lock, "undo", change)
+    assert plan is not None  # noqa: S101 - a change was made of it
+    return Undone(plan, done)
 
 
-def _kept(settings: "Settings", step: "Step") -> catalog.Backup:
+def planned(settings: "Settings", line: Timeline, present: Moment, *, whole: bool) -> Plan:
+    """What takes back the last change, ``present`` being the state now. Changes nothing.
+
+    Raises as ``undo`` does.
+    """
+    line.see(present)
+    moments = line.moments
+    if plan := _lost(settings, moments):
+        return plan
+    passed: list[Step] = []
+    others = 0  # where in the timeline others' work begins
+    for at in range(len(moments) - 1, 0, -1):
+        before, after = moments[at - 1], moments[at]
+        if not differ(settings, before, after):
+            passed += after.steps
+        elif after.steps:
+            plan = Plan(before, after.steps, tuple(passed))
+            if others and not whole:
+                raise _others_work(settings, moments[:others], present, plan)
+            if others:
+                plan = plan._replace(others=_compared(settings, moments[others - 1], present))
+            return plan
+        else:
+            others = others or at
+    if not others:
+        raise _nothing(settings, passed)
+    raise _others_work(settings, moments[:others], present, None)
+
+
+def look(settings: "Settings", line: Timeline) -> Moment:
+    """The present state, looked at: a moment that it has the bytes of, else what stands for it.
+
+    Raises UndropError, as for a lock that lasts.
+    """
+    if not settings.engine.exists():
+        return Moment(ABSENT)
     try:
-        chosen = catalog.named(settings, step.state_before)
-    except UndropError as gone:
-        raise CheckError(
-            f"the state before {step.kind} was kept in {step.state_before}, which is gone",
-            Action("list"),
-        ) from gone
-    if chosen.is_set:
-        raise CheckError(
-            f"the database before {step.kind} was damaged; its files are in {chosen.path}",
+        snapshot = settings.engine.snapshot()
+    except DamagedError:
+        return Moment(DAMAGED)
+    try:
+        if snapshot.is_empty():
+            return Moment(EMPTY)
+        known = {m.content: m for m in line.moments if m.backup and m.backup.verified}
+        for moment in reversed(known.values()):
+            backup = moment.backup
+            if backup and backup.record and snapshot.is_in(backup.path, backup.record):
+                return moment._replace(steps=())
+        return Moment(LIVE)
+    finally:
+        snapshot.close()
+
+
+class Event(NamedTuple):
+    """What happened between two states of the timeline."""
+
+    before: Moment
+    after: Moment
+    same: bool
+    """Whether nothing changed."""
+    rows: dict[str, tuple[int | None, int | None]]
+    """Rows before and after, by table, where they differ; None for no such table."""
+
+    @property
+    def steps(self) -> "tuple[Step, ...]":
+        """Whose doing it was; none for others' work."""
+        return self.after.steps
+
+
+def events(settings: "Settings", line: Timeline) -> list[Event]:
+    """What the timeline tells, newest first: every step, and others' work between them."""
+    told = []
+    for before, after in zip(line.moments[-2::-1], line.moments[:0:-1], strict=True):
+        if not after.steps and before.content == after.content:
+            continue
+        rows = _rows_changed(settings, before, after)
+        same = not rows and not differ(settings, before, after)
+        if after.steps or not same:
+            told.append(Event(before, after, same, rows))
+    return told
+
+
+def _rows_changed(
+    settings: "Settings", before: Moment, after: Moment
+) -> dict[str, tuple[int | None, int | None]]:
+    if before.content == after.content:
+        return {}
+    if after.content == LIVE:
+        comparison = _compared(settings, before, after)
+        tables = comparison.tables if comparison else []
+        counts = {t.now or t.name: (t.rows_before, t.rows_after) for t in tables}
+        return {name: pair for name, pair in counts.items() if pair[0] != pair[1]}
+    old, new = (_rows(settings, moment) for moment in (before, after))
+    if old is None or new is None:
+        return {}
+    names = sorted(old.keys() | new.keys())
+    pairs = {name: (old.get(name), new.get(name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _rows(settings: "Settings", moment: Moment) -> "Mapping[str, int] | None":
+    """Rows by table; None where that is not known."""
+    if moment.absent:
+        return {}
+    backup = moment.backup
+    if backup is None or not backup.verified or backup.record is None:
+        return None
+    try:
+        return backup.record.rows or settings.engine.rows(backup.path)
+    except UndropError:
+        return None
+
+
+def _others_work(
+    settings: "Settings", known: list[Moment], present: Moment, plan: Plan | None
+) -> OthersWorkError:
+    """``known`` is what was seen before they worked."""
+    held = (moment for moment in reversed(known) if moment.backup and moment.can_be_put_back)
+    since = next(held, None)
+    comparison = since and _compared(settings, since, present)
+    return OthersWorkError(since, comparison, plan, _strangers(settings))
+
+
+def _strangers(settings: "Settings") -> str:
+    """What is said of a log that tells of another database; nothing where it does not."""
+    lines = log.strangers(settings)
+    return f" (the log tells of another folder's database, too: {len(lines)} line(s))" * bool(lines)
+
+
+def _nothing(settings: "Settings", passed: "list[Step]") -> CheckError:
+    what = "there is nothing to undo: no step has changed this database"
+    what += _strangers(settings)
+    if passed:
+        what += f" ({names(tuple(passed))} changed nothing)"
+    return CheckError(what, Action("list"))
+
+
+def _gone(plan: Plan) -> CheckError:
+    """The state before cannot be had again."""
+    step = plan.taken_back[0]
+    if plan.target.backup and plan.target.backup.is_set:
+        return CheckError(
+            f"the database before {step.kind} was damaged; its files are in "
+            f"{plan.target.backup.path}",
             *LOOK,
         )
-    return chosen
-
-
-def _present(settings: "Settings", state: "State") -> Standing:
-    return ABSENT if state.backup is None else _of(settings, state.backup)
-
-
-def _point(settings: "Settings", kept: dict[str, catalog.Backup], name: str) -> Standing:
-    """The state that a backup holds; one that is gone is like no other."""
-    if not name:
-        return ABSENT
-    found = kept.get(name)
-    return _of(settings, found) if found else Standing(f"gone: {name}", lambda: None)
-
-
-def _of(settings: "Settings", backup: catalog.Backup) -> Standing:
-    record = backup.record
-    if backup.is_set or not backup.path.exists():
-        return Standing(record.state if record else "", lambda: None)
-    return Standing(
-        record.state if record else "", lambda: settings.engine.definitions(backup.path, record)
+    return CheckError(
+        f"the state before {step.kind} was kept in {step.state_before}, which is gone",
+        Action("list"),
     )
 
 
-def _is(one: Standing, other: Standing) -> bool:
-    return one.content == other.content and (one is ABSENT) == (other is ABSENT)
+def differ(settings: "Settings", one: Moment, other: Moment) -> bool:
+    """Whether two states differ in rows or definitions.
 
-
-def _differ(step: "Step", point_before: Standing, point_after: Standing) -> bool:
-    if _is(point_before, point_after):
+    Other bytes are no proof: ANALYZE changes them, and a row that came and went.
+    """
+    if one.content == other.content or (is_lost(settings, one) and is_lost(settings, other)):
         return False
-    if step.kind not in {"alembic", "migrate"} or point_after.definitions is None:
+    records = [moment.backup.record for moment in (one, other) if moment.backup]
+    versions = {record.user_version for record in records if record}
+    comparison = _compared(settings, one, other) if len(versions) < 2 else None
+    return comparison is None or not comparison.same
+
+
+def _compared(settings: "Settings", one: Moment, other: Moment) -> "Comparison | None":
+    """From one state to the other; None where that cannot be told."""
+    if one.backup is None or not one.backup.verified:
+        return None
+    try:
+        if other.content == LIVE:
+            return settings.engine.compare_live(one.backup.path)
+        if other.backup is None or not other.backup.verified:
+            return None
+        return settings.engine.compare(one.backup.path, other.backup.path)
+    except UndropError:  # an application's own collation, another text encoding
+        return None
+
+
+def _lost(settings: "Settings", moments: list[Moment]) -> Plan | None:
+    """The newest known state, where the database was lost and no step did it."""
+    present = moments[-1]
+    if not is_lost(settings, present):
+        return None
+    for before, after in zip(moments[-2::-1], moments[:0:-1], strict=True):
+        if not is_lost(settings, before):
+            if after.steps:
+                return None
+            break
+    for moment in reversed(moments):
+        if moment.backup and moment.can_be_put_back and not is_lost(settings, moment):
+            return Plan(moment, (), ())
+    return None
+
+
+def is_lost(settings: "Settings", moment: Moment) -> bool:
+    """Whether there is no database, no table in it, or no whole file of one."""
+    if moment.absent or moment.content in {EMPTY, DAMAGED}:
         return True
-    made = point_after.definitions()
-    if made is None:
+    if moment.backup is None:
+        return False
+    if moment.backup.is_set:
         return True
-    if point_before.definitions is None:
-        return bool(made.revisions)  # else it was not Alembic that made it
-    return point_before.definitions() != made
+    record = moment.backup.record
+    return not (record and record.filled) and not settings.engine.rows(moment.backup.path)

@@ -1,0 +1,161 @@
+"""What a user means by FILE: ``latest``, a path, a name, a part of one, or a number of ``list``."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import record
+from undrop.errors import UsageError
+from undrop.migrations import revisions
+from undrop.recipes import Action
+from undrop.record import revision_names
+from undrop.steps import undo
+from undrop.store import catalog
+from undrop.store.catalog import Backup
+from undrop.store.timeline import GOING_BACK, Moment, Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.settings import Settings
+
+MANY = 5  # names that are given when none fits, or several do
+LEFT = "it is the state before a restore or undo"
+INVOCATION = "UNDROP_INVOCATION"
+"""What one call of just hands to all of its recipes."""
+
+
+class Latest(NamedTuple):
+    """What ``latest`` is, and what it passed over."""
+
+    backup: Backup | None
+    """None where what would be put back is in place already."""
+    passed_over: list[tuple[str, str]]
+    """Newer ones, by name, and why."""
+    in_place: str = ""
+    """What holds the present state: the last restore or undo put it there, or there is no other."""
+    older: str = ""
+    """The next one behind that."""
+
+
+def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
+    """One backup, or a file of the user's own, for a look or for ``restore``.
+
+    ``latest`` may be the present state here. Raises UsageError when there is no such thing, or
+    there are several.
+    """
+    if wanted == "latest":
+        candidates = list(_candidates(settings, Timeline(settings)))
+        for wanted_why in ("", LEFT):
+            for moment, why in candidates:
+                if moment.backup and why == wanted_why:
+                    return moment.backup
+        raise _none(settings)
+    path = standing / wanted
+    if wanted and path.exists():
+        return Backup(path, record.read(path.with_suffix(".json")))
+    return _named(settings, wanted)
+
+
+def latest(settings: "Settings") -> Latest:
+    """The newest verified backup of this database that takes it back to another state.
+
+    Passed over are the present state, a state that a restore or undo left, one that the shrink
+    alarm marked, and one at a revision that the migrations here do not know. Raises UsageError
+    when there is none, UndropError when the database cannot be looked at.
+    """
+    line = Timeline(settings)
+    present = undo.look(settings, line)
+    passed: list[tuple[str, str]] = []
+    in_place, held, left = "", "", None
+    last = next((m.steps[-1] for m in reversed(line.moments) if m.steps), None)
+    for moment, unwanted in _candidates(settings, line):
+        if unwanted:
+            passed.append((moment.name, unwanted))
+            left = left or (moment.backup if unwanted == LEFT else None)
+        elif not undo.differ(settings, moment, present):
+            passed.append((moment.name, "it is the present state"))
+            held = moment.name
+            if last and last.kind in GOING_BACK and last.state_after == moment.name:
+                in_place = moment.name
+        elif in_place:
+            return Latest(None, passed, in_place, moment.name)
+        else:
+            return Latest(moment.backup, passed)
+    if left and not in_place:  # better than nothing
+        return Latest(left, passed)
+    if held:
+        return Latest(None, passed, held)
+    raise _none(settings, passed)
+
+
+def unknown_revisions(settings: "Settings", backup: Backup) -> list[str]:
+    """Revisions of a backup that the migrations here do not know."""
+    asked = backup.record.revisions if backup.record else []
+    known = revisions.revisions(settings) if asked else None
+    return [] if known is None else [each for each in asked if each not in known]
+
+
+def numbered(settings: "Settings") -> list[Backup]:
+    """The backups of this database, oldest first: as ``list`` numbers them, from 1."""
+    ours = (b for b in catalog.backups(settings) if catalog.is_of(settings, b))
+    call = os.environ.get(INVOCATION)
+    return [b for b in ours if not (call and b.record and b.record.invocation == call)]
+
+
+def _candidates(settings: "Settings", line: Timeline) -> "Iterator[tuple[Moment, str]]":
+    """Each state once, the one that was seen last first, and why it is not wanted back."""
+    seen: set[str] = set()
+    moments = line.moments
+    for at in range(len(moments) - 1, -1, -1):
+        moment, backup = moments[at], moments[at].backup
+        if moment.content in seen or backup is None or backup.record is None:
+            continue
+        seen.add(moment.content)
+        following = moments[at + 1] if at + 1 < len(moments) else None
+        left = following and following.content != moment.content and following.steps
+        old = backup.record.next_step in GOING_BACK and not backup.sequence
+        if backup.is_set or not backup.verified:
+            yield moment, "it was not found whole"
+        elif backup.record.shrunk:
+            yield moment, f"tables that had rows have none: {', '.join(backup.record.shrunk)}"
+        elif old or (left and left[-1].kind in GOING_BACK):
+            yield moment, LEFT
+        elif strange := unknown_revisions(settings, backup):
+            names = revision_names(strange)
+            yield moment, f"its revision {names} is unknown to the migrations here"
+        else:
+            yield moment, ""
+
+
+def _named(settings: "Settings", wanted: str) -> Backup:
+    every = catalog.backups(settings)
+    for backup in every:
+        if wanted in {backup.path.name, backup.path.stem}:
+            return backup
+    ours = numbered(settings)
+    if wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted) <= len(ours):
+        return ours[int(wanted) - 1]
+    parts = [backup for backup in ours if wanted and wanted in backup.path.name]
+    if len(parts) == 1:
+        return parts[0]
+    if parts:
+        names = [backup.path.name for backup in parts[-MANY:]]
+        raise UsageError(
+            f"{len(parts)} backups have {wanted!r} in their names: {', '.join(names)}",
+            "type more of the name;",
+            Action("list"),
+        )
+    near = get_close_matches(wanted, [backup.path.stem for backup in ours], MANY, 0.3)
+    like = f"; the nearest: {', '.join(near)}" if near else ""
+    raise UsageError(f"there is no backup {wanted!r}{like}", Action("list"))
+
+
+def _none(settings: "Settings", passed: "list[tuple[str, str]] | None" = None) -> UsageError:
+    others = {b.record.source for b in catalog.backups(settings) if b.record} - {settings.source}
+    what = f"there is no verified backup in {settings.backups} to go back to"
+    what += "".join(f"\npassed over: {name}: {why}" for name, why in passed or [])
+    if others:
+        what += f"\nthere are backups of: {', '.join(sorted(others))}"
+    return UsageError(what, Action("list"))
