@@ -37,5 +37,11 @@ def hook(
     return answer
 
 
+def ended(project: Project, command: str) -> dict[str, Any]:
+    """What the hook answers when a call of the Bash tool has ended."""
+    said = {**call(project, "Bash", command=command), "hook_event_name": "PostToolUse"}
+    return hook(project, {**said, "tool_response": {"stdout": "", "stderr": ""}})
+
+
 def bash(project: Project, command: str, **variables: str) -> dict[str, Any]:
     return hook(project, call(project, "Bash", command=command), **variables)

@@ -7,7 +7,7 @@ from pathlib import Path
 from shop import Project
 
 from undrop import settings
-from undrop.steps import backup, restore
+from undrop.steps import backup, choose, restore
 from undrop.store.lock import Lock, locked
 from undrop.values import Session
 
@@ -27,7 +27,12 @@ def back_up(project: Project, reason: str = "manual", before: str = "") -> Path:
     return taken.path
 
 
+def restored(lock: Lock, wanted: str, standing: Path) -> restore.Restored:
+    """What ``undrop restore`` does behind its look."""
+    return restore.restore(lock, choose.find(lock.settings, wanted, standing))
+
+
 def put_back(project: Project, wanted: str = "latest", session: Session | None = None) -> Path:
     """What ``undrop restore`` does."""
     with command(project, session) as lock:
-        return restore.restore(lock, wanted, project.root).source
+        return restored(lock, wanted, project.root).source

@@ -110,6 +110,6 @@ def test_a_backup_comes_before_what_changes_the_database_and_no_other_command(ro
     typed(root, "alembic", "current")
     assert backups(root) == 0
     typed(root, "alembic", "ensure_version")
-    assert backups(root) == 1
+    assert backups(root) == 2  # and one of the state after
     typed(root, "alembic", "upgrade", "head")
-    assert backups(root) == 2
+    assert backups(root) == 4

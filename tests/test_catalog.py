@@ -14,6 +14,7 @@ from shop import Project, add, content, make
 from undrop import settings
 from undrop.errors import UsageError
 from undrop.record import Record
+from undrop.steps import choose
 from undrop.store import catalog
 from undrop.store.lock import Lock
 
@@ -82,7 +83,7 @@ def test_what_was_just_taken_is_in_the_folder(project: Project) -> None:
     saved = inside.back_up(project)
     loaded = settings.load(project.root)
     [found] = catalog.backups(loaded)
-    assert catalog.find(loaded, str(saved), project.root).only_in_vault is False
+    assert choose.find(loaded, str(saved), project.root).only_in_vault is False
     assert (found.path, found.only_in_vault) == (saved, False)
 
 
@@ -131,6 +132,23 @@ def test_without_a_record_a_backup_is_of_the_database_that_its_name_begins_with(
         assert catalog.is_of(loaded, catalog.Backup(project.backups / name, None)) is ours
 
 
+def test_latest_knows_by_the_log_what_a_restore_left(project: Project) -> None:
+    """Not by the reason: a state that is held already gets no new name."""
+    make(project.database)
+    loaded = settings.load(project.root)
+    older = inside.back_up(project)
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 1)
+    left = inside.back_up(project, "before a restore that came to nothing", "restore")
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 1)
+    assert choose.find(loaded, "latest", project.root).path == left
+    inside.put_back(project, older.name)
+    with closing(sqlite3.connect(project.database)) as connection:
+        add(connection, 1)
+    assert choose.find(loaded, "latest", project.root).path == older
+
+
 PASSED_OVER = {
     "before a restore": {"next_step": "restore"},
     "before an undo": {"next_step": "undo"},
@@ -147,13 +165,14 @@ def test_latest_passes_over_what_nobody_wants_back(
     project: Project, fields: dict[str, Any]
 ) -> None:
     loaded = settings.load(project.root)
-    good = entry()._replace(check="ok, not all of it could be checked", next_step="nuke-db")
+    good = entry()._replace(
+        check="ok, not all of it could be checked", next_step="nuke-db", digest="1"
+    )
     saved = published(project, "good", good)
     for hour in "01", "02":
-        newer = good._replace(created=f"2099-01-01T{hour}:00:00+00:00", **fields)
+        newer = good._replace(created=f"2099-01-01T{hour}:00:00+00:00", digest="2", **fields)
         published(project, "bad", newer)
-    found = catalog.latest(loaded)
-    assert found is not None
+    found = choose.find(loaded, "latest", project.root)
     assert (found.path, found.verified, found.is_set) == (saved, True, False)
 
 
@@ -162,10 +181,10 @@ def test_a_name_is_looked_for_in_the_backups_alone(project: Project) -> None:
     saved = inside.back_up(project)
     loaded = settings.load(project.root)
     for wanted in (saved.name, saved.stem, str(saved), f"backups/{saved.name}"):
-        assert catalog.find(loaded, wanted, project.root).path == saved
-    for wanted in ("", saved.stem[:-1], f"../{saved.name}"):
+        assert choose.find(loaded, wanted, project.root).path == saved
+    for wanted in ("", "no such", f"../{saved.name}"):
         with pytest.raises(UsageError, match="there is no backup"):
-            catalog.find(loaded, wanted, project.root)
+            choose.find(loaded, wanted, project.root)
 
 
 def forgotten(project: Project, name: str) -> list[str]:

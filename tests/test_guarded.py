@@ -11,26 +11,40 @@ from shop import Project, add, make
 from undrop.errors import LiveMovedError, UndropError
 from undrop.steps import guarded
 from undrop.steps.backup import State
+from undrop.steps.guarded import Attempt
 from undrop.store import log
 from undrop.store.lock import Lock
+from undrop.store.log import After
 
 
-def stepped(project: Project, change: Callable[[State], guarded.Outcome | None]) -> guarded.Change:
+def stepped(
+    project: Project, change: Callable[[Attempt], guarded.Outcome | None]
+) -> guarded.Change:
     """What a step of ours does."""
     with command(project) as held:
         return guarded.run(held, "restore", change)
 
 
+def ending(outcome: guarded.Outcome) -> Callable[[Attempt], guarded.Outcome]:
+    """A change that comes to that, and says before that it begins."""
+
+    def change(attempt: Attempt) -> guarded.Outcome:
+        with attempt.changing():
+            return outcome
+
+    return change
+
+
 def chain(project: Project) -> list[tuple[str, str, list[str] | None]]:
     with command(project) as held:
-        return [(each.kind, each.phase, each.filled) for each in log.chain(held.settings)]
+        return [(each.kind, each.phase, each.filled) for each in log.steps(held.settings)]
 
 
 def test_a_step_changed_something_unless_it_says_that_it_did_not(project: Project) -> None:
     make(project.database)
-    done = stepped(project, lambda _: guarded.Outcome(0.25, ["t"]))
+    done = stepped(project, ending(guarded.Outcome(0.25, ["t"], After("x.db"))))
     assert (done.seconds, done.same) == (0.25, False)
-    same = stepped(project, lambda _: guarded.Outcome(0.0, [], same=True))
+    same = stepped(project, ending(guarded.Outcome(0.0, [], After(None), same=True)))
     assert (same.seconds, same.same) == (0.0, True)
     assert [each[1:] for each in chain(project)] == [("done", ["t"]), ("same", [])]
 
@@ -47,8 +61,8 @@ def test_each_try_sees_the_state_that_is_there_then_and_all_are_counted(project:
     make(project.database)
     seen: list[str] = []
 
-    def moves(state: State) -> guarded.Outcome:
-        seen.append(state.name)
+    def moves(attempt: Attempt) -> guarded.Outcome:
+        seen.append(attempt.state.name)
         with closing(sqlite3.connect(project.database)) as connection:
             add(connection, 1)
         raise LiveMovedError("somebody wrote", "the same command again", writes=2)
@@ -70,6 +84,6 @@ def test_that_a_step_failed_is_written_down_unless_it_had_changed_something(
     """What was changed by then, the state that comes next tells."""
     with command(project) as held:
         state = State("absent", None, None, "restore")
-        with pytest.raises(OSError, match="the disk"), guarded.logged(held, state):
+        with pytest.raises(OSError, match="the disk"), Attempt(held, "restore", state).changing():
             failing(held, changed=changed)
     assert [each[1] for each in chain(project)] == [phase]

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from agents import hook
+from agents import ended, hook
 from forks import Done
 from shop import REPOSITORY, Project, content
 from tally import cannot
@@ -85,7 +85,9 @@ def agent(project: Project, command: str) -> Done | None:
     """One call of an agent's Bash tool; None when it was denied, and so did not run."""
     if "permissionDecision" in ask_before(project, command):
         return None
-    return project.run("bash", "-c", command)
+    done = project.run("bash", "-c", command)
+    ended(project, command)
+    return done
 
 
 def ask_before(project: Project, command: str) -> dict[str, str]:
@@ -213,11 +215,14 @@ def test_reading_all_day_takes_no_backup(agents: Project) -> None:
 
 
 def test_what_the_application_wrote_meanwhile_is_kept(agents: Project) -> None:
-    """``undo`` goes back before the agent's command; the rows since are in the backup it takes."""
+    """It was no step's: ``undo`` stops, and takes both back when it is told to."""
     agent(agents, f"{SQL} quartermaster.db 'DELETE FROM stock_movements WHERE id % 2 = 0'")
     with closing(sqlite3.connect(agents.database)) as connection, connection:
         connection.execute("INSERT INTO locations (code) VALUES ('since then')")
     done = agents.just("undo")
+    assert done.code == 4
+    assert "locations: 1 added" in done.err
+    done = agents.just("undo", "--whole")
     assert done.code == 0
-    assert "locations: 1 rows added since" in done.err
+    assert "locations: 1 added" in done.err
     assert any("since then" in "".join(content(path)) for path in agents.saved())

@@ -65,7 +65,7 @@ def test_a_commit_in_between_starts_the_step_over(
     project, saved = pair
     written = write_before_each_swap(monkeypatch, project.database, 2)
     with inside.command(project) as lock:
-        done = restore.restore(lock, "latest", project.root)
+        done = inside.restored(lock, "latest", project.root)
     assert len(written) == 2
     assert count(project.database) == 100
     assert done.source == saved
@@ -324,7 +324,7 @@ def test_an_interrupt_before_the_commit_changes_nothing(pair: tuple[Project, Pat
 def test_a_write_lock_ends_a_step_in_time(pair: tuple[Project, Path], recipe: str) -> None:
     project, _ = pair
     steps: dict[str, Callable[[Lock], object]] = {
-        "restore": lambda lock: restore.restore(lock, "latest", project.root),
+        "restore": lambda lock: inside.restored(lock, "latest", project.root),
         "reset-db": migrate.reset,
     }
     holder = subprocess.Popen(

@@ -25,7 +25,7 @@ def log_of(project: Project) -> Path:
 
 def chain(project: Project) -> list[tuple[str, str]]:
     """Kinds and ends of the steps, oldest first."""
-    return [(step.kind, step.phase) for step in log.chain(settings.load(project.root))]
+    return [(step.kind, step.phase) for step in log.steps(settings.load(project.root))]
 
 
 def write(project: Project, rows: int = 3) -> None:
@@ -37,13 +37,13 @@ def write(project: Project, rows: int = 3) -> None:
 def undone(project: Project) -> str:
     """What ``undrop undo`` takes back: the kind of step."""
     with command(project) as lock:
-        return undo.undo(lock).step.kind
+        return undo.undo(lock).plan.taken_back[-1].kind
 
 
 def is_not_undone(project: Project) -> None:
-    """Undo has nothing to take back, and leaves the application's rows alone."""
+    """Undo blames no step, and leaves the application's rows alone."""
     before = content(project.database)
-    with pytest.raises(CheckError, match="nothing to undo"):
+    with pytest.raises(CheckError, match=r"nothing to undo|others' work"):
         undone(project)
     assert content(project.database) == before
 
@@ -54,7 +54,7 @@ LOGGED = [("migrate", "1.db"), ("restore", "2.db"), ("undo", "3.db")]
 def write_log(project: Project, *wanted: tuple[str, str]) -> None:
     project.backups.mkdir(exist_ok=True)
     for kind, before in wanted:
-        log.append(settings.load(project.root), kind, before)
+        log.begin(settings.load(project.root), kind, before)
 
 
 def test_a_line_cut_short_anywhere_hides_no_other_line(project: Project) -> None:
@@ -66,7 +66,7 @@ def test_a_line_cut_short_anywhere_hides_no_other_line(project: Project) -> None
         log_of(project).write_bytes(whole[:end])
         kept = LOGGED if end >= len(whole) - 1 else [LOGGED[0], LOGGED[2]]
         write_log(project, LOGGED[2])
-        found = [(step.kind, step.state_before) for step in log.chain(settings.load(project.root))]
+        found = [(step.kind, step.state_before) for step in log.steps(settings.load(project.root))]
         assert found == kept, whole[start:end]
 
 
@@ -84,7 +84,7 @@ def test_a_step_that_the_disk_has_no_room_to_write_down_is_refused(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     write_log(project, LOGGED[2])
-    found = [step.kind for step in log.chain(settings.load(project.root))]
+    found = [step.kind for step in log.steps(settings.load(project.root))]
     assert found == [LOGGED[0][0], LOGGED[2][0]]
 
 
@@ -101,7 +101,7 @@ def test_garbage_in_the_log_hides_no_step_before_or_after_it(
     with log_of(project).open("ab") as file:
         file.write(garbage + end)
     write_log(project, LOGGED[1])
-    assert [step.kind for step in log.chain(settings.load(project.root))] == [
+    assert [step.kind for step in log.steps(settings.load(project.root))] == [
         "migrate",
         "restore",
     ]
@@ -168,8 +168,9 @@ def test_a_killed_step_is_judged_by_the_state_that_the_next_step_found(
     """It had changed nothing: rows that came after the next step, long past it, are not its own."""
     make(project.database)
     snapshot = back_up(project).name
-    write_log(project, ("restore", snapshot), ("nuke-db", snapshot))
-    log.append(settings.load(project.root), "nuke-db", snapshot, phase)
+    write_log(project, ("restore", snapshot))
+    loaded = settings.load(project.root)
+    log.end(loaded, log.begin(loaded, "nuke-db", snapshot), phase)
     assert chain(project) == [("restore", "open"), ("nuke-db", phase)]
     write(project)
     is_not_undone(project)
@@ -187,7 +188,6 @@ def test_a_killed_step_that_did_change_something_is_found_behind_others(
     with command(project) as lock:
         with backup.covered(lock, backup.Purpose("x", "nuke-db")) as state:
             next_one = state.name
-        for each in ("open", phase):
-            log.append(lock.settings, "nuke-db", next_one, each)
+        log.end(lock.settings, log.begin(lock.settings, "nuke-db", next_one), phase)
     assert undone(project) == "restore"
     assert content(project.database) == before

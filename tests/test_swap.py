@@ -285,10 +285,8 @@ def test_a_database_made_anew_has_the_mode_that_sqlite_gives_one(
     try:
         with closing(sqlite3.connect(tmp_path / "made.db")) as connection:
             connection.execute("CREATE TABLE t (x)")
-        with inside.command(project) as snapshot:
-            from undrop.steps import restore
-
-            done = restore.restore(snapshot, str(tmp_path / "theirs.db"), project.root)
+        with inside.command(project) as lock:
+            done = inside.restored(lock, str(tmp_path / "theirs.db"), project.root)
         assert os.umask(mask) == mask  # it was looked at and not changed
     finally:
         os.umask(old)

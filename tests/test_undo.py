@@ -52,8 +52,9 @@ def test_a_damaged_state_is_not_put_back(stocked: Project) -> None:
 
 
 def test_undo_works_on_a_damaged_database(stocked: Project) -> None:
-    before = content(stocked.database)
+    """What did that was no step: the newest known state comes back."""
     stocked.ok("just", "migrate", "-1", "--accept-loss")
+    before = content(stocked.database)
     stocked.database.write_text("no database")
     stocked.ok("just", "undo")
     assert content(stocked.database) == before

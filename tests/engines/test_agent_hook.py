@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agents import bash, call, hook
+from agents import bash, call, ended, hook
 from shop import Project
 
 
@@ -38,6 +38,7 @@ def test_a_command_goes_on_behind_a_backup_and_undo_takes_it_back(each: Project)
     assert each.holds(kept) == before
     assert "before-an-agent-s-psql" in kept.name
     each.sql("DELETE FROM t")
+    assert ended(each, "psql -f change.sql") == {}
     each.ok("just", "undo")
     assert each.content() == before
 

@@ -58,8 +58,8 @@ def test_rows_deleted_by_hand_come_back_and_the_line_it_ends_with_goes_back(
 
 def test_says_when_the_code_is_ahead_of_the_restored_schema(filled: Project) -> None:
     filled.ok("alembic", "downgrade", "-1")
-    filled.ok("undrop", "backup")
-    done = filled.just("restore", "latest")
+    saved = filled.ok("undrop", "backup").strip()
+    done = filled.just("restore", saved)
     assert "schema is at 0005" in done.err
     assert "just migrate" in done.err
 
@@ -229,11 +229,16 @@ def test_another_applications_file_is_refused(filled: Project, tmp_path: Path) -
 
 
 def test_our_own_backup_of_a_revision_that_the_branch_lacks_is_restorable(filled: Project) -> None:
+    """By its name: ``latest`` passes it over, and says so."""
     before = filled.content()
-    filled.ok("undrop", "backup")
+    saved = Path(filled.ok("undrop", "backup").strip())
     (filled.root / "alembic/versions/0006_reorder_level.py").unlink()
     filled.sql("CREATE TABLE t (v TEXT)")
-    filled.ok("just", "restore", "latest")
+    done = filled.refused(2, "just", "restore", "latest")
+    assert f"{saved.name}: its revision 0006 is unknown" in done.err
+    done = filled.just("restore", saved.name)
+    assert done.code == 0
+    assert "0006 is unknown to the migrations here" in done.err
     assert filled.content() == before
 
 
@@ -306,7 +311,7 @@ def test_reset_gives_an_empty_schema_at_head(filled: Project) -> None:
     assert (done.code, done.out) == (0, f"{filled.label}\n")
     assert filled.sql("SELECT count(*) FROM items") == [(0,)]
     assert filled.sql("SELECT * FROM alembic_version") == [("0006",)]
-    assert filled.holds(filled.saved()[-1]) == before
+    assert [filled.holds(path) for path in filled.saved()] == [before, filled.content()]
     filled.ok("just", "restore", "latest")
     assert filled.content() == before
     assert filled.litter() == []
@@ -315,6 +320,6 @@ def test_reset_gives_an_empty_schema_at_head(filled: Project) -> None:
 def test_reset_where_there_is_no_database_makes_one(each: Project) -> None:
     each.ok("just", "reset-db")
     assert each.sql("SELECT * FROM alembic_version") == [("0006",)]
-    assert each.saved() == []
+    assert [each.holds(path) for path in each.saved()] == [each.content()]
     each.ok("just", "undo")
     assert not each.exists()

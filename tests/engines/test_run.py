@@ -95,7 +95,7 @@ def test_a_terminal_is_told_what_changed_and_how_to_go_back(filled: Project) -> 
         "suppliers: other columns",
     }
     assert text.endswith(UNDO)
-    assert "undrop: the command changed nothing that is stored in tables" in shown(
+    assert "undrop: the command changed index mine_too added" in shown(
         filled, *filled.client("CREATE INDEX mine_too ON items (price_cents)")
     )
     filled.ok("undrop", "run", "--", "true")

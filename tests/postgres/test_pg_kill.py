@@ -35,6 +35,8 @@ def prepared(shop: Rich, command: str) -> list[str]:
     if command in {"restore", "undo"}:
         shop.ok("undrop", "backup")
         shop.psql("DELETE FROM suppliers WHERE id % 2 = 0")
+    if command == "undo":  # of a step
+        shop.ok("undrop", "restore", "latest")
     return ["restore", "latest"] if command == "restore" else [command]
 
 
@@ -134,5 +136,6 @@ def kill_and_look(
     kept = [path for path in project.saved() if "before-" in path.name]
     project.ok("undrop", "restore", kept[-1].name)
     assert told(project) == before
-    project.ok("undrop", *arguments[:1], *(["latest"] if command == "restore" else []))
+    [saved] = [path.name for path in project.saved() if "-manual" in path.name] or [""]
+    project.ok("undrop", *arguments[:1], *([saved] if command == "restore" else []))
     assert sorted(told(project)) == sorted(found)

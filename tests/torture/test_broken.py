@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import inside
 import pytest
 from shop import Project, add, content, make
 from tally import Tally, sampled
@@ -52,7 +53,7 @@ class Bench:
         """Empty when refused as it should be, else what happened."""
         try:
             with locked(self.config, print) as lock:
-                restore.restore(lock, path.name, self.config.root)
+                inside.restored(lock, path.name, self.config.root)
         except UndropError as error:
             unchanged = self.project.database.read_bytes() == self.live
             return "" if unchanged and error.exit_code == 4 else f"changed, or {error.exit_code}"
@@ -138,7 +139,7 @@ def test_a_flipped_bit_in_the_live_schema_does_not_block_its_rescue(
         live.write_bytes(bytes(data))
         try:
             with locked(bench.config, print) as lock:
-                restore.restore(lock, "latest", bench.config.root)
+                inside.restored(lock, "latest", bench.config.root)
             for kept in bench.project.backups.glob("*.damaged"):
                 shutil.rmtree(kept)
             if content(live) != wanted:

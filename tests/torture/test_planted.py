@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import inside
 import pytest
 from shop import Project, add, content, make
 from tally import Tally, sampled
@@ -24,7 +25,7 @@ from undrop.cli import commands
 from undrop.errors import UndropError
 from undrop.record import Record
 from undrop.sqlitefile import connect
-from undrop.steps import backup, restore, status
+from undrop.steps import backup, status
 from undrop.store import catalog
 from undrop.store.lock import locked
 from undrop.values import Session
@@ -48,7 +49,7 @@ def restored(config: settings.Settings, wanted: str) -> str:
     """``restored``, ``refused``, or the exception that nobody turns into a message."""
     try:
         with locked(config, print) as lock:
-            restore.restore(lock, wanted, config.root)
+            inside.restored(lock, wanted, config.root)
     except REFUSED:
         return "refused"
     except Exception as error:  # noqa: BLE001 - the point of these tests

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import inside
 import pytest
 from shop import Project, add, content, make
 from tally import FULL, Tally
@@ -22,7 +23,7 @@ from tally import FULL, Tally
 from undrop import settings
 from undrop.engines.sqlite import workcopy
 from undrop.errors import UndropError
-from undrop.steps import backup, migrate, restore
+from undrop.steps import backup, migrate
 from undrop.store.lock import Lock, locked, partial
 
 COMMANDS = [
@@ -132,7 +133,7 @@ def test_owner_mode_and_link_stay_whatever_the_live_file_is(
     with locked(config, print) as lock:
         backup.take(lock, backup.Purpose("good", ""))
         STATES[state](target)
-        restore.restore(lock, "latest", project.root)
+        inside.restored(lock, "latest", project.root)
     now = target.stat()
     problems = {
         "the link is gone": link and not project.database.is_symlink(),
@@ -171,8 +172,8 @@ def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
     hidden, work = partial(config), workcopy.beside(config.root / "quartermaster.db")
     steps: dict[str, Callable[[Lock], object]] = {
         "backup": lambda lock: backup.take(lock, backup.Purpose("x", "")),
-        "restore": lambda lock: restore.restore(lock, "latest", project.root),
-        "restore from outside": lambda lock: restore.restore(lock, str(outside), project.root),
+        "restore": lambda lock: inside.restored(lock, "latest", project.root),
+        "restore from outside": lambda lock: inside.restored(lock, str(outside), project.root),
         "migrate": lambda lock: migrate.migrate(lock, "0001", accept_loss=True),
         "reset": migrate.reset,
     }

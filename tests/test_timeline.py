@@ -1,0 +1,315 @@
+"""The timeline: what undo takes back, what it leaves alone, and where it stops.
+
+Through the real command line, the exact content compared.
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents import bash, ended
+from shop import Project, content, make
+
+from undrop import settings
+from undrop.store import log
+
+ROWS = "SELECT count(*) FROM suppliers"
+
+
+def by_hand(project: Project, sql: str) -> None:
+    """Somebody, or the application, writes."""
+    with closing(sqlite3.connect(project.database)) as connection, connection:
+        connection.execute(sql)
+
+
+def insert(project: Project, name: str = "new") -> None:
+    by_hand(project, f"INSERT INTO suppliers (name) VALUES ('{name}')")
+
+
+def stopped(project: Project, *arguments: str) -> dict[str, Any]:
+    """What undo says when others worked; nothing is changed."""
+    before = content(project.database)
+    said = json.loads(project.refused(4, "undrop", "undo", "--json", *arguments).out)
+    assert content(project.database) == before
+    assert said["live_changed"] is False
+    return dict(said)
+
+
+def events(project: Project) -> list[dict[str, Any]]:
+    return list(json.loads(project.ok("undrop", "undo", "--list", "--json"))["events"])
+
+
+@pytest.mark.parametrize("way", [0, 1])
+def test_a_row_deleted_by_hand_after_a_migration_is_not_the_migrations_doing(
+    stocked: Project, way: int
+) -> None:
+    """Undo stops, and each of the two lines that it says does what it says."""
+    stocked.revise("op.execute('CREATE TABLE mine (v)')")
+    old = content(stocked.database)
+    stocked.ok("just", "migrate")
+    migrated = content(stocked.database)
+    by_hand(stocked, "DELETE FROM stock_movements WHERE id = 1")
+    deleted = content(stocked.database)
+    done = stocked.refused(4, "just", "undo")
+    assert "stock_movements: 1 removed" in done.err
+    assert content(stocked.database) == deleted
+    ways = [line.strip() for line in done.err.partition("Next: ")[2].splitlines()]
+    assert [way.partition("  ")[0].split()[:2] for way in ways] == [
+        ["just", "restore"],
+        ["just", "undo"],
+    ]
+    stocked.ok(*ways[way].partition("  ")[0].split())
+    assert content(stocked.database) == [migrated, old][way]
+    stocked.ok("just", "undo")  # that was a step
+    assert content(stocked.database) == deleted
+
+
+def test_what_changed_nothing_is_passed_over_and_what_others_wrote_then_stays(
+    stocked: Project,
+) -> None:
+    """``run true``, then a row by hand: the row is others' work, and no step is blamed for it."""
+    stocked.ok("undrop", "run", "--", "true")
+    insert(stocked)
+    said = stopped(stocked)
+    assert said["whole"] is None
+    [change] = said["others"]
+    assert (change["name"], change["added"], change["gone"]) == ("suppliers", 1, 0)
+    old = content(stocked.database)
+    stocked.ok("undrop", "restore", said["since"])
+    stocked.ok("undrop", "undo")
+    assert content(stocked.database) == old
+
+
+def test_a_harmless_tool_call_after_a_row_by_hand_takes_nothing_with_it(stocked: Project) -> None:
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    insert(stocked)
+    bash(stocked, "make")
+    assert ended(stocked, "make") == {}
+    said = stopped(stocked)
+    assert said["whole"] == "migrate"
+    assert said["since"].endswith("-after-migrate.db")
+
+
+def test_a_call_that_changed_something_is_taken_back_and_a_later_one_is_named(
+    stocked: Project,
+) -> None:
+    old = content(stocked.database)
+    bash(stocked, "python fill.py postgresql://me:s3cret@host/db")
+    by_hand(stocked, "DELETE FROM stock_movements")
+    ended(stocked, "python fill.py postgresql://me:s3cret@host/db")
+    stocked.ok("undrop", "run", "--", "true")
+    done = stocked.undrop("undo")
+    assert done.code == 0
+    assert "undone: agent (python fill.py postgresql://me:***@host/db)" in done.err
+    assert "passed over: run (true)" in done.err
+    assert content(stocked.database) == old
+    assert "s3cret" not in (stocked.backups / "steps.jsonl").read_text()
+
+
+def test_calls_that_overlap_are_taken_back_as_one(stocked: Project) -> None:
+    old = content(stocked.database)
+    bash(stocked, "python one.py")
+    insert(stocked, "one")
+    stocked.ok("undrop", "run", "--", sys.executable, "-c", "")
+    ended(stocked, "python one.py")
+    stocked.ok("undrop", "undo")
+    assert content(stocked.database) == old
+
+
+EMPTY = """
+PRAGMA writable_schema = RESET; PRAGMA foreign_keys = OFF;
+PRAGMA writable_schema = ON; DELETE FROM sqlite_master; PRAGMA writable_schema = OFF; VACUUM;
+"""
+LOST: dict[str, Callable[[Path], object]] = {
+    "rm": Path.unlink,
+    "0 bytes": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("no database"),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "zeroes": lambda path: path.write_bytes(bytes(8192)),
+    "no table": lambda path: sqlite3.connect(path).executescript(EMPTY),
+}
+
+
+@pytest.mark.parametrize("kind", LOST)
+@pytest.mark.parametrize("wal", [False, True])
+def test_a_database_that_was_lost_comes_back_as_it_was_known_last(
+    stocked: Project, kind: str, *, wal: bool
+) -> None:
+    """After a restore: what was put in place, not what was there before it."""
+    if wal:
+        with closing(sqlite3.connect(stocked.database)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    first = Path(stocked.ok("undrop", "backup").strip())
+    known = content(stocked.database)
+    insert(stocked)
+    stocked.ok("undrop", "restore", first.name)
+    LOST[kind](stocked.database)
+    shown = stocked.undrop("status")
+    assert shown.code == 4
+    assert "LOST" in shown.out
+    assert "just undo" in shown.out
+    stocked.ok("just", "undo")
+    assert content(stocked.database) == known
+    assert stocked.undrop("status").code == 0
+
+
+@pytest.mark.parametrize("kind", ["rm", "0 bytes"])
+def test_what_our_own_step_took_away_is_not_lost(stocked: Project, kind: str) -> None:
+    """Undo takes the step back; what an application made of nothing since is nothing."""
+    old = content(stocked.database)
+    stocked.ok("undrop", "nuke-db")
+    if kind == "0 bytes":
+        stocked.database.write_bytes(b"")
+    assert "LOST" not in stocked.undrop("status").out
+    done = stocked.undrop("undo")
+    assert (done.code, "undone: nuke-db" in done.err) == (0, True)
+    assert content(stocked.database) == old
+
+
+def test_a_lock_or_a_permission_is_no_loss(stocked: Project) -> None:
+    stocked.ok("undrop", "backup")
+    insert(stocked)
+    before = content(stocked.database)
+    with closing(sqlite3.connect(stocked.database, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        done = stocked.impatient("undo")
+        assert done.code == 1
+        assert "locked" in done.err
+        connection.execute("ROLLBACK")
+    assert content(stocked.database) == before
+
+
+def test_undo_of_undo_of_undo(stocked: Project) -> None:
+    states = [content(stocked.database)]
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    states.append(content(stocked.database))
+    for number in range(4):
+        stocked.ok("undrop", "undo")
+        assert content(stocked.database) == states[number % 2]
+
+
+@pytest.mark.parametrize("sql", ["ANALYZE", "INSERT INTO suppliers (name) VALUES ('x')"])
+def test_other_bytes_are_not_others_work(stocked: Project, sql: str) -> None:
+    """ANALYZE, and a row that came and went."""
+    old = content(stocked.database)
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    by_hand(stocked, sql)
+    by_hand(stocked, "DELETE FROM suppliers WHERE name = 'x'")
+    assert [event["others"] for event in events(stocked)] == [False]
+    stocked.ok("undrop", "undo")
+    assert content(stocked.database) == old
+
+
+def test_a_value_that_changed_is_others_work_though_no_row_came_or_went(stocked: Project) -> None:
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    by_hand(stocked, "UPDATE suppliers SET name = 'x' WHERE id = 1")
+    assert [event["others"] for event in events(stocked)] == [True, False]
+    assert [change["changed"] for change in stopped(stocked)["others"]] == [1]
+
+
+def test_the_state_after_a_migration_is_the_copy_that_was_swapped_in(stocked: Project) -> None:
+    """Under the digest that a snapshot of the live database has: the next step adds no backup."""
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    [_, after] = stocked.saved()
+    assert content(after) == content(stocked.database)
+    stocked.ok("undrop", "nuke-db")
+    assert len(stocked.saved()) == 2
+    [*_, step] = json.loads(stocked.ok("undrop", "undo", "--list", "--json"))["steps"][::-1]
+    assert (step["kind"], step["before"]) == ("nuke-db", after.name)
+
+
+def test_the_log_is_there_when_the_backups_were_wiped(stocked: Project) -> None:
+    old = content(stocked.database)
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    shutil.rmtree(stocked.backups)
+    [event] = events(stocked)
+    assert event["steps"][0]["kind"] == "migrate"
+    stocked.ok("undrop", "undo")
+    assert content(stocked.database) == old
+    assert [event["steps"][0]["kind"] for event in events(stocked)] == ["undo", "migrate"]
+
+
+def test_an_emptied_log_is_filled_from_its_copy(stocked: Project) -> None:
+    old = content(stocked.database)
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    (stocked.backups / "steps.jsonl").write_text("")
+    stocked.ok("undrop", "undo")
+    assert content(stocked.database) == old
+    loaded = settings.load(stocked.root)
+    assert loaded.vault_folder is not None
+    texts = [(folder / log.NAME).read_text() for folder in (loaded.backups, loaded.vault_folder)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("days", [-10, 10])
+def test_the_order_is_the_logs_whatever_the_clock_said(stocked: Project, days: int) -> None:
+    """A backup dated ten days ahead stays neither `latest`, nor the present's alarm."""
+    saved = Path(stocked.ok("undrop", "backup", "odd clock").strip())
+    record = json.loads(saved.with_suffix(".json").read_text())
+    year, rest = record["created"][:4], record["created"][4:]
+    record["created"] = f"{int(year) + days // 10}{rest}"
+    saved.with_suffix(".json").chmod(0o600)
+    saved.with_suffix(".json").write_text(json.dumps(record))
+    insert(stocked)
+    newer = Path(stocked.ok("undrop", "backup", "later").strip())
+    insert(stocked, "more")
+    done = json.loads(stocked.ok("undrop", "restore", "latest", "--dry-run", "--json"))
+    assert done["would_restore"] == str(newer)
+
+
+def test_a_log_of_another_folder_is_said_and_not_undone_into(
+    stocked: Project, tmp_path: Path
+) -> None:
+    """Copied with the project: it tells of another machine's database."""
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    copy = Project(tmp_path / "copy")
+    shutil.copy(stocked.database, copy.database)
+    shutil.copytree(stocked.backups, copy.backups)
+    before = content(copy.database)
+    done = copy.refused(4, "undrop", "undo")
+    assert "another folder's database" in done.err
+    assert content(copy.database) == before
+    stocked.ok("undrop", "undo")
+
+
+def test_fields_of_a_newer_undrop_are_left_out_not_its_steps(stocked: Project) -> None:
+    old = content(stocked.database)
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    file = stocked.backups / "steps.jsonl"
+    lines = [{**json.loads(line), "mood": "fine"} for line in file.read_text().splitlines()]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    shutil.rmtree(settings.load(stocked.root).vault_folder or "")
+    stocked.ok("undrop", "undo")
+    assert content(stocked.database) == old
+
+
+def test_two_databases_of_a_project_have_a_timeline_each(stocked: Project) -> None:
+    other = f"sqlite:///{stocked.root}/other.db"
+    make(stocked.root / "other.db")
+    first = content(stocked.database)
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    done = stocked.run("undrop", "undo", QUARTERMASTER_DB_URL=other)
+    assert done.code == 4
+    assert "nothing to undo" in done.err
+    stocked.ok("undrop", "undo")
+    assert content(stocked.database) == first
+
+
+def test_the_timeline_says_when_what_and_where_you_are(stocked: Project) -> None:
+    stocked.ok("undrop", "run", "--", sys.executable, "-c", "")
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    insert(stocked)
+    lines = stocked.ok("undrop", "undo", "--list").splitlines()
+    assert "you are here" in lines[1]
+    assert "others' work" in lines[2]
+    assert "suppliers" in lines[2]
+    assert "migrate" in lines[3]
+    assert "run (" in lines[4]
+    assert "changed nothing" in lines[4]
