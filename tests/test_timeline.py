@@ -313,3 +313,61 @@ def test_the_timeline_says_when_what_and_where_you_are(stocked: Project) -> None
     assert "migrate" in lines[3]
     assert "run (" in lines[4]
     assert "changed nothing" in lines[4]
+
+
+def test_a_revision_written_by_hand_is_others_work_and_a_stamp_is_a_step(stocked: Project) -> None:
+    stocked.ok("alembic", "stamp", "0005")
+    [event] = events(stocked)
+    assert (event["steps"][0]["kind"], event["same"]) == ("alembic", False)
+    by_hand(stocked, "UPDATE alembic_version SET version_num = '0004'")
+    done = stocked.refused(4, "undrop", "undo")
+    assert "revision 0005 -> 0004" in done.err
+    by_hand(stocked, "UPDATE alembic_version SET version_num = '0005'")
+    stocked.ok("undrop", "undo")
+    assert stocked.ok("undrop", "status", "--json").count('"revisions": ["0006"]') == 1
+
+
+@pytest.mark.parametrize("command", ["migrate", "rehearse"])
+def test_a_revision_of_another_branch_is_said_with_what_fits(
+    stocked: Project, command: str
+) -> None:
+    fits = Path(stocked.ok("undrop", "backup").strip())
+    old = content(stocked.database)
+    by_hand(stocked, "UPDATE alembic_version SET version_num = 'abc123'")
+    done = stocked.refused(4, "undrop", command)
+    assert "Traceback" not in done.err
+    assert "revision abc123" in done.err
+    assert "git switch" in done.err
+    assert f"just restore {fits.name}" in done.err
+    assert f"just restore {fits.name}" in stocked.undrop("status").out
+    stocked.ok("just", "restore", fits.name)
+    assert content(stocked.database) == old
+
+
+LIVES_ON = """
+import sqlite3
+from alembic import command
+from alembic.config import Config
+
+try:
+    command.upgrade(Config("alembic.ini"), "head")
+except RuntimeError:
+    pass
+connection = sqlite3.connect("quartermaster.db")
+connection.execute("INSERT INTO suppliers (name) VALUES ('of the application')")
+connection.commit()
+"""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_alembics_step_ends_with_its_run_though_the_application_lives_on(
+    stocked: Project, *, fails: bool
+) -> None:
+    """What it writes then is its own work, and not the migration's."""
+    stocked.revise("op.execute('CREATE TABLE mine (v)')", "raise RuntimeError" if fails else "pass")
+    stocked.ok(sys.executable, "-c", LIVES_ON)
+    said = stopped(stocked)
+    assert [change["added"] for change in said["others"]] == [1]
+    assert said["whole"] == (None if fails else "alembic")
+    [step] = json.loads(stocked.ok("undrop", "undo", "--list", "--json"))["steps"]
+    assert step["phase"] == ("same" if fails else "done")

@@ -65,6 +65,19 @@ class DamagedError(CheckError):
     """A file is not a whole database."""
 
 
+class UnknownRevisionError(CheckError):
+    """The database is at a revision that the migrations here do not know."""
+
+    def __init__(self, revisions: list[str], *next_parts: Part) -> None:
+        super().__init__(
+            f"the database is at revision {', '.join(revisions)}, which the migrations here do "
+            "not know",
+            "git switch to the branch that has it",
+            *next_parts,
+        )
+        self.revisions = revisions
+
+
 class LiveMovedError(UndropError):
     """The live database is no longer what was backed up; the step can start over."""
 

@@ -73,11 +73,15 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
         who = ", ".join(f"{each.name} (pid {each.pid})" for each in seen.open_in)
         yield "open in", who or "no other program that can be seen"
         head = ""
-        if behind:
+        if seen.unknown:
+            head = ", which the migrations here do not know: git switch to the branch that has it"
+            if seen.fitting:
+                head += f", or {line(Action('restore', seen.fitting))}"
+        elif behind:
             names, migrate = revision_names(seen.heads or []), line(Action("migrate"))
             head = f", the code's head is {names}: {migrate}"
         yield "revision", revision_names(seen.revisions) + head
-        if behind:
+        if behind and not seen.unknown:
             yield from (("pending" if n == 0 else "", each) for n, each in enumerate(seen.pending))
     else:
         yield "", "there is none"

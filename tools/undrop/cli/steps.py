@@ -123,6 +123,7 @@ def restore(run: Run) -> Answer:
             return Answer(_would(run, chosen, comparison), str(chosen.path), tuple(costs))
         for line in costs:
             run.say(run.prompt.text(line))
+        run.say(f"about to change {run.settings.engine.label}")
         with locked(run.settings, run.say) as lock:
             disconnect(run)
             done = core.restore(lock, chosen, foreign=asked.foreign)

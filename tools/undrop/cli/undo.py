@@ -12,9 +12,8 @@ from undrop.store.lock import locked
 from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
-    from undrop.compare.comparison import Comparison
     from undrop.recipes import Text
-    from undrop.steps.undo import Event, OthersWorkError, Undone
+    from undrop.steps.undo import Event, OthersWorkError, Undone, Work
     from undrop.store.log import Step
 
 COLUMNS = ("WHEN", "WHAT", "ROWS", "STATE BEFORE", "")
@@ -61,21 +60,29 @@ def _stopped(run: Run, stopped: "OthersWorkError") -> Answer:
     from undrop.steps import undo as core
 
     notes: list[Text] = [stopped.told(run.prompt.text(stopped.next_parts))]
-    if stopped.comparison:
-        since = stopped.since.name if stopped.since else ""
-        notes.insert(0, f"since {since}: {'; '.join(changes(stopped.comparison))}")
+    if stopped.since and (said := _said(stopped.work)):
+        notes.insert(0, f"since {stopped.since.name}: {said}")
     result = {
         **failure(stopped, run.prompt),
         "exit_code": CheckError.exit_code,
         "since": stopped.since.name if stopped.since else None,
-        "others": _tables(stopped.comparison),
+        "others": _tables(stopped.work),
         "whole": core.names(stopped.plan.taken_back) if stopped.plan else None,
     }
     return Answer(result, notes=tuple(notes), code=CheckError.exit_code)
 
 
-def _tables(comparison: "Comparison | None") -> list[dict[str, Any]]:
+def _tables(work: "Work | None") -> list[dict[str, Any]]:
+    comparison = work and work.comparison
     return [change_fields(c) for c in comparison.tables if not c.same] if comparison else []
+
+
+def _said(work: "Work | None") -> str:
+    """What others did, in words."""
+    if work is None:
+        return ""
+    texts = changes(work.comparison) if work.comparison else []
+    return "; ".join([*texts, *filter(None, [work.numbers])])
 
 
 def _command(step: "Step") -> str:
@@ -95,7 +102,7 @@ def _others(done: "Undone") -> tuple[str, ...]:
     """What others did since, and is now only in the backup of the state that was left."""
     if done.plan.others is None or done.change.backup is None:
         return ()
-    what = "; ".join(changes(done.plan.others))
+    what = _said(done.plan.others)
     return (f"others' work since then: {what}", f"that is kept in {done.change.backup.path.name}")
 
 
@@ -157,7 +164,8 @@ def _counts(event: "Event") -> str:
         for name, (old, new) in event.rows.items()
     ]
     more = [f"{len(texts) - SHOWN} more tables"] if len(texts) > SHOWN else []
-    return ", ".join(texts[:SHOWN] + more) or ("" if event.same else "other values")
+    texts = [*texts[:SHOWN], *more, *filter(None, [event.numbers])]
+    return ", ".join(texts) or ("" if event.same else "other values")
 
 
 def _fields(event: "Event") -> dict[str, Any]:

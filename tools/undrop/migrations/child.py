@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 
 from undrop.engines import registry
-from undrop.errors import LiveMovedError, UndropError
+from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError
 from undrop.migrations import alembic_private
 from undrop.migrations.message import Reply, Request
 from undrop.values import Moved
@@ -60,6 +60,9 @@ def bring(asked: Request) -> Moved:
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
         nonlocal moved
         guard.prepare(context.connection, target)
+        known = {each.revision for each in script.walk_revisions()}
+        if unknown := sorted(set(current) - known):
+            raise UnknownRevisionError(unknown)
         down = is_downgrade(script, revision, current)
         plan = alembic_private.planned(script, revision, current, down=down)
         reached = set(current)
@@ -123,12 +126,13 @@ def main() -> NoReturn:
     try:
         answer = Reply(bring(asked))
     except Exception as error:  # noqa: BLE001 - migrations are anybody's code
+        unknown = error.revisions if isinstance(error, UnknownRevisionError) else []
         if isinstance(error, UndropError):
             said = error.what
         else:
             sys.stderr.write(_hidden(traceback.format_exc(), asked))
             said = f"{type(error).__name__}: {error}"
-        answer = Reply(None, _hidden(said, asked), isinstance(error, LiveMovedError))
+        answer = Reply(None, _hidden(said, asked), isinstance(error, LiveMovedError), unknown)
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(out, answer.to_json().encode())

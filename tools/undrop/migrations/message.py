@@ -39,6 +39,8 @@ class Reply(NamedTuple):
     """What failed, where there is no ``moved``."""
     has_live_moved: bool = False
     """Whether it failed because somebody had written to the live database."""
+    unknown: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """Revisions of the database that the migrations do not know."""
 
     def to_json(self) -> str:
         """For the pipe."""

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from undrop.errors import LiveMovedError, UndropError, UsageError
+from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations.message import Reply, Request
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class Alembic:
             child.close()
         if answer.has_live_moved:
             raise LiveMovedError("somebody wrote to the database", "the same again")
+        if answer.unknown:
+            raise UnknownRevisionError(answer.unknown)
         if answer.moved is None:
             raise UndropError(
                 f"the migration failed: {answer.error}", "correct it, then the same command again"

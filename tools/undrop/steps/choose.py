@@ -18,6 +18,7 @@ from undrop.store.timeline import GOING_BACK, Moment, Timeline
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from undrop.recipes import Part
     from undrop.settings import Settings
 
 MANY = 5  # names that are given when none fits, or several do
@@ -95,6 +96,24 @@ def unknown_revisions(settings: "Settings", backup: Backup) -> list[str]:
     asked = backup.record.revisions if backup.record else []
     known = revisions.revisions(settings) if asked else None
     return [] if known is None else [each for each in asked if each not in known]
+
+
+def fitting(settings: "Settings") -> str:
+    """The newest backup of this database at a revision that the migrations here know, by name."""
+    for moment, why in _candidates(settings, Timeline(settings)):
+        record = moment.backup.record if moment.backup else None
+        if not why and record and record.revisions:
+            return moment.name
+    return ""
+
+
+def instead(settings: "Settings") -> "tuple[Part, ...]":
+    """What else there is to do about a database at a revision of another branch's."""
+    newest = fitting(settings)
+    back: tuple[Part, ...] = (
+        ("; or", Action("restore", newest), ", the newest backup that fits") if newest else ()
+    )
+    return (*back, "; or alembic stamp REVISION, where the schema is that of one here")
 
 
 def numbered(settings: "Settings") -> list[Backup]:

@@ -1,19 +1,22 @@
 """Change the schema on a work copy, check that, and only then replace the live content."""
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable, record
 from undrop.compare import losses
-from undrop.errors import CheckError, DamagedError, UsageError
+from undrop.errors import CheckError, DamagedError, UnknownRevisionError, UsageError
 from undrop.migrations import runner
 from undrop.recipes import Action
-from undrop.steps import backup, guarded
+from undrop.steps import backup, choose, guarded
 from undrop.values import Moved
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from undrop.engines.protocol import Work
+    from undrop.settings import Settings
     from undrop.steps.backup import State
     from undrop.store.lock import Lock
 
@@ -67,7 +70,7 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
             seconds = _put_in_place(work, attempt)
             return guarded.Outcome(seconds, filled, backup.after(lock, state, work, filled))
 
-    with runner.Alembic(settings) as alembic:
+    with runner.Alembic(settings) as alembic, _advised(settings):
         done = guarded.run(lock, "migrate", change)
     return Migrated(copy.moved, copy.report, done)
 
@@ -81,7 +84,11 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
     engine = settings.engine
     if not engine.exists():
         raise UsageError("there is no database to rehearse on", Action("migrate"))
-    with runner.Alembic(settings) as alembic, durable.scratch(lock.partial()) as taken:
+    with (
+        runner.Alembic(settings) as alembic,
+        durable.scratch(lock.partial()) as taken,
+        _advised(settings),
+    ):
         snapshot = engine.snapshot()
         try:
             snapshot.copy_to(taken)
@@ -95,6 +102,15 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
                 return Rehearsed(copy.moved, copy.report, left, work.try_replace(snapshot, taken))
         finally:
             snapshot.close()
+
+
+@contextmanager
+def _advised(settings: "Settings") -> "Iterator[None]":
+    """Say what there is to do about a database at a revision of another branch's."""
+    try:
+        yield
+    except UnknownRevisionError as unknown:
+        raise UnknownRevisionError(unknown.revisions, *choose.instead(settings)) from unknown
 
 
 class _Copy(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import durable
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.migrations import revisions
-from undrop.steps import backup, replica, undo
+from undrop.steps import backup, choose, replica, undo
 from undrop.store import catalog, vault
 from undrop.store.timeline import Timeline
 
@@ -48,6 +48,10 @@ class Status(NamedTuple):
     """Bytes on the disk of ``backups/`` and the vault, hard links counted once."""
     undo: "undo.Plan | undo.OthersWorkError | None"
     """What ``undo`` would take back, or why it would stop."""
+    unknown: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """Revisions of the database that the migrations here do not know."""
+    fitting: str = ""
+    """The newest backup at a revision that they know, where there are such."""
     lost: bool = False
     """Whether the database was done away with, and no step did it."""
     replica: str = ""
@@ -62,7 +66,13 @@ def look(settings: "Settings", lock: "Lock | None") -> Status:
     Without ``backups/`` there is no lock, and nothing to compare with. Raises UndropError.
     """
     seen = _look(settings, lock)
-    return seen._replace(pending=revisions.pending(settings, seen.revisions))
+    known = revisions.revisions(settings) if seen.revisions else None
+    unknown = [each for each in seen.revisions if known is not None and each not in known]
+    return seen._replace(
+        pending=revisions.pending(settings, seen.revisions),
+        unknown=unknown,
+        fitting=choose.fitting(settings) if unknown else "",
+    )
 
 
 def with_replica(settings: "Settings", seen: Status) -> Status:

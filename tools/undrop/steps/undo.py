@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.errors import LOOK, CheckError, DamagedError, UndropError
 from undrop.recipes import Action
+from undrop.record import revision_names
 from undrop.steps import guarded, restore
 from undrop.store import log
 from undrop.store.log import ABSENT
@@ -24,6 +25,15 @@ LIVE, EMPTY, DAMAGED = "live", "empty", "damaged"
 """What stands for a present state that was only looked at."""
 
 
+class Work(NamedTuple):
+    """What others did."""
+
+    comparison: "Comparison | None"
+    """By table; None where it cannot be told."""
+    numbers: str
+    """Of the revision, and of SQLite's ``user_version``."""
+
+
 class Plan(NamedTuple):
     """What ``undo`` would do."""
 
@@ -33,7 +43,7 @@ class Plan(NamedTuple):
     """The step(s) that led away from it; none where others did away with the database."""
     passed_over: "tuple[Step, ...]"
     """Later ones, which changed nothing."""
-    others: "Comparison | None" = None
+    others: Work | None = None
     """What others did since, where that is taken back as well."""
 
 
@@ -50,11 +60,11 @@ class OthersWorkError(CheckError):
     def __init__(
         self,
         since: Moment | None,
-        comparison: "Comparison | None",
+        work: Work | None,
         plan: Plan | None,
         strangers: str = "",
     ) -> None:
-        self.since, self.comparison, self.plan = since, comparison, plan
+        self.since, self.work, self.plan = since, work, plan
         ways: list[Part] = []
         if since:
             ways += [Action("restore", since.name), " takes back that alone\n"]
@@ -109,23 +119,25 @@ def planned(settings: "Settings", line: Timeline, present: Moment, *, whole: boo
     if plan := _lost(settings, moments):
         return plan
     passed: list[Step] = []
-    others = 0  # where in the timeline others' work begins
-    for at in range(len(moments) - 1, 0, -1):
-        before, after = moments[at - 1], moments[at]
-        if not differ(settings, before, after):
-            passed += after.steps
-        elif after.steps:
+    current = present
+    last: Moment | None = None  # the state after the last step, where others worked since
+    for before, after in zip(moments[-2::-1], moments[:0:-1], strict=True):
+        if not after.steps:
+            continue
+        if last is None and differ(settings, after, current):
+            last = after
+        if differ(settings, before, after):
             plan = Plan(before, after.steps, tuple(passed))
-            if others and not whole:
-                raise _others_work(settings, moments[:others], present, plan)
-            if others:
-                plan = plan._replace(others=_compared(settings, moments[others - 1], present))
-            return plan
-        else:
-            others = others or at
-    if not others:
-        raise _nothing(settings, passed)
-    raise _others_work(settings, moments[:others], present, None)
+            if last is None:
+                return plan
+            if not whole:
+                raise _others_work(settings, moments, plan)
+            return plan._replace(others=_work(settings, last, present))
+        passed += after.steps
+        current = before
+    if _since(settings, moments):
+        raise _others_work(settings, moments, None)
+    raise _nothing(settings, passed)
 
 
 def look(settings: "Settings", line: Timeline) -> Moment:
@@ -147,7 +159,7 @@ def look(settings: "Settings", line: Timeline) -> Moment:
             backup = moment.backup
             if backup and backup.record and snapshot.is_in(backup.path, backup.record):
                 return moment._replace(steps=())
-        return Moment(LIVE)
+        return Moment(LIVE, seen_at=tuple(snapshot.revisions()))
     finally:
         snapshot.close()
 
@@ -161,6 +173,9 @@ class Event(NamedTuple):
     """Whether nothing changed."""
     rows: dict[str, tuple[int | None, int | None]]
     """Rows before and after, by table, where they differ; None for no such table."""
+
+    numbers: str
+    """What changed of the revision."""
 
     @property
     def steps(self) -> "tuple[Step, ...]":
@@ -177,7 +192,7 @@ def events(settings: "Settings", line: Timeline) -> list[Event]:
         rows = _rows_changed(settings, before, after)
         same = not rows and not differ(settings, before, after)
         if after.steps or not same:
-            told.append(Event(before, after, same, rows))
+            told.append(Event(before, after, same, rows, numbers(before, after)))
     return told
 
 
@@ -212,14 +227,23 @@ def _rows(settings: "Settings", moment: Moment) -> "Mapping[str, int] | None":
         return None
 
 
-def _others_work(
-    settings: "Settings", known: list[Moment], present: Moment, plan: Plan | None
-) -> OthersWorkError:
-    """``known`` is what was seen before they worked."""
-    held = (moment for moment in reversed(known) if moment.backup and moment.can_be_put_back)
-    since = next(held, None)
-    comparison = since and _compared(settings, since, present)
-    return OthersWorkError(since, comparison, plan, _strangers(settings))
+def _others_work(settings: "Settings", moments: list[Moment], plan: Plan | None) -> OthersWorkError:
+    since, present = _since(settings, moments), moments[-1]
+    work = since and _work(settings, since, present)
+    return OthersWorkError(since, work, plan, _strangers(settings))
+
+
+def _since(settings: "Settings", moments: list[Moment]) -> Moment | None:
+    """The newest known state that differs from the present and can be had again."""
+    *known, present = moments
+    for moment in reversed(known):
+        if moment.backup and moment.can_be_put_back and differ(settings, moment, present):
+            return moment
+    return None
+
+
+def _work(settings: "Settings", one: Moment, other: Moment) -> Work:
+    return Work(_compared(settings, one, other), numbers(one, other))
 
 
 def _strangers(settings: "Settings") -> str:
@@ -258,10 +282,21 @@ def differ(settings: "Settings", one: Moment, other: Moment) -> bool:
     """
     if one.content == other.content or (is_lost(settings, one) and is_lost(settings, other)):
         return False
+    comparison = _compared(settings, one, other)
+    return comparison is None or not comparison.same or bool(numbers(one, other))
+
+
+def numbers(one: Moment, other: Moment) -> str:
+    """What changed of the revision and of SQLite's ``user_version``, in words."""
+    texts = []
+    if one.revisions is not None and other.revisions is not None:
+        pair = [revision_names(list(moment.revisions or ())) for moment in (one, other)]
+        texts += [f"revision {pair[0]} -> {pair[1]}"] if pair[0] != pair[1] else []
     records = [moment.backup.record for moment in (one, other) if moment.backup]
-    versions = {record.user_version for record in records if record}
-    comparison = _compared(settings, one, other) if len(versions) < 2 else None
-    return comparison is None or not comparison.same
+    versions = [record.user_version for record in records if record]
+    if len(versions) == 2 and versions[0] != versions[1]:
+        texts.append(f"user_version {versions[0]} -> {versions[1]}")
+    return "; ".join(texts)
 
 
 def _compared(settings: "Settings", one: Moment, other: Moment) -> "Comparison | None":

@@ -31,6 +31,15 @@ class Moment(NamedTuple):
     steps: tuple[Step, ...] = ()
     """What led here from the moment before; several that overlapped are one. None for a look."""
 
+    seen_at: tuple[str, ...] | None = None
+    """Alembic's revision(s), where nothing holds it that tells."""
+
+    @property
+    def revisions(self) -> tuple[str, ...] | None:
+        """Alembic's revision(s); None where that is not known."""
+        record = self.backup.record if self.backup else None
+        return tuple(record.revisions) if record else self.seen_at
+
     @property
     def absent(self) -> bool:
         """Whether there was no database."""
