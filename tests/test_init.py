@@ -397,3 +397,24 @@ def test_a_project_on_postgresql_is_adopted_and_no_password_is_written(
     server.sql("DROP TABLE notes", name)
     assert elsewhere.run("just", "restore", saved.name).code == 0
     assert server.sql("SELECT text FROM notes", name) == [("one",)]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_hooks_of_an_older_undrop_are_brought_up_to_date(
+    elsewhere: Elsewhere, *, own: bool
+) -> None:
+    """``init`` again: they hear of the end of a call too, and what is the user's own stays."""
+    elsewhere.with_alembic("generic", TEMPLATES["generic"])
+    elsewhere.ok("undrop", "init")
+    file = elsewhere.root / ".claude/settings.json"
+    hooks = json.loads(file.read_text())["hooks"]
+    older = {name: hooks[name] for name in ("PreToolUse", "SessionStart")}
+    mine = {} if own else {"model": "mine"}
+    file.write_text(json.dumps({"hooks": older, **mine}, indent=2) + "\n")
+    elsewhere.ok("undrop", "init")
+    assert json.loads(file.read_text()) == {"hooks": hooks, **mine}
+    again = file.read_text()
+    elsewhere.ok("undrop", "init")
+    assert file.read_text() == again
+    elsewhere.ok("undrop", "init", "--remove")
+    assert file.exists() is not own

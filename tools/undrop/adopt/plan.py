@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +34,8 @@ EVENTS = {
     "PostToolUseFailure": TOOLS,
     "SessionStart": {"hooks": [HOOK]},
 }
+OLDER_EVENTS = {"PreToolUse", "SessionStart"}
+"""Those that an undrop before 0.3 wrote."""
 RULE = """
 ## The database is guarded by undrop
 
@@ -225,11 +227,13 @@ def _hooked(text: str | None) -> str:
         return _own_hooks()
     try:
         hooks = json.loads(text).get("hooks", {})
-        if "undrop agent-hook" in text:
-            return text
+        if text == _own_hooks(OLDER_EVENTS):
+            return _own_hooks()
         if not hooks and "hooks" not in json.loads(text):
             return jsontext.insert(text, [], _all_events())
         for name, snippet in _snippets().items():
+            if "undrop agent-hook" in json.dumps(hooks.get(name, "")):
+                continue
             if name in hooks:
                 text = jsontext.insert(text, ["hooks", name], snippet)
             else:
@@ -255,8 +259,9 @@ def _all_events() -> str:
     return '"hooks": {' + ", ".join(f'"{n}": [{s}]' for n, s in _snippets().items()) + "}"
 
 
-def _own_hooks() -> str:
-    return json.dumps({"hooks": {name: [hook] for name, hook in EVENTS.items()}}, indent=2) + "\n"
+def _own_hooks(events: Collection[str] = EVENTS) -> str:
+    hooks = {name: [EVENTS[name]] for name in EVENTS if name in events}
+    return json.dumps({"hooks": hooks}, indent=2) + "\n"
 
 
 def _guarded(text: str) -> str:
