@@ -371,3 +371,16 @@ def test_alembics_step_ends_with_its_run_though_the_application_lives_on(
     assert said["whole"] == (None if fails else "alembic")
     [step] = json.loads(stocked.ok("undrop", "undo", "--list", "--json"))["steps"]
     assert step["phase"] == ("same" if fails else "done")
+
+
+def test_a_new_project_at_the_path_of_an_old_one_is_not_given_its_database(
+    stocked: Project, tmp_path: Path
+) -> None:
+    """The vault goes by the path, and still has the other's backups."""
+    stocked.ok("undrop", "backup")
+    stocked.root.rename(tmp_path / "elsewhere")
+    (tmp_path / "between").mkdir()  # takes the inode that a file system may give out again
+    new = Project(stocked.root)
+    done = new.refused(4, "undrop", "undo")
+    assert "nothing to undo" in done.err
+    assert not new.database.exists()

@@ -47,7 +47,7 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
     there are several.
     """
     if wanted == "latest":
-        candidates = list(_candidates(settings, Timeline(settings)))
+        candidates = list(_candidates(settings, Timeline(settings, strangers=True)))
         for wanted_why in ("", LEFT):
             for moment, why in candidates:
                 if moment.backup and why == wanted_why:
@@ -66,7 +66,7 @@ def latest(settings: "Settings") -> Latest:
     alarm marked, and one at a revision that the migrations here do not know. Raises UsageError
     when there is none, UndropError when the database cannot be looked at.
     """
-    line = Timeline(settings)
+    line = Timeline(settings, strangers=True)
     present = undo.look(settings, line)
     passed: list[tuple[str, str]] = []
     in_place, held, left = "", "", None

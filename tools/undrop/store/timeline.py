@@ -59,8 +59,11 @@ class Moment(NamedTuple):
 class Timeline:
     """The moments of a database, oldest first."""
 
-    def __init__(self, settings: "Settings") -> None:
-        """Read the log and the records. Opens no database."""
+    def __init__(self, settings: "Settings", *, strangers: bool = False) -> None:
+        """Read the log and the records. Opens no database.
+
+        ``strangers``: also backups that were taken in another folder, before all others.
+        """
         self._settings = settings
         self.moments: list[Moment] = []
         self._waiting: tuple[Step, ...] = ()
@@ -73,8 +76,12 @@ class Timeline:
             (_first(group).opened, _first(group).at, group) for group in groups
         ]
         for backup in backups:
-            sound = backup.record and (backup.verified or backup.is_set)
-            if sound and not any(start < backup.sequence < end for start, end in between):
+            record = backup.record
+            sound = record is not None and (backup.verified or backup.is_set)
+            elsewhere = record is not None and record.home and not backup.sequence
+            if not sound or (elsewhere and not strangers):
+                continue
+            if not any(start < backup.sequence < end for start, end in between):
                 events.append((backup.sequence, backup.created.isoformat(), backup.path.name))
         for _, _, event in sorted(events, key=lambda event: event[:2]):
             if isinstance(event, str):
