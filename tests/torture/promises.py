@@ -11,18 +11,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import traced
 from forks import Done
 from shop import Project
 
-from undrop import digest, record
+from undrop import digest, record, settings
 from undrop.errors import CheckError, UndropError
 from undrop.sqlitefile import header
+from undrop.steps import undo
 from undrop.store import catalog
+from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
     from scenes import Scene
 
+OWN = {"restore", "migrate", "reset-db", "nuke-db", "undo"}
 Content = list[str] | None | str
 """A database's SQL; None when there is no file; what is wrong with it."""
 
@@ -145,7 +149,31 @@ def after_a_kill(scene: "Scene", project: Project) -> list[str]:
         wrong.append(f"live is neither old nor new: {short(found)}")
     if found != scene.old and not held:
         wrong.append("the old content is neither live nor in a backup")
-    return wrong
+    return wrong + undo_is_told(scene, project, found)
+
+
+def undo_is_told(scene: "Scene", project: Project, found: Content) -> list[str]:
+    """The log knows what a killed step did: undo would take back that, or blames it for nothing."""
+    [kind] = OWN & {*scene.command} or [""]
+    if not kind or not project.backups.is_dir():
+        return []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", project.environment["XDG_STATE_HOME"])
+        loaded = settings.load(project.root)
+        line = Timeline(loaded)
+        try:
+            plan = undo.planned(loaded, line, undo.look(loaded, line), whole=True)
+        except CheckError:
+            plan = None
+    blamed = plan.taken_back[-1] if plan and plan.taken_back else None
+    if found == scene.old:
+        killed = blamed is not None and not blamed.ended
+        return ["undo blames a step that did nothing"] if killed else []
+    if plan is None or blamed is None or blamed.kind != kind:
+        return [f"undo would not take back {kind}, which was done: {blamed}"]
+    backup = plan.target.backup
+    target = content_or_damage(backup.path) if backup else None
+    return [] if target == scene.old else ["undo would not go back to the old content"]
 
 
 def after_a_fault(scene: "Scene", project: Project, done: Done) -> list[str]:

@@ -4,6 +4,7 @@ A scene is a project with its state folder, made once and copied for each point.
 """
 
 import copy
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -44,7 +45,19 @@ def copied(project: Project, to: Path) -> Project:
     twin.backups = twin.root / project.backups.name
     state = str(to / f"{twin.root.name}-state")
     twin.environment = {**project.environment, "XDG_STATE_HOME": state}
+    _move_home(twin, Path(state))
     return twin
+
+
+def _move_home(project: Project, state: Path) -> None:
+    """Let the log and the records be this folder's: undrop takes a copied one for another's."""
+    root, backups = project.root.stat(), project.backups
+    here = [root.st_dev, root.st_ino, backups.stat().st_ino if backups.is_dir() else 0]
+    for folder in (backups, *state.glob("undrop/*")):
+        for path in folder.glob("*.json*"):
+            lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+            known = [{**json.loads(line), "home": here} for line in lines]
+            path.write_text("".join(f"{json.dumps(each)}\n" for each in known))
 
 
 def make_scene(folder: Path, command: list[str], state: str) -> Scene:

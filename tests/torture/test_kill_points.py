@@ -33,6 +33,7 @@ SCENES = {
     "backup garbage": (FOR_RESTORE, "garbage"),
     **{f"restore {state}": (LATEST, state) for state in STATES},
     **{f"undo {state}": (["undrop", "undo"], state) for state in (*OPENABLE, "missing", "garbage")},
+    "undo partial-wal": (["undrop", "undo", "--whole"], "partial-wal"),  # over others' work
     **{f"nuke-db {state}": (["undrop", "nuke-db"], state) for state in (*OPENABLE, "garbage")},
     "reset-db partial-wal": (["undrop", "reset-db"], "partial-wal"),
     "reset-db garbage": (["undrop", "reset-db"], "garbage"),
