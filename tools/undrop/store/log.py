@@ -207,10 +207,11 @@ def _write(folder: "Path", line: bytes, known: "Iterable[str]") -> None:
 
 
 def _start(folder: "Path", known: "Iterable[str]") -> None:
-    file, work = folder / NAME, folder / f".{os.getpid()}.partial"
     text = "".join(f"{line}\n" for line in known)
-    durable.write_new(work, text.encode(), 0o600)
-    work.replace(file)
+    with durable.scratch(folder / f".{os.getpid()}.partial") as work:
+        work.write_text(text)
+        durable.sync_path(work)
+        work.replace(folder / NAME)
     durable.sync_path(folder)
 
 
