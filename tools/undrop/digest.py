@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from undrop.values import Progress
 
 STEP = 1 << 20  # bytes
@@ -24,6 +26,14 @@ def of(path: Path, progress: "Progress" = lambda *_: None, size: int = 0) -> str
             hasher.update(chunk)
             done += len(chunk)
             progress("check", done, max(1, size))
+    return f"blake3:{hasher.hexdigest()}"
+
+
+def of_parts(parts: "Iterable[memoryview]") -> str:
+    """The same of what comes in parts."""
+    hasher = blake3()
+    for part in parts:
+        hasher.update(part)
     return f"blake3:{hasher.hexdigest()}"
 
 

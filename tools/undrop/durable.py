@@ -162,6 +162,22 @@ def sidecars(path: Path) -> tuple[Path, Path, Path]:
     )
 
 
+def is_alive(pid: str) -> bool:
+    """Whether what bears that number in its name is another process's that is there still.
+
+    Of a number that is taken again what is left stays until that process ends.
+    """
+    if not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return int(pid) != os.getpid()
+
+
 def size(path: Path) -> int:
     """Bytes in ``path``, a file or a folder of files; 0 when there is nothing."""
     try:
@@ -172,10 +188,15 @@ def size(path: Path) -> int:
         return 0
 
 
+def free(folder: Path) -> int:
+    """Bytes that are free where ``folder`` is, or is to be. Raises OSError."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    disk = os.statvfs(there)
+    return disk.f_bavail * disk.f_frsize
+
+
 def require_space(folder: Path, needed: int) -> None:
     """Raise OSError(ENOSPC) unless ``needed`` bytes are free where ``folder`` is."""
-    found = os.statvfs(folder)
-    free = found.f_bavail * found.f_frsize
-    if free < needed:
-        message = f"this step needs {needed:,} bytes free and there are {free:,}"
+    if (left := free(folder)) < needed:
+        message = f"this step needs {needed:,} bytes free and there are {left:,}"
         raise OSError(errno.ENOSPC, message, str(folder))

@@ -53,6 +53,15 @@ class Facts(NamedTuple):
     application_id: int = 0
 
 
+class Examined(NamedTuple):
+    """All of a live database, looked at."""
+
+    by: str
+    """What it was looked at by, for people."""
+    problems: list[str]
+    """What that found."""
+
+
 class Moved(NamedTuple):
     """What Alembic did to a database."""
 

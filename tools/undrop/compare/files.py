@@ -22,16 +22,17 @@ def compare(
     new: "Path",
     progress: "Progress",
     known: tuple[Structure, Structure] | None = None,
-    *,
-    live: bool = False,
+    in_use: "Path | None" = None,
 ) -> Comparison:
-    """Compare two files that nobody writes; ``live``: but the new one.
+    """Compare two files that nobody writes, but for the one that is ``in_use``.
 
-    Where they stand for another engine's, what those are made of is ``known``. Raises UndropError
-    when one cannot be read.
+    That is read in one transaction. Where they stand for another engine's, what those are made of
+    is ``known``. Raises UndropError when one cannot be read.
     """
-    with connect.explained(new, "comparing"), ExitStack() as stack:
-        connections = [_both(old, new, stack, live=live) for _ in range(2)]
+    with connect.explained(in_use or new, "comparing"), ExitStack() as stack:
+        connections = [_both(old, new, in_use, stack)]
+        # Two connections could see two states of what others write to.
+        connections.append(connections[0] if in_use else _both(old, new, None, stack))
         comparisons: list[Comparison] = []
         with check.beside(
             connections,
@@ -42,17 +43,17 @@ def compare(
         return comparisons[0]
 
 
-def _both(old: "Path", new: "Path", stack: ExitStack, *, live: bool) -> sqlite3.Connection:
-    connection = connect.connect(old, "immutable")
+def _both(old: "Path", new: "Path", in_use: "Path | None", stack: ExitStack) -> sqlite3.Connection:
+    modes = ["ro" if path == in_use else "immutable" for path in (old, new)]
+    connection = connect.connect(old, modes[0])
     stack.callback(connection.close)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.execute("PRAGMA trusted_schema = OFF")  # no function of theirs may run
     connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-    still = "" if live else "&immutable=1"
-    connection.execute("ATTACH ? AS after", [f"{new.as_uri()}?mode=ro{still}"])
-    if live:  # one snapshot of it, whoever writes meanwhile
-        read = "SELECT 1 FROM after.sqlite_master LIMIT 1"
-        connect.begin(connection, PATIENCE, "BEGIN", read)
+    connection.execute("ATTACH ? AS after", [connect.uri(new, modes[1])])
+    if in_use:
+        schema = "main" if in_use == old else "after"
+        connect.begin(connection, PATIENCE, "BEGIN", f"SELECT 1 FROM {schema}.sqlite_master")  # noqa: S608
     return connection
 
 

@@ -29,7 +29,7 @@ LARGE = 100_000  # rows of a table that two threads share
 def compare(connections: "Sequence[sqlite3.Connection]", old: "Table", new: "Table") -> TableChange:
     """Compare a table with what is taken to be the same one afterwards.
 
-    Two connections, so that two processors can work. Raises sqlite3.Error.
+    Two connections, or the same twice, so that two processors can work. Raises sqlite3.Error.
     """
     return _Rows(connections, Pair(connections[0], old, new)).compare()
 
@@ -142,7 +142,7 @@ class _Rows:
         table = f"FROM main.{quoted(self.table_before.name)} AS a"
         ends = f"SELECT (SELECT min({rowid}) {table}), (SELECT max({rowid}) {table})"
         low, high = self._ask(ends)[0] if rowid else (0, 0)
-        if not high or high - low < LARGE:
+        if not high or high - low < LARGE or self.second is self.connection:
             return list(self._ask(sql)[0])
         middle = low + (high - low) // 2
         halves = (f"{sql} AND {rowid} <= {middle}", f"{sql} AND {rowid} > {middle}")

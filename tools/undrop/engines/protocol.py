@@ -17,7 +17,17 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.record import Record
-    from undrop.values import Definitions, Facts, Holder, Identity, Moved, Origin, Session, Target
+    from undrop.values import (
+        Definitions,
+        Examined,
+        Facts,
+        Holder,
+        Identity,
+        Moved,
+        Origin,
+        Session,
+        Target,
+    )
 
     Log = AbstractContextManager[None]
     """Entered just before the live database is changed."""
@@ -51,9 +61,6 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def revisions(self) -> list[str]:
             """Alembic's revision(s)."""
 
-        def is_empty(self) -> bool:
-            """Whether there is no table in it."""
-
         def is_in(self, path: Path, record: Record, /) -> bool:
             """Whether that backup has the same content, as far as it can be told cheaply."""
 
@@ -75,6 +82,39 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def release(self) -> None:
             """Let writers go on."""
+
+        def close(self) -> None: ...  # noqa: D102
+
+    class Look(Protocol):
+        """The live database as one transaction sees it: nothing is written, nobody locked out."""
+
+        bytes: int
+
+        @property
+        def mode(self) -> str:
+            """How it keeps its files, or what serves it, for people."""
+
+        def revisions(self) -> list[str]:
+            """Alembic's revision(s)."""
+
+        def is_empty(self) -> bool:
+            """Whether there is no table in it."""
+
+        def state(self, like: Path | None, /) -> Identity:
+            """What state this is, as a backup's record would say it.
+
+            Where that depends on who wrote the backup: as the one that is ``like`` was written.
+            Raises UndropError, OSError.
+            """
+
+        def compare(self, backup: Path, /, *, live_first: bool) -> Comparison:
+            """From this to a backup, else from the backup to this. Raises UndropError."""
+
+        def examine(self) -> Examined:
+            """What is wrong with it, by the longest check there is.
+
+            Raises DamagedError, UndropError, OSError.
+            """
 
         def close(self) -> None: ...  # noqa: D102
 
@@ -152,6 +192,8 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         """How messages name it; nothing secret."""
         kind: str
         """A key of ``registry.ENGINES``."""
+        light: bool
+        """Whether comparing it with a backup is a light look."""
 
         @property
         def in_memory(self) -> bool:
@@ -175,14 +217,11 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def tables(self) -> list[str]:
             """The tables in the live database; none without one. Raises UndropError."""
 
-        def compare_live(self, old: Path) -> Comparison | None:
-            """From a backup to the live database as it is; None where that is no light look.
-
-            Raises UndropError.
-            """
-
         def snapshot(self) -> Snapshot:
             """Open it and pin a snapshot. Raises DamagedError, UndropError."""
+
+        def look(self) -> Look:
+            """Open it to be looked at. Raises DamagedError, UndropError."""
 
         def damaged(self) -> tuple[list[Path], Origin]:
             """Its files, to be kept as they are, and what a record says of them."""

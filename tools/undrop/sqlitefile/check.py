@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop import digest, durable, errors
 from undrop.sqlitefile import connect, header
-from undrop.values import Definitions, Facts
+from undrop.values import Definitions, Examined, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,13 +37,15 @@ def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool
                 bytes_digest = known or digest.of(path, progress, size)
                 if written:
                     durable.sync_path(path)
+            rows = _rows(connection)
             return Facts(
                 bytes=size,
                 digest=bytes_digest,
                 user_version=_number(connection, "PRAGMA user_version"),
                 application_id=_number(connection, "PRAGMA application_id"),
                 revisions=revisions(connection),
-                filled=_filled(connection),
+                filled=[table for table, count in rows.items() if count],
+                rows=rows,
             )
         finally:
             connection.close()
@@ -108,21 +110,47 @@ def beside(
 def quick_check(connection: sqlite3.Connection) -> None:
     """Raise DamagedError unless ``PRAGMA quick_check`` finds the file whole.
 
-    Nothing in it is trusted: no function of its triggers or views may run (``trusted_schema``),
-    every cell's size is looked at (``cell_size_check``). Rows that break a NOT NULL or a CHECK
-    are content, not damage: they were there before, and a copy without them would be wrong.
+    Nothing in it is trusted: no function of its triggers or views may run (``trusted_schema``).
     """
     connection.execute("PRAGMA trusted_schema = OFF")
+    if found := _problems(connection, "quick_check"):
+        raise errors.damaged(found)
+
+
+def examine(connection: sqlite3.Connection) -> Examined:
+    """What is wrong with the project's own database, its indexes and foreign keys included.
+
+    Raises DamagedError, sqlite3.Error.
+    """
+    by = "integrity_check and foreign_key_check"
+    try:
+        problems = [*filter(None, [_problems(connection, "integrity_check")])]
+    except sqlite3.OperationalError as error:  # an index by what only the application has
+        by = f"quick_check and foreign_key_check (no integrity_check here: {error})"
+        problems = []
+        quick_check(connection)
+    problems += [
+        f"{count:,} row(s) of {table} point to no row of {parent}"
+        for (table, parent), count in orphans(connection).items()
+    ]
+    return Examined(by, problems)
+
+
+def _problems(connection: sqlite3.Connection, pragma: str) -> str:
+    """The first few lines of what a check finds.
+
+    Every cell's size is looked at (``cell_size_check``). Rows that break a NOT NULL or a CHECK are
+    content, not damage: they were there before, and a copy without them would be wrong.
+    """
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA ignore_check_constraints = ON")
     most = 1000
-    while len(rows := ask(connection, f"PRAGMA quick_check({most})")) == most:
+    while len(rows := ask(connection, f"PRAGMA {pragma}({most})")) == most:
         most *= 10  # so many NULLs may hide what comes after them
     found = (str(row[0]) for row in rows)
     problems = [line for line in found if not line.startswith("NULL value in") and line != "ok"]
-    if problems:
-        text = "; ".join(problems[:3]).replace("\n", " ")
-        raise errors.damaged(f"quick_check finds: {text}")
+    text = "; ".join(problems[:3]).replace("\n", " ")
+    return f"{pragma} finds: {text}" if text else ""
 
 
 def ask(connection: sqlite3.Connection, sql: str, *values: str) -> list[Any]:
@@ -150,15 +178,14 @@ def revisions(connection: sqlite3.Connection) -> list[str]:
     return sorted(numbers)
 
 
-def _filled(connection: sqlite3.Connection) -> list[str]:
+def _rows(connection: sqlite3.Connection) -> dict[str, int]:
     sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
-    tables = [str(row[0]) for row in connection.execute(sql)]
-    return sorted(
-        table
+    tables = sorted(str(row[0]) for row in connection.execute(sql))
+    return {
+        table: int(ask(connection, f"SELECT count(*) FROM {quoted(table)}")[0][0])  # noqa: S608
         for table in tables
         if not table.startswith("sqlite_")
-        and _number(connection, f"SELECT EXISTS (SELECT 1 FROM {quoted(table)})")  # noqa: S608
-    )
+    }
 
 
 def quoted(name: str) -> str:
@@ -175,25 +202,33 @@ def foreign_key_violations(
     ``passed_over`` is asked about each table and its parents. A key that SQLite cannot check at all
     (its parent's columns are not unique) counts as one.
     """
-    counts: dict[tuple[str, str], int] = {}
     connection = connect.connect(path, "immutable")
     try:
         connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        for (table,) in tables.fetchall():
-            parents = connection.execute(
-                'SELECT "table" FROM pragma_foreign_key_list(?)', [table]
-            ).fetchall()
-            if not parents or passed_over(table, {str(row[0]) for row in parents}):
-                continue
-            sql = "SELECT parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY parent"
-            try:
-                for parent, count in ask(connection, sql, table):
-                    counts[table, parent] = count
-            except sqlite3.OperationalError as error:
-                counts[table, str(error)] = 1
+        return orphans(connection, passed_over)
     finally:
         connection.close()
+
+
+def orphans(
+    connection: sqlite3.Connection,
+    passed_over: "Callable[[str, set[str]], bool]" = lambda _table, _parents: False,
+) -> dict[tuple[str, str], int]:
+    """The same of what a connection has open. Raises sqlite3.Error."""
+    counts: dict[tuple[str, str], int] = {}
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    for (table,) in tables.fetchall():
+        parents = connection.execute(
+            'SELECT "table" FROM pragma_foreign_key_list(?)', [table]
+        ).fetchall()
+        if not parents or passed_over(table, {str(row[0]) for row in parents}):
+            continue
+        sql = "SELECT parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY parent"
+        try:
+            for parent, count in ask(connection, sql, table):
+                counts[table, parent] = count
+        except sqlite3.OperationalError as error:
+            counts[table, str(error)] = 1
     return counts
 
 
@@ -221,9 +256,14 @@ def definitions(path: "Path") -> Definitions:
     with connect.explained(path, "reading the schema"):
         connection = connect.connect(path, "immutable")
         try:
-            sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
-            rows = connection.execute(sql).fetchall()
-            found = [row for row in rows if not row[1].startswith("sqlite_")]  # ANALYZE's tables
-            return Definitions(found, revisions(connection))
+            return defined(connection)
         finally:
             connection.close()
+
+
+def defined(connection: sqlite3.Connection) -> Definitions:
+    """Those of what a connection has open. Raises sqlite3.Error."""
+    sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
+    rows = connection.execute(sql).fetchall()
+    found = [row for row in rows if not row[1].startswith("sqlite_")]  # ANALYZE's tables
+    return Definitions(found, revisions(connection))

@@ -22,14 +22,19 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
     Never creates a file. No implicit transactions, no waiting inside SQLite.
     """
-    query = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
     return sqlite3.connect(
-        f"{path.as_uri()}?{query}",
+        uri(path, mode),
         uri=True,
         timeout=0,
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def uri(path: Path, mode: str) -> str:
+    """What SQLite opens for that, by itself or to be attached."""
+    query = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
+    return f"{path.as_uri()}?{query}"
 
 
 def begin(connection: sqlite3.Connection, patience: float, *statements: str) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from undrop.compare.comparison import Comparison
+    from undrop.engines.postgres.look import Look
     from undrop.engines.postgres.snapshot import Snapshot
     from undrop.engines.protocol import Adopting, Log, Migrating, Replacement, Runner, State, Work
     from undrop.record import Record
@@ -36,6 +37,7 @@ class Postgres(Site):
 
     suffix = ".pgdump"
     kind = "postgresql"
+    light = False  # a dump has to be loaded for it
     in_memory = False
 
     def __init__(
@@ -77,6 +79,11 @@ class Postgres(Site):
         from undrop.engines.postgres.snapshot import Snapshot
 
         return Snapshot(self.address, self.scratch, self.session.progress)
+
+    def look(self) -> "Look":
+        from undrop.engines.postgres.look import Look
+
+        return Look(self, self.compare)
 
     def damaged(self) -> "tuple[list[Path], Origin]":
         raise CheckError(
@@ -184,9 +191,6 @@ class Postgres(Site):
         finally:
             snapshot.close()
 
-    def compare_live(self, _old: Path) -> None:
-        """Nothing: a dump would have to be loaded into a database of its own."""
-
     def rows(self, path: Path) -> "Mapping[str, int]":
         return self._check(path, None, quiet).rows
 
@@ -194,7 +198,10 @@ class Postgres(Site):
         return None
 
     def sweep(self) -> None:
-        for left in Path(gettempdir()).glob(f"{self.prefix}*"):
+        for left in Path(gettempdir()).glob(f"{self.swept}*"):
+            pid = left.name.removeprefix(self.swept).partition("-")[0]
+            if durable.is_alive(pid):  # who only looks holds no lock
+                continue
             if not left.is_symlink() and left.stat().st_uid == os.getuid():
                 shutil.rmtree(left, ignore_errors=True)
         with suppress(UndropError):  # a server that is away has nothing to be swept now

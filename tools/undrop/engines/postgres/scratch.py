@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from undrop import durable
 from undrop.engines.postgres import session
 from undrop.errors import UndropError
 
@@ -84,16 +85,17 @@ class Scratch:
                 _drop(connection, name)
 
     def sweep(self) -> None:
-        """Drop the scratch databases of this project's runs that were killed.
+        """Drop the scratch databases of this project's runs that were killed. Raises UndropError.
 
-        Whoever holds the project's lock may ask for it: what is there then is nobody's. Raises
-        UndropError.
+        Others that are at work may have some: who only looks holds no lock.
         """
         with _maintenance(self.server, "looking for scratch databases") as connection:
             names = connection.execute(
                 "SELECT datname FROM pg_database WHERE datname ^@ %s", [self._mark]
             )
             for (name,) in names.fetchall():
+                if durable.is_alive(name.removeprefix(self._mark).partition("_")[0]):
+                    continue
                 with suppress(psycopg.Error):
                     _drop(connection, name)
 

@@ -1,5 +1,6 @@
 """Where a project's database is, and where scratch ones for it are made."""
 
+import os
 import socket
 from contextlib import closing, contextmanager
 from functools import cached_property
@@ -28,8 +29,10 @@ class Site:
         self.elsewhere = bool(verify_url)
         """Whether scratch databases are made on another server."""
         self._mark = digest.of_text(f"{socket.gethostname()}:{root}").removeprefix("blake3:")[:8]
-        self.prefix = f"undrop-{self._mark}-"
-        """Of folders that hold content for a while; swept when a run was killed."""
+        self.swept = f"undrop-{self._mark}-"
+        """What the names of folders begin with that hold content for a while, before a pid."""
+        self.prefix = f"{self.swept}{os.getpid()}-"
+        """Of those that this process makes; swept when it was killed."""
 
     @cached_property
     def scratch(self) -> "Scratch":

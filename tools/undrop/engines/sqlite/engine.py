@@ -12,7 +12,7 @@ from undrop.engines.sqlite import address, livefiles
 from undrop.engines.sqlite.snapshot import Snapshot, ours
 from undrop.errors import CheckError, UsageError, damaged
 from undrop.recipes import Action
-from undrop.sqlitefile import check
+from undrop.sqlitefile import check, header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from undrop.engines.litestream.replica import Litestream
     from undrop.engines.protocol import Adopting, Log, Migrating, Replacement, Runner, State, Work
     from undrop.engines.sqlite.live import Live
+    from undrop.engines.sqlite.look import Look
     from undrop.record import Record
     from undrop.values import Definitions, Facts, Holder, Origin, Session
 
@@ -33,6 +34,7 @@ class Sqlite:
 
     suffix = ".db"
     kind = "sqlite"
+    light = True
     clients = None
 
     def __init__(self, url: str, root: Path, session: "Session", *, inside: bool) -> None:
@@ -103,9 +105,18 @@ class Sqlite:
     def snapshot(self) -> "Live":
         from undrop.engines.sqlite.live import Live
 
+        self._refuse_gone()
+        return Live(self.live, self.session)
+
+    def look(self) -> "Look":
+        from undrop.engines.sqlite.look import Look
+
+        self._refuse_gone()
+        return Look(self.live, self.session)
+
+    def _refuse_gone(self) -> None:
         if not self.live.exists():
             raise damaged("the file is gone and its -wal or -journal is still there")
-        return Live(self.live, self.session)
 
     def damaged(self) -> "tuple[list[Path], Origin]":
         from undrop.engines.sqlite.live import origin
@@ -124,7 +135,7 @@ class Sqlite:
     def refuse_unfit(self, path: Path) -> None:
         if self.is_live(path):
             raise UsageError(f"{path} is the live database itself", Action("list"))
-        if not path.is_file() and not path.is_dir():
+        if not path.is_file():
             raise UsageError(f"{path} is not a file", Action("list"))
         wal, _shm, journal = durable.sidecars(path)
         for sidecar in (wal, journal):
@@ -134,6 +145,7 @@ class Sqlite:
                     f"sqlite3 {shlex.quote(str(path))} '.backup whole.db', then",
                     Action("restore", "whole.db"),
                 )
+        header.read(path)
 
     def check(self, path: Path, record: "Record | None") -> "Facts":
         if not path.is_file():
@@ -147,7 +159,6 @@ class Sqlite:
     def admit(self, path: Path, record: "Record | None", *, ours: bool) -> "Iterator[Replacement]":
         from undrop.engines.sqlite import workcopy
         from undrop.engines.sqlite.work import File
-        from undrop.sqlitefile import header
 
         durable.make_folder(self.live.parent)  # it may have gone with the database
         facts = self.check(path, record)
@@ -207,11 +218,6 @@ class Sqlite:
             return []
         with connect.explained(self.live, "reading the schema", self.session.patience):
             return list(check.tables(self.live, "ro"))
-
-    def compare_live(self, old: Path) -> "Comparison":
-        from undrop.compare import files
-
-        return files.compare(old, self.live, self.session.progress, live=True)
 
     def rows(self, path: Path) -> "Mapping[str, int]":
         from undrop.compare import rows

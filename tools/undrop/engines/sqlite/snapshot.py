@@ -54,12 +54,10 @@ class Snapshot:
             with connect.explained(path, "reading the database", session.patience):
                 self._refuse_what_is_no_database()
                 self.connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-                # Under an EXCLUSIVE lock it is the read, not the BEGIN, that fails.
-                read = "SELECT 1 FROM sqlite_master LIMIT 1"
-                connect.begin(self.connection, session.patience, "BEGIN", read)
+                self._pin()
                 self.wal = self.pragma("journal_mode") == "wal"
                 self.page_size = int(self.pragma("page_size"))
-                self.bytes = self.page_size * int(self.pragma("page_count"))
+                self.bytes = self._size()
                 self._seen = self._state()
                 if self.wal:
                     self._index = os.open(durable.sidecars(path)[1], os.O_RDONLY)
@@ -67,6 +65,14 @@ class Snapshot:
         except BaseException:
             self.close()
             raise
+
+    def _pin(self) -> None:
+        # Under an EXCLUSIVE lock it is the read, not the BEGIN, that fails.
+        read = "SELECT 1 FROM sqlite_master LIMIT 1"
+        connect.begin(self.connection, self.session.patience, "BEGIN", read)
+
+    def _size(self) -> int:
+        return self.page_size * int(self.pragma("page_count"))
 
     def _refuse_what_is_no_database(self) -> None:
         # SQLite takes a file of a few bytes for an empty database.

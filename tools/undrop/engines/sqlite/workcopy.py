@@ -3,6 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
+from undrop import durable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,17 +28,5 @@ def sweep(live: "Path") -> None:
             continue
         path = live.with_name(name)
         # Another project, with a lock of its own, may be at work on the same database.
-        owner = path.name.removeprefix(prefix).partition(".")[0]
-        if not owner.isdecimal() or not is_alive(int(owner)):
+        if not durable.is_alive(path.name.removeprefix(prefix).partition(".")[0]):
             path.unlink(missing_ok=True)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether another process of that number is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()

@@ -1,0 +1,43 @@
+"""The live database on its server, looked at."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from undrop import durable
+from undrop.engines.postgres.snapshot import Snapshot
+from undrop.values import Definitions, Examined, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from undrop.compare.comparison import Comparison
+    from undrop.engines.postgres.site import Site
+
+
+class Look(Snapshot):
+    """The live database as one transaction sees it (``protocol.Look``)."""
+
+    def __init__(self, site: "Site", compare: "Callable[[Path, Path], Comparison]") -> None:
+        super().__init__(site.address, site.scratch, site.session.progress)
+        self._prefix, self._compare = site.prefix, compare
+
+    def state(self, _like: Path | None) -> Identity:
+        """By what is in it."""
+        whole = self.content
+        return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
+
+    def compare(self, backup: Path, *, live_first: bool) -> "Comparison":
+        """By a dump, outside of the project: two databases are compared as they are restored."""
+        with TemporaryDirectory(prefix=self._prefix) as folder:
+            dump = Path(folder, "live")
+            os.close(durable.create(dump, 0o600))
+            self.copy_to(dump)
+            self.release()
+            return self._compare(*((dump, backup) if live_first else (backup, dump)))
+
+    def examine(self) -> Examined:
+        """Whether every row can be read: the server checks its own files and foreign keys."""
+        _ = self.content
+        return Examined("every row read", [])
