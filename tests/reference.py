@@ -19,7 +19,8 @@ def reference() -> str:
         one = every.choices[name]
         one.formatter_class = partial(HelpFormatter, width=1000)
         usage = one.format_usage().removeprefix("usage: ").replace(" [-h]", "").strip()
-        lines.append(f"| `{usage.replace('...', 'COMMAND…')}` | {command.text} |")
+        usage = usage.replace(" ...", "…") if "[" in usage else usage.replace("...", "COMMAND…")
+        lines.append(f"| `{usage}` | {command.text} |")
     return "\n".join(lines) + "\n"
 
 

@@ -3,15 +3,19 @@
 from argparse import ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from undrop import __version__
+from undrop.errors import UsageError
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterable, Sequence
+
     from undrop.cli.answer import Answer, Bare, Run
 
 ACCEPT_SHRINK = "--accept-shrink"
-
 
 DESCRIPTION = """\
 Before anything changes the schema or destroys data, a verified backup of the database (SQLite
@@ -62,14 +66,14 @@ COMMANDS = {
         "steps.back_up",
         "take a verified backup of the live database",
         (
-            _one("--before", default="", metavar="STEP", help="the step that it precedes"),
+            _one(
+                "--before", metavar="STEP", help="the step that comes, for which REASON is a hint"
+            ),
             _one("--after", default="", metavar="STEP", help="a step that was only watched ends"),
-            _one("reason", nargs="?", default="manual", help="why; part of the file's name"),
+            _one("reason", nargs="*", default=["manual"], help="why; part of the file's name"),
             _one(
                 ACCEPT_SHRINK,
-                dest="before",
-                action="store_const",
-                const=ACCEPT_SHRINK,
+                action="store_true",
                 help="tables that lost all their rows were meant to",
             ),
         ),
@@ -131,6 +135,10 @@ COMMANDS = {
         ),
     ),
     "status": Command("status.status", "where things stand; exit 4 when not covered by a backup"),
+    "audit": Command(
+        "audit.audit",
+        "all that can be checked, for a schedule or a release; exit 4 with what to do",
+    ),
     "diff": Command(
         "diff.diff",
         "what changed between two backups, or a backup and live",
@@ -165,13 +173,59 @@ COMMANDS = {
 }
 
 
+class Parser(ArgumentParser):
+    """The arguments of a command, or which command it is; what is wrong is a UsageError."""
+
+    def parse_known_args(  # type: ignore[override]  # one of its overloads is enough
+        self, args: "Sequence[str] | None" = None, namespace: "Namespace | None" = None
+    ) -> "tuple[Namespace, list[str]]":
+        """Parse them; one that is not known is refused with the nearest that is."""
+        known, unknown = super().parse_known_args(args, namespace)
+        for word in unknown[:1]:
+            option, _, _ = word.partition("=")
+            if not option.startswith("-"):
+                self._fail(f"it takes no {word!r}", "--help")
+            near = nearest(option, self._option_string_actions)
+            if not near:
+                self._fail(f"there is no option {option}", "--help")
+            meant = word.replace(option, near, 1)
+            line = [meant if each == word else each for each in args or ()]
+            self._fail(f"there is no option {option}; the nearest is {near}", *line)
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Say what else is wrong."""
+        self._fail(message, "--help")
+
+    def _fail(self, what: str, *words: str) -> NoReturn:
+        _, _, command = self.prog.partition(" ")
+        following = Action(command, *words) if command else "undrop --help"
+        raise UsageError(f"{command or self.prog}: {what}", following)
+
+
+def nearest(word: str, words: "Iterable[str]") -> str:
+    """The one of ``words`` that was meant, by how it begins or else is alike; empty for none."""
+    from difflib import get_close_matches
+
+    meant, bare = word.lstrip("-"), {each.lstrip("-"): each for each in words}
+    begin = [each for each in bare if meant and each.startswith(meant)]
+    near = [*begin, *get_close_matches(meant, bare, 1)]
+    return bare[near[0]] if near else ""
+
+
 def parser(wanted: str = "") -> ArgumentParser:
     """The arguments of every command; an option is what it is called, not how it begins.
 
     Of ``wanted`` alone where that is a command: making the others takes longer than a backup.
+    Raises UsageError when it is none.
     """
+    if wanted not in COMMANDS and not wanted.startswith("-") and wanted:
+        near = nearest(wanted, COMMANDS)
+        following = Action(near, "--help") if near else "undrop --help"
+        what = f"there is no command {wanted!r}"
+        raise UsageError(f"{what}; the nearest is {near}" if near else what, following)
     narrow = partial(HelpFormatter, width=96)
-    top = ArgumentParser(
+    top = Parser(
         "undrop",
         description=DESCRIPTION,
         epilog=EPILOG,

@@ -4,8 +4,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop.cli import tables
-from undrop.cli.answer import Answer, Run, disconnect, fields, kept, require_replica, way_back
+from undrop.cli import dependency, tables
+from undrop.cli.answer import (
+    Answer,
+    Run,
+    clients,
+    disconnect,
+    fields,
+    kept,
+    require_replica,
+    way_back,
+)
 from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
 from undrop.recipes import Action, Text
@@ -23,41 +32,57 @@ if TYPE_CHECKING:
 
 def back_up(run: Run) -> Answer:
     """Take a verified backup; ``--before`` is how just says which step comes next."""
-    reason, next_step, accept = run.arguments.reason, run.arguments.before, False
-    if ACCEPT_SHRINK in {reason, next_step}:  # just passes its two arguments on as they are
-        accept = True
-        reason = "manual" if reason == ACCEPT_SHRINK else reason
-        next_step = "" if next_step == ACCEPT_SHRINK else next_step
-    if next_step not in backup.STEPS:
-        raise UsageError(
-            f"{next_step!r} is not a step that a backup can precede",
-            Action("backup", "the whole reason in quotes"),
-        )
     if run.arguments.after:
         return _step_ended(run)
+    purpose = _purpose(run)
+    return Answer({"backup": None}) if purpose is None else _back_up(run, purpose)
+
+
+def _back_up(run: Run, purpose: backup.Purpose) -> Answer:
+    engine = run.settings.engine
     nothing = Answer({"backup": None}, notes=("nothing to back up: there is no database",))
-    known = (
-        next_step == ALEMBIC and not run.settings.engine.in_memory
-    )  # of a later end nobody tells
-    if not run.settings.engine.exists() and not known:
+    known = purpose.next_step == ALEMBIC and not engine.in_memory  # of a later end nobody tells
+    if not engine.exists() and not known:
         return nothing
     with locked(run.settings, run.say) as lock:
-        purpose = backup.Purpose(reason, next_step, accept_shrink=accept)
-        taken = backup.take(lock, purpose)
+        with backup.covered(lock, purpose) as state:
+            kept = state.backup
         if known:
             from undrop.store import log
 
-            log.begin(run.settings, next_step, taken.path.name if taken else "")
-    if taken is None:
+            log.begin(run.settings, ALEMBIC, state.name)
+    if kept is None:
         return nothing
-    result = {"backup": str(taken.path), **fields(taken)}
-    if taken.is_set:
-        note = f"the live database is damaged; its files are kept in {taken.path}"
+    result = {"backup": str(kept.path), **fields(kept)}
+    if kept.is_set:
+        note = f"the live database is damaged; its files are kept in {kept.path}"
         return Answer(result, notes=(note,))
-    notes = _alarm(taken)
-    if next_step:
-        return Answer(result, notes=(f"backed up to {taken.path}", *notes))
-    return Answer(result, str(taken.path), notes)
+    if not purpose.next_step:
+        return Answer(result, str(kept.path), _alarm(kept))
+    told = (f"backed up to {kept.path}", *_alarm(kept)) if state.taken else ()
+    return Answer(result, notes=told)
+
+
+def _purpose(run: Run) -> "backup.Purpose | None":
+    """What the backup is for; None where the step that comes would not start. Raises UsageError."""
+    asked = run.arguments
+    words, step, accept = " ".join(asked.reason), asked.before, asked.accept_shrink
+    if step in {"", ACCEPT_SHRINK}:
+        # An undrop.just of before 0.3 hands on a reason and a step, either of which may be that.
+        accept = ACCEPT_SHRINK in {words, step}
+        words, step = "manual" if words == ACCEPT_SHRINK else words, None
+    if step is None:
+        return backup.Purpose(words, "", fresh=True, accept_shrink=accept)
+    if step not in backup.STEPS:
+        raise UsageError(f"{step!r} is not a step that a backup can precede", Action("backup"))
+    if step == ALEMBIC:
+        return backup.Purpose(words, step, fresh=True)
+    if words.startswith("before "):  # as well
+        return backup.Purpose(words, step)
+    refuse = wanted if step == "restore" else clients
+    if not dependency.starts(step, words, lambda hint: refuse(run._replace(arguments=hint))):
+        return None
+    return backup.Purpose(f"before {step}", step)
 
 
 def _step_ended(run: Run) -> Answer:
@@ -87,8 +112,8 @@ def forget(run: Run) -> Answer:
     """Remove a backup everywhere, on purpose."""
     from undrop.store import catalog
 
+    gone = catalog.named(run.settings, run.arguments.name)
     with locked(run.settings, run.say) as lock:
-        gone = catalog.named(run.settings, run.arguments.name)
         same = catalog.forget(lock, run.arguments.name)
     still = (f"the same bytes are still in: {', '.join(same)}",) if same else ()
     result = {"forgotten": gone.path.name, "same_bytes_in": same}
@@ -96,27 +121,22 @@ def forget(run: Run) -> Answer:
 
 
 def restore(run: Run) -> Answer:
-    """Put a backup back."""
+    """Put a backup back, or say what that would change."""
     from undrop.migrations import revisions
     from undrop.record import revision_names
     from undrop.steps import replica
     from undrop.steps import restore as core
 
     asked = run.arguments
-    since = asked.timestamp is not None
-    if (asked.file is None) != asked.from_litestream or (since and not asked.from_litestream):
-        raise UsageError("it takes FILE, or --from-litestream", Action("list"))
-    if since:
-        _refuse_no_moment(asked.timestamp)
-    if asked.from_litestream:
+    chosen = wanted(run)
+    if chosen is None:
         with locked(run.settings, run.say) as lock:
             disconnect(run)
             done = replica.put_back(lock, asked.timestamp)
             done = done._replace(source=REPLICA)
+    elif isinstance(chosen, Answer):
+        return chosen
     else:
-        chosen = _chosen(run)
-        if isinstance(chosen, Answer):
-            return chosen
         comparison = core.cost(run.settings, chosen)
         costs = _cost(run, chosen, comparison)
         if asked.dry_run:
@@ -144,12 +164,34 @@ def restore(run: Run) -> Answer:
     return Answer(result, str(done.source), (at, *way_back(done.change), *told))
 
 
-def _chosen(run: Run) -> "Backup | Answer":
-    """What FILE means; the answer where what ``latest`` means is in place already."""
+def wanted(run: Run) -> "Backup | Answer | None":
+    """What a restore is to put back; None for what the replica holds.
+
+    The answer where what ``latest`` means is in place already. Raises UsageError and CheckError
+    for all that is told without reading it whole.
+    """
+    from undrop.steps import choose
+    from undrop.steps import restore as core
+
+    asked = run.arguments
+    since = asked.timestamp is not None
+    if (asked.file is None) != asked.from_litestream or (since and not asked.from_litestream):
+        raise UsageError("it takes FILE, or --from-litestream", Action("list"))
+    clients(run)
+    if since:
+        _refuse_no_moment(asked.timestamp)
+    if asked.from_litestream:
+        return None
+    if asked.file == "latest":
+        return _latest(run)
+    chosen = choose.find(run.settings, asked.file, run.standing)
+    core.refuse_unfit(run.settings, chosen)
+    return chosen
+
+
+def _latest(run: Run) -> "Backup | Answer":
     from undrop.steps import choose
 
-    if run.arguments.file != "latest":
-        return choose.find(run.settings, run.arguments.file, run.standing)
     latest = choose.latest(run.settings)
     if latest.backup is not None:
         for name, why in latest.passed_over:
@@ -224,6 +266,7 @@ def reset_db(run: Run) -> Answer:
     from undrop.steps import replica
 
     live = run.settings.engine.label
+    clients(run)
     run.say(f"about to change {live}")
     with locked(run.settings, run.say) as lock:
         require_replica(run)
@@ -241,6 +284,7 @@ def nuke_db(run: Run) -> Answer:
     from undrop.steps import restore as core
 
     live = run.settings.engine.label
+    clients(run)
     run.say(f"about to remove {live}")
     for line in replica.warning(run.settings, "nuke-db"):  # a daemon may have it open
         run.say(line)

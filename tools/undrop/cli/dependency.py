@@ -1,0 +1,55 @@
+"""What just tells of the step that comes: would it start? One that would not needs no backup.
+
+just joins what it hands from a recipe to its dependency with blanks, so that it is a hint: only
+where that plainly is a question, a list or an error is no backup taken. Nothing is lost where that
+is wrong: the step itself goes on behind a backup only.
+"""
+
+import os
+from contextlib import redirect_stdout
+from itertools import product
+from typing import TYPE_CHECKING
+
+from undrop.cli.commands import parser
+from undrop.errors import UndropError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable, Iterable
+
+NAMES_FILE = "restore"
+"""The step with an argument that may have blanks in it."""
+MOST = 6  # words of such a hint that can be told
+
+
+def starts(step: str, hint: str, refuse: "Callable[[Namespace], object]") -> bool:
+    """Whether a step with such arguments would start, by any reading of the ``hint``.
+
+    ``refuse`` is given what can be parsed; it raises UndropError, OSError where the step would.
+    """
+    arguments, words = parser(step), hint.split(" ")
+    readings = {tuple(filter(None, words))}
+    if step == NAMES_FILE:
+        if len(words) > MOST:
+            return True
+        readings.update(_joined(words))
+    return any(_starts(arguments, [step, *reading], refuse) for reading in readings)
+
+
+def _joined(words: list[str]) -> "Iterable[tuple[str, ...]]":
+    """The words with each blank between two of them kept or not."""
+    for blanks in product(" \0", repeat=len(words) - 1):
+        pieces = zip(words, (*blanks, ""), strict=True)
+        yield tuple("".join(map("".join, pieces)).split("\0"))
+
+
+def _starts(
+    arguments: "ArgumentParser", line: list[str], refuse: "Callable[[Namespace], object]"
+) -> bool:
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123
+            asked = arguments.parse_args(line)
+        refuse(asked)
+    except (UndropError, OSError, SystemExit):  # the last where it is asked for help
+        return False
+    return not (getattr(asked, "list", False) or getattr(asked, "dry_run", False))
