@@ -268,6 +268,20 @@ class Project(Runner):
         """The command line that takes the whole database away."""
         return "rm", str(self.database)
 
+    def tree(self) -> dict[str, tuple[object, ...]]:
+        """All that ``ls -lR`` shows of the project and the vault, and every byte.
+
+        But for SQLite's own -shm and -wal.
+        """
+        seen: dict[str, tuple[object, ...]] = {}
+        for root in (self.root, Path(self.environment["XDG_STATE_HOME"])):
+            for path in root.rglob("*"):
+                if not path.name.endswith(("-shm", "-wal")):
+                    found, plain = path.lstat(), path.is_file() and not path.is_symlink()
+                    facts = (found.st_mode, found.st_nlink, found.st_size, found.st_mtime_ns)
+                    seen[str(path)] = (*facts, path.read_bytes() if plain else b"")
+        return seen
+
     def litter(self) -> list[str]:
         """What no finished command leaves behind."""
         hidden = [*self.backups.glob(".*"), *self.root.glob(".*")]

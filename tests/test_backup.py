@@ -103,7 +103,7 @@ def test_a_damaged_database_is_no_backup(project: Project) -> None:
 def test_before_a_rescue_damage_is_set_aside(project: Project) -> None:
     make(project.database, rows=500)
     damage(project.database)
-    done = project.just("backup", "before restore", "restore")
+    done = project.just("backup", "--before=nuke-db", "--", "")
     assert done.code == 0
     [kept] = project.backups.glob("*.damaged")
     assert (kept / "quartermaster.db").read_bytes() == project.database.read_bytes()
@@ -113,7 +113,7 @@ def test_before_a_rescue_damage_is_set_aside(project: Project) -> None:
 def test_before_migrate_damage_stops(project: Project) -> None:
     make(project.database, rows=500)
     damage(project.database)
-    assert project.just("backup", "before migrate", "migrate").code == 4
+    assert project.just("backup", "--before=migrate", "--", "").code == 4
 
 
 def test_work_copies_of_a_killed_run_are_swept(project: Project) -> None:

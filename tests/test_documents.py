@@ -14,6 +14,7 @@ from shop import BIN, REPOSITORY, Project
 
 from undrop.cli.commands import COMMANDS, parser
 from undrop.cli.progress import LABELS
+from undrop.errors import UsageError
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
 CLAUDE = (REPOSITORY / "CLAUDE.md").read_text("utf-8")
@@ -44,13 +45,11 @@ def test_an_option_is_what_it_is_called_not_how_it_begins(name: str) -> None:
     known = [option for option, _ in COMMANDS[name].arguments if option.startswith("--")]
     for option in (*known, "--help"):
         for wrong in (option[:3], option[:-1], f"{option}s"):
-            with pytest.raises(SystemExit) as ended:
+            with pytest.raises(UsageError):
                 parser().parse_args([name, wrong])
-            assert ended.value.code == 2, wrong
     for wrong in ("--v", "--versio", "--hel"):
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(UsageError):
             parser().parse_args([wrong, name])
-        assert ended.value.code == 2, wrong
 
 
 @pytest.mark.parametrize("name", recipes())

@@ -411,13 +411,15 @@ def recipes(folder: Path, file: str) -> set[str]:
 
 
 def test_every_action_is_a_command_and_has_a_recipe() -> None:
-    names = {ast.literal_eval(call.args[0]) for call in calls()}
+    names = {word.value for call in calls() if isinstance(word := call.args[0], ast.Constant)}
     assert {"undo", "restore", "migrate", "list"} <= names <= COMMANDS.keys()
     ours = recipes(REPOSITORY, "justfile") & recipes(PACKAGE / "adopt", plan.RECIPES)
     assert names - NO_RECIPE <= ours
 
 
-@pytest.mark.parametrize("call", calls(), ids=ast.unparse)
+@pytest.mark.parametrize(
+    "call", [call for call in calls() if isinstance(call.args[0], ast.Constant)], ids=ast.unparse
+)
 def test_the_command_takes_the_arguments(call: ast.Call) -> None:
     """Any text stands for what is only known when it is said."""
     words = [

@@ -23,7 +23,7 @@ from shop import (
 
 from undrop import digest
 from undrop.errors import CheckError, UsageError
-from undrop.steps import diff, restore
+from undrop.steps import diff, verify
 from undrop.store import catalog
 
 
@@ -166,8 +166,8 @@ def test_verify_and_diff_read_a_backup_without_a_journal_planted_beside_it(
     planted = plant_journal(good, rows=200)
     bytes_before = good.read_bytes(), planted.read_bytes()
     with inside.command(project) as lock:
-        facts = restore.verify(lock.settings, catalog.named(lock.settings, good.name))
-        [table] = diff.between(lock, good.name, later.name, project.root).tables
+        facts = verify.verify(lock.settings, catalog.named(lock.settings, good.name))
+        [table] = diff.between(lock.settings, good.name, later.name, project.root).tables
     assert (facts.digest, table.lost, table.added) == (digest.of(good), 0, 5)
     assert (good.read_bytes(), planted.read_bytes()) == bytes_before
 

@@ -11,7 +11,7 @@ from inside import back_up, command, put_back
 from shop import Project, make
 
 from undrop import settings
-from undrop.steps import diff, replica
+from undrop.steps import replica
 from undrop.values import Moved, Target
 
 SMALL, LARGE = 100, 700  # rows
@@ -42,17 +42,6 @@ def a_set_of_damaged_files(project: Project) -> Case:
         project.backups,
         size(project.database),
     )
-
-
-def a_comparison_with_the_live_database(project: Project) -> Case:
-    make(project.database)
-    back_up(project)
-
-    def act() -> None:
-        with command(project) as lock:
-            diff.between(lock, "latest", "live", project.root)
-
-    return Case(act, project.backups, size(project.database))
 
 
 def restored(project: Project, before: int, after: int) -> Case:
@@ -110,7 +99,6 @@ def a_copy_to_migrate(project: Project) -> Case:
 CASES = [
     a_backup,
     a_set_of_damaged_files,
-    a_comparison_with_the_live_database,
     a_restore_of_more,
     a_restore_of_less,
     a_restore_where_there_is_no_database,

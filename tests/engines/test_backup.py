@@ -61,7 +61,7 @@ def test_any_reason_is_data_and_gives_a_new_file_inside_backups(each: Project) -
     each.make()
     made = set()
     for reason, slug in REASONS.items():
-        path = Path(each.ok("just", "backup", reason).strip())
+        path = Path(each.ok("just", "backup", "--", reason).strip())
         made.add(path)
         assert path.parent == each.backups
         assert path.stem.startswith(f"{each.stem}-")
@@ -71,12 +71,11 @@ def test_any_reason_is_data_and_gives_a_new_file_inside_backups(each: Project) -
     assert not (each.root / "x").exists()
 
 
-def test_an_unquoted_reason_is_refused_with_the_line_to_type(each: Project) -> None:
+def test_an_unquoted_reason_is_all_its_words(each: Project) -> None:
     each.make()
-    done = each.just("backup", "two", "words")
-    assert done.code == 2
-    assert "in quotes" in done.err
-    assert each.saved() == []
+    path = Path(each.ok("just", "backup", "two", "words").strip())
+    assert path.stem.endswith("-two-words")
+    assert record(path)["reason"] == "two words"
 
 
 def test_an_unchanged_database_takes_the_space_of_one_and_no_name_is_overwritten(
@@ -126,11 +125,11 @@ def test_files_are_for_the_owner_only_whatever_the_umask(each: Project) -> None:
 
 def test_before_a_step_the_path_goes_to_stderr_and_into_the_record(each: Project) -> None:
     each.make()
-    done = each.just("backup", "before restore", "restore")
+    done = each.just("backup", "--before=undo", "--", "")
     assert (done.code, done.out) == (0, "")
     [saved] = each.saved()
     assert str(saved) in done.err
-    assert record(saved)["before"] == "restore"
+    assert (record(saved)["before"], record(saved)["reason"]) == ("undo", "before undo")
 
 
 def test_a_file_where_backups_should_be_fails_with_three_lines(each: Project) -> None:

@@ -63,7 +63,13 @@ def test_without_a_database_there_is_nothing_to_compare(filled: Project) -> None
     assert len(done.err.splitlines()) == 3
 
 
-def test_history_draws_rows_marks_revisions_and_counts_a_backup_once(filled: Project) -> None:
+def counted(project: Project) -> list[int]:
+    """Rows of a table over the backups, as ``history`` has them."""
+    found = json.loads(project.ok("undrop", "history", "--json"))["backups"]
+    return [backup["rows"]["stock_movements"] for backup in found]
+
+
+def test_history_draws_rows_and_marks_revisions(filled: Project) -> None:
     saved = filled.ok("undrop", "backup").strip()
     assert "revision 0006" in filled.ok("just", "history")
     filled.ok("alembic", "downgrade", "-1")
@@ -72,20 +78,29 @@ def test_history_draws_rows_marks_revisions_and_counts_a_backup_once(filled: Pro
     drawn = filled.ok("just", "history")
     assert "o stock_movements" in drawn
     assert "revision 0005" in drawn
-
-    def counted() -> list[int]:
-        found = json.loads(filled.ok("undrop", "history", "--json"))["backups"]
-        assert found[0]["path"] == saved
-        return [backup["rows"]["stock_movements"] for backup in found]
-
+    found = json.loads(filled.ok("undrop", "history", "--json"))["backups"]
+    assert found[0]["path"] == saved
     # The backup before alembic's run has the same content as the first.
     # That before the rows went holds what is behind it.
-    assert counted() == [300, 300, 300, 0]
-    memory = filled.backups / "rows.json"
-    kept = json.loads(memory.read_text())
-    for counts in kept.values():
-        counts["stock_movements"] += 12345
-    memory.write_text(json.dumps(kept))
-    assert counted() == [12645, 12645, 12645, 12345]  # what is remembered is not counted again
-    memory.write_text("[1]")
-    assert counted() == [300, 300, 300, 0]
+    assert counted(filled) == [300, 300, 300, 0]
+
+
+def test_rows_are_counted_when_a_backup_is_taken_and_where_that_was_not_done(
+    filled: Project,
+) -> None:
+    """An undrop before 0.3 did not count SQLite's; nothing is remembered of that later."""
+    filled.ok("undrop", "backup")
+    write(filled, "DELETE FROM stock_movements WHERE id < 4")
+    filled.ok("undrop", "backup")
+    records = [path.with_suffix(".json") for path in filled.saved()]
+    rows = [json.loads(record.read_text())["rows"] for record in records]
+    assert [each["stock_movements"] for each in rows] == [300, 297]
+    assert rows[0]["suppliers"] == filled.sql("SELECT count(*) FROM suppliers")[0][0]
+    older = {**json.loads(records[0].read_text()), "rows": {}}
+    records[0].write_text(json.dumps(older))
+    assert counted(filled) == [300, 297]
+    assert json.loads(records[0].read_text()) == older
+    told = {**json.loads(records[1].read_text()), "rows": {"stock_movements": 12345}}
+    records[1].write_text(json.dumps(told))
+    assert counted(filled) == [300, 12345]
+    assert not (filled.backups / "rows.json").exists()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from shop import Project
@@ -111,6 +112,74 @@ def test_verify_proves_all_or_names_the_bad_one(each: Project) -> None:
     assert each.just("verify", bad.name).code == 4
     assert each.just("verify", "latest").code == 0
     assert each.litter() == []
+
+
+def spoil(backup: Path) -> bytes:
+    """Turn a bit of a backup over; what it was before."""
+    data = backup.read_bytes()
+    backup.chmod(0o600)
+    backup.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    return data
+
+
+def listed(project: Project) -> dict[str, dict[str, object]]:
+    """What the list says of each backup, by its reason."""
+    backups = json.loads(project.ok("undrop", "list", "--json"))["backups"]
+    return {backup["reason"]: backup for backup in backups}
+
+
+@pytest.mark.smoke
+def test_a_backup_that_failed_stays_marked_until_it_is_whole_again(each: Project) -> None:
+    """In the vault as well, and nothing is restored from it by itself."""
+    each.make()
+    each.ok("undrop", "backup", "good")
+    wanted = each.content()
+    each.add(1)
+    each.ok("undrop", "backup", "spoilt")
+    good, spoilt = each.saved()
+    each.add(1)
+    whole = spoil(spoilt)
+    assert "ok" in each.ok("just", "list").splitlines()[2]  # nobody looked yet
+    assert each.just("verify").code == 4
+    line = each.ok("just", "list").splitlines()[2]
+    assert "spoilt" in line
+    assert "failed verify: " in line
+    assert listed(each)["spoilt"]["verified"] is False
+    assert listed(each)["good"]["check"] == "ok"
+    for record in (spoilt.with_suffix(".json"), *kept(each, f"{spoilt.stem}.json")):
+        assert json.loads(record.read_text())["check"].startswith("failed verify: ")
+        assert record.stat().st_mode & 0o777 == 0o600
+    times = spoilt.with_suffix(".json").stat().st_mtime_ns
+    assert each.undrop("verify", spoilt.name).code == 4
+    assert spoilt.with_suffix(".json").stat().st_mtime_ns == times
+    each.ok("just", "restore", "latest")
+    assert each.content() == wanted
+    spoilt.write_bytes(whole)
+    each.ok("undrop", "verify", spoilt.name)
+    assert listed(each)["spoilt"]["check"] == "ok"
+    assert [json.loads(record.read_text())["check"] for record in kept(each, "*.json")].count(
+        "ok"
+    ) == len(kept(each, "*.json"))
+    assert each.litter() == []
+    assert good.exists()
+
+
+def kept(project: Project, pattern: str) -> list[Path]:
+    """Files in the vault."""
+    return [*Path(project.environment["XDG_STATE_HOME"]).rglob(pattern)]
+
+
+def test_a_state_whose_backup_failed_is_backed_up_anew(each: Project) -> None:
+    """Nothing counts on it any more: status, a step, the agents' cheap answer."""
+    each.make()
+    each.ok("undrop", "run", "--", "true")
+    [saved] = each.saved()
+    whole = spoil(saved)
+    each.undrop("verify")
+    saved.write_bytes(whole)
+    assert each.undrop("status").code == 4
+    each.ok("undrop", "run", "--", "true")
+    assert len(each.saved()) == 2
 
 
 @pytest.mark.smoke

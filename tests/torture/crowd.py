@@ -17,7 +17,7 @@ from tally import FULL
 
 from undrop import settings
 from undrop.errors import UndropError
-from undrop.steps import restore
+from undrop.steps import verify
 from undrop.store import catalog
 
 DEADLINE = 10.0 if FULL else 0.5  # seconds that a command waits for a lock
@@ -227,7 +227,7 @@ def not_whole(project: Project) -> list[str]:
     problems = []
     for each in catalog.backups(settings.load(project.root)):
         try:
-            restore.verify(settings.load(project.root), each)
+            verify.verify(settings.load(project.root), each)
         except UndropError as error:
             problems.append(f"{each.path.name}: {error.what}")
     return problems

@@ -1,6 +1,6 @@
 """Broken backups as input to restore: cut, grown, replaced, and with any single bit flipped.
 
-Each check was seen failing with the product broken on purpose: ``restore.verify`` without the
+Each check was seen failing with the product broken on purpose: ``verify.verify`` without the
 digest (flipped bits), ``parse_header`` without its arithmetic (cut and grown).
 """
 
@@ -20,7 +20,7 @@ from undrop import digest as digests
 from undrop import settings
 from undrop.errors import UndropError
 from undrop.record import Record
-from undrop.steps import backup, restore
+from undrop.steps import backup, verify
 from undrop.store import catalog
 from undrop.store.lock import locked
 
@@ -118,7 +118,7 @@ def test_a_flipped_bit_without_a_record_is_no_traceback(bench: Bench, tally: Tal
         data[bit // 8] ^= 1 << bit % 8
         path = bench.write(bytes(data), None)
         try:
-            restore.verify(bench.config, catalog.Backup(path, None))
+            verify.verify(bench.config, catalog.Backup(path, None))
         except (UndropError, OSError, sqlite3.Error):
             continue
         except Exception as error:  # noqa: BLE001 - the point of the test

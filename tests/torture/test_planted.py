@@ -1,6 +1,6 @@
 """Files that somebody planted: records that lie, schemas that call, pipes and links in the way.
 
-Each check was seen failing with the product broken on purpose: ``restore.verify`` without the
+Each check was seen failing with the product broken on purpose: ``verify.verify`` without the
 digest (lying records); ``record.read`` without its checks of types (nonsense); ``backup`` refusing
 what has no table (empty databases); ``quick_check`` without ``trusted_schema = OFF`` (planted
 schemas); ``catalog`` and ``record`` opening whatever bears the name (pipes).
@@ -208,7 +208,7 @@ def test_nothing_in_a_planted_schema_is_run(
         if what == "refused" and content(project.database) != live:
             found.append(f"{kind}, {call}: refused, and the live database was changed")
         for look in (
-            lambda lock: status.look(config, lock),
+            lambda _lock: status.look(config),
             lambda lock: backup.take(lock, backup.Purpose("x", "")),
         ):
             try:

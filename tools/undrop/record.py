@@ -34,7 +34,8 @@ class Record(NamedTuple):
     revisions: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """Alembic's revision(s)."""
     check: str = ""
-    """``ok``, or what is wrong with a set of damaged files."""
+    """``ok``, with more behind it or not; what ``verify`` found since; what is wrong with a set of
+    damaged files."""
     journal_mode: str = ""
     """Of the source: ``wal`` or ``delete``."""
     content: str = ""
@@ -44,7 +45,7 @@ class Record(NamedTuple):
     database_bytes: int = 0
     """Size of the database, where that is not the backup's."""
     rows: dict[str, int] = {}  # noqa: RUF012
-    """By table, from the same snapshot; empty where the backup itself is looked at."""
+    """By table, from the same snapshot; empty where an older undrop did not count SQLite's."""
     server: str = ""
     """Version of the server that it came from."""
     extensions: dict[str, str] = {}  # noqa: RUF012
@@ -75,7 +76,12 @@ class Record(NamedTuple):
 
     def to_json(self) -> str:
         """The record's file."""
-        return json.dumps(self.to_dict(), indent=1) + "\n"
+        return text(self.to_dict())
+
+
+def text(fields: dict[str, Any]) -> str:
+    """A record's file with these fields, by the keys that it has."""
+    return json.dumps(fields, indent=1) + "\n"
 
 
 def revision_names(revisions: list[str]) -> str:
@@ -103,5 +109,8 @@ def read(path: Path) -> Record | None:
         isinstance(value, get_origin(kind) or kind)
         for value, kind in zip(record, Record.__annotations__.values(), strict=True)
     )
-    names = (*record.revisions, *record.filled, *record.shrunk) if sound else (None,)
-    return record if numbers_fit and all(isinstance(name, str) for name in names) else None
+    if not sound or not numbers_fit:
+        return None
+    names = (*record.revisions, *record.filled, *record.shrunk)
+    named = all(isinstance(name, str) for name in names)
+    return record if named and all(type(n) is int for n in record.rows.values()) else None

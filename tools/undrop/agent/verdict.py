@@ -28,7 +28,17 @@ READERS = {
     "realpath", "sha256sum", "md5sum",
 }  # fmt: skip
 GIT_READERS = {"status", "log", "diff", "show", "blame", "rev-parse", "ls-files", "describe"}
-OUR_READERS = {"list", "status", "verify", "diff", "history", "--list", "--version", "--help"}
+OUR_READERS = {
+    "list",
+    "status",
+    "verify",
+    "audit",
+    "diff",
+    "history",
+    "--list",
+    "--version",
+    "--help",
+}
 WRITING_OPTION = re.compile(r"--(output|pre|hostname-bin|ext-diff|textconv)\b")
 INTERPRETERS = re.compile(r"(python|perl|ruby|node|php|deno|bun)[\d.]*")
 DESTRUCTION = re.compile(

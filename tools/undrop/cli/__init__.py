@@ -45,7 +45,7 @@ def main() -> int:
     try:
         for number in STOPPING:
             signal.signal(number, _stop)
-        parser(*sys.argv[1:2]).parse_args(namespace=arguments)
+        _parse(arguments)
         try:
             said = _answer(arguments, session)
         finally:
@@ -61,6 +61,17 @@ def main() -> int:
     except StoppedError as stopped:
         again = UndropError(f"stopped by {stopped}", "the same command again")
         return _fail(again, arguments, session, stopped.exit_code)
+
+
+def _parse(arguments: Namespace) -> None:
+    """Read the command line; raises UsageError, SystemExit when it asks for help."""
+    try:
+        parser(*sys.argv[1:2]).parse_args(namespace=arguments)
+    except UndropError:
+        arguments.json = "--json" in sys.argv
+        with suppress(FileNotFoundError):  # somebody removed it
+            arguments.root = Path.cwd()
+        raise
 
 
 def _answer(arguments: Namespace, session: Session) -> answer.Answer:

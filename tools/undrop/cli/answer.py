@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
+    from undrop.engines.protocol import Clients
     from undrop.errors import UndropError
     from undrop.settings import Settings
     from undrop.steps.guarded import Change
@@ -58,18 +59,25 @@ class Bare(NamedTuple):
     say: "Callable[[str], None]"
 
 
+def clients(run: Run) -> "Clients | None":
+    """Whose sessions are to be ended; None where that was not asked for. Raises UsageError."""
+    if not run.arguments.disconnect:
+        return None
+    engine = run.settings.engine
+    if engine.clients is None:
+        raise UsageError(
+            f"{engine.label} is a file: nobody's session can be ended from here",
+            "close the programs that have it open, which",
+            Action("status"),
+            "names, then the same without that option",
+        )
+    return engine.clients
+
+
 def disconnect(run: Run) -> None:
     """End the sessions of others where that was asked for, and say whose they were."""
-    if run.arguments.disconnect:
-        engine = run.settings.engine
-        if engine.clients is None:
-            raise UsageError(
-                f"{engine.label} is a file: nobody's session can be ended from here",
-                "close the programs that have it open, which",
-                Action("status"),
-                "names, then the same without that option",
-            )
-        for holder in engine.clients.disconnect():
+    if others := clients(run):
+        for holder in others.disconnect():
             run.say(f"disconnected: {holder.name} (pid {holder.pid})")
 
 

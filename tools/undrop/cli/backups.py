@@ -1,5 +1,6 @@
 """The commands that look at backups: list and verify."""
 
+import os
 from typing import TYPE_CHECKING
 
 from undrop.cli import tables
@@ -7,8 +8,10 @@ from undrop.cli.answer import Answer, Run, fields
 from undrop.errors import CheckError, UndropError, UsageError
 from undrop.recipes import Action
 from undrop.store import catalog
+from undrop.store.lock import locked
 
 if TYPE_CHECKING:
+    from undrop.steps.verify import Proof
     from undrop.store.catalog import Backup
 
 COLUMNS = ("NAME", "AGE", "SIZE", "REVISION", "REASON", "CHECK")
@@ -36,7 +39,8 @@ def list_(run: Run) -> Answer:
 
 def verify(run: Run) -> Answer:
     """Prove FILE, or every backup, whole."""
-    from undrop.steps import choose, restore
+    from undrop.steps import choose
+    from undrop.steps import verify as core
 
     if run.arguments.litestream:
         if run.arguments.file is not None:
@@ -46,20 +50,35 @@ def verify(run: Run) -> Answer:
         chosen = [backup for backup in catalog.backups(run.settings) if not backup.is_set]
     else:
         chosen = [choose.find(run.settings, run.arguments.file, run.standing)]
-    lines, damaged, results = [], [], []
-    for backup in chosen:
-        try:
-            restore.verify(run.settings, backup)
-            problem = ""
-        except (UndropError, OSError) as error:
-            problem = error.what if isinstance(error, UndropError) else str(error)
-            damaged.append(problem)
-        name = tables.clean(backup.path.name)
-        lines.append(f"{name}: {problem or 'whole'}")
-        results.append({"path": str(backup.path), "whole": not problem, "problem": problem})
-    result = {"verified": results, "damaged": len(damaged)}
-    notes = () if chosen else (f"there are no backups in {run.settings.backups}",)
+    proofs = [core.prove(run.settings, backup) for backup in chosen]
+    # Another undrop may have been asked to forget one.
+    proofs = [each for each in proofs if os.path.lexists(each.backup.path)]
+    lines = [f"{tables.clean(each.backup.path.name)}: {each.problem or 'whole'}" for each in proofs]
+    results = [
+        {"path": str(each.backup.path), "whole": not each.problem, "problem": each.problem}
+        for each in proofs
+    ]
+    damaged = sum(bool(each.problem) for each in proofs)
+    result = {"verified": results, "damaged": damaged}
+    notes = _mark(run, proofs)
+    if not chosen:
+        notes = (f"there are no backups in {run.settings.backups}",)
     return Answer(result, "\n".join(lines), notes, code=CheckError.exit_code if damaged else 0)
+
+
+def _mark(run: Run, proofs: "list[Proof]") -> tuple[str, ...]:
+    """Write down what is news, which alone takes the lock; a note where that cannot be."""
+    from undrop.steps import verify as core
+
+    if not any(proof.check for proof in proofs):
+        return ()
+    try:
+        with locked(run.settings, run.say) as lock:
+            core.mark(lock, proofs)
+    except (UndropError, OSError) as error:
+        what = error.what if isinstance(error, UndropError) else str(error)
+        return (f"that could not be written down for the list: {what}",)
+    return ()
 
 
 def _drill(run: Run) -> Answer:
@@ -67,10 +86,8 @@ def _drill(run: Run) -> Answer:
     from undrop.cli import diff
     from undrop.record import revision_names
     from undrop.steps import replica
-    from undrop.store.lock import locked
 
-    with locked(run.settings, run.say) as lock:
-        done = replica.drill(lock)
+    done = replica.drill(run.settings)
     size, at = tables.size(done.facts.bytes), revision_names(done.facts.revisions)
     same = done.found is not None and done.found.same
     result = {

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
 from undrop.recipes import Action
-from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison, TableChange
@@ -18,16 +17,9 @@ def diff(run: Run) -> Answer:
     from undrop.steps import diff as core
 
     old, new = run.arguments.before, run.arguments.after
-    with locked(run.settings, run.say) as lock:
-        comparison = core.between(lock, old, new, run.standing)
+    comparison = core.between(run.settings, old, new, run.standing)
     table, parts = differences(comparison)
-    result: dict[str, Any] = {
-        "before": old,
-        "after": new,
-        "same": comparison.same,
-        "tables": [change_fields(change) for change in comparison.tables],
-        "schema": parts,
-    }
+    result = {"before": old, "after": new, **fields(comparison)}
     if comparison.same:
         return Answer(result, notes=(f"no difference between {old} and {new}",))
     return Answer(result, notes=parts, table=table)
@@ -52,9 +44,16 @@ def changes(comparison: "Comparison") -> list[str]:
             texts.append(f"table {change.name or change.now} {'added' if change.now else 'gone'}")
         elif said or not change.same:
             texts.append(f"{change.now}: {said or 'other columns'}")
-    parts = [f"{part.kind} {part.name} gone" for part in comparison.parts_gone]
-    parts += [f"{part.kind} {part.name} added" for part in comparison.parts_new]
-    return [*texts, *parts, *(f"{name} defined anew" for name in comparison.redefined)]
+    return [*texts, *differences(comparison)[1]]
+
+
+def fields(comparison: "Comparison") -> dict[str, Any]:
+    """A comparison in JSON."""
+    return {
+        "same": comparison.same,
+        "tables": [change_fields(change) for change in comparison.tables],
+        "schema": differences(comparison)[1],
+    }
 
 
 def change_fields(change: "TableChange") -> dict[str, Any]:
@@ -87,8 +86,7 @@ def history(run: Run) -> Answer:
     from undrop.cli import chart
     from undrop.steps import history as core
 
-    with locked(run.settings, run.say) as lock:
-        points = core.points(lock)
+    points = core.points(run.settings)
     if not points:
         raise UsageError(
             f"there are no verified backups in {run.settings.backups}", Action("backup")

@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import tables
-from undrop.cli.answer import Answer, Run, disconnect, failure, kept, require_replica, way_back
+from undrop.cli.answer import (
+    Answer,
+    Run,
+    clients,
+    disconnect,
+    failure,
+    kept,
+    require_replica,
+    way_back,
+)
 from undrop.recipes import Action
 from undrop.record import revision_names
 from undrop.store.lock import locked
@@ -19,6 +28,7 @@ def migrate(run: Run) -> Answer:
     from undrop.steps import migrate as core
 
     settings, arguments = run.settings, run.arguments
+    clients(run)
     run.say(f"about to change {settings.engine.label}")
     try:
         with locked(settings, run.say) as lock:

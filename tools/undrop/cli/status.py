@@ -1,6 +1,5 @@
 """status: one screen, or one JSON object for prompts and scripts."""
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import tables
@@ -8,7 +7,6 @@ from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
 from undrop.recipes import Action
 from undrop.record import revision_names
-from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +19,7 @@ def status(run: Run) -> Answer:
     from undrop.steps import status as core
 
     settings = run.settings
-    perhaps = locked(settings, run.say) if settings.backups.is_dir() else nullcontext()
-    with perhaps as lock:
-        seen = core.look(settings, lock)
-    seen = core.with_replica(settings, seen)
+    seen = core.with_replica(settings, core.look(settings))
     behind = seen.heads is not None and seen.exists and seen.revisions != seen.heads
     result = {
         **seen._asdict(),

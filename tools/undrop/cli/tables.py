@@ -47,7 +47,8 @@ def show(columns: "Sequence[str]", *rows: "Sequence[str]") -> None:
         for column in columns:
             table.add_column(column, overflow="fold")
         for number, line in enumerate(lines):
-            style = "green" if number == 0 else "red" if line[-1].startswith("damaged") else ""
+            bad = line[-1].startswith(("damaged", "failed", "FINDING"))
+            style = "green" if number == 0 else "red" if bad else ""
             table.add_row(*(Text(cell, style) for cell in line))
         Console().print(table)
         return

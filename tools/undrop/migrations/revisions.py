@@ -44,6 +44,7 @@ def _script(settings: "Settings") -> "ScriptDirectory | None":
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
+    writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # it is only looked at
     try:
         # A relative script_location is from where people stand who call alembic.
         with chdir(settings.alembic_ini.parent), redirect_stdout(sys.stderr):
@@ -52,3 +53,5 @@ def _script(settings: "Settings") -> "ScriptDirectory | None":
             return script
     except (Exception, SystemExit):  # noqa: BLE001 - migrations are anybody's code; this is advice
         return None
+    finally:
+        sys.dont_write_bytecode = writing

@@ -51,6 +51,8 @@ class State(NamedTuple):
     """The snapshot's hold on the live database; only for a database."""
     next_step: str
     """The kind of step that comes next."""
+    taken: bool = False
+    """Whether a backup was taken for it just now."""
 
     @property
     def name(self) -> str:
@@ -160,14 +162,16 @@ def _record(settings: "Settings", purpose: Purpose, when: float) -> "Record":
 def _hold(lock: "Lock", purpose: Purpose, stack: ExitStack) -> State:
     snapshot = lock.settings.engine.snapshot()
     stack.callback(snapshot.close)
-    return State("database", _cover(lock, snapshot, purpose), snapshot, purpose.next_step)
+    kept, taken = _cover(lock, snapshot, purpose)
+    return State("database", kept, snapshot, purpose.next_step, taken)
 
 
-def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "Backup":
+def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backup, bool]":
+    """The backup that holds the snapshot, and whether it was taken now."""
     settings = lock.settings
     if not purpose.fresh and (same_content := _newest_copy(settings, snapshot)):
         snapshot.release()
-        return same_content
+        return same_content, False
     durable.require_space(settings.backups, snapshot.bytes)
     with durable.scratch(lock.partial()) as work:
         content = snapshot.identify(work).content
@@ -175,7 +179,7 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "Backup":
         same_content = holding(settings, backups, content)
         if same_content and not purpose.fresh:
             snapshot.release()
-            return same_content
+            return same_content, False
         facts: Record | Facts
         if same_content and same_content.record and durable.link_instead(same_content.path, work):
             snapshot.release()
@@ -189,7 +193,7 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "Backup":
         if not purpose.accept_shrink:
             record = record._replace(shrunk=shrink.missing(settings, backups, record.filled))
         durable.make_read_only(work)
-        return catalog.publish(lock, work, record, settings.engine.suffix)
+        return catalog.publish(lock, work, record, settings.engine.suffix), True
 
 
 def _newest_copy(settings: "Settings", snapshot: "Snapshot") -> "Backup | None":

@@ -9,9 +9,10 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import durable
+from undrop import durable, record
 from undrop.steps import backup
 from undrop.store import catalog, log, vault
+from undrop.store.catalog import Backup
 from undrop.store.lock import locked
 
 if TYPE_CHECKING:
@@ -124,8 +125,9 @@ def known(settings: "Settings") -> str:
     with suppress(OSError, ValueError, KeyError, TypeError):
         note = json.loads(_file(settings).read_bytes())
         name = str(note["backup"])
-        there = (settings.backups / name).exists() and not vault.missing(settings)
-        if there and note["files"] == settings.engine.fingerprint():
+        kept = settings.backups / name
+        whole = kept.exists() and Backup(kept, record.read(kept.with_suffix(".json"))).verified
+        if whole and not vault.missing(settings) and note["files"] == settings.engine.fingerprint():
             return name
     return ""
 

@@ -1,17 +1,14 @@
 """How the database grew: size, revision and rows of each table over the backups."""
 
-import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import durable
 from undrop.errors import UndropError
 from undrop.store import catalog
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
-    from undrop.store.lock import Lock
 
 Rows = dict[str, int]
 
@@ -26,59 +23,28 @@ class Point(NamedTuple):
     """By table."""
 
 
-def points(lock: "Lock") -> list[Point]:
-    """The verified backups of this database, oldest first, each with its rows counted.
+def points(settings: "Settings") -> list[Point]:
+    """The verified backups of this database, oldest first, with the rows in each.
 
-    Counts are remembered by digest in ``backups/rows.json``: a backup is opened once.
-    One that cannot be read is left out.
+    Those that an older undrop took are opened to be counted, once for the same bytes. One that
+    cannot be read is left out.
     """
-    settings = lock.settings
     ours = [
         backup
         for backup in catalog.backups(settings)
         if backup.verified and catalog.is_of(settings, backup)
     ]
-    known = _remembered(settings)
-    counts = []
-    counted = False
+    counted: dict[str, Rows] = {}
+    found = []
     for number, backup in enumerate(ours):
-        lock.session.progress("count", number, len(ours))
-        if backup.record is None:
+        settings.engine.session.progress("count", number, len(ours))
+        record = backup.record
+        if record is None:
             continue
-        digest = backup.record.digest
-        if digest not in known:
+        if record.digest not in counted:
             with suppress(UndropError, OSError):
-                known[digest] = dict(backup.record.rows or settings.engine.rows(backup.path))
-                counted = True
-        if digest in known:
-            counts.append(
-                Point(
-                    backup,
-                    backup.record.database_bytes or backup.record.bytes,
-                    backup.record.revisions,
-                    known[digest],
-                )
-            )
-    if counted:
-        _remember(
-            lock,
-            {backup.backup.record.digest: backup.rows for backup in counts if backup.backup.record},
-        )
-    return counts
-
-
-def _remembered(settings: "Settings") -> dict[str, Rows]:
-    try:
-        found = json.loads((settings.backups / "rows.json").read_bytes())
-        return {
-            str(digest): {str(t): int(n) for t, n in each.items()} for digest, each in found.items()
-        }
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
-        return {}
-
-
-def _remember(lock: "Lock", known: dict[str, Rows]) -> None:
-    partial = lock.partial()
-    with durable.scratch(partial):
-        partial.write_text(json.dumps(known))
-        partial.rename(lock.settings.backups / "rows.json")
+                counted[record.digest] = dict(record.rows or settings.engine.rows(backup.path))
+        if record.digest in counted:
+            size = record.database_bytes or record.bytes
+            found.append(Point(backup, size, record.revisions, counted[record.digest]))
+    return found

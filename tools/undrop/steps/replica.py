@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
 from undrop.errors import UndropError, UsageError
-from undrop.steps import diff, restore
+from undrop.steps import live, restore, verify
 from undrop.store.catalog import Backup
 from undrop.store.lock import partial
 
@@ -40,7 +40,8 @@ def of(settings: "Settings") -> "Replica | None":
 def require(settings: "Settings", *, patient: bool = True) -> str:
     """Make sure that the replica is current; a line that says so, empty without a replica.
 
-    ``patient``: what replicates is given time to catch up. Raises UndropError.
+    ``patient``: a step is to come, and what replicates is given time to catch up. Raises
+    UndropError, OSError.
     """
     kept = of(settings)
     if kept is None:
@@ -48,7 +49,7 @@ def require(settings: "Settings", *, patient: bool = True) -> str:
         return none if settings.litestream else ""
     if not settings.engine.exists():
         return ""
-    with _folder(settings) as work:
+    with _folder(settings, looking=not patient) as work:
         durable.require_space(work, 2 * (settings.engine.size() or 0))
         return kept.check(work, patient=patient)
 
@@ -72,28 +73,25 @@ def put_back(lock: "Lock", timestamp: str | None) -> "Restored":
     It is a step of the kind ``restore``. Raises what ``restore.restore`` does.
     """
     kept = _there(lock.settings)
-    with _folder(lock.settings) as work:
+    with _folder(lock.settings, looking=False) as work:
         file = work / "replica"
         kept.restore(file, timestamp)
         return restore.restore(lock, Backup(file, None))
 
 
-def drill(lock: "Lock") -> Drill:
+def drill(settings: "Settings") -> Drill:
     """Restore the replica into a temporary folder, check it and compare it with live.
 
     Raises CheckError when it is not whole, UndropError.
     """
-    settings = lock.settings
     kept = _there(settings)
-    with _folder(settings) as work:
-        file, live = work / "replica", work / "live"
+    with _folder(settings, looking=True) as work:
+        file = work / "replica"
         kept.restore(file, None)
-        facts = restore.verify(settings, Backup(file, None))
+        facts = verify.verify(settings, Backup(file, None))
         if not settings.engine.exists():
             return Drill(kept.label, facts, None)
-        with durable.scratch(live):
-            diff.copy_live(settings, live)
-            return Drill(kept.label, facts, settings.engine.compare(live, file))
+        return Drill(kept.label, facts, live.compare(settings, file, live_first=True))
 
 
 def _there(settings: "Settings") -> "Replica":
@@ -107,9 +105,9 @@ def _there(settings: "Settings") -> "Replica":
 
 
 @contextmanager
-def _folder(settings: "Settings") -> "Iterator[Path]":
-    """A private folder of ours, swept by the next run when this one is killed."""
-    if not settings.backups.is_dir():
+def _folder(settings: "Settings", *, looking: bool) -> "Iterator[Path]":
+    """A private folder of ours: the system's for who only looks, else swept by the next run."""
+    if looking or not settings.backups.is_dir():
         with TemporaryDirectory(prefix="undrop-") as name:
             yield Path(name)
         return

@@ -8,7 +8,7 @@ from undrop.engines import registry
 from undrop.errors import CheckError, DamagedError, UndropError, UsageError
 from undrop.migrations import revisions
 from undrop.recipes import Action
-from undrop.steps import backup, guarded
+from undrop.steps import backup, guarded, live, verify
 from undrop.store import catalog
 from undrop.store.log import ABSENT, After
 
@@ -49,11 +49,11 @@ def cost(settings: "Settings", chosen: "Backup") -> "Comparison | None":
 
     None where that cannot be told. Raises CheckError, as ``restore`` does.
     """
-    verify(settings, chosen)
+    verify.verify(settings, chosen)
     if not settings.engine.exists():
         return None
     try:
-        return settings.engine.compare_live(chosen.path)
+        return live.compare(settings, chosen.path)
     except UndropError:  # a damaged database, an application's own collation
         return None
 
@@ -69,7 +69,7 @@ def replace(attempt: guarded.Attempt, chosen: "Backup", content: "Replacement") 
     kept = (
         record is not None
         and record.state == known
-        and catalog.is_kept(attempt.lock.settings, chosen)
+        and catalog.is_inside(attempt.lock.settings, chosen.path)
     )
     after = (
         After(chosen.path.name, known)
@@ -84,19 +84,30 @@ def admitted(
     settings: "Settings", chosen: "Backup", *, foreign: bool = False
 ) -> "Iterator[Replacement]":
     """``chosen``, checked, to be put in place. Raises UsageError, CheckError, UndropError."""
-    if not chosen.path.exists():
-        raise UsageError(f"{chosen.path} is not there", Action("list"))
-    if registry.of_backup(settings.engine, chosen.path) is not settings.engine:
-        raise UsageError(
-            f"{chosen.path.name} is a backup of another engine than {settings.engine.label}",
-            Action("list"),
-            "; to restore it, let the URL name a database of its kind",
-        )
-    settings.engine.refuse_unfit(chosen.path)
+    refuse_unfit(settings, chosen)
     with _checked(settings, chosen) as content:
         if not foreign:
             _refuse_foreign(settings, chosen, content.facts)
         yield content
+
+
+def refuse_unfit(settings: "Settings", chosen: "Backup") -> None:
+    """What is told without reading it whole. Raises UsageError, CheckError."""
+    path = chosen.path
+    if not path.exists():
+        raise UsageError(f"{path} is not there", Action("list"))
+    if registry.of_backup(settings.engine, path) is not settings.engine:
+        raise UsageError(
+            f"{path.name} is a backup of another engine than {settings.engine.label}",
+            Action("list"),
+            "; to restore it, let the URL name a database of its kind",
+        )
+    if chosen.is_set:
+        raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
+    try:
+        settings.engine.refuse_unfit(path)
+    except DamagedError as damage:
+        raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
 
 
 def _refuse_foreign(settings: "Settings", chosen: "Backup", facts: "Facts") -> None:
@@ -135,37 +146,13 @@ def _shares_a_table(settings: "Settings", path: Path, ours: "list[Backup]") -> b
     return not known or not known.isdisjoint(engine.rows(path))
 
 
-def verify(settings: "Settings", chosen: "Backup") -> "Facts":
-    """Prove that a backup is whole, and what its record says.
-
-    Raises CheckError when it is not, or is a set of damaged files.
-    """
-    path, record = chosen.path, chosen.record
-    if chosen.is_set:
-        raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
-    try:
-        facts = registry.of_backup(settings.engine, path, settings.verify_url).check(path, record)
-    except DamagedError as damage:
-        raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
-    _refuse_changed(chosen, facts)
-    return facts
-
-
-def _refuse_changed(chosen: "Backup", facts: "Facts") -> None:
-    if chosen.record is not None and chosen.record.digest != facts.digest:
-        raise CheckError(
-            f"{chosen.path} is not what its record says: the digest differs, it was changed",
-            Action("list"),
-        )
-
-
 @contextmanager
 def _checked(settings: "Settings", chosen: "Backup") -> "Iterator[Replacement]":
     """The chosen backup, checked, where nobody can change it any more: ``backups/`` or a copy."""
     path = chosen.path
     if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
-    inside = catalog.is_kept(settings, chosen)
+    inside = catalog.is_inside(settings, path)
     with ExitStack() as stack:
         try:
             record = chosen.record
@@ -174,7 +161,7 @@ def _checked(settings: "Settings", chosen: "Backup") -> "Iterator[Replacement]":
             content = stack.enter_context(settings.engine.admit(path, record, ours=inside))
         except DamagedError as damage:
             raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
-        _refuse_changed(chosen, content.facts)
+        verify.refuse_changed(chosen, content.facts)
         yield content
 
 

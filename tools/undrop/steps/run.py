@@ -5,8 +5,7 @@ import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import durable
-from undrop.steps import diff
+from undrop.steps import live
 from undrop.store import catalog
 
 if TYPE_CHECKING:
@@ -76,9 +75,7 @@ def what_changed(lock: "Lock", name: str) -> "Comparison | None":
     kept = catalog.named(settings, name)
     if _is_large(settings):
         return None
-    with durable.scratch(lock.partial()) as copy:
-        diff.copy_live(settings, copy)
-        return settings.engine.compare(kept.path, copy)
+    return live.compare(settings, kept.path)
 
 
 def is_as_kept(lock: "Lock", name: str) -> bool:

@@ -1,10 +1,10 @@
 """One look at where things stand."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import durable
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.migrations import revisions
 from undrop.steps import backup, choose, replica, undo
@@ -14,7 +14,6 @@ from undrop.store.timeline import Timeline
 if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
-    from undrop.store.lock import Lock
     from undrop.values import Holder
 
 
@@ -60,12 +59,12 @@ class Status(NamedTuple):
     """Whether a change may start."""
 
 
-def look(settings: "Settings", lock: "Lock | None") -> Status:
-    """Compare the live database with its backups by content. Changes nothing.
+def look(settings: "Settings") -> Status:
+    """Compare the live database with its backups by content.
 
-    Without ``backups/`` there is no lock, and nothing to compare with. Raises UndropError.
+    Writes nothing and waits for no other undrop. Raises UndropError.
     """
-    seen = _look(settings, lock)
+    seen = _look(settings)
     known = revisions.revisions(settings) if seen.revisions else None
     unknown = [each for each in seen.revisions if known is not None and each not in known]
     return seen._replace(
@@ -76,18 +75,15 @@ def look(settings: "Settings", lock: "Lock | None") -> Status:
 
 
 def with_replica(settings: "Settings", seen: Status) -> Status:
-    """The same with what replicates the database, as it is: nothing is waited for.
-
-    Nobody else needs to wait for it: it is asked once the lock is let go.
-    """
+    """The same with what replicates the database, as it is: nothing is waited for."""
     try:
         line, current = replica.require(settings, patient=False), True
-    except UndropError as error:
-        line, current = error.what, False
+    except (UndropError, OSError) as error:
+        line, current = error.what if isinstance(error, UndropError) else str(error), False
     return seen._replace(replica=line, replicated=current)
 
 
-def _look(settings: "Settings", lock: "Lock | None") -> Status:
+def _look(settings: "Settings") -> Status:
     ours = [each for each in catalog.backups(settings) if catalog.is_of(settings, each)]
     status = Status(
         exists=settings.engine.exists(),
@@ -112,7 +108,7 @@ def _look(settings: "Settings", lock: "Lock | None") -> Status:
         return _with_undo(settings, status)
     status = status._replace(open_in=settings.engine.holders(), covered=False)
     try:
-        return _opened(settings, status, lock)
+        return _opened(settings, status)
     except (DamagedError, FileNotFoundError) as error:
         what = (
             error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
@@ -120,18 +116,16 @@ def _look(settings: "Settings", lock: "Lock | None") -> Status:
         return _with_undo(settings, status._replace(damage=what))
 
 
-def _opened(settings: "Settings", status: Status, lock: "Lock | None") -> Status:
-    snapshot = settings.engine.snapshot()
+def _opened(settings: "Settings", status: Status) -> Status:
+    live = settings.engine.look()
     try:
-        status = status._replace(mode=snapshot.mode, revisions=snapshot.revisions())
-        if lock is None:
-            return status
-        with durable.scratch(lock.partial()) as work:
-            present = snapshot.identify(work)
-            found = backup.holding(settings, catalog.backups(settings), present.content)
-            status = status._replace(covered=found is not None)
+        present = live.state(status.last.path if status.last else None)
+        held = backup.holding(settings, catalog.backups(settings), present.content)
+        status = status._replace(
+            mode=live.mode, revisions=live.revisions(), covered=held is not None
+        )
     finally:
-        snapshot.close()
+        live.close()
     return _with_undo(settings, status)
 
 
@@ -157,6 +151,7 @@ def _used(settings: "Settings") -> int:
     for folder in (settings.backups, settings.vault_folder):
         for parent, _, names in os.walk(folder or ""):
             for name in names:
-                stat = Path(parent, name).lstat()
-                blocks[stat.st_dev, stat.st_ino] = stat.st_blocks
+                with suppress(FileNotFoundError):  # another undrop is at work
+                    stat = Path(parent, name).lstat()
+                    blocks[stat.st_dev, stat.st_ino] = stat.st_blocks
     return 512 * sum(blocks.values())

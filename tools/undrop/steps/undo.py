@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop.errors import LOOK, CheckError, DamagedError, UndropError
 from undrop.recipes import Action
 from undrop.record import revision_names
-from undrop.steps import guarded, restore
+from undrop.steps import guarded, live, restore
 from undrop.store import log
 from undrop.store.log import ABSENT
 from undrop.store.timeline import Moment, Timeline
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from undrop.store.log import Step
 
 
-LIVE, EMPTY, DAMAGED = "live", "empty", "damaged"
-"""What stands for a present state that was only looked at."""
+EMPTY, DAMAGED = "empty", "damaged"
+"""What tells a present state from others in which there is nothing."""
 
 
 class Work(NamedTuple):
@@ -100,7 +100,7 @@ def undo(lock: "Lock", *, whole: bool = False) -> Undone:
         if target.absent:
             return restore.remove(attempt)
         if target.backup is None or not target.can_be_put_back:
-            raise _gone(plan)
+            raise gone(plan)
         with restore.admitted(settings, target.backup) as content:
             return restore.replace(attempt, target.backup, content)
 
@@ -141,27 +141,27 @@ def planned(settings: "Settings", line: Timeline, present: Moment, *, whole: boo
 
 
 def look(settings: "Settings", line: Timeline) -> Moment:
-    """The present state, looked at: a moment that it has the bytes of, else what stands for it.
-
-    Raises UndropError, as for a lock that lasts.
-    """
+    """The present state, looked at. Raises UndropError, as for a lock that lasts."""
     if not settings.engine.exists():
         return Moment(ABSENT)
+    held = {m.content: m for m in line.moments if m.backup and m.can_be_put_back}
+    newest = next((m.backup.path for m in reversed(held.values()) if m.backup), None)
     try:
-        snapshot = settings.engine.snapshot()
+        present = settings.engine.look()
     except DamagedError:
         return Moment(DAMAGED)
     try:
-        if snapshot.is_empty():
+        if present.is_empty():
             return Moment(EMPTY)
-        known = {m.content: m for m in line.moments if m.backup and m.backup.verified}
-        for moment in reversed(known.values()):
-            backup = moment.backup
-            if backup and backup.record and snapshot.is_in(backup.path, backup.record):
-                return moment._replace(steps=())
-        return Moment(LIVE, seen_at=tuple(snapshot.revisions()))
+        content = present.state(newest).content
+        revisions = tuple(present.revisions())
+    except DamagedError:
+        return Moment(DAMAGED)
     finally:
-        snapshot.close()
+        present.close()
+    if content in held:
+        return held[content]._replace(steps=())
+    return Moment(content, seen_at=revisions, live=True)
 
 
 class Event(NamedTuple):
@@ -201,7 +201,7 @@ def _rows_changed(
 ) -> dict[str, tuple[int | None, int | None]]:
     if before.content == after.content:
         return {}
-    if after.content == LIVE:
+    if after.live:
         comparison = _compared(settings, before, after)
         tables = comparison.tables if comparison else []
         counts = {t.now or t.name: (t.rows_before, t.rows_after) for t in tables}
@@ -260,7 +260,7 @@ def _nothing(settings: "Settings", passed: "list[Step]") -> CheckError:
     return CheckError(what, Action("list"))
 
 
-def _gone(plan: Plan) -> CheckError:
+def gone(plan: Plan) -> CheckError:
     """The state before cannot be had again."""
     step = plan.taken_back[0]
     if plan.target.backup and plan.target.backup.is_set:
@@ -304,8 +304,8 @@ def _compared(settings: "Settings", one: Moment, other: Moment) -> "Comparison |
     if one.backup is None or not one.backup.verified:
         return None
     try:
-        if other.content == LIVE:
-            return settings.engine.compare_live(one.backup.path)
+        if other.live:
+            return live.compare(settings, one.backup.path) if settings.engine.light else None
         if other.backup is None or not other.backup.verified:
             return None
         return settings.engine.compare(one.backup.path, other.backup.path)

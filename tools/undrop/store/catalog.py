@@ -1,6 +1,7 @@
 """``backups/`` as a collection: names, records, what is there, how something gets in."""
 
 import itertools
+import json
 import os
 import re
 import shutil
@@ -106,10 +107,10 @@ def has_moved(settings: "Settings", backup: Backup) -> bool:
     return named_alike and not (settings.root / source).exists()
 
 
-def is_kept(settings: "Settings", backup: Backup) -> bool:
-    """Whether it lies in ``backups/`` or the vault, where nobody changes it."""
+def is_inside(settings: "Settings", path: Path) -> bool:
+    """Whether a file is in one of our own folders, by whatever path."""
     folders = (settings.backups, settings.vault_folder)
-    return any(folder and backup.path.parent.resolve() == folder.resolve() for folder in folders)
+    return any(folder and path.parent.resolve() == folder.resolve() for folder in folders)
 
 
 def named(settings: "Settings", name: str) -> Backup:
@@ -150,6 +151,22 @@ def forget(lock: "Lock", name: str) -> list[str]:
         for each in backups(settings)
         if digest and each.record and each.record.digest == digest
     ]
+
+
+def mark(lock: "Lock", backup: Backup, check: str) -> None:
+    """Let a backup's record say that of it, wherever there is one. Raises OSError."""
+    settings = lock.settings
+    for folder in (settings.backups, settings.vault_folder):
+        beside = Path(folder or "", f"{backup.path.stem}.json")
+        if folder is None or record.read(beside) is None:  # forgotten meanwhile
+            continue
+        fields = {**json.loads(beside.read_bytes()), "check": check}
+        work = folder / lock.partial().name
+        with durable.scratch(work):
+            work.write_text(record.text(fields))
+            durable.sync_path(work)
+            work.replace(beside)
+        durable.sync_path(folder)
 
 
 def publish(lock: "Lock", work: Path, record: "Record", suffix: str) -> Backup:

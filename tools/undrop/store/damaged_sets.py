@@ -46,5 +46,10 @@ def set_aside(lock: "Lock", record: "Record", *, fresh: bool) -> "Backup":
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_as_kept(folder: Path, record: "Record | None") -> bool:
+    """Whether a set's files are those that its record names. Raises OSError."""
+    return record is not None and _digests([*folder.iterdir()]) == record.files
+
+
 def _digests(paths: list[Path]) -> dict[str, str]:
     return {path.name: digest.of(path) for path in paths if path.is_file()}

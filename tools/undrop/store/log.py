@@ -171,6 +171,14 @@ def strangers(settings: "Settings") -> list[Step]:
     ]
 
 
+def missing(settings: "Settings") -> "dict[Path, int]":
+    """How many sound lines the one copy lacks that the other has, by folder; none where none."""
+    known = set(_texts(settings))
+    folders = [settings.backups, settings.vault_folder]
+    lacking = {f: len(known - set(_texts_in(f))) for f in folders if f and f.is_dir()}
+    return {folder: count for folder, count in lacking.items() if count}
+
+
 def _append(settings: "Settings", step: Step) -> Step:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     step = step._replace(at=now, sequence=next_sequence(settings), home=here(settings))
@@ -190,7 +198,7 @@ def _append(settings: "Settings", step: Step) -> Step:
 def _write(folder: "Path", line: bytes, known: "Iterable[str]") -> None:
     """Add a line; ``known`` are those that a folder is given which has none."""
     file = folder / NAME
-    if durable.size(file) == 0:  # the first line, or all of them were lost here
+    if not file.exists() or set(known) - set(_texts_in(folder)):  # some were lost here
         _start(folder, known)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(file, flags, 0o600)
@@ -221,17 +229,18 @@ def _lines(settings: "Settings") -> list[Step]:
     return sorted(sound, key=lambda step: (step.sequence, step.at if not step.sequence else ""))
 
 
-def _texts(settings: "Settings") -> "Iterable[str]":
-    """The lines of both copies, each once."""
-    texts: dict[str, None] = {}
-    for folder in (settings.backups, settings.vault_folder):
-        if folder is None:
-            continue
-        try:
-            texts |= dict.fromkeys((folder / NAME).read_text("utf-8", "replace").splitlines())
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-    return texts
+def _texts(settings: "Settings") -> list[str]:
+    """The sound lines of both copies, each once."""
+    folders = (settings.backups, settings.vault_folder)
+    texts = dict.fromkeys(text for folder in folders for text in _texts_in(folder))
+    return [text for text in texts if _parse(text)]
+
+
+def _texts_in(folder: "Path | None") -> list[str]:
+    try:
+        return (folder / NAME).read_text("utf-8", "replace").splitlines() if folder else []
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _parse(text: str) -> Step | None:

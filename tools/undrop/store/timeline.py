@@ -31,6 +31,8 @@ class Moment(NamedTuple):
     steps: tuple[Step, ...] = ()
     """What led here from the moment before; several that overlapped are one. None for a look."""
 
+    live: bool = False
+    """Whether it is the present state, held by nothing: the live database itself tells of it."""
     seen_at: tuple[str, ...] | None = None
     """Alembic's revision(s), where nothing holds it that tells."""
 
