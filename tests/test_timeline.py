@@ -384,3 +384,73 @@ def test_a_new_project_at_the_path_of_an_old_one_is_not_given_its_database(
     done = new.refused(4, "undrop", "undo")
     assert "nothing to undo" in done.err
     assert not new.database.exists()
+
+
+def test_a_number_and_a_part_of_a_name_mean_what_the_list_showed(stocked: Project) -> None:
+    """What the recipe's own backup takes is not counted."""
+    first = Path(stocked.ok("undrop", "backup", "first of all").strip())
+    old = content(stocked.database)
+    insert(stocked)
+    stocked.ok("undrop", "backup", "second")
+    insert(stocked, "more")
+    listed = json.loads(stocked.ok("just", "list", "--json"))["backups"]
+    assert [backup["number"] for backup in listed] == [2, 1]
+    for wanted in ("1", "first-of"):
+        insert(stocked, "again")
+        stocked.ok("just", "restore", wanted)
+        assert content(stocked.database) == old
+    insert(stocked, "again")
+    done = stocked.just("restore", "before-restor")  # the one that is taken now is none
+    assert done.code in {0, 2}
+    done = stocked.just("restore", "frist-of-all")
+    assert done.code == 2
+    assert first.stem in done.err
+
+
+def test_the_list_is_this_databases_unless_all_are_asked_for(stocked: Project) -> None:
+    stocked.ok("undrop", "backup")
+    make(stocked.root / "other.db")
+    url = f"sqlite:///{stocked.root}/other.db"
+    stocked.ok("undrop", "backup", QUARTERMASTER_DB_URL=url)
+    one = json.loads(stocked.ok("undrop", "list", "--json"))["backups"]
+    every = json.loads(stocked.ok("undrop", "list", "--all", "--json"))["backups"]
+    assert (len(one), len(every)) == (1, 2)
+    other = next(backup for backup in every if backup["source"] == "other.db")
+    done = stocked.refused(4, "undrop", "restore", other["path"])
+    assert "--foreign" in done.err
+
+
+def test_an_alarm_that_was_cured_is_gone_at_once(stocked: Project) -> None:
+    stocked.ok("undrop", "backup")
+    by_hand(stocked, "DELETE FROM stock_movements")
+    stocked.ok("undrop", "backup")
+    assert "ALARM" in stocked.undrop("status").out
+    stocked.ok("undrop", "restore", "latest")
+    assert "ALARM" not in stocked.undrop("status").out
+
+
+def test_a_record_beside_a_file_from_elsewhere_decides_no_mode(
+    stocked: Project, tmp_path: Path
+) -> None:
+    """A planted one made the live file 4777, and gave it away."""
+    saved = Path(stocked.ok("undrop", "backup").strip())
+    theirs = Path(shutil.copy(saved, tmp_path / saved.name))
+    planted = {**json.loads(saved.with_suffix(".json").read_text()), "mode": "4777", "uid": 12345}
+    theirs.with_suffix(".json").write_text(json.dumps(planted))
+    stocked.database.unlink()
+    stocked.ok("undrop", "restore", str(theirs))
+    stat = stocked.database.stat()
+    assert stat.st_mode & 0o7111 == 0
+    assert stat.st_uid == os.getuid()
+
+
+def test_what_shares_nothing_with_this_database_is_not_put_in_its_place(
+    stocked: Project, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "theirs.db")) as connection, connection:
+        connection.execute("CREATE TABLE theirs (v)")
+    done = stocked.refused(4, "undrop", "restore", str(tmp_path / "theirs.db"))
+    line = done.err.partition("if it is meant, ")[2].strip()
+    assert line.endswith("--foreign")
+    stocked.ok(*line.split())
+    assert "theirs" in "".join(content(stocked.database))

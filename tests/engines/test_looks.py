@@ -31,8 +31,8 @@ def test_list_shows_the_live_database_then_the_newest(filled: Project) -> None:
     filled.ok("undrop", "backup", "first")
     filled.ok("undrop", "backup", "second one")
     lines = filled.ok("just", "list").splitlines()
-    assert lines[0].split() == ["name", "age", "size", "revision", "reason", "check"]
-    assert lines[1].startswith(filled.source)
+    assert lines[0].split() == ["no", "name", "age", "size", "revision", "reason", "check"]
+    assert lines[1].strip().startswith(filled.source)
     assert "live" in lines[1]
     assert "second one" in lines[2]
     assert "first" in lines[3]
@@ -88,7 +88,8 @@ def test_the_names_time_sorts_what_has_no_record(each: Project) -> None:
     ]
     for name in names:
         shutil.copy(saved, each.backups / name)
-    shown = [line.split()[0] for line in each.ok("undrop", "list").splitlines()[2:]]
+    lines = each.ok("undrop", "list").splitlines()[2:]
+    shown = [next(word for word in line.split() if word.endswith(each.suffix)) for line in lines]
     shown.remove(saved.name)
     assert shown == [names[2], *names[:2]]  # the first by its file's time, which is now
 

@@ -14,25 +14,33 @@ if TYPE_CHECKING:
     from undrop.steps.verify import Proof
     from undrop.store.catalog import Backup
 
-COLUMNS = ("NAME", "AGE", "SIZE", "REVISION", "REASON", "CHECK")
+COLUMNS = ("NO", "NAME", "AGE", "SIZE", "REVISION", "REASON", "CHECK")
 
 
 def list_(run: Run) -> Answer:
     """The catalog, newest first, with the live database at its top."""
+    from undrop.steps import choose
+
     settings = run.settings
     engine = settings.engine
     live, size = {"database": None if engine.in_memory else engine.label}, engine.size()
     first = (
-        (settings.source, "live", tables.size(size), "", "", "")
+        ("", settings.source, "live", tables.size(size), "", "", "")
         if size is not None
-        else (settings.source, "live", "", "", "no database", "")
+        else ("", settings.source, "live", "", "", "no database", "")
     )
     backups = catalog.backups(settings)[::-1]
-    rows = tuple(_row(each) for each in backups)
+    if not run.arguments.all:
+        # People copy files into the folder: whose one without a record is nobody knows.
+        backups = [b for b in backups if b.record is None or catalog.is_of(settings, b)]
+    numbers = {b.path.name: n for n, b in enumerate(choose.numbered(settings), 1)}
+    rows = tuple((str(numbers.get(b.path.name, "")), *_row(b)) for b in backups)
     result = {
         **live,
         "bytes": size,
-        "backups": [{"path": str(each.path), **fields(each)} for each in backups],
+        "backups": [
+            {"path": str(b.path), "number": numbers.get(b.path.name), **fields(b)} for b in backups
+        ],
     }
     return Answer(result, table=(COLUMNS, first, *rows))
 

@@ -121,7 +121,11 @@ COMMANDS = {
             DISCONNECT,
         ),
     ),
-    "list": Command("backups.list_", "the backups, newest first"),
+    "list": Command(
+        "backups.list_",
+        "the backups, newest first, with the number that restore takes",
+        (_one("--all", action="store_true", help="those of other databases as well"),),
+    ),
     "verify": Command(
         "backups.verify",
         "prove that a backup, or every one, is whole",

@@ -100,6 +100,9 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def is_empty(self) -> bool:
             """Whether there is no table in it."""
 
+        def with_rows(self, tables: list[str], /) -> set[str]:
+            """Those of the tables that have rows. Raises UndropError."""
+
         def state(self, like: Path | None, /) -> Identity:
             """What state this is, as a backup's record would say it.
 

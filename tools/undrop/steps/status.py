@@ -119,20 +119,21 @@ def _look(settings: "Settings") -> Status:
 def _opened(settings: "Settings", status: Status) -> Status:
     live = settings.engine.look()
     try:
-        present = live.state(status.last.path if status.last else None)
-        held = backup.holding(settings, catalog.backups(settings), present.content)
-        status = status._replace(
-            mode=live.mode, revisions=live.revisions(), covered=held is not None
-        )
+        cured = live.with_rows(status.shrunk)
+        shrunk = [name for name in status.shrunk if name not in cured]
+        status = status._replace(mode=live.mode, revisions=live.revisions(), shrunk=shrunk)
     finally:
         live.close()
     return _with_undo(settings, status)
 
 
 def _with_undo(settings: "Settings", status: Status) -> Status:
-    """What ``undo`` would do; a database that was lost, by no step, is not covered."""
+    """Whether it is covered, and what ``undo`` would do; what was lost by no step is not."""
     line = Timeline(settings)
     present = undo.look(settings, line)
+    if status.exists and not status.damage:
+        held = backup.holding(settings, catalog.backups(settings), present.content)
+        status = status._replace(covered=held is not None)
     try:
         plan = undo.planned(settings, line, present, whole=False)
     except undo.OthersWorkError as stopped:

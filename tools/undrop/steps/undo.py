@@ -151,9 +151,9 @@ def look(settings: "Settings", line: Timeline) -> Moment:
     except DamagedError:
         return Moment(DAMAGED)
     try:
-        if present.is_empty():
-            return Moment(EMPTY)
         content = present.state(newest).content
+        if present.is_empty() and content not in held:
+            return Moment(EMPTY)
         revisions = tuple(present.revisions())
     except DamagedError:
         return Moment(DAMAGED)

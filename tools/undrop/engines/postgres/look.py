@@ -23,6 +23,10 @@ class Look(Snapshot):
         super().__init__(site.address, site.scratch, site.session.progress)
         self._prefix, self._compare = site.prefix, compare
 
+    def with_rows(self, tables: list[str]) -> set[str]:
+        """As they were counted with what is in it."""
+        return {name for name in tables if self.content.rows.get(name)}
+
     def state(self, _like: Path | None) -> Identity:
         """By what is in it."""
         whole = self.content
