@@ -169,7 +169,8 @@ def undo_is_told(scene: "Scene", project: Project, found: Content) -> list[str]:
     if found == scene.old:
         killed = blamed is not None and not blamed.ended
         return ["undo blames a step that did nothing"] if killed else []
-    if plan is None or blamed is None or blamed.kind != kind:
+    # Killed between the main file and its sidecars, nuke-db leaves what looks lost: it comes back.
+    if plan is None or (blamed is not None and blamed.kind != kind):
         return [f"undo would not take back {kind}, which was done: {blamed}"]
     backup = plan.target.backup
     target = content_or_damage(backup.path) if backup else None
