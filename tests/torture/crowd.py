@@ -109,6 +109,22 @@ with open(file, "a") as acknowledged:
         time.sleep(max(0, 3 - time.time() % 4))
 """
 
+# Commits that often a second, and waits for a lock as long as Python's connections do.
+STEADY_WRITER = """
+import sqlite3, sys, time
+path, rate, file = sys.argv[1:]
+c = sqlite3.connect(path, timeout=5, isolation_level=None)
+n = 0
+with open(file, "a") as acknowledged:
+    while True:
+        n += 1
+        began = time.monotonic()
+        c.execute("INSERT INTO acked VALUES (?)", (f"steady-{n}",))
+        acknowledged.write(f"steady-{n}\\n")
+        acknowledged.flush()
+        time.sleep(max(0, began + 1 / float(rate) - time.monotonic()))
+"""
+
 
 def impatient(project: Project, *arguments: str) -> Done:
     """The real command; in a sample its patience with locks is half a second."""
@@ -200,6 +216,15 @@ def with_sql(database: Path, *statements: str) -> list[str]:
         for sql in filter(None, statements):
             copy.execute(sql)
         return list(copy.iterdump())
+
+
+def kept(project: Project) -> set[str]:
+    """What of the writers' commits is in the live database or in a backup."""
+    ids: set[str] = set()
+    for database in (project.database, *project.saved()):
+        with closing(sqlite3.connect(database)) as connection:
+            ids.update(row[0] for row in connection.execute("SELECT id FROM acked"))
+    return ids
 
 
 def numbers(database: Path, sql: str) -> list[int]:

@@ -9,10 +9,10 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 JUSTFILES = {"justfile", ".justfile"}
 """What just looks for, whatever the case."""
@@ -33,6 +33,15 @@ class Action:
         self.name = name
         self.arguments = arguments
         self.typed = typed
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> Self:
+        """What somebody typed."""
+        return cls(*words)
+
+    def having(self, *option: str) -> Self:
+        """The same with an option, which goes first: behind ``--`` it would be none."""
+        return type(self)(self.name, *option, *self.arguments, typed=self.typed)
 
     def __str__(self) -> str:
         return self.after("undrop")

@@ -1,12 +1,16 @@
 """What is handed around: the session, facts of a backup, who has a database open."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from undrop.recipes import Action
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and out of how much."""
 PATIENCE = 10.0  # seconds that a command waits for another program's lock
 PATIENCE_WITH_UNDROP = 60.0  # and for another undrop
+HOLD_LOCK = 5.0  # and that others' writes wait for it at most: as long as Python's connections do
 
 
 def quiet(_phase: str, _done: int, _total: int) -> None:
@@ -19,6 +23,11 @@ class Session:
     changed = False
     """Set from the moment that a live database is changed: what fails later must say so."""
 
+    hold_lock = HOLD_LOCK
+    """Seconds that others' writes are made to wait at most; 0 for not at all."""
+    typed: "Action | None" = None
+    """The command without ``--hold-lock``, where somebody typed one."""
+
     def __init__(
         self,
         progress: Progress = quiet,
@@ -27,6 +36,20 @@ class Session:
     ) -> None:
         self.progress, self.patience = progress, patience
         self.patience_with_undrop = patience_with_undrop
+
+
+class Hold(NamedTuple):
+    """How long a try made others' writes wait."""
+
+    seconds: float
+    """As long as that lasted."""
+    needed: float
+    """Until the replacement began."""
+
+    @property
+    def lasted(self) -> bool:
+        """Whether it was not over before that."""
+        return self.needed <= self.seconds
 
 
 class Facts(NamedTuple):

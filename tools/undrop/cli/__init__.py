@@ -12,11 +12,11 @@ from typing import NoReturn, TextIO
 
 from undrop import settings
 from undrop.cli import answer, tables
-from undrop.cli.commands import parser
+from undrop.cli.commands import HOLD_LOCK, parser
 from undrop.cli.progress import Bar
 from undrop.engines import registry
 from undrop.errors import LOOK, ChangedError, UndropError
-from undrop.recipes import Prompt
+from undrop.recipes import Action, Prompt
 from undrop.values import Session
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -39,13 +39,14 @@ def main() -> int:
     _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments = Namespace(json=False, bare=False, root=Path("/"))
+    arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None)
     bar = Bar()
     session = Session(bar)
     try:
         for number in STOPPING:
             signal.signal(number, _stop)
         _parse(arguments)
+        session.typed = Action.of(_without(HOLD_LOCK, sys.argv[1:]))
         try:
             said = _answer(arguments, session)
         finally:
@@ -82,8 +83,21 @@ def _answer(arguments: Namespace, session: Session) -> answer.Answer:
     else:
         project = settings.load(arguments.root, session)
         arguments.root = project.root
-        said = arguments.run(answer.Run(project, arguments, _say))
+        run = answer.Run(project, arguments, _say)
+        answer.hold_lock(run)
+        said = arguments.run(run)
     return said
+
+
+def _without(option: str, words: list[str]) -> list[str]:
+    """What was typed, less an option and its value."""
+    left, kept = iter(words), []
+    for word in left:
+        if word == option:
+            next(left, None)
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return kept
 
 
 def _show(said: answer.Answer, arguments: Namespace) -> int:

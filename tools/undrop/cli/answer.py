@@ -74,6 +74,20 @@ def clients(run: Run) -> "Clients | None":
     return engine.clients
 
 
+def hold_lock(run: Run) -> None:
+    """Let the session know how long others' writes may be made to wait, where that was said."""
+    engine, seconds = run.settings.engine, run.arguments.hold_lock
+    if seconds is None:
+        return
+    if engine.writers is None:
+        raise UsageError(
+            f"{engine.label} is on a server: its own locks make others wait, once the new content "
+            "goes in",
+            "the same without that option",
+        )
+    engine.session.hold_lock = seconds
+
+
 def disconnect(run: Run) -> None:
     """End the sessions of others where that was asked for, and say whose they were."""
     if others := clients(run):
@@ -96,14 +110,18 @@ def fields(backup: "Backup") -> dict[str, Any]:
 
 
 def way_back(change: "Change") -> tuple[Text, ...]:
-    """Where the state before a step is, and the line that undoes it."""
+    """What it cost others, where the state before a step is, and the line that undoes it."""
+    told: tuple[Text, ...] = ()
+    if change.hold:
+        waited = f"the last one made them wait up to {change.hold.seconds:.2f} s"
+        told = (f"others wrote during the first tries; {waited}",)
     if change.same:
-        return ("the content is what it was before",)
+        return (*told, "the content is what it was before")
     if change.backup is None:
         return ("there was no database before", UNDO)
     if change.backup.is_set:
         return (f"the damaged files from before are kept in {change.backup.path}",)
-    return (f"the state before is {change.backup.path.name}", UNDO)
+    return (*told, f"the state before is {change.backup.path.name}", UNDO)
 
 
 def failure(error: "UndropError", prompt: Prompt) -> dict[str, Any]:
@@ -117,8 +135,9 @@ def failure(error: "UndropError", prompt: Prompt) -> dict[str, Any]:
 
 
 def kept(change: "Change") -> dict[str, Any]:
-    """A step in JSON: what holds the state before, and how long others were locked out."""
+    """A step in JSON: what holds the state before, and how long others had to wait."""
     return {
         "backup": str(change.backup.path) if change.backup else None,
+        "seconds_held": round(change.hold.seconds, 3) if change.hold else 0.0,
         "seconds_locked": round(change.seconds, 3),
     }

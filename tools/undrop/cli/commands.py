@@ -1,11 +1,17 @@
 """Every command: its arguments, and which function of which module answers it."""
 
-from argparse import ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    HelpFormatter,
+    RawDescriptionHelpFormatter,
+)
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from undrop import __version__
+from undrop import __version__, values
 from undrop.errors import UsageError
 from undrop.recipes import Action
 
@@ -16,6 +22,8 @@ if TYPE_CHECKING:
     from undrop.cli.answer import Answer, Bare, Run
 
 ACCEPT_SHRINK = "--accept-shrink"
+A_DAY = 86_400  # seconds
+HOLD_LOCK = "--hold-lock"
 
 DESCRIPTION = """\
 Before anything changes the schema or destroys data, a verified backup of the database (SQLite
@@ -51,6 +59,13 @@ def _one(name: str, **how: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 -
     return name, how
 
 
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) <= A_DAY:
+            return seconds
+    raise ArgumentTypeError(f"{text!r} is no number of seconds between 0 and {A_DAY}")
+
+
 SCHEMA = (
     _one("revision", nargs="?", default="head", help="as Alembic names it (head)"),
     _one("--accept-loss", action="store_true", help="whatever goes may go"),
@@ -60,6 +75,13 @@ WITHOUT = _one(
 )
 DISCONNECT = _one(
     "--disconnect", action="store_true", help="first end the sessions of others on the server"
+)
+HOLD = _one(
+    HOLD_LOCK,
+    type=_seconds,
+    metavar="SECONDS",
+    help="how long the last try may make programs wait that write to a SQLite file "
+    f"({values.HOLD_LOCK:.0f})",
 )
 COMMANDS = {
     "backup": Command(
@@ -97,19 +119,20 @@ COMMANDS = {
             _one("--timestamp", metavar="TIME", help="with it: as it was then (ISO 8601, zone)"),
             _one("--dry-run", action="store_true", help="only say what it would cost and bring"),
             _one("--foreign", action="store_true", help="also what may be another application's"),
+            HOLD,
             DISCONNECT,
         ),
     ),
     "migrate": Command(
         "migrate.migrate",
         "back up, bring the schema to a revision, check",
-        (*SCHEMA, WITHOUT, DISCONNECT),
+        (*SCHEMA, WITHOUT, HOLD, DISCONNECT),
     ),
     "rehearse": Command(
         "migrate.rehearse", "what migrate would do and lose; keeps nothing", SCHEMA
     ),
     "reset-db": Command(
-        "steps.reset_db", "back up, then an empty database at head", (WITHOUT, DISCONNECT)
+        "steps.reset_db", "back up, then an empty database at head", (WITHOUT, HOLD, DISCONNECT)
     ),
     "nuke-db": Command("steps.nuke_db", "back up, then no database at all", (DISCONNECT,)),
     "undo": Command(
@@ -118,6 +141,7 @@ COMMANDS = {
         (
             _one("--list", action="store_true", help="what was done, and what undo would do"),
             _one("--whole", action="store_true", help="what others did since, too"),
+            HOLD,
             DISCONNECT,
         ),
     ),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         Definitions,
         Examined,
         Facts,
+        Hold,
         Holder,
         Identity,
         Moved,
@@ -54,6 +55,10 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         @property
         def mode(self) -> str:
             """How it keeps its files, or what serves it, for people."""
+
+        @property
+        def hold(self) -> Hold | None:
+            """How long others' writes waited for what is done with it; None where they did not."""
 
         def origin(self) -> Origin:
             """What a record says of the live database itself."""
@@ -265,6 +270,10 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def clients(self) -> "Clients | None":
             """Those of others, where there are any that can be ended."""
 
+        @property
+        def writers(self) -> "Writers | None":
+            """Those among others, where they can be made to wait before the content is replaced."""
+
         def replica(self, root: Path, configured: Path | None, /) -> "Replica | None":
             """What copies it off this machine; None when nothing does. Raises UndropError."""
 
@@ -273,6 +282,16 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def disconnect(self) -> list[Holder]:
             """End them, and say whose they were. Raises UndropError."""
+
+    class Writers(Protocol):
+        """Others who write to the live database."""
+
+        def hold(self, seconds: float, /) -> Snapshot:
+            """Pin a snapshot as ``Engine.snapshot`` does, and let nobody commit after it.
+
+            They read on, and may write again when a replacement begins, when it is closed, or
+            when the ``seconds`` are over. Raises as ``Engine.snapshot`` does.
+            """
 
     class Replica(Protocol):
         """A copy of the live database that a program of its own keeps up to date."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
+    from undrop.values import Hold
 
 STEPS = {"", "restore", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
 # These must work on a damaged database; somebody's own command may be what mends it.
@@ -69,6 +70,11 @@ class State(NamedTuple):
         """Its record."""
         return self.backup.record if self.backup else None
 
+    @property
+    def hold(self) -> "Hold | None":
+        """How long others' writes have waited since; None where they have not."""
+        return self.snapshot.hold if self.snapshot else None
+
 
 def take(lock: "Lock", purpose: Purpose) -> "Backup | None":
     """Back the live database up and return the new backup; None when there is no database.
@@ -81,10 +87,11 @@ def take(lock: "Lock", purpose: Purpose) -> "Backup | None":
 
 
 @contextmanager
-def covered(lock: "Lock", purpose: Purpose) -> "Iterator[State]":
+def covered(lock: "Lock", purpose: Purpose, hold: float = 0) -> "Iterator[State]":
     """The live state, held by a verified backup for as long as the block runs.
 
     The backup that holds it is found by content (the digest of a snapshot taken now) or taken.
+    ``hold``: seconds for which nobody may write from that snapshot on (``protocol.Writers``).
     """
     settings = lock.settings
     engine = settings.engine
@@ -95,11 +102,11 @@ def covered(lock: "Lock", purpose: Purpose) -> "Iterator[State]":
     with ExitStack() as stack:
         try:
             try:
-                state = _hold(lock, purpose, stack)
+                state = _pinned(lock, purpose, stack, hold)
             except DamagedError:
                 # SQLite reports a read that the disk failed as damage too; that may pass.
                 stack.close()
-                state = _hold(lock, purpose, stack)
+                state = _pinned(lock, purpose, stack, hold)
         except DamagedError as damage:
             if purpose.next_step not in RESCUES:
                 raise CheckError(
@@ -159,8 +166,9 @@ def _record(settings: "Settings", purpose: Purpose, when: float) -> "Record":
     )
 
 
-def _hold(lock: "Lock", purpose: Purpose, stack: ExitStack) -> State:
-    snapshot = lock.settings.engine.snapshot()
+def _pinned(lock: "Lock", purpose: Purpose, stack: ExitStack, hold: float) -> State:
+    engine = lock.settings.engine
+    snapshot = engine.writers.hold(hold) if hold and engine.writers else engine.snapshot()
     stack.callback(snapshot.close)
     kept, taken = _cover(lock, snapshot, purpose)
     return State("database", kept, snapshot, purpose.next_step, taken)

@@ -1,5 +1,6 @@
 """What every destructive step shares: a covered state, one way in, starting over if it moved."""
 
+import math
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from undrop.steps.backup import State
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
+    from undrop.values import Hold
 
 TRIES = 3
+MOST_TRIES = 6  # where all but the first make others wait, and one comes in all the same
 
 
 class Outcome(NamedTuple):
@@ -40,6 +43,8 @@ class Change(NamedTuple):
     """How long others were locked out."""
     same: bool = False
     """Whether the content is what it was before."""
+    hold: "Hold | None" = None
+    """How long others' writes were made to wait before that; None where they were not."""
 
 
 class Attempt:
@@ -78,27 +83,51 @@ def run(
     lock: "Lock",
     kind: str,
     change: "Callable[[Attempt], Outcome | None]",
+    *,
+    hold: bool = True,
 ) -> Change:
     """Run ``change`` on a state that a verified backup holds, again if somebody wrote meanwhile.
 
-    ``kind`` is the step's name, ``change`` returns None when there was nothing to do. Raises
-    UndropError with the live database as it was when it moved on TRIES times.
+    ``kind`` is the step's name, ``change`` returns None when there was nothing to do. The last of
+    TRIES makes others' writes wait, if the engine can do that and it is of use (``hold``); and so
+    do as many more where somebody was quicker than the replacement all the same, as long as it
+    is no more than ``Session.hold_lock`` seconds in all. Raises UndropError with the live database
+    as it was when it moved on each time.
     """
     purpose = backup.Purpose(f"before {kind}", kind)
-    writes = 0
-    for _ in range(TRIES):
+    writes = tries = 0
+    left, last = lock.session.hold_lock if hold else 0.0, None
+    while tries < TRIES or (tries < MOST_TRIES and last and last.lasted and last.seconds < left):
+        tries += 1
         try:
-            with backup.covered(lock, purpose) as state:
+            with backup.covered(lock, purpose, left if tries >= TRIES else 0.0) as state:
                 attempt = Attempt(lock, kind, state)
                 outcome = change(attempt)
                 if outcome is None:
                     return Change(state.backup, 0.0)
                 attempt.end(outcome)
-                return Change(state.backup, outcome.seconds, outcome.same)
+                return Change(state.backup, outcome.seconds, outcome.same, state.hold)
         except LiveMovedError as moved:
             writes += moved.writes
-    raise UndropError(
-        f"{lock.settings.engine.label} was written to during each of {TRIES} tries: "
-        f"{writes} transaction(s) came in",
-        "stop the program that writes, then the same command again",
+            last = state.hold
+            left -= last.seconds if last else 0.0
+    label = lock.settings.engine.label
+    what = f"{label} was written to during each of {tries} tries: {writes} transaction(s) came in"
+    raise _overtaken(lock, what, last)
+
+
+def _overtaken(lock: "Lock", what: str, last: "Hold | None") -> UndropError:
+    """The error for a step that others overtook each time; how the last try made them wait."""
+    stop = "stop the program that writes, then the same command again"
+    if last is None:
+        return UndropError(what, stop)
+    if last.lasted:
+        return UndropError(f"{what}, the last one just when it was let in", stop)
+    enough = str(math.ceil(2 * last.needed))
+    typed = lock.session.typed
+    return UndropError(
+        f"{what}; the last try made others wait {last.seconds:.1f} seconds and would have needed "
+        f"{last.needed:.1f}",
+        typed.having("--hold-lock", enough) if typed else f"the same with --hold-lock {enough}",
+        f", if what writes waits that long (its busy timeout); or {stop}",
     )

@@ -174,7 +174,8 @@ def nuke(lock: "Lock", kind: str = "nuke-db") -> guarded.Change:
     engine = lock.settings.engine
     engine.refuse_while_open()
 
-    return guarded.run(lock, kind, remove)
+    # Who waits for the lock has the database open, and it stays then.
+    return guarded.run(lock, kind, remove, hold=False)
 
 
 def remove(attempt: guarded.Attempt) -> guarded.Outcome | None:

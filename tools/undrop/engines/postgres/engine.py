@@ -39,6 +39,7 @@ class Postgres(Site):
     kind = "postgresql"
     light = False  # a dump has to be loaded for it
     in_memory = False
+    writers = None  # each waits for the tables' own locks, once the replacement has taken them
 
     def __init__(
         self,

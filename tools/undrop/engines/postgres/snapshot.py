@@ -38,6 +38,7 @@ class Snapshot:
     """
 
     taken = 0.0
+    hold = None
 
     def __init__(self, address: "Address", scratch: "Scratch | None", progress: "Progress") -> None:
         self._address, self._scratch, self._progress = address, scratch, progress

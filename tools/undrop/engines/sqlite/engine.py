@@ -5,7 +5,7 @@ import re
 import shlex
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from undrop import durable
 from undrop.engines.sqlite import address, livefiles
@@ -103,10 +103,17 @@ class Sqlite:
             )
 
     def snapshot(self) -> "Live":
+        return self.hold(0)
+
+    @property
+    def writers(self) -> Self:
+        return self
+
+    def hold(self, seconds: float) -> "Live":
         from undrop.engines.sqlite.live import Live
 
         self._refuse_gone()
-        return Live(self.live, self.session)
+        return Live(self.live, self.session, hold=seconds)
 
     def look(self) -> "Look":
         from undrop.engines.sqlite.look import Look

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import durable, errors
+from undrop.engines.sqlite.writelock import WriteLock
 from undrop.sqlitefile import connect, header, pages
 
 if TYPE_CHECKING:
     from undrop.engines.protocol import Snapshot as AnySnapshot
-    from undrop.values import Progress, Session
+    from undrop.values import Hold, Progress, Session
 
 COPY_STEP = 8 << 20  # bytes copied between two looks at Ctrl-C and the progress bar
 
@@ -32,10 +33,15 @@ class Snapshot:
     -wal anew, which then costs another try. In rollback mode the lock's
     holder lets nobody read through SQLite, so the header's change counter is read past it, on a
     descriptor opened before and closed after every SQLite handle (howtocorrupt.html, 2.2).
+    With ``hold``, for that many seconds at most, nobody can commit from before the snapshot until
+    ``let_write`` or ``close``.
     """
 
-    def __init__(self, path: Path, session: "Session", mode: str | None = None) -> None:
+    def __init__(
+        self, path: Path, session: "Session", mode: str | None = None, *, hold: float = 0
+    ) -> None:
         self.path, self.session = path, session
+        self._write_lock: WriteLock | None = None
         self._fd = os.open(path, os.O_RDONLY)
         self._index = -1  # of the -shm, where WAL mode counts its transactions
         try:
@@ -54,6 +60,9 @@ class Snapshot:
             with connect.explained(path, "reading the database", session.patience):
                 self._refuse_what_is_no_database()
                 self.connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
+                if hold:
+                    # First: in rollback mode a writer that has it waits for readers to commit.
+                    self._write_lock = WriteLock(path, session, hold)
                 self._pin()
                 self.wal = self.pragma("journal_mode") == "wal"
                 self.page_size = int(self.pragma("page_size"))
@@ -120,10 +129,20 @@ class Snapshot:
         """How many transactions others have committed since, at least; 1 when that is unknown."""
         return max(1, (self._transactions() - self._counted) % 2**32)
 
+    @property
+    def hold(self) -> "Hold | None":
+        """How long others' writes have had to wait; None where they have not."""
+        return self._write_lock.hold if self._write_lock else None
+
     def release(self) -> None:
-        """Let writers and checkpoints go on; ``unchanged`` still tells about them."""
+        """Keep no writer and no checkpoint waiting by reading; ``unchanged`` tells about them."""
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+
+    def let_write(self) -> None:
+        """Let others commit again."""
+        if self._write_lock:
+            self._write_lock.end()
 
     def unchanged(self) -> bool:
         """Whether the file still is what the snapshot saw; for the write lock's holder to ask."""
@@ -141,12 +160,14 @@ class Snapshot:
         return pages.same(self._fd, other, self.page_size, progress)
 
     def let_go(self) -> None:
-        """Close the connection, so that a writer is the last to close and checkpoints."""
+        """Close the connections, so that a writer is the last to close and checkpoints."""
+        if self._write_lock:
+            self._write_lock.close()
         self.connection.close()
 
     def close(self) -> None:
         """Close every handle, the plain descriptor last."""
-        self.connection.close()
+        self.let_go()
         for fd in (self._index, self._fd):
             if fd >= 0:
                 os.close(fd)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SQLITE_OK, SQLITE_DONE = 0, 101
 STEP = 256  # pages copied between two looks at Ctrl-C and the progress bar
+BUSY_TIMEOUT = 1000  # milliseconds; Ctrl-C waits as long
 CACHE = 32_000  # KiB; each time it is full costs an fsync of the rollback journal
 
 
@@ -109,6 +110,12 @@ def _backup_into(
         try:
             # The comparison must come before the last step.
             pages = max(1, min(STEP, count - 1))
+            if snapshot.hold:
+                # In rollback mode readers are waited for then with the write lock in hand; where
+                # SQLite only says that it is busy, writers come in.
+                live.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+                # As late as can be. What somebody commits now, the comparison sees.
+                snapshot.let_write()
             origin.backup(live, pages=pages, progress=step, sleep=0.001)
             session.changed = True
         except LiveMovedError:

@@ -1,0 +1,65 @@
+"""A busy application: steps beside a program that goes on committing, so many times a second.
+
+Every step has to succeed, the program has to be let in before its busy timeout is over, and each
+commit that it was told of has to be in the live database or in a backup.
+
+Each check was seen failing with the product broken on purpose: the last try takes no lock (steps),
+or takes it once it has begun to read (steps, in rollback mode); nobody lets go of it when
+the replacement begins (steps); ``Snapshot.unchanged`` always true (acknowledged commits).
+"""
+
+import shutil
+from pathlib import Path
+
+import crowd
+import pytest
+from tally import FULL, Tally, sampled
+
+from quartermaster.sample import fill
+
+Point = tuple[str, str, int]  # journal mode, step, commits a second
+
+ROWS = 5000  # of stock movements: 450 kB
+ROUNDS = 20 if FULL else 2
+EVERY: list[Point] = [
+    (mode, step, rate)
+    for mode in ("DELETE", "WAL")
+    for step in ("restore", "migrate")
+    for rate in (2, 10, 50)
+]
+POINTS = [pytest.param(*point) for point in sampled(EVERY, 4)]
+POINTS[-1] = pytest.param(*EVERY[-1], marks=pytest.mark.smoke)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, stocked_database: Path) -> crowd.Template:
+    folder = tmp_path_factory.mktemp("busy")
+    stocked = Path(shutil.copy(stocked_database, folder / "stocked.db"))
+    fill(f"sqlite:///{stocked}", ROWS)
+    return crowd.Template(folder / "shop", stocked)
+
+
+@pytest.mark.parametrize(("mode", "step", "rate"), POINTS)
+def test_each_step_succeeds_beside_a_program_that_goes_on_writing(
+    template: crowd.Template, tmp_path: Path, tally: Tally, mode: str, step: str, rate: int
+) -> None:
+    project = template.copy(tmp_path / "shop", mode)
+    assert project.database.stat().st_size > 400_000
+    commands: list[tuple[str, ...]] = [("restore", template.good.name)]
+    if step == "migrate":
+        commands = [("migrate", "0006"), ("migrate", "0005", "--accept-loss")]
+    acknowledged, said = tmp_path / "acknowledged", tmp_path / "said"
+    acknowledged.touch()
+    problems = []
+    writer = (crowd.STEADY_WRITER, str(project.database), str(rate), str(acknowledged))
+    with crowd.running(*writer, stderr=said) as process:
+        for number in range(ROUNDS):
+            done = project.just(*commands[number % len(commands)])
+            if done.code != 0:
+                problems.append(f"{mode} {step} {rate}: {done}")
+        if process.poll() is not None:
+            problems.append(f"{mode} {step} {rate}: the writer was not let in: {said.read_text()}")
+    commits = set(acknowledged.read_text().split())
+    problems += [f"{mode} {step}: {name} is nowhere" for name in commits - crowd.kept(project)]
+    tally(f"writers: {step} beside {rate} commits a second", ROUNDS, problems)
+    tally("writers: acknowledged commits", len(commits), crowd.not_whole(project))
