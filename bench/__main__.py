@@ -74,6 +74,8 @@ def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
         if profile:
             phases = place.phases("backup")
             print(f"  {size} backup: {scenarios.shown(phases)}", file=sys.stderr)
+        print(f"{size}: status", file=sys.stderr)
+        take(scenarios.status(place, size))
         if size != "200 MB":
             print(f"{size}: migrate", file=sys.stderr)
             take(scenarios.migrate(place, size))

@@ -263,6 +263,21 @@ def hook(place: Place) -> Result:
     return lines, [Bound("agent hook: ls, in ms", found["ls"] * 1000, 150)]
 
 
+def status(place: Place, size: str) -> Result:
+    """Whether a backup holds the present state, some of which is in a program's -wal."""
+    with closing(sqlite3.connect(place.database)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("UPDATE suppliers SET name = name || '!'")
+        connection.commit()
+        place.run("undrop", "backup")
+        runs = {"status": lambda: place.seconds("undrop", "status")}
+        found = in_turn(5, runs, lambda: None)["status"]
+    with closing(sqlite3.connect(place.database)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    line = Line(f"{size}: undrop status, a state that is held", found, "s")
+    return [line], [Bound(line.what, found, 1.0)] if size == "200 MB" else []
+
+
 def many(place: Place) -> Result:
     """A thousand backups listed; a hundred of an unchanged database in bytes."""
     shutil.rmtree(place.folder / "backups", ignore_errors=True)

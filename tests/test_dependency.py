@@ -107,7 +107,7 @@ def uncovered(stocked: Project) -> Project:
     """A project with a backup of an older state, and one whose name needs a second look."""
     stocked.ok("undrop", "backup", "older")
     [older] = stocked.saved()
-    odd = stocked.root / 'it\'s a --help "copy"; $(touch canary)  .db'
+    odd = stocked.root / "it's --help  $(touch canary).db"
     odd.write_bytes(older.read_bytes())
     stocked.sql("DELETE FROM stock_movements WHERE id = 7")
     return stocked

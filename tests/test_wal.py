@@ -118,7 +118,10 @@ def test_without_anything_in_the_wal_and_with_a_dead_programs(tmp_path: Path, mo
     with closing(Look(database, Session())) as look:
         copy, wanted = copied(look, tmp_path)
         assert look.state(copy).content == wanted
-        assert look.state(None).content
+        for other in (None, database, tmp_path / "gone.db", Path(__file__)):
+            assert look.state(other).content
+        (tmp_path / "short.db").write_bytes(b"SQLite format 3")
+        assert look.state(tmp_path / "short.db").content
         assert look.mode == ("rollback mode" if mode == "DELETE" else "wal mode")
     assert database.read_bytes() == before
     assert (wal_of(database).exists()) == (mode == "left over")

@@ -1,6 +1,7 @@
 """The commands that look at backups: list and verify."""
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from undrop.cli import tables
@@ -121,7 +122,9 @@ def _row(backup: "Backup") -> tuple[str, ...]:
     record = backup.record
     where = " (only in the vault)" if backup.only_in_vault else ""
     if record is None:
-        count = backup.path.lstat().st_size
+        count = 0
+        with suppress(FileNotFoundError):  # forgotten since it was listed
+            count = backup.path.lstat().st_size
         return (
             backup.path.name,
             tables.age(backup.created),

@@ -1,6 +1,7 @@
 """All that can be checked: the live database, every backup, the vault, the log of steps, space."""
 
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import digest, durable, record
@@ -44,8 +45,9 @@ def audit(settings: "Settings") -> "Iterator[Checked]":
     proofs: dict[object, Proof] = {}
     backups = catalog.backups(settings)
     for backup in backups:
-        yield _set(backup) if backup.is_set else _backup(settings, backup, proofs)
-        yield from _second(settings, backup)
+        with suppress(FileNotFoundError):  # forgotten since it was listed
+            yield _set(backup) if backup.is_set else _backup(settings, backup, proofs)
+            yield from _second(settings, backup)
     yield from _vault(settings, seen)
     yield from _log(settings)
     yield _space(settings, seen)

@@ -57,7 +57,9 @@ class Backup(NamedTuple):
         with suppress(ValueError):
             if match := NAME.fullmatch(self.path.stem):
                 return datetime.strptime(match[1], STAMP).replace(tzinfo=UTC)
-        return datetime.fromtimestamp(self.path.lstat().st_mtime, UTC)
+        with suppress(FileNotFoundError):  # forgotten since it was listed
+            return datetime.fromtimestamp(self.path.lstat().st_mtime, UTC)
+        return datetime.now(UTC)
 
 
 def slug(reason: str) -> str:

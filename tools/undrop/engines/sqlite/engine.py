@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -85,8 +85,10 @@ class Sqlite:
         return self.live.exists() or any(map(durable.size, livefiles.with_content(self.live)))
 
     def size(self) -> int | None:
-        there = self.database is not None and self.live.is_file()
-        return self.live.stat().st_size if there else None
+        with suppress(FileNotFoundError):
+            if self.database is not None and self.live.is_file():
+                return self.live.stat().st_size
+        return None
 
     def holders(self) -> "list[Holder]":
         from undrop.sqlitefile import holders

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undrop.compare.comparison import Comparison
-    from undrop.values import Examined, Session
+    from undrop.values import Definitions, Examined, Session
 
 CANNOT = {8, 10, 13, 14}
 """SQLITE_READONLY, IOERR, FULL, CANTOPEN (sqlite.org/rescode.html): no -shm can be made there."""
+LONG = 100_000_000  # bytes whose comparison is not over at once
 TRIES = 100
 AGAIN = "the same command again"
 
@@ -72,15 +73,24 @@ class Look(Live):
 
     def state(self, like: Path | None) -> Identity:
         """The digest that a backup would have, of the pages where they are."""
-        start = os.pread(self._fd, 100, 0)
-        with suppress(OSError):
-            if like is not None:
-                with like.open("rb") as backup:
-                    start = backup.read(100)
         parts = pages.read(self._fd, self.page_size, self.bytes, self._log, self._places)
+        start = self._start(like) or os.pread(self._fd, 100, 0)
         content = pages.digest_of_copy(self._shown(parts), start)
         self._refuse_moved()
-        return Identity(content, lambda: check.defined(self.connection))
+        return Identity(content, self._definitions)
+
+    def _start(self, backup: Path | None) -> bytes:
+        """The header of a backup; empty where it has none that could be read."""
+        with suppress(OSError):
+            # Of another name of the live file our own locks would go with the descriptor.
+            if backup is not None and not backup.samefile(self.path):
+                with backup.open("rb") as file:
+                    return start if len(start := file.read(100)) == 100 else b""
+        return b""
+
+    def _definitions(self) -> "Definitions":
+        with connect.explained(self.path, "reading the schema"):
+            return check.defined(self.connection)
 
     def _shown(self, parts: "Iterator[memoryview]") -> "Iterator[memoryview]":
         done = 0
@@ -90,10 +100,18 @@ class Look(Live):
             self.session.progress("check", done, self.bytes)
 
     def compare(self, backup: Path, *, live_first: bool) -> "Comparison":
-        """By SQL, in a transaction of the comparison's own."""
-        old, new = (self.path, backup) if live_first else (backup, self.path)
-        in_use = None if self._alone else self.path
-        found = files.compare(old, new, self.session.progress, in_use=in_use)
+        """By SQL, in a transaction of the comparison's own.
+
+        A large database in rollback mode is copied first where there is room for that: its writers
+        would wait for all of it.
+        """
+        with ExitStack() as stack:
+            live, in_use = self.path, None if self._alone else self.path
+            if not (self.wal or self._alone) and self.bytes > LONG:
+                with suppress(OSError):
+                    live, in_use = stack.enter_context(self._copied()), None
+            pair = (live, backup) if live_first else (backup, live)
+            found = files.compare(*pair, self.session.progress, in_use=in_use)
         self._refuse_moved()
         return found
 
@@ -108,22 +126,19 @@ class Look(Live):
                 found = self._examined(self.connection)
                 self._refuse_moved()
                 return found
-            with self._copied() as copy:
-                return self._examined(copy)
+            with self._copied() as copy, closing(connect.connect(copy, "immutable")) as connection:
+                return self._examined(connection)
 
     @contextmanager
-    def _copied(self) -> "Iterator[sqlite3.Connection]":
+    def _copied(self) -> "Iterator[Path]":
+        """A copy, outside of the project, with the live database let go."""
         with TemporaryDirectory(prefix="undrop-") as folder:
             durable.require_space(Path(folder), self.bytes)
             copy = Path(folder, "copy")
             os.close(durable.create(copy, 0o600))
             self.copy_to(copy)
             self.release()
-            connection = connect.connect(copy, "immutable")
-            try:
-                yield connection
-            finally:
-                connection.close()
+            yield copy
 
     def _examined(self, connection: sqlite3.Connection) -> "Examined":
         answers: list[Examined] = []
