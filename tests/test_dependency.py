@@ -37,6 +37,7 @@ rehearse --acept-loss
 undo --lst
 undo 2
 undo -n
+undo --disconnect
 reset-db --yes
 reset-db now
 reset-db --disconnect
@@ -44,7 +45,7 @@ nuke-db --force
 nuke-db please
 nuke-db -y
 nuke-db --disconnect
-list --all
+list --al
 verify nowhere
 verify --al
 status --jso
@@ -139,6 +140,7 @@ NO_START = {
     "no FILE, quoted": ("restore", "it's no 'file'"),
     "nothing to be restored": ("restore", "alembic.ini"),
     "a rehearsal": ("restore", "latest", "--dry-run"),
+    "a FILE with too long a name": ("restore", "x" * 300),
 }
 
 
@@ -176,6 +178,13 @@ def test_a_file_with_blanks_in_its_name_is_restored_behind_a_backup(uncovered: P
     assert uncovered.content() != wanted
     uncovered.ok("just", "restore", odd.name)
     assert uncovered.content() == wanted
+
+
+def test_what_a_restore_says_is_not_said_by_its_backup_as_well(uncovered: Project) -> None:
+    uncovered.ok("just", "backup", "newer")
+    done = uncovered.done("just", "restore", "latest")
+    assert done.err.count("latest passes over") == 1
+    assert uncovered.done("just", "restore", "latest").err.count("already in place") == 1
 
 
 def test_where_no_just_takes_the_backup_the_step_itself_does(uncovered: Project) -> None:

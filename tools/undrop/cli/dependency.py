@@ -11,7 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from undrop.cli.commands import parser
-from undrop.errors import UndropError
+from undrop.errors import CheckError, UndropError, UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -22,10 +22,10 @@ NAMES_FILE = "restore"
 MOST = 6  # words of such a hint that can be told
 
 
-def starts(step: str, hint: str, refuse: "Callable[[Namespace], object]") -> bool:
+def starts(step: str, hint: str, begins: "Callable[[Namespace], bool]") -> bool:
     """Whether a step with such arguments would start, by any reading of the ``hint``.
 
-    ``refuse`` is given what can be parsed; it raises UndropError, OSError where the step would.
+    ``begins`` says that of what can be parsed, or raises what the step itself would.
     """
     arguments, words = parser(step), hint.split(" ")
     readings = {tuple(filter(None, words))}
@@ -33,7 +33,7 @@ def starts(step: str, hint: str, refuse: "Callable[[Namespace], object]") -> boo
         if len(words) > MOST:
             return True
         readings.update(_joined(words))
-    return any(_starts(arguments, [step, *reading], refuse) for reading in readings)
+    return any(_starts(arguments, [step, *reading], begins) for reading in readings)
 
 
 def _joined(words: list[str]) -> "Iterable[tuple[str, ...]]":
@@ -44,12 +44,14 @@ def _joined(words: list[str]) -> "Iterable[tuple[str, ...]]":
 
 
 def _starts(
-    arguments: "ArgumentParser", line: list[str], refuse: "Callable[[Namespace], object]"
+    arguments: "ArgumentParser", line: list[str], begins: "Callable[[Namespace], bool]"
 ) -> bool:
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123
             asked = arguments.parse_args(line)
-        refuse(asked)
-    except (UndropError, OSError, SystemExit):  # the last where it is asked for help
+        looks = getattr(asked, "list", False) or getattr(asked, "dry_run", False)
+        return not looks and begins(asked)
+    except (UsageError, CheckError, SystemExit):  # the last where it is asked for help
         return False
-    return not (getattr(asked, "list", False) or getattr(asked, "dry_run", False))
+    except (UndropError, OSError):  # what cannot be told now may be by then
+        return True

@@ -26,6 +26,8 @@ A_TIME = "2026-03-07T14:15:00Z"
 REPLICA = Path("litestream's replica")
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from undrop.compare.comparison import Comparison
     from undrop.store.catalog import Backup
 
@@ -79,10 +81,18 @@ def _purpose(run: Run) -> "backup.Purpose | None":
         return backup.Purpose(words, step, fresh=True)
     if words.startswith("before "):  # as well
         return backup.Purpose(words, step)
-    refuse = wanted if step == "restore" else clients
-    if not dependency.starts(step, words, lambda hint: refuse(run._replace(arguments=hint))):
+    if not dependency.starts(step, words, lambda hint: _begins(step, run, hint)):
         return None
     return backup.Purpose(f"before {step}", step)
+
+
+def _begins(step: str, run: Run, hint: "Namespace") -> bool:
+    """Whether a step with such arguments goes on to change anything. Raises UndropError."""
+    asked = run._replace(arguments=hint, say=lambda _: None)  # it is said when it is its turn
+    if step == "restore":
+        return not isinstance(wanted(asked), Answer)
+    clients(asked)
+    return True
 
 
 def _step_ended(run: Run) -> Answer:
@@ -130,6 +140,7 @@ def restore(run: Run) -> Answer:
     asked = run.arguments
     chosen = wanted(run)
     if chosen is None:
+        run.say(f"about to change {run.settings.engine.label}")
         with locked(run.settings, run.say) as lock:
             disconnect(run)
             done = replica.put_back(lock, asked.timestamp)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import tables
-from undrop.cli.answer import Answer, Run, disconnect, failure, kept, way_back
+from undrop.cli.answer import Answer, Run, clients, disconnect, failure, kept, way_back
 from undrop.cli.diff import change_fields, changes
 from undrop.errors import CheckError
 from undrop.recipes import Action
@@ -27,6 +27,7 @@ def undo(run: Run) -> Answer:
     if run.arguments.list:
         return _timeline(run)
     live = run.settings.engine.label
+    clients(run)
     with locked(run.settings, run.say) as lock:
         disconnect(run)
         try:

@@ -54,7 +54,7 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
                     return moment.backup
         raise _none(settings)
     path = standing / wanted
-    if wanted and path.exists():
+    if wanted and os.path.exists(path):  # noqa: PTH110 - any name may be typed, also a long one
         return Backup(path, record.read(path.with_suffix(".json")))
     return _named(settings, wanted)
 
