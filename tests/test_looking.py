@@ -22,6 +22,8 @@ LOOKS = {
     "verify": 0,
     "verify latest": 0,
     "audit": 0,
+    "undo --list": 0,
+    "restore latest --dry-run": 0,
 }
 """What is typed, and how it ends where no backup holds the present state."""
 
