@@ -69,7 +69,11 @@ class OthersWorkError(CheckError):
         if since:
             ways += [Action("restore", since.name), " takes back that alone\n"]
         if plan:
-            ways += [Action("undo", "--whole"), f" takes back {names(plan.taken_back)} as well"]
+            back = plan.target.name or "no database"
+            ways += [
+                Action("undo", "--whole"),
+                f" takes back {names(plan.taken_back)} as well, to {back}",
+            ]
         super().__init__(
             "the last change was no step of undrop, but others' work (the application's, or "
             f"somebody's hand){strangers}",
