@@ -5,11 +5,13 @@ from typing import Any
 
 from shop import Project
 
+SESSION = "00893aaf-19fa-41d2-8238-13269b9b3ca0"
+
 
 def call(project: Project, tool: str, **what: object) -> dict[str, Any]:
     """A PreToolUse input as Claude Code writes it."""
     return {
-        "session_id": "00893aaf-19fa-41d2-8238-13269b9b3ca0",
+        "session_id": SESSION,
         "transcript_path": "/home/me/.claude/projects/-home-me-shop/00893aaf.jsonl",
         "cwd": str(project.root),
         "permission_mode": "default",

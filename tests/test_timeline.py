@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import bash, ended
+from agents import bash, call, ended, hook
 from shop import Project, content, make
 
 from undrop import settings
@@ -454,3 +454,37 @@ def test_what_shares_nothing_with_this_database_is_not_put_in_its_place(
     assert line.endswith("--foreign")
     stocked.ok(*line.split())
     assert "theirs" in "".join(content(stocked.database))
+
+
+def test_a_call_of_another_session_is_not_closed_by_this_ones_end(stocked: Project) -> None:
+    """Its own beginning was never written down: what it did is no step, and not yesterday's."""
+    hook(stocked, {**call(stocked, "Bash", command="make"), "session_id": "yesterday"})
+    insert(stocked, "since yesterday")
+    stocked.ok("undrop", "backup")
+    insert(stocked, "now")
+    ended(stocked, "python now.py")
+    said = stopped(stocked)
+    assert said["whole"] is None
+    assert [change["added"] for change in said["others"]] == [1]
+
+
+def test_latest_after_a_restore_that_was_killed_when_it_was_done_does_no_harm(
+    stocked: Project,
+) -> None:
+    """Its end is not in the log: what it meant to put in place is there."""
+    stocked.ok("undrop", "backup", "oldest")
+    insert(stocked)
+    stocked.ok("undrop", "backup")
+    restored = content(stocked.database)
+    insert(stocked, "more")
+    stocked.ok("undrop", "restore", "latest")
+    assert content(stocked.database) == restored
+    loaded = settings.load(stocked.root)
+    assert loaded.vault_folder is not None
+    for file in (stocked.backups / log.NAME, loaded.vault_folder / log.NAME):
+        lines = file.read_text().splitlines()
+        assert '"phase": "done"' in lines[-1]
+        file.write_text("".join(f"{line}\n" for line in lines[:-1]))
+    done = stocked.undrop("restore", "latest")
+    assert "already in place" in done.err
+    assert content(stocked.database) == restored

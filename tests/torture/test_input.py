@@ -47,7 +47,7 @@ HOSTILE = [
 ]
 ANY = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 PIECES = st.lists(st.sampled_from(HOSTILE) | st.text(ANY, max_size=20), max_size=6).map("".join)
-REASONS = PIECES.filter(lambda text: text not in {"--", "--accept-shrink"})  # just's; our flag
+REASONS = PIECES.filter(lambda text: text != "--")  # just's
 
 
 def often(full: int, sample: int) -> examples:
@@ -93,7 +93,7 @@ def test_a_reason_is_data_all_the_way_through_just(project: Project, tally: Tall
     def check_one(reason: str) -> None:
         next(tried)
         before = set(project.saved())
-        done = project.just("backup", reason)
+        done = project.just("backup", *(["--"] if reason.startswith("-") else []), reason)
         if done.code != 0 or tree(project) != around:
             found.append(f"{reason!r}: {done}, {tree(project) ^ around}")
         found.extend(badly_kept(project, Path(done.out.strip("\n")), reason, before))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from undrop.agent.verdict import Verdict
     from undrop.cli.answer import Bare
     from undrop.settings import Settings
-    from undrop.steps.cover import Covered
+    from undrop.steps.cover import Covered, Watched
 
 ENDS = {"PostToolUse", "PostToolUseFailure"}
 PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
@@ -64,7 +64,7 @@ def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
     if event == "SessionStart":
         from undrop.steps import cover
 
-        covered = cover.begin(project, "agent", "agent session")
+        covered = cover.begin(project, _watched(given, "agent session"))
         prompt = _prompt(project, folder)
         lines = {action.name: prompt.line(action) for action in ACTIONS}
         rule = RULE.format(database=project.engine.label, backups=project.backups, **lines)
@@ -88,8 +88,15 @@ def _begins(event: str, given: dict[str, Any], project: "Settings", folder: Path
     from undrop.steps import cover
 
     line = _line(given)
-    covered = cover.begin(project, "agent", f"before an agent's {(line.split() or [''])[0]}", line)
+    reason = f"before an agent's {(line.split() or [''])[0]}"
+    covered = cover.begin(project, _watched(given, reason, line))
     return _said(event, project, folder, covered)
+
+
+def _watched(given: dict[str, Any], reason: str, line: str = "") -> "Watched":
+    from undrop.steps.cover import Watched
+
+    return Watched("agent", reason, line, str(given.get("session_id") or ""))
 
 
 def _line(given: dict[str, Any]) -> str:
@@ -102,7 +109,7 @@ def _ended(project: "Settings", given: dict[str, Any]) -> dict[str, Any]:
     """A call has ended, well or not: the state after it is held, if it changed anything."""
     from undrop.steps import cover
 
-    cover.end(project, "agent", _line(given))
+    cover.end(project, _watched(given, "", _line(given)))
     return {}
 
 

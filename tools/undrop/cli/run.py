@@ -26,7 +26,8 @@ def run(run: Run) -> Answer:
     if not command:
         raise UsageError("no command was given", *EXAMPLE)
     settings = run.settings
-    kept = cover.begin(settings, "run", f"before {command[0]}", shlex.join(command))
+    watched = cover.Watched("run", f"before {command[0]}", shlex.join(command))
+    kept = cover.begin(settings, watched)
     if kept.damaged:
         where = settings.backups / kept.name
         run.say(f"{settings.engine.label} is damaged; its files are kept in {where}")
@@ -34,7 +35,7 @@ def run(run: Run) -> Answer:
         run.say(f"backed up to {settings.backups / kept.name}")
     ran = core.run(settings, command, run.standing)
     try:
-        cover.end(settings, "run")
+        cover.end(settings, watched, kept)
     except (UndropError, OSError) as error:  # the exit code is the command's
         run.say(f"the state after {command[0]} is not backed up: {error}")
     if ran.code in {126, 127} and not ran.changed:

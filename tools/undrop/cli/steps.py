@@ -101,7 +101,7 @@ def _step_ended(run: Run) -> Answer:
 
     if run.arguments.after != ALEMBIC:
         raise UsageError(f"{run.arguments.after!r} is not a step that is watched", Action("backup"))
-    covered = cover.end(run.settings, ALEMBIC)
+    covered = cover.end(run.settings, cover.Watched(ALEMBIC, ""))
     return Answer({"backup": str(run.settings.backups / covered.name) if covered else None})
 
 

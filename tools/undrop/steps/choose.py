@@ -68,9 +68,11 @@ def latest(settings: "Settings") -> Latest:
     """
     line = Timeline(settings, strangers=True)
     present = undo.look(settings, line)
+    line.see(present)
     passed: list[tuple[str, str]] = []
     in_place, held, left = "", "", None
-    last = next((m.steps[-1] for m in reversed(line.moments) if m.steps), None)
+    last = next((moment for moment in reversed(line.moments) if moment.steps), None)
+    gone_back = last is not None and last.steps[-1].kind in GOING_BACK
     for moment, unwanted in _candidates(settings, line):
         if unwanted:
             passed.append((moment.name, unwanted))
@@ -78,7 +80,7 @@ def latest(settings: "Settings") -> Latest:
         elif not undo.differ(settings, moment, present):
             passed.append((moment.name, "it is the present state"))
             held = moment.name
-            if last and last.kind in GOING_BACK and last.state_after == moment.name:
+            if gone_back and last and last.content == moment.content:
                 in_place = moment.name
         elif in_place:
             return Latest(None, passed, in_place, moment.name)

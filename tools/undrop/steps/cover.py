@@ -31,36 +31,46 @@ class Covered(NamedTuple):
     """Whether it was taken just now."""
     damaged: bool
     """Whether the database was found damaged and its files were set aside."""
+    step: "log.Step | None" = None
+    """The step that was written down; None where the log has it, or there is nothing to log."""
 
 
-def begin(settings: "Settings", kind: str, reason: str, command: str = "") -> Covered:
+class Watched(NamedTuple):
+    """A command of others, which changes the database itself."""
+
+    kind: str
+    """``run``, ``agent`` or ``alembic``."""
+    reason: str
+    """Of the backup that is taken."""
+    command: str = ""
+    session: str = ""
+    """The agent's, where it is a call of one."""
+
+
+def begin(settings: "Settings", watched: Watched) -> Covered:
     """See to it that a verified backup holds the present state, and that ``undo`` knows of it.
 
-    ``kind`` is that of the step that comes, ``run`` or ``agent``; ``command`` its line. Free where
-    nothing changed since the last time. Raises UndropError, OSError.
+    Free where nothing changed since the last time. Raises UndropError, OSError.
     """
     if not _may_begin(settings):
         return Covered("", taken=False, damaged=False)
-    if kind == "agent":  # asked before every call of a tool
+    if watched.kind == "agent":  # asked before every call of a tool
         name = known(settings)
-        if name and _is_begun(settings, name):
+        if name and _is_begun(settings, name, watched):
             return Covered(name, taken=False, damaged=False)
     with locked(settings, lambda _: None) as lock:
-        covered = _cover(lock, kind, reason)
-        last = log.steps(settings)[-1:]
-        if (
-            kind != "agent"
-            or not last
-            or last[0][1:5] != (kind, settings.source, covered.name, "open")
-        ):
-            log.begin(settings, kind, covered.name, command)
-    return covered
+        covered = _cover(lock, watched.kind, watched.reason)
+        if watched.kind == "agent" and _is_begun(settings, covered.name, watched):
+            return covered
+        told = log.Known(command=watched.command, session=watched.session)
+        return covered._replace(step=log.begin(settings, watched.kind, covered.name, told))
 
 
-def _is_begun(settings: "Settings", name: str) -> bool:
-    """Whether the log ends with an agent's call on that state, of which no end was seen."""
+def _is_begun(settings: "Settings", name: str, watched: Watched) -> bool:
+    """Whether the log ends with a call of that agent on that state, of which no end was seen."""
     last = log.steps(settings)[-1:]
-    return bool(last) and last[0][1:5] == ("agent", settings.source, name, "open")
+    told = (last[0].kind, last[0].state_before, last[0].session, last[0].phase) if last else ()
+    return told == ("agent", name, watched.session, "open")
 
 
 def _may_begin(settings: "Settings") -> bool:
@@ -86,32 +96,40 @@ def _cover(lock: "Lock", kind: str, reason: str) -> Covered:
     return covered
 
 
-def end(settings: "Settings", kind: str, command: str = "") -> Covered | None:
-    """Write down that the newest step of that ``kind`` has ended, and hold the state after it.
+def end(settings: "Settings", watched: Watched, begun: Covered | None = None) -> Covered | None:
+    """Write down that a command of others has ended, and hold the state after it.
 
-    None where no such step is open. Nothing is written where an agent's call changed nothing:
-    that shows. Raises UndropError, OSError.
+    It is the one that ``begun`` tells of, else the newest of its kind and session, if that is
+    open; None where it is not. Nothing is written where an agent's call changed nothing: that
+    shows. Raises UndropError, OSError.
     """
     if not _may_begin(settings):
         return None
-    if kind == "agent" and (name := known(settings)) and _is_begun(settings, name):
+    agent = watched.kind == "agent"
+    if agent and (name := known(settings)) and _is_begun(settings, name, watched):
         return None
     with locked(settings, lambda _: None) as lock:
-        begun = (step for step in reversed(log.steps(settings)) if step.kind == kind)
-        step = next((step for step in begun if not step.ended), None)
-        if step is None and log.steps(settings):
+        step = _begun(settings, watched) if begun is None else begun.step
+        if step is None and begun is not None:  # there was no database, nor anything to log
+            step = log.begin(settings, watched.kind, "", log.Known(command=watched.command))
+        if step is None:
             return None
-        if step is None:  # it made the very first database
-            step = log.begin(settings, kind, "", command)
-        covered = _cover(lock, kind, f"after {kind}")
+        covered = _cover(lock, watched.kind, f"after {watched.kind}")
         same = covered.name == step.state_before or _is_same(settings, covered.name, step)
-        if kind == "agent" and same:
+        if agent and same:
             return covered
-        step = step._replace(command=log.kept(command) or step.command)
+        step = step._replace(command=log.kept(watched.command) or step.command)
         content = catalog.content(settings, covered.name) if covered.name else log.ABSENT
         after = log.UNKNOWN if same else log.After(covered.name, content)
         log.end(settings, step, "same" if same else "done", None, after)
     return covered
+
+
+def _begun(settings: "Settings", watched: Watched) -> "log.Step | None":
+    """The newest step of that kind and session, if it is open."""
+    alike = (s for s in reversed(log.steps(settings)) if s.kind == watched.kind)
+    newest = next((step for step in alike if step.session == watched.session), None)
+    return None if newest is None or newest.ended else newest
 
 
 def _is_same(settings: "Settings", name: str, step: "log.Step") -> bool:

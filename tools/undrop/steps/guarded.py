@@ -62,7 +62,7 @@ class Attempt:
         stays open.
         """
         self._step = log.begin(
-            self.lock.settings, self.kind, self.state.name, content_after=content_after
+            self.lock.settings, self.kind, self.state.name, log.Known(content_after)
         )
         try:
             yield

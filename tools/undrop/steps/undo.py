@@ -1,5 +1,6 @@
 """Take back the last change, if it was a step's; say whose it was, if it was not."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.errors import LOOK, CheckError, DamagedError, UndropError
@@ -342,4 +343,8 @@ def is_lost(settings: "Settings", moment: Moment) -> bool:
     if moment.backup.is_set:
         return True
     record = moment.backup.record
-    return not (record and record.filled) and not settings.engine.rows(moment.backup.path)
+    if record and (record.filled or record.rows):
+        return False
+    with suppress(UndropError):  # one that cannot be read is not put back either
+        return not settings.engine.rows(moment.backup.path)
+    return False

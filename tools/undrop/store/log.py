@@ -34,6 +34,20 @@ ABSENT = "absent"
 """What tells the state without a database from others."""
 
 
+class Known(NamedTuple):
+    """What else is known of a step when it begins."""
+
+    content_after: str = ""
+    """What it means to put in place."""
+    command: str = ""
+    """The line of somebody's own command."""
+    session: str = ""
+    """The agent's, whose call it is."""
+
+
+NOTHING = Known()
+
+
 class After(NamedTuple):
     """The state after a step."""
 
@@ -65,6 +79,8 @@ class Step(NamedTuple):
     """What tells the state after from others, where that is known; ``absent`` for none."""
     command: str = ""
     """The line of somebody's own command."""
+    session: str = ""
+    """The agent's session whose call it is."""
     id: str = ""
     """By which the lines of one step are known; empty in those of an undrop before 0.3."""
     sequence: int = 0
@@ -90,23 +106,11 @@ class Step(NamedTuple):
         return self.phase != "open"
 
 
-def begin(
-    settings: "Settings", kind: str, state_before: str, command: str = "", content_after: str = ""
-) -> Step:
-    """Write down that a step begins, and force it to the disk. Raises OSError.
-
-    ``content_after`` is what it means to put in place, where that is known.
-    """
-    step = Step(
-        at="",
-        kind=kind,
-        source=settings.source,
-        state_before=state_before,
-        content_after=content_after,
-        command=kept(command),
-        id=secrets.token_hex(8),
-    )
-    return _append(settings, step)
+def begin(settings: "Settings", kind: str, state_before: str, known: Known = NOTHING) -> Step:
+    """Write down that a step begins, and force it to the disk. Raises OSError."""
+    step = Step("", kind, settings.source, state_before, id=secrets.token_hex(8))
+    known = known._replace(command=kept(known.command))
+    return _append(settings, step._replace(**known._asdict()))
 
 
 def end(
@@ -253,6 +257,7 @@ def _parse(text: str) -> Step | None:
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     texts = [step.kind, step.source, step.state_before, step.content_after, step.command, step.id]
+    texts.append(step.session)
     texts += [*(step.filled or ()), *([] if step.state_after is None else [step.state_after])]
     numbers = [step.sequence, *step.home] if isinstance(step.home, list) else [None]
     sound = (
