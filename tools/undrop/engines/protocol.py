@@ -105,8 +105,8 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def is_empty(self) -> bool:
             """Whether there is no table in it."""
 
-        def with_rows(self, tables: list[str], /) -> set[str]:
-            """Those of the tables that have rows. Raises UndropError."""
+        def rows(self) -> Mapping[str, int]:
+            """Rows by table. Raises UndropError."""
 
         def state(self, like: Path | None, /) -> Identity:
             """What state this is, as a backup's record would say it.

@@ -37,15 +37,15 @@ def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool
                 bytes_digest = known or digest.of(path, progress, size)
                 if written:
                     durable.sync_path(path)
-            rows = _rows(connection)
+            counts = rows(connection)
             return Facts(
                 bytes=size,
                 digest=bytes_digest,
                 user_version=_number(connection, "PRAGMA user_version"),
                 application_id=_number(connection, "PRAGMA application_id"),
                 revisions=revisions(connection),
-                filled=[table for table, count in rows.items() if count],
-                rows=rows,
+                filled=[table for table, count in counts.items() if count],
+                rows=counts,
             )
         finally:
             connection.close()
@@ -178,13 +178,14 @@ def revisions(connection: sqlite3.Connection) -> list[str]:
     return sorted(numbers)
 
 
-def _rows(connection: sqlite3.Connection) -> dict[str, int]:
+def rows(connection: sqlite3.Connection) -> dict[str, int]:
+    """Rows by table, but for SQLite's own and Litestream's, which it writes by itself."""
     sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
     tables = sorted(str(row[0]) for row in connection.execute(sql))
     return {
         table: int(ask(connection, f"SELECT count(*) FROM {quoted(table)}")[0][0])  # noqa: S608
         for table in tables
-        if not table.startswith("sqlite_")
+        if not table.startswith(("sqlite_", "_litestream_"))
     }
 
 

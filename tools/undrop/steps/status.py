@@ -119,8 +119,8 @@ def _look(settings: "Settings") -> Status:
 def _opened(settings: "Settings", status: Status) -> Status:
     live = settings.engine.look()
     try:
-        cured = live.with_rows(status.shrunk)
-        shrunk = [name for name in status.shrunk if name not in cured]
+        counts = live.rows() if status.shrunk else {}
+        shrunk = [name for name in status.shrunk if not counts.get(name)]
         status = status._replace(mode=live.mode, revisions=live.revisions(), shrunk=shrunk)
     finally:
         live.close()

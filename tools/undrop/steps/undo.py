@@ -159,14 +159,14 @@ def look(settings: "Settings", line: Timeline) -> Moment:
         content = present.state(newest).content
         if present.is_empty() and content not in held:
             return Moment(EMPTY)
-        revisions = tuple(present.revisions())
+        if content in held:
+            return held[content]._replace(steps=())
+        revisions, rows = tuple(present.revisions()), present.rows()
     except DamagedError:
         return Moment(DAMAGED)
     finally:
         present.close()
-    if content in held:
-        return held[content]._replace(steps=())
-    return Moment(content, seen_at=revisions, live=True)
+    return Moment(content, seen_at=revisions, rows=rows, live=True)
 
 
 class Event(NamedTuple):
@@ -206,11 +206,6 @@ def _rows_changed(
 ) -> dict[str, tuple[int | None, int | None]]:
     if before.content == after.content:
         return {}
-    if after.live:
-        comparison = _compared(settings, before, after)
-        tables = comparison.tables if comparison else []
-        counts = {t.now or t.name: (t.rows_before, t.rows_after) for t in tables}
-        return {name: pair for name, pair in counts.items() if pair[0] != pair[1]}
     old, new = (_rows(settings, moment) for moment in (before, after))
     if old is None or new is None:
         return {}
@@ -221,8 +216,8 @@ def _rows_changed(
 
 def _rows(settings: "Settings", moment: Moment) -> "Mapping[str, int] | None":
     """Rows by table; None where that is not known."""
-    if moment.absent:
-        return {}
+    if moment.absent or moment.rows is not None:
+        return moment.rows or {}
     backup = moment.backup
     if backup is None or not backup.verified or backup.record is None:
         return None
@@ -287,8 +282,16 @@ def differ(settings: "Settings", one: Moment, other: Moment) -> bool:
     """
     if one.content == other.content or (is_lost(settings, one) and is_lost(settings, other)):
         return False
+    if numbers(one, other) or _counts_differ(settings, one, other):
+        return True  # which is told sooner than row by row
     comparison = _compared(settings, one, other)
-    return comparison is None or not comparison.same or bool(numbers(one, other))
+    return comparison is None or not comparison.same
+
+
+def _counts_differ(settings: "Settings", one: Moment, other: Moment) -> bool:
+    """Whether a table that both have has more rows in one of them."""
+    old, new = _rows(settings, one) or {}, _rows(settings, other) or {}
+    return any(count != new.get(name, count) for name, count in old.items())
 
 
 def numbers(one: Moment, other: Moment) -> str:

@@ -11,7 +11,7 @@ from undrop.store import catalog, log
 from undrop.store.log import ABSENT, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
@@ -33,6 +33,8 @@ class Moment(NamedTuple):
 
     live: bool = False
     """Whether it is the present state, held by nothing: the live database itself tells of it."""
+    rows: "Mapping[str, int] | None" = None
+    """By table, where it was counted just now."""
     seen_at: tuple[str, ...] | None = None
     """Alembic's revision(s), where nothing holds it that tells."""
 

@@ -10,7 +10,7 @@ from undrop.engines.postgres.snapshot import Snapshot
 from undrop.values import Definitions, Examined, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from undrop.compare.comparison import Comparison
     from undrop.engines.postgres.site import Site
@@ -23,9 +23,9 @@ class Look(Snapshot):
         super().__init__(site.address, site.scratch, site.session.progress)
         self._prefix, self._compare = site.prefix, compare
 
-    def with_rows(self, tables: list[str]) -> set[str]:
+    def rows(self) -> "Mapping[str, int]":
         """As they were counted with what is in it."""
-        return {name for name in tables if self.content.rows.get(name)}
+        return self.content.rows
 
     def state(self, _like: Path | None) -> Identity:
         """By what is in it."""
