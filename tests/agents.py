@@ -5,6 +5,7 @@ from typing import Any
 
 from shop import Project
 
+CALL = "toolu_01ABC123"
 SESSION = "00893aaf-19fa-41d2-8238-13269b9b3ca0"
 
 
@@ -18,7 +19,7 @@ def call(project: Project, tool: str, **what: object) -> dict[str, Any]:
         "hook_event_name": "PreToolUse",
         "tool_name": tool,
         "tool_input": what,
-        "tool_use_id": "toolu_01ABC123",
+        "tool_use_id": CALL,
     }
 
 

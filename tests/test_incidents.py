@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from agents import SESSION, ended, hook
+from agents import CALL, SESSION, ended, hook
 from forks import Done
 from shop import REPOSITORY, Project, content
 from tally import cannot
@@ -77,7 +77,9 @@ DENIED = {
 
 def ask(project: Project, said: dict[str, object]) -> dict[str, str]:
     """What the hook decides, asked as Claude Code asks it."""
-    answer = hook(project, {"cwd": str(project.root), "session_id": SESSION, **said})
+    answer = hook(
+        project, {"cwd": str(project.root), "session_id": SESSION, "tool_use_id": CALL, **said}
+    )
     return dict(answer.get("hookSpecificOutput", {}))
 
 

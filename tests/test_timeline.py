@@ -488,3 +488,71 @@ def test_latest_after_a_restore_that_was_killed_when_it_was_done_does_no_harm(
     done = stocked.undrop("restore", "latest")
     assert "already in place" in done.err
     assert content(stocked.database) == restored
+
+
+def test_latest_twice_through_just_puts_nothing_older_in_place(stocked: Project) -> None:
+    """The recipe's backup may give the present state another name."""
+    stocked.ok("undrop", "backup", "alpha")
+    old = content(stocked.database)
+    by_hand(stocked, "DELETE FROM stock_movements WHERE id = 1")
+    for _ in range(3):
+        stocked.ok("just", "restore", "latest")
+        assert content(stocked.database) == old
+
+
+def test_a_copy_of_the_database_under_another_name_has_a_way_back_of_its_own(
+    stocked: Project,
+) -> None:
+    stocked.ok("undrop", "backup")
+    shutil.copy(stocked.database, stocked.root / "copy.db")
+    url = f"sqlite:///{stocked.root}/copy.db"
+    old = content(stocked.root / "copy.db")
+    stocked.ok("undrop", "nuke-db", QUARTERMASTER_DB_URL=url)
+    stocked.ok("undrop", "undo", QUARTERMASTER_DB_URL=url)
+    assert content(stocked.root / "copy.db") == old
+
+
+def test_an_end_without_its_beginning_takes_nothing_with_it(stocked: Project) -> None:
+    """The hook was not asked, or could not answer, when the call began."""
+    bash(stocked, "make")
+    ended(stocked, "make")
+    insert(stocked, "mine")
+    said = {**call(stocked, "Bash", command="python b.py"), "hook_event_name": "PostToolUse"}
+    hook(stocked, {**said, "tool_use_id": "another"})
+    assert [change["added"] for change in stopped(stocked)["others"]] == [1]
+    assert stopped(stocked)["whole"] is None
+
+
+@pytest.mark.parametrize(
+    "sql", ["CREATE VIRTUAL TABLE d USING fts5(t)", "CREATE VIEW v AS SELECT 1 AS one"]
+)
+def test_what_has_no_ordinary_table_is_not_lost(project: Project, sql: str) -> None:
+    with closing(sqlite3.connect(project.database)) as connection:
+        connection.execute(sql)
+    old = content(project.database)
+    project.ok("undrop", "nuke-db")
+    done = project.undrop("undo")
+    assert "undone: nuke-db" in done.err
+    assert content(project.database) == old
+
+
+def test_a_state_after_that_was_forgotten_is_known_all_the_same(stocked: Project) -> None:
+    old = content(stocked.database)
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    stocked.ok("undrop", "forget", stocked.saved()[-1].name)
+    stocked.ok("undrop", "undo")
+    assert content(stocked.database) == old
+
+
+@pytest.mark.parametrize(
+    "odd", ['"filled": 5', '"at": "0001-01-01T00:00:00+14:00"', '"sequence": 18446744073709551615']
+)
+def test_a_line_that_cannot_be_hides_no_other(stocked: Project, odd: str) -> None:
+    old = content(stocked.database)
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    with (stocked.backups / log.NAME).open("a") as file:
+        file.write('{"at": "2026-01-01T00:00:00+00:00", "kind": "migrate", "before": "",')
+        file.write(f' "source": "quartermaster.db", {odd}}}\n')
+    stocked.ok("undrop", "undo", "--list")
+    stocked.ok("undrop", "undo")
+    assert content(stocked.database) == old

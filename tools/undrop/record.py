@@ -101,7 +101,8 @@ def read(path: Path) -> Record | None:
             0 <= int(record.mode, 8) <= 0o7777
             and all(-1 <= number < 2**32 for number in (record.uid, record.gid))
             and 0 <= record.bytes < 2**63
-            and all(0 <= number < 2**64 for number in (record.sequence, *record.home))
+            and all(0 <= number < 2**64 for number in record.home)
+            and 0 <= record.sequence < 2**53
         )
     except (OSError, ValueError, OverflowError, RecursionError, KeyError, TypeError):
         return None

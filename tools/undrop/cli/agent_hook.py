@@ -96,7 +96,8 @@ def _begins(event: str, given: dict[str, Any], project: "Settings", folder: Path
 def _watched(given: dict[str, Any], reason: str, line: str = "") -> "Watched":
     from undrop.steps.cover import Watched
 
-    return Watched("agent", reason, line, str(given.get("session_id") or ""))
+    session, call = (str(given.get(name) or "") for name in ("session_id", "tool_use_id"))
+    return Watched("agent", reason, line, session, call)
 
 
 def _line(given: dict[str, Any]) -> str:

@@ -91,6 +91,7 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
     if seen.replica:
         yield "replica", seen.replica if seen.replicated else f"NOT CURRENT: {seen.replica}"
     if seen.lost:
-        yield "LOST", f"no step of undrop did that; to bring it back: {line(Action('undo'))}"
+        back = Action("undo") if seen.undo else Action("restore", "latest")
+        yield "LOST", f"no step of undrop did that; to bring it back: {line(back)}"
     elif seen.exists:
         yield "covered", "yes" if seen.covered else "no: " + line(Action("backup"))

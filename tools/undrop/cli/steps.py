@@ -148,7 +148,7 @@ def restore(run: Run) -> Answer:
     elif isinstance(chosen, Answer):
         return chosen
     else:
-        comparison = core.cost(run.settings, chosen)
+        comparison = core.cost(run.settings, chosen, foreign=asked.foreign)
         costs = _cost(run, chosen, comparison)
         if asked.dry_run:
             return Answer(_would(run, chosen, comparison), str(chosen.path), tuple(costs))

@@ -119,9 +119,10 @@ def _timeline(run: Run) -> Answer:
     except CheckError as error:
         plan, stopped = None, error
     told = core.events(run.settings, line)
+    can = plan is not None and plan.target.can_be_put_back
     goes_back = run.prompt.line(Action("undo")) + " goes back there"
     rows = [
-        _row(event, goes_back if plan and event.steps == plan.taken_back != () else "")
+        _row(event, goes_back if can and plan and event.steps == plan.taken_back != () else "")
         for event in told
     ]
     name = present.name or ("no database" if present.absent else "")

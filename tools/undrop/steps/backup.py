@@ -224,6 +224,8 @@ def holding(settings: "Settings", backups: "list[Backup]", content: str) -> "Bac
         record = backup.record
         if not backup.verified or record is None or record.state != content:
             continue
+        if not catalog.is_of(settings, backup):  # undo asks for this database's own
+            continue
         with suppress(OSError):  # one that cannot be read holds nothing
             # The live database made a link to a backup would cover itself.
             linked = settings.engine.is_live(backup.path)

@@ -71,8 +71,7 @@ def latest(settings: "Settings") -> Latest:
     line.see(present)
     passed: list[tuple[str, str]] = []
     in_place, held, left = "", "", None
-    last = next((moment for moment in reversed(line.moments) if moment.steps), None)
-    gone_back = last is not None and last.steps[-1].kind in GOING_BACK
+    last = _gone_back(line)
     for moment, unwanted in _candidates(settings, line):
         if unwanted:
             passed.append((moment.name, unwanted))
@@ -80,7 +79,7 @@ def latest(settings: "Settings") -> Latest:
         elif not undo.differ(settings, moment, present):
             passed.append((moment.name, "it is the present state"))
             held = moment.name
-            if gone_back and last and last.content == moment.content:
+            if last == moment.content:
                 in_place = moment.name
         elif in_place:
             return Latest(None, passed, in_place, moment.name)
@@ -91,6 +90,16 @@ def latest(settings: "Settings") -> Latest:
     if held:
         return Latest(None, passed, held)
     raise _none(settings, passed)
+
+
+def _gone_back(line: Timeline) -> str:
+    """What tells the state that the last step put there, if that was a restore or undo."""
+    for before, after in zip(line.moments[-2::-1], line.moments[:0:-1], strict=True):
+        if after.steps:
+            step = after.steps[-1]
+            did = step.phase == "same" or before.content != after.content
+            return after.content if did and step.kind in GOING_BACK else ""
+    return ""
 
 
 def unknown_revisions(settings: "Settings", backup: Backup) -> list[str]:

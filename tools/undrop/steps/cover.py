@@ -7,7 +7,7 @@ Whoever does destroy asks ``backup.covered``, which compares content.
 import json
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import durable, record
 from undrop.steps import backup
@@ -16,10 +16,12 @@ from undrop.store.catalog import Backup
 from undrop.store.lock import locked
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from undrop.settings import Settings
     from undrop.store.lock import Lock
+
+
+NOTE = "covered.json"
+MOST_CALLS = 100  # of an agent that run at once, or on one state
 
 
 class Covered(NamedTuple):
@@ -45,6 +47,8 @@ class Watched(NamedTuple):
     command: str = ""
     session: str = ""
     """The agent's, where it is a call of one."""
+    call: str = ""
+    """What that call is known by, where the agent says so."""
 
 
 def begin(settings: "Settings", watched: Watched) -> Covered:
@@ -57,9 +61,11 @@ def begin(settings: "Settings", watched: Watched) -> Covered:
     if watched.kind == "agent":  # asked before every call of a tool
         name = known(settings)
         if name and _is_begun(settings, name, watched):
+            _note_call(settings, name, watched.call)
             return Covered(name, taken=False, damaged=False)
     with locked(settings, lambda _: None) as lock:
         covered = _cover(lock, watched.kind, watched.reason)
+        _note_call(settings, covered.name, watched.call)
         if watched.kind == "agent" and _is_begun(settings, covered.name, watched):
             return covered
         told = log.Known(command=watched.command, session=watched.session)
@@ -106,6 +112,8 @@ def end(settings: "Settings", watched: Watched, begun: Covered | None = None) ->
     if not _may_begin(settings):
         return None
     agent = watched.kind == "agent"
+    if watched.call and watched.call not in _calls(settings):
+        return None  # its beginning was not seen
     if agent and (name := known(settings)) and _is_begun(settings, name, watched):
         return None
     with locked(settings, lambda _: None) as lock:
@@ -140,8 +148,8 @@ def _is_same(settings: "Settings", name: str, step: "log.Step") -> bool:
 
 def known(settings: "Settings") -> str:
     """The name of the backup that holds the present state, if that is known cheaply; else empty."""
+    note = _note(settings)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        note = json.loads(_file(settings).read_bytes())
         name = str(note["backup"])
         kept = settings.backups / name
         whole = kept.exists() and Backup(kept, record.read(kept.with_suffix(".json"))).verified
@@ -157,12 +165,33 @@ def remember(lock: "Lock", name: str, fingerprint: list[object] | None) -> None:
     """
     settings = lock.settings
     with suppress(OSError):
-        if fingerprint is None or settings.engine.fingerprint() != fingerprint:
-            return
-        work = _file(settings).with_name(f".{os.getpid()}.partial")
-        durable.write_new(work, json.dumps({"backup": name, "files": fingerprint}).encode(), 0o600)
-        work.replace(_file(settings))
+        if fingerprint is not None and settings.engine.fingerprint() == fingerprint:
+            _write(settings, {**_note(settings), "backup": name, "files": fingerprint})
 
 
-def _file(settings: "Settings") -> "Path":
-    return settings.backups / "covered.json"
+def _note_call(settings: "Settings", name: str, call: str) -> None:
+    """Keep that an agent's call begins on the state that ``name`` holds."""
+    note = _note(settings)
+    calls = _calls(settings) if note.get("calls_on") == name else []
+    with suppress(OSError):
+        if call:
+            _write(settings, {**note, "calls_on": name, "calls": [*calls, call][-MOST_CALLS:]})
+
+
+def _calls(settings: "Settings") -> list[str]:
+    """The calls that began on the state that was found last."""
+    calls = _note(settings).get("calls")
+    return [str(call) for call in calls] if isinstance(calls, list) else []
+
+
+def _note(settings: "Settings") -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        note = json.loads((settings.backups / NOTE).read_bytes())
+        return note if isinstance(note, dict) else {}
+    return {}
+
+
+def _write(settings: "Settings", note: dict[str, Any]) -> None:
+    work = settings.backups / f".{os.getpid()}.partial"
+    durable.write_new(work, json.dumps(note).encode(), 0o600)
+    work.replace(settings.backups / NOTE)

@@ -44,12 +44,14 @@ def restore(lock: "Lock", chosen: "Backup", *, foreign: bool = False) -> Restore
         return Restored(chosen.path, content.facts.revisions, done)
 
 
-def cost(settings: "Settings", chosen: "Backup") -> "Comparison | None":
+def cost(settings: "Settings", chosen: "Backup", *, foreign: bool = False) -> "Comparison | None":
     """What became of ``chosen`` until now: what putting it back would take away, and bring.
 
     None where that cannot be told. Raises CheckError, as ``restore`` does.
     """
-    verify.verify(settings, chosen)
+    facts = verify.verify(settings, chosen)
+    if not foreign:
+        _refuse_foreign(settings, chosen, facts)
     if not settings.engine.exists():
         return None
     try:
@@ -69,6 +71,7 @@ def replace(attempt: guarded.Attempt, chosen: "Backup", content: "Replacement") 
     kept = (
         record is not None
         and record.state == known
+        and catalog.is_of(attempt.lock.settings, chosen)
         and catalog.is_inside(attempt.lock.settings, chosen.path)
     )
     after = (

@@ -139,7 +139,8 @@ def _with_undo(settings: "Settings", status: Status) -> Status:
     except undo.OthersWorkError as stopped:
         return status._replace(undo=stopped)
     except CheckError:
-        return status._replace(undo=None)
+        lost = undo.is_lost(settings, present) and status.last is not None
+        return status._replace(undo=None, lost=lost, covered=status.covered and not lost)
     lost = not plan.taken_back
     can = plan.target.can_be_put_back
     return status._replace(

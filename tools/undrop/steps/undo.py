@@ -69,7 +69,7 @@ class OthersWorkError(CheckError):
         ways: list[Part] = []
         if since:
             ways += [Action("restore", since.name), " takes back that alone\n"]
-        if plan:
+        if plan and plan.target.can_be_put_back:
             back = plan.target.name or "no database"
             ways += [
                 Action("undo", "--whole"),
@@ -125,23 +125,24 @@ def planned(settings: "Settings", line: Timeline, present: Moment, *, whole: boo
         return plan
     passed: list[Step] = []
     current = present
-    last: Moment | None = None  # the state after the last step, where others worked since
-    for before, after in zip(moments[-2::-1], moments[:0:-1], strict=True):
+    last = 0  # where the state after the last step is, where others worked since
+    for at in range(len(moments) - 1, 0, -1):
+        before, after = moments[at - 1], moments[at]
         if not after.steps:
             continue
-        if last is None and differ(settings, after, current):
-            last = after
+        if not last and differ(settings, after, current):
+            last = at
         if differ(settings, before, after):
             plan = Plan(before, after.steps, tuple(passed))
-            if last is None:
+            if not last:
                 return plan
             if not whole:
-                raise _others_work(settings, moments, plan)
-            return plan._replace(others=_work(settings, last, present))
+                raise _others_work(settings, moments[last:], plan)
+            return plan._replace(others=_work(settings, moments[last], present))
         passed += after.steps
         current = before
-    if _since(settings, moments):
-        raise _others_work(settings, moments, None)
+    if _since(settings, moments[last:]):
+        raise _others_work(settings, moments[last:], None)
     raise _nothing(settings, passed)
 
 
@@ -228,6 +229,7 @@ def _rows(settings: "Settings", moment: Moment) -> "Mapping[str, int] | None":
 
 
 def _others_work(settings: "Settings", moments: list[Moment], plan: Plan | None) -> OthersWorkError:
+    """``moments`` begin with the state after the last step."""
     since, present = _since(settings, moments), moments[-1]
     work = since and _work(settings, since, present)
     return OthersWorkError(since, work, plan, _strangers(settings))
@@ -301,9 +303,9 @@ def numbers(one: Moment, other: Moment) -> str:
         pair = [revision_names(list(moment.revisions or ())) for moment in (one, other)]
         texts += [f"revision {pair[0]} -> {pair[1]}"] if pair[0] != pair[1] else []
     records = [moment.backup.record for moment in (one, other) if moment.backup]
-    versions = [record.user_version for record in records if record]
-    if len(versions) == 2 and versions[0] != versions[1]:
-        texts.append(f"user_version {versions[0]} -> {versions[1]}")
+    for name in ("user_version", "application_id"):
+        pair = [str(getattr(record, name)) for record in records if record]
+        texts += [f"{name} {pair[0]} -> {pair[1]}"] if len({*pair}) == 2 else []
     return "; ".join(texts)
 
 
@@ -349,5 +351,5 @@ def is_lost(settings: "Settings", moment: Moment) -> bool:
     if record and (record.filled or record.rows):
         return False
     with suppress(UndropError):  # one that cannot be read is not put back either
-        return not settings.engine.rows(moment.backup.path)
+        return not settings.engine.definitions(moment.backup.path, record).schema
     return False

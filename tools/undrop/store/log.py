@@ -29,6 +29,7 @@ Phase = Literal["open", "done", "same", "failed"]
 NAME = "steps.jsonl"
 KEYS = {"state_before": "before", "state_after": "after"}
 """What a field is called in the file, where that is another word."""
+LARGEST = 2**64  # device and inode
 COMMAND_LENGTH = 200  # characters of a command's line that are kept
 ABSENT = "absent"
 """What tells the state without a database from others."""
@@ -128,7 +129,7 @@ def end(
 
 def kept(command: str) -> str:
     """What is kept of a command's line: its beginning, the passwords of the URLs in it masked."""
-    masked = re.sub(r"(://[^\s:/@]*:)[^\s@]+@", r"\1***@", command)
+    masked = re.sub(r"(://[^\s:/@]*:)\S+@", r"\1***@", command)
     return masked[:COMMAND_LENGTH]
 
 
@@ -243,7 +244,7 @@ def _texts(settings: "Settings") -> list[str]:
 def _texts_in(folder: "Path | None") -> list[str]:
     try:
         return (folder / NAME).read_text("utf-8", "replace").splitlines() if folder else []
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # the other copy tells
         return []
 
 
@@ -254,15 +255,16 @@ def _parse(text: str) -> Step | None:
         keys = {KEYS.get(name, name): name for name in Step._fields if name != "opened"}
         step = Step(**{keys[key]: value for key, value in fields.items() if key in keys})
         _ = step.when
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    texts = [step.kind, step.source, step.state_before, step.content_after, step.command, step.id]
-    texts.append(step.session)
-    texts += [*(step.filled or ()), *([] if step.state_after is None else [step.state_after])]
+    texts = [step.kind, step.source, step.state_before, step.content_after, step.command]
+    texts += [step.id, step.session, "" if step.state_after is None else step.state_after]
+    texts += step.filled if isinstance(step.filled, list) else [] if step.filled is None else [None]
     numbers = [step.sequence, *step.home] if isinstance(step.home, list) else [None]
     sound = (
         all(isinstance(text, str) for text in texts)
-        and all(type(number) is int and 0 <= number < 2**64 for number in numbers)
+        and all(type(number) is int and 0 <= number < LARGEST for number in numbers)
+        and step.sequence < 2**53  # where counting on still fits
         and step.phase in get_args(Phase)
     )
     return step if sound else None

@@ -114,7 +114,10 @@ class Timeline:
         if last.phase in {"same", "failed"}:
             self.moments.append(self._moment(last.state_before)._replace(steps=steps))
         elif last.phase == "done" and last.state_after is not None:
-            self.moments.append(self._moment(last.state_after)._replace(steps=steps))
+            moment = self._moment(last.state_after)
+            if moment.backup is None and last.content_after:  # forgotten, and known all the same
+                moment = moment._replace(content=last.content_after)
+            self.moments.append(moment._replace(steps=steps))
         elif last.phase == "done" and last.id:  # nothing holds it: the disk was full, say
             content = last.content_after or f"unknown: {last.id}"
             self.moments.append(Moment(content, None, steps))

@@ -36,9 +36,8 @@ class Live(Snapshot):
         return check.revisions(self.connection)
 
     def is_empty(self) -> bool:
-        """Whether it has no table, or no byte."""
-        sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table'"
-        return not self.connection.execute(sql).fetchone()[0]
+        """Whether nothing is defined in it, or it has no byte."""
+        return not self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
     def is_in(self, path: "Path", _record: "Record") -> bool:
         """Whether the file has the backup's pages; no where the files do not tell."""
