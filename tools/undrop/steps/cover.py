@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import durable, record
+from undrop.errors import UndropError
 from undrop.steps import backup
 from undrop.store import catalog, log, vault
 from undrop.store.catalog import Backup
@@ -58,11 +59,19 @@ def begin(settings: "Settings", watched: Watched) -> Covered:
     """
     if not _may_begin(settings):
         return Covered("", taken=False, damaged=False)
-    if watched.kind == "agent":  # asked before every call of a tool
-        name = known(settings)
-        if name and _is_begun(settings, name, watched):
-            _note_call(settings, name, watched.call)
+    name = known(settings) if watched.kind == "agent" else ""  # asked before every call of a tool
+    if name and _is_begun(settings, name, watched):
+        _note_call(settings, name, watched.call)
+        return Covered(name, taken=False, damaged=False)
+    try:
+        return _begin(settings, watched)
+    except UndropError:
+        if name:  # it is held: nobody is asked because another undrop is at work
             return Covered(name, taken=False, damaged=False)
+        raise
+
+
+def _begin(settings: "Settings", watched: Watched) -> Covered:
     with locked(settings, lambda _: None) as lock:
         covered = _cover(lock, watched.kind, watched.reason)
         _note_call(settings, covered.name, watched.call)
