@@ -20,7 +20,7 @@ def moved(tmp_path: Path, server: Server) -> Served:
 
 def names(project: Project) -> list[str]:
     """Every backup that is listed, newest first."""
-    found = json.loads(project.ok("undrop", "list", "--json"))["backups"]
+    found = json.loads(project.ok("undrop", "list", "--all", "--json"))["backups"]
     return [Path(backup["path"]).name for backup in found]
 
 

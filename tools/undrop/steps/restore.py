@@ -52,7 +52,7 @@ def cost(settings: "Settings", chosen: "Backup", *, foreign: bool = False) -> "C
     facts = verify.verify(settings, chosen)
     if not foreign:
         _refuse_foreign(settings, chosen, facts)
-    if not settings.engine.exists():
+    if not (settings.engine.light and settings.engine.exists()):
         return None
     try:
         return live.compare(settings, chosen.path)
