@@ -40,8 +40,13 @@ def test_what_a_look_works_with_is_not_swept_by_a_step(
     assert looking.name not in pg.server.scratch()
 
 
-def test_live_is_compared_and_read_whole_without_a_trace(pg: Rich) -> None:
+def test_live_is_compared_and_read_whole_without_a_trace(
+    pg: Rich, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pg.make(20)
+    monkeypatch.setenv("QUARTERMASTER_DB_URL", pg.url)
+    engine = settings.load(pg.root).engine
+    assert isinstance(engine, Postgres)
     pg.ok("undrop", "backup")
     pg.sql("DELETE FROM t WHERE id <= 3")
     before = pg.tree()
@@ -49,4 +54,4 @@ def test_live_is_compared_and_read_whole_without_a_trace(pg: Rich) -> None:
         assert pg.undrop(*line.split()).code == (4 if line == "status" else 0), line
         assert pg.tree() == before, line
     assert "every row read" in pg.ok("just", "audit")
-    assert not list(Path(gettempdir()).glob("undrop-*-*-*/live"))
+    assert not list(Path(gettempdir()).glob(f"{engine.swept}*/live"))
