@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sqlite3
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_nonsense_in_a_record_is_no_traceback(
         for command in ("list", "verify", "status", "restore"):
             arguments = [command, good.path.name] if command == "restore" else [command]
             try:
-                parsed = commands.parser().parse_args(arguments)
+                parsed = commands.parser().parse_args(arguments, Namespace(hold_lock=None))
                 cli._show(cli._answer(parsed, Session()), parsed)
                 if command == "restore" and content(project.database) != wanted:
                     found.append(f"{text[:300]}: something else was restored")
