@@ -9,21 +9,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import inside
 import pytest
 from shop import Project, make, python
 
+from undrop import settings
+from undrop.compare import files
+from undrop.compare.comparison import Comparison
 from undrop.engines.sqlite import livefiles
 from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.engines.sqlite.writelock import WriteLock
 from undrop.errors import UndropError
 from undrop.sqlitefile import connect
-from undrop.steps import guarded, restore
+from undrop.steps import guarded, live, restore
 from undrop.steps.backup import State
 from undrop.store import catalog
-from undrop.values import Session
+from undrop.values import Progress, Session
 
 ONE_ROW = """
 import sqlite3, sys
@@ -229,6 +232,29 @@ def test_while_the_replacement_waits_for_a_reader_no_writer_comes_in(
     assert done.backup is not None
     assert rows(done.backup.path) == 402
     assert rows(project.database) == 101
+
+
+def test_what_a_restore_would_cost_is_found_out_beside_who_is_just_committing(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In rollback mode nobody can read then, and nobody can commit while somebody reads."""
+    original = files.compare
+
+    def compare(old: Path, new: Path, progress: Progress, *, in_use: Path) -> Comparison:
+        theirs = sqlite3.connect(
+            shop.database, timeout=0, isolation_level=None, check_same_thread=False
+        )
+        theirs.execute("BEGIN EXCLUSIVE")
+        passing = Timer(0.2, theirs.close)
+        passing.start()
+        try:
+            return original(old, new, progress, in_use=in_use)
+        finally:
+            passing.join()
+
+    monkeypatch.setattr(files, "compare", compare)
+    [table] = live.compare(settings.load(shop.root), shop.saved()[0]).tables
+    assert table.added == 300
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("the disk went away")])

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Timer
 
 import inside
 import pytest
@@ -318,6 +319,31 @@ def test_an_interrupt_before_the_commit_changes_nothing(pair: tuple[Project, Pat
         swap.swap(snapshot, saved)
     snapshot.close()
     assert count(project.database) == 400
+
+
+def test_a_lock_that_is_let_go_of_again_is_waited_for(
+    pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In rollback mode whoever commits lets nobody read for a moment."""
+    project, _ = pair
+    original = swap.swap
+
+    def swapping(snapshot: Snapshot, source: Path) -> float:
+        snapshot.release()
+        theirs = sqlite3.connect(
+            project.database, timeout=0, isolation_level=None, check_same_thread=False
+        )
+        theirs.execute("BEGIN EXCLUSIVE")
+        passing = Timer(0.2, theirs.close)
+        passing.start()
+        try:
+            return original(snapshot, source)
+        finally:
+            passing.join()
+
+    monkeypatch.setattr(swap, "swap", swapping)
+    inside.put_back(project)
+    assert count(project.database) == 100
 
 
 @pytest.mark.parametrize("recipe", ["restore", "reset-db"])

@@ -3,9 +3,9 @@
 Every step has to succeed, the program has to be let in before its busy timeout is over, and each
 commit that it was told of has to be in the live database or in a backup.
 
-Each check was seen failing with the product broken on purpose: the last try takes no lock (steps),
-or takes it once it has begun to read (steps, in rollback mode); nobody lets go of it when
-the replacement begins (steps); ``Snapshot.unchanged`` always true (acknowledged commits).
+Each check was seen failing with the product broken on purpose: the last try takes no lock (steps);
+the replacement does not wait for whoever is just committing (steps, in rollback mode);
+``Snapshot.unchanged`` always true (acknowledged commits).
 """
 
 import shutil

@@ -50,7 +50,8 @@ def _both(old: "Path", new: "Path", in_use: "Path | None", stack: ExitStack) -> 
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.execute("PRAGMA trusted_schema = OFF")  # no function of theirs may run
     connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-    connection.execute("ATTACH ? AS after", [connect.uri(new, modes[1])])
+    # It reads both schemas. No quotation mark is in a URI.
+    connect.begin(connection, PATIENCE, f"ATTACH '{connect.uri(new, modes[1])}' AS after")
     if in_use:
         schema = "main" if in_use == old else "after"
         connect.begin(connection, PATIENCE, "BEGIN", f"SELECT 1 FROM {schema}.sqlite_master")  # noqa: S608

@@ -38,7 +38,7 @@ def uri(path: Path, mode: str) -> str:
 
 
 def begin(connection: sqlite3.Connection, patience: float, *statements: str) -> None:
-    """Open a transaction, trying again about every millisecond until ``patience`` is over.
+    """Open a transaction, or read once, trying again each millisecond until ``patience`` is over.
 
     Raises what SQLite said last.
     """

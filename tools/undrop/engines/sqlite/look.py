@@ -105,6 +105,8 @@ class Look(Live):
             if not (self.wal or self._alone) and self.bytes > LONG:
                 with suppress(OSError):
                     live, in_use = stack.enter_context(self._copied()), None
+            # In rollback mode a writer that waits for this reader lets no other one in.
+            self.release()
             pair = (live, backup) if live_first else (backup, live)
             found = files.compare(*pair, self.session.progress, in_use=in_use)
         self._refuse_moved()

@@ -103,7 +103,8 @@ def _backup_into(
             raise connect.locked(snapshot.path, "replacing the database", session.patience)
 
     with connect.explained(snapshot.path, "replacing the database", session.patience):
-        live.execute("PRAGMA synchronous = FULL")
+        # It reads the schema, which nobody can in rollback mode while somebody commits.
+        connect.begin(live, session.patience, "PRAGMA synchronous = FULL")
         live.execute(f"PRAGMA cache_size = -{CACHE}")
         origin.execute(f"PRAGMA mmap_size = {connect.MMAP}")
         [count] = origin.execute("PRAGMA page_count").fetchone()
