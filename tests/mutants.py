@@ -47,7 +47,8 @@ ROWS = {
     f" -k '{SQLITE} and (test_catalog or test_vault or test_backup or list_shows or record"
     " or latest or not_there)'",
     "store/vault": "tests/test_vault.py tests/engines/test_vault.py",
-    "steps/guarded": "tests/test_guarded.py tests/test_steps.py tests/test_moving_targets.py",
+    "steps/guarded": "tests/test_guarded.py tests/test_steps.py tests/test_moving_targets.py"
+    " tests/test_busy.py",
     "engines/sqlite/swap engines/sqlite/replace engines/sqlite/livefiles": "tests/test_swap.py"
     " tests/test_space.py tests/test_restore.py tests/test_moving_targets.py",
     COMPARE: "tests/test_comparison.py tests/test_large_tables.py tests/test_loss.py"
