@@ -127,7 +127,7 @@ CASES = [
     Case(("backup",), crashed_wal),
     Case(("backup",), backed_up),
     Case(("backup",), rollback, links=False),
-    Case(("backup", "--before", "restore", "x"), garbage),
+    Case(("backup", "--before", "restore", "before restore"), garbage),
 ]
 if FULL:
     CASES = [
