@@ -20,13 +20,17 @@ def dead() -> int:
     return process.pid
 
 
-def test_what_a_look_works_with_is_not_swept_by_a_step(
-    pg: Rich, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def engine(pg: Rich, monkeypatch: pytest.MonkeyPatch) -> Postgres:
+    """A small database, as a command in its project has it."""
     pg.make(20)
     monkeypatch.setenv("QUARTERMASTER_DB_URL", pg.url)
     engine = settings.load(pg.root).engine
     assert isinstance(engine, Postgres)
+    return engine
+
+
+def test_what_a_look_works_with_is_not_swept_by_a_step(pg: Rich, engine: Postgres) -> None:
     with engine.scratch.database() as looking, TemporaryDirectory(prefix=engine.prefix) as folder:
         others = Path(gettempdir(), f"{engine.swept}{dead()}-left")
         others.mkdir()
@@ -40,13 +44,7 @@ def test_what_a_look_works_with_is_not_swept_by_a_step(
     assert looking.name not in pg.server.scratch()
 
 
-def test_live_is_compared_and_read_whole_without_a_trace(
-    pg: Rich, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pg.make(20)
-    monkeypatch.setenv("QUARTERMASTER_DB_URL", pg.url)
-    engine = settings.load(pg.root).engine
-    assert isinstance(engine, Postgres)
+def test_live_is_compared_and_read_whole_without_a_trace(pg: Rich, engine: Postgres) -> None:
     pg.ok("undrop", "backup")
     pg.sql("DELETE FROM t WHERE id <= 3")
     before = pg.tree()

@@ -151,7 +151,7 @@ def _row(event: "Event", mark: str) -> tuple[str, ...]:
     if not event.steps:
         return ("", "others' work", _counts(event), before, mark)
     step = event.steps[-1]
-    what = " and ".join(dict.fromkeys(each.kind for each in event.steps)) + _command(step)
+    what = event.names + _command(step)
     if not step.ended:
         what += ", not seen to end"
     elif event.same or step.phase == "failed":

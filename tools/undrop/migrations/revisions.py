@@ -19,10 +19,14 @@ def heads(settings: "Settings") -> list[str] | None:
     return None if script is None else sorted(script.get_heads())
 
 
-def revisions(settings: "Settings") -> set[str] | None:
-    """Every revision in the project's migrations; None when they cannot be read."""
-    script = _script(settings)
-    return None if script is None else {each.revision for each in script.walk_revisions()}
+def unknown(settings: "Settings", asked: list[str]) -> list[str]:
+    """Those of the revisions that the project's migrations do not know; none where nobody can tell.
+
+    Loads them, if any are asked for.
+    """
+    script = _script(settings) if asked else None
+    known = set(asked) if script is None else {each.revision for each in script.walk_revisions()}
+    return [revision for revision in asked if revision not in known]
 
 
 def pending(settings: "Settings", current: list[str]) -> list[str]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from undrop.store.lock import Lock
     from undrop.values import Hold
 
+INVOCATION = "UNDROP_INVOCATION"
+"""What one call of just hands to all of its recipes."""
 STEPS = {"", "restore", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
 # These must work on a damaged database; somebody's own command may be what mends it.
 RESCUES = {"restore", "reset-db", "nuke-db", "undo", "run", "agent"}
@@ -112,7 +114,7 @@ def covered(lock: "Lock", purpose: Purpose, hold: float = 0) -> "Iterator[State]
                 raise CheckError(
                     f"{engine.label} is damaged: {damage.what}", Action("restore", "latest")
                 ) from damage
-            record = _record(settings, purpose, time.time())
+            record = _record(settings, purpose, time.time(), catalog.backups(settings))
             record = record._replace(check=f"damaged: {damage.what}")
             kept = damaged_sets.set_aside(lock, record, fresh=purpose.fresh)
             state = State("damaged", kept, None, purpose.next_step)
@@ -131,11 +133,12 @@ def after(lock: "Lock", state: State, content: "Replacement", filled: list[str])
     known = facts.content or facts.digest
     purpose = Purpose(f"after {state.next_step}", "")
     with suppress(OSError, UndropError):
-        if known and (kept := holding(settings, catalog.backups(settings), known)):
+        backups = catalog.backups(settings)
+        if known and (kept := holding(settings, backups, known)):
             return After(kept.path.name, known)
         with durable.scratch(lock.partial()) as work:
             if state.snapshot and content.hand_over(work):
-                record = _record(settings, purpose, time.time())._replace(
+                record = _record(settings, purpose, time.time(), backups)._replace(
                     **_facts(facts),
                     **state.snapshot.origin()._asdict(),
                     shrunk=sorted(set(filled) - set(facts.filled)),
@@ -153,16 +156,21 @@ def _facts(facts: "Facts | Record") -> dict[str, Any]:
     return {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
 
 
-def _record(settings: "Settings", purpose: Purpose, when: float) -> "Record":
-    """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end."""
+def _record(
+    settings: "Settings", purpose: Purpose, when: float, backups: "list[Backup]"
+) -> "Record":
+    """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end.
+
+    ``backups`` are those that there are.
+    """
     return Record(
         created=datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds"),
         reason=purpose.reason,
         next_step=purpose.next_step,
         source=settings.source,
-        sequence=log.next_sequence(settings),
+        sequence=log.next_sequence(settings, backups),
         home=here(settings),
-        invocation=os.environ.get("UNDROP_INVOCATION", ""),
+        invocation=os.environ.get(INVOCATION, ""),
     )
 
 
@@ -195,7 +203,7 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backu
             facts = same_content.record
         else:
             facts = snapshot.complete(work, content)
-        record = _record(settings, purpose, snapshot.taken)._replace(
+        record = _record(settings, purpose, snapshot.taken, backups)._replace(
             **_facts(facts), **snapshot.origin()._asdict()
         )
         if not purpose.accept_shrink:

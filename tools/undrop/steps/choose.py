@@ -11,6 +11,7 @@ from undrop.migrations import revisions
 from undrop.recipes import Action
 from undrop.record import revision_names
 from undrop.steps import undo
+from undrop.steps.backup import INVOCATION
 from undrop.store import catalog
 from undrop.store.catalog import Backup
 from undrop.store.timeline import GOING_BACK, Moment, Timeline
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 MANY = 5  # names that are given when none fits, or several do
 LEFT = "it is the state before a restore or undo"
-INVOCATION = "UNDROP_INVOCATION"
-"""What one call of just hands to all of its recipes."""
 
 
 class Latest(NamedTuple):
@@ -104,16 +103,13 @@ def _gone_back(line: Timeline) -> str:
 
 def unknown_revisions(settings: "Settings", backup: Backup) -> list[str]:
     """Revisions of a backup that the migrations here do not know."""
-    asked = backup.record.revisions if backup.record else []
-    known = revisions.revisions(settings) if asked else None
-    return [] if known is None else [each for each in asked if each not in known]
+    return revisions.unknown(settings, backup.record.revisions if backup.record else [])
 
 
 def fitting(settings: "Settings") -> str:
     """The newest backup of this database at a revision that the migrations here know, by name."""
     for moment, why in _candidates(settings, Timeline(settings)):
-        record = moment.backup.record if moment.backup else None
-        if not why and record and record.revisions:
+        if not why and moment.revisions:
             return moment.name
     return ""
 
@@ -138,6 +134,9 @@ def _candidates(settings: "Settings", line: Timeline) -> "Iterator[tuple[Moment,
     """Each state once, the one that was seen last first, and why it is not wanted back."""
     seen: set[str] = set()
     moments = line.moments
+    strange = set(
+        revisions.unknown(settings, sorted({r for m in moments for r in m.revisions or ()}))
+    )
     for at in range(len(moments) - 1, -1, -1):
         moment, backup = moments[at], moments[at].backup
         if moment.content in seen or backup is None or backup.record is None:
@@ -152,8 +151,8 @@ def _candidates(settings: "Settings", line: Timeline) -> "Iterator[tuple[Moment,
             yield moment, f"tables that had rows have none: {', '.join(backup.record.shrunk)}"
         elif old or (left and left[-1].kind in GOING_BACK):
             yield moment, LEFT
-        elif strange := unknown_revisions(settings, backup):
-            names = revision_names(strange)
+        elif theirs := [each for each in backup.record.revisions if each in strange]:
+            names = revision_names(theirs)
             yield moment, f"its revision {names} is unknown to the migrations here"
         else:
             yield moment, ""

@@ -132,11 +132,13 @@ def end(settings: "Settings", watched: Watched, begun: Covered | None = None) ->
         if step is None:
             return None
         covered = _cover(lock, watched.kind, f"after {watched.kind}")
-        same = covered.name == step.state_before or _is_same(settings, covered.name, step)
+        contents = {**catalog.contents(settings), "": log.ABSENT}
+        content = contents.get(covered.name, "")
+        alike = content != "" and content == contents.get(step.state_before)
+        same = alike or covered.name == step.state_before
         if agent and same:
             return covered
         step = step._replace(command=log.kept(watched.command) or step.command)
-        content = catalog.content(settings, covered.name) if covered.name else log.ABSENT
         after = log.UNKNOWN if same else log.After(covered.name, content)
         log.end(settings, step, "same" if same else "done", None, after)
     return covered
@@ -147,12 +149,6 @@ def _begun(settings: "Settings", watched: Watched) -> "log.Step | None":
     alike = (s for s in reversed(log.steps(settings)) if s.kind == watched.kind)
     newest = next((step for step in alike if step.session == watched.session), None)
     return None if newest is None or newest.ended else newest
-
-
-def _is_same(settings: "Settings", name: str, step: "log.Step") -> bool:
-    """Whether two backups hold one state."""
-    pair = [catalog.content(settings, each) for each in (name, step.state_before) if each]
-    return len(pair) == 2 and pair[0] == pair[1] != ""
 
 
 def known(settings: "Settings") -> str:

@@ -123,9 +123,7 @@ def _refuse_foreign(settings: "Settings", chosen: "Backup", facts: "Facts") -> N
             return
         why = f"it is a backup of {record.source}, not of {settings.source}"
     elif record is None:
-        known = revisions.revisions(settings)
-        strange = [each for each in facts.revisions if known is not None and each not in known]
-        if strange:
+        if strange := revisions.unknown(settings, facts.revisions):
             why = f"its revision {', '.join(strange)} is unknown to this project's migrations"
         elif ours and ours[-1].record and facts.application_id != ours[-1].record.application_id:
             wanted = ours[-1].record.application_id
@@ -153,8 +151,6 @@ def _shares_a_table(settings: "Settings", path: Path, ours: "list[Backup]") -> b
 def _checked(settings: "Settings", chosen: "Backup") -> "Iterator[Replacement]":
     """The chosen backup, checked, where nobody can change it any more: ``backups/`` or a copy."""
     path = chosen.path
-    if chosen.is_set:
-        raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
     inside = catalog.is_inside(settings, path)
     with ExitStack() as stack:
         try:
@@ -168,17 +164,14 @@ def _checked(settings: "Settings", chosen: "Backup") -> "Iterator[Replacement]":
         yield content
 
 
-def nuke(lock: "Lock", kind: str = "nuke-db") -> guarded.Change:
+def nuke(lock: "Lock") -> guarded.Change:
     """Remove the live database, once a verified backup holds it.
 
-    It is written down as a step of that ``kind``. Raises UndropError while another program has
-    it open.
+    Raises UndropError while another program has it open.
     """
-    engine = lock.settings.engine
-    engine.refuse_while_open()
-
+    lock.settings.engine.refuse_while_open()
     # Who waits for the lock has the database open, and it stays then.
-    return guarded.run(lock, kind, remove, hold=False)
+    return guarded.run(lock, "nuke-db", remove, hold=False)
 
 
 def remove(attempt: guarded.Attempt) -> guarded.Outcome | None:

@@ -65,8 +65,7 @@ def look(settings: "Settings") -> Status:
     Writes nothing and waits for no other undrop. Raises UndropError.
     """
     seen = _look(settings)
-    known = revisions.revisions(settings) if seen.revisions else None
-    unknown = [each for each in seen.revisions if known is not None and each not in known]
+    unknown = revisions.unknown(settings, seen.revisions)
     return seen._replace(
         pending=revisions.pending(settings, seen.revisions),
         unknown=unknown,

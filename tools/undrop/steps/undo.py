@@ -100,7 +100,7 @@ def undo(lock: "Lock", *, whole: bool = False) -> Undone:
     def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
         nonlocal plan
         line = Timeline(settings)
-        plan = planned(settings, line, line.present(attempt.state.name), whole=whole)
+        plan = planned(settings, line, line.moment(attempt.state.name), whole=whole)
         target = plan.target
         if target.absent:
             return restore.remove(attempt)
@@ -179,7 +179,6 @@ class Event(NamedTuple):
     """Whether nothing changed."""
     rows: dict[str, tuple[int | None, int | None]]
     """Rows before and after, by table, where they differ; None for no such table."""
-
     numbers: str
     """What changed of the revision."""
 
@@ -187,6 +186,11 @@ class Event(NamedTuple):
     def steps(self) -> "tuple[Step, ...]":
         """Whose doing it was; none for others' work."""
         return self.after.steps
+
+    @property
+    def names(self) -> str:
+        """The steps, for people."""
+        return names(self.steps)
 
 
 def events(settings: "Settings", line: Timeline) -> list[Event]:

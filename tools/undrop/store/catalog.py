@@ -123,12 +123,9 @@ def named(settings: "Settings", name: str) -> Backup:
     raise UsageError(f"there is no backup {name!r}", Action("list"))
 
 
-def content(settings: "Settings", name: str) -> str:
-    """What tells the state in the backup ``name`` from others; empty where that is not known."""
-    for backup in backups(settings):
-        if backup.path.name == name and backup.record:
-            return backup.record.state
-    return ""
+def contents(settings: "Settings") -> dict[str, str]:
+    """What tells the state in each backup that has a record from others, by name."""
+    return {b.path.name: b.record.state for b in backups(settings) if b.record}
 
 
 def forget(lock: "Lock", name: str) -> list[str]:

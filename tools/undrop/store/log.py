@@ -133,25 +133,22 @@ def kept(command: str) -> str:
     return masked[:COMMAND_LENGTH]
 
 
-def next_sequence(settings: "Settings", backups: "list[catalog.Backup] | None" = None) -> int:
-    """The place of what is done next: after everything that this project's folder knows of.
+def next_sequence(settings: "Settings", backups: "list[catalog.Backup]") -> int:
+    """The place of what is done next: after everything that this project's folder knows of."""
+    return _next(settings, _lines(settings), backups)
 
-    ``backups`` spares reading them again.
-    """
+
+def _next(settings: "Settings", lines: list[Step], backups: "list[catalog.Backup]") -> int:
     ours = here(settings)
-    mine = [step.sequence for step in _lines(settings) if is_same(step.home, ours)]
-    kept = catalog.backups(settings) if backups is None else backups
-    return 1 + max((*mine, *(backup.sequence for backup in kept)), default=0)
+    mine = (step.sequence for step in lines if is_same(step.home, ours))
+    return 1 + max((*mine, *(backup.sequence for backup in backups)), default=0)
 
 
 def steps(settings: "Settings") -> list[Step]:
     """Steps on this database, in their order; what is not a whole line is passed over."""
-    ours = here(settings)
     known: list[Step] = []
     at: dict[str, int] = {}
-    for step in _lines(settings):
-        if step.source != settings.source or (step.home and not is_same(step.home, ours)):
-            continue
+    for step in _told(settings, elsewhere=False):
         if step.id in at:
             began = known[at[step.id]]
             known[at[step.id]] = step._replace(opened=began.opened)
@@ -159,8 +156,8 @@ def steps(settings: "Settings") -> list[Step]:
             at[step.id] = len(known)
             known.append(step._replace(opened=step.sequence))
         else:
-            opened = known and known[-1].phase == "open" and known[-1][1:4] == step[1:4]
-            if opened and step.ended:
+            last = known[-1:]
+            if step.ended and last and not last[0].ended and _is_beginning(last[0], step):
                 known.pop()
             known.append(step)
     return sorted(known, key=lambda step: (step.sequence, step.at))
@@ -168,17 +165,24 @@ def steps(settings: "Settings") -> list[Step]:
 
 def strangers(settings: "Settings") -> list[Step]:
     """What the log tells of another folder's database: another machine's, another project's."""
+    return _told(settings, elsewhere=True)
+
+
+def _told(settings: "Settings", *, elsewhere: bool) -> list[Step]:
+    """The lines about a database of this name: another folder's, or else this one's."""
     ours = here(settings)
-    return [
-        step
-        for step in _lines(settings)
-        if step.source == settings.source and step.home and not is_same(step.home, ours)
-    ]
+    lines = (step for step in _lines(settings) if step.source == settings.source)
+    return [s for s in lines if elsewhere == bool(s.home and not is_same(s.home, ours))]
+
+
+def _is_beginning(step: Step, end: Step) -> bool:
+    """Whether it began what ``end`` ended, where lines had no id."""
+    return (step.kind, step.state_before) == (end.kind, end.state_before)
 
 
 def missing(settings: "Settings") -> "dict[Path, int]":
     """How many sound lines the one copy lacks that the other has, by folder; none where none."""
-    known = set(_texts(settings))
+    known = set(_sound(settings))
     folders = [settings.backups, settings.vault_folder]
     lacking = {f: len(known - set(_texts_in(f))) for f in folders if f and f.is_dir()}
     return {folder: count for folder, count in lacking.items() if count}
@@ -186,10 +190,11 @@ def missing(settings: "Settings") -> "dict[Path, int]":
 
 def _append(settings: "Settings", step: Step) -> Step:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    step = step._replace(at=now, sequence=next_sequence(settings), home=here(settings))
-    step = step._replace(opened=step.opened or step.sequence)
+    known = _sound(settings)
+    sequence = _next(settings, list(known.values()), catalog.backups(settings))
+    step = step._replace(at=now, sequence=sequence, home=here(settings))
+    step = step._replace(opened=step.opened or sequence)
     line = json.dumps(step.to_dict()).encode() + b"\n"
-    known = _texts(settings)
     _write(settings.backups, line, known)
     vault = settings.vault_folder
     if vault is not None and vault.is_dir():
@@ -230,15 +235,17 @@ def _start(folder: "Path", known: "Iterable[str]") -> None:
 
 def _lines(settings: "Settings") -> list[Step]:
     """Every sound line, each once, in their order."""
-    sound = (step for text in _texts(settings) if (step := _parse(text)))
-    return sorted(sound, key=lambda step: (step.sequence, step.at if not step.sequence else ""))
+    return sorted(
+        _sound(settings).values(),
+        key=lambda step: (step.sequence, step.at if not step.sequence else ""),
+    )
 
 
-def _texts(settings: "Settings") -> list[str]:
-    """The sound lines of both copies, each once."""
+def _sound(settings: "Settings") -> dict[str, Step]:
+    """The sound lines of both copies, each once, by their text."""
     folders = (settings.backups, settings.vault_folder)
     texts = dict.fromkeys(text for folder in folders for text in _texts_in(folder))
-    return [text for text in texts if _parse(text)]
+    return {text: step for text in texts if (step := _parse(text))}
 
 
 def _texts_in(folder: "Path | None") -> list[str]:

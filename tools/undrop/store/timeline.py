@@ -30,7 +30,6 @@ class Moment(NamedTuple):
     """What holds it; None for no database, and where nothing holds it any more."""
     steps: tuple[Step, ...] = ()
     """What led here from the moment before; several that overlapped are one. None for a look."""
-
     live: bool = False
     """Whether it is the present state, held by nothing: the live database itself tells of it."""
     rows: "Mapping[str, int] | None" = None
@@ -68,7 +67,6 @@ class Timeline:
 
         ``strangers``: also backups that were taken in another folder, before all others.
         """
-        self._settings = settings
         self.moments: list[Moment] = []
         self._waiting: tuple[Step, ...] = ()
         """What began last and was not seen to end."""
@@ -89,7 +87,7 @@ class Timeline:
                 events.append((backup.sequence, backup.created.isoformat(), backup.path.name))
         for _, _, event in sorted(events, key=lambda event: event[:2]):
             if isinstance(event, str):
-                self.see(self._moment(event))
+                self.see(self.moment(event))
             else:
                 self._add(event)
 
@@ -104,17 +102,13 @@ class Timeline:
                 self.moments.append(moment._replace(steps=steps))
         self.moments.append(moment)
 
-    def present(self, name: str) -> Moment:
-        """The present state, which ``name`` holds (empty for no database)."""
-        return self._moment(name)
-
     def _add(self, steps: tuple[Step, ...]) -> None:
-        self.see(self._moment(_first(steps).state_before))
+        self.see(self.moment(_first(steps).state_before))
         last = steps[-1]
         if last.phase in {"same", "failed"}:
-            self.moments.append(self._moment(last.state_before)._replace(steps=steps))
+            self.moments.append(self.moment(last.state_before)._replace(steps=steps))
         elif last.phase == "done" and last.state_after is not None:
-            moment = self._moment(last.state_after)
+            moment = self.moment(last.state_after)
             if moment.backup is None and last.content_after:  # forgotten, and known all the same
                 moment = moment._replace(content=last.content_after)
             self.moments.append(moment._replace(steps=steps))
@@ -124,7 +118,8 @@ class Timeline:
         else:
             self._waiting = steps
 
-    def _moment(self, name: str) -> Moment:
+    def moment(self, name: str) -> Moment:
+        """The state that ``name`` holds, as the log has it: empty for no database."""
         if not name:
             return Moment(ABSENT)
         backup = self._known.get(name)
