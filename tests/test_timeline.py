@@ -155,7 +155,7 @@ def test_a_database_that_was_lost_comes_back_as_it_was_known_last(
     assert shown.code == 4
     assert "LOST" in shown.out
     assert "just undo" in shown.out
-    stocked.ok("just", "undo")
+    assert f"now in place: {first.name}, of " in stocked.run("just", "undo").err
     assert content(stocked.database) == known
     assert stocked.undrop("status").code == 0
 
@@ -290,6 +290,30 @@ def test_fields_of_a_newer_undrop_are_left_out_not_its_steps(stocked: Project) -
     assert content(stocked.database) == old
 
 
+def test_rows_since_a_step_of_an_older_undrop_do_not_go_with_it_in_silence(
+    stocked: Project,
+) -> None:
+    """Before 0.3 no state after was kept."""
+    old = content(stocked.database)
+    stocked.ok("undrop", "migrate", "--accept-loss", "--", "-1")
+    file = stocked.backups / "steps.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    known = ("at", "kind", "source", "before", "phase", "filled")
+    file.write_text("".join(json.dumps({k: line[k] for k in known}) + "\n" for line in lines))
+    shutil.rmtree(settings.load(stocked.root).vault_folder or "")
+    for after in stocked.backups.glob("*after-migrate*"):
+        after.unlink()
+    for record in stocked.backups.glob("*.json"):
+        text = {**json.loads(record.read_text()), "sequence": 0}
+        record.write_text(json.dumps(text))
+    insert(stocked)
+    said = stopped(stocked)
+    assert "nothing tells migrate from others' work since" in said["error"]
+    assert "undo --whole" in said["next"]
+    stocked.ok("undrop", "undo", "--whole")
+    assert content(stocked.database) == old
+
+
 def test_two_databases_of_a_project_have_a_timeline_each(stocked: Project) -> None:
     other = f"sqlite:///{stocked.root}/other.db"
     make(stocked.root / "other.db")
@@ -342,6 +366,7 @@ def test_a_revision_of_another_branch_is_said_with_what_fits(
     assert f"just restore {fits.name}" in stocked.undrop("status").out
     stocked.ok("just", "restore", fits.name)
     assert content(stocked.database) == old
+    assert "revision abc123 is unknown to the migrations here" in stocked.undrop("undo").err
 
 
 LIVES_ON = """

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from undrop.compare.comparison import Comparison
+    from undrop.settings import Settings
     from undrop.store.catalog import Backup
 
 
@@ -223,8 +224,6 @@ def _latest(run: Run) -> "Backup | Answer":
 
 def _cost(run: Run, chosen: "Backup", comparison: "Comparison | None") -> list[Text]:
     """What it takes away and brings back, by table."""
-    from undrop.steps import choose
-
     texts: list[Text] = [f"{chosen.path.name} is of {tables.age(chosen.created)}"]
     if comparison is not None:
         for change in comparison.tables:
@@ -238,12 +237,19 @@ def _cost(run: Run, chosen: "Backup", comparison: "Comparison | None") -> list[T
                 texts.append(f"  {change.name or change.now}: {said}")
         if comparison.same:
             texts.append("  nothing in its tables differs from the present state")
-    if strange := choose.unknown_revisions(run.settings, chosen):
-        names = ", ".join(strange)
-        texts.append(
-            f"its revision {names} is unknown to the migrations here: git switch to theirs"
-        )
+    texts += unknown_revisions(run.settings, chosen)
     return texts
+
+
+def unknown_revisions(settings: "Settings", backup: "Backup | None") -> list[str]:
+    """Where a backup's revisions are unknown to the migrations here: that they are."""
+    from undrop.steps import choose
+
+    strange = choose.unknown_revisions(settings, backup) if backup else []
+    names = ", ".join(strange)
+    return [f"its revision {names} is unknown to the migrations here: git switch to theirs"] * bool(
+        strange
+    )
 
 
 def _would(run: Run, chosen: "Backup", comparison: "Comparison | None") -> dict[str, Any]:

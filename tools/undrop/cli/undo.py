@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from undrop.cli import tables
 from undrop.cli.answer import Answer, Run, clients, disconnect, failure, kept, way_back
 from undrop.cli.diff import change_fields, changes
+from undrop.cli.steps import unknown_revisions
 from undrop.errors import CheckError
 from undrop.recipes import Action
 from undrop.store import log
@@ -39,6 +40,7 @@ def undo(run: Run) -> Answer:
     back = target.name or "no database: there was none before"
     step = taken_back[-1] if taken_back else None
     if step is None:
+        back += f", of {tables.age(target.backup.created)}" if target.backup else ""
         said = f"it was lost, and no step of undrop did that; now in place: {back}"
     else:
         names = core.names(taken_back) + _command(step)
@@ -52,7 +54,8 @@ def undo(run: Run) -> Answer:
         "others": _tables(done.plan.others),
         **kept(done.change),
     }
-    notes = (said, *_passed_over(done), *_others(done), *way_back(done.change))
+    strange = unknown_revisions(run.settings, target.backup)
+    notes = (said, *strange, *_passed_over(done), *_others(done), *way_back(done.change))
     return Answer(result, source or live, notes)
 
 

@@ -75,11 +75,15 @@ class OthersWorkError(CheckError):
                 Action("undo", "--whole"),
                 f" takes back {names(plan.taken_back)} as well, to {back}",
             ]
-        super().__init__(
+        what = (
             "the last change was no step of undrop, but others' work (the application's, or "
-            f"somebody's hand){strangers}",
-            *(ways or [Action("list")]),
+            "somebody's hand)"
         )
+        if plan and not since:
+            what = f"nothing tells {names(plan.taken_back)} from others' work since: no backup " + (
+                "holds the state in between"
+            )
+        super().__init__(what + strangers, *(ways or [Action("list")]))
 
 
 def names(steps: "tuple[Step, ...]") -> str:

@@ -112,8 +112,8 @@ class Timeline:
             if moment.backup is None and last.content_after:  # forgotten, and known all the same
                 moment = moment._replace(content=last.content_after)
             self.moments.append(moment._replace(steps=steps))
-        elif last.phase == "done" and last.id:  # nothing holds it: the disk was full, say
-            content = last.content_after or f"unknown: {last.id}"
+        elif last.phase == "done":  # nothing holds it: a full disk, an undrop of before 0.3
+            content = last.content_after or f"unknown: {last.at}"
             self.moments.append(Moment(content, None, steps))
         else:
             self._waiting = steps
@@ -139,8 +139,6 @@ def _did(step: Step, content: str) -> bool:
     """Whether it was a step with no end that led to the next state that was seen."""
     if step.content_after:
         return step.content_after == content
-    if not step.id:  # of an undrop that knew no state after
-        return step.phase == "done" or step.kind not in WATCHED
     return step.kind not in WATCHED  # in one transaction, of whose content nothing was known yet
 
 
