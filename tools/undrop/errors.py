@@ -11,6 +11,13 @@ LOOK: tuple[Part, ...] = (
 )
 
 
+NOT_CHANGED = "The live database was not changed."
+MOVED = (
+    "The live database was written to meanwhile by others (its application, or past the fence "
+    "around a migration): {} is what it was before."
+)
+
+
 class UndropError(Exception):
     """The step failed and the live database is as it was.
 
@@ -22,6 +29,8 @@ class UndropError(Exception):
 
     exit_code = 1
     live_changed = False
+    moved_from = ""
+    """The backup that holds the live database as it was, where somebody else has written since."""
 
     def __init__(self, what: str, *next_parts: Part) -> None:
         super().__init__(what)
@@ -38,8 +47,10 @@ class UndropError(Exception):
 
     def told(self, next_step: str) -> str:
         """The three lines of every failure, with what to do next as it is typed."""
-        changed = "was changed" if self.live_changed else "was not changed"
-        return f"{self.what}\nThe live database {changed}.\nNext: {next_step}"
+        changed = "The live database was changed." if self.live_changed else NOT_CHANGED
+        if self.moved_from:
+            changed = MOVED.format(self.moved_from)
+        return f"{self.what}\n{changed}\nNext: {next_step}"
 
 
 class UsageError(UndropError):

@@ -36,6 +36,8 @@ class Settings(NamedTuple):
     """Where scratch databases are made, if not on the live database's server."""
     litestream: Path | None = None
     """Litestream's configuration, where it is neither beside the project nor in /etc."""
+    reroute: bool = False
+    """Whether a migration that opens the live database itself is handed the work copy."""
     alembic_ini: Path = Path("alembic.ini")
     """Where Alembic's configuration is, if it is in a file of its own."""
 
@@ -95,6 +97,7 @@ def load(start: Path, session: Session | None = None) -> Settings:
         vault=_value(table, "vault", True),  # noqa: FBT003 - the default
         vault_copy_limit=_value(table, "vault-copy-limit", 100_000_000),
         litestream=root / replica if (replica := _value(table, "litestream", "")) else None,
+        reroute=_value(table, "reroute", False),  # noqa: FBT003 - the default
         alembic_ini=root / _value(table, "alembic", "alembic.ini"),
     )
 

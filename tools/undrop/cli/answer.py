@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import recipes
-from undrop.errors import UsageError
+from undrop.errors import MOVED, UsageError
 from undrop.recipes import Action, Prompt, Text
 
 if TYPE_CHECKING:
@@ -112,9 +112,11 @@ def fields(backup: "Backup") -> dict[str, Any]:
 def way_back(change: "Change") -> tuple[Text, ...]:
     """What it cost others, where the state before a step is, and the line that undoes it."""
     told: tuple[Text, ...] = ()
+    if change.moved_from:
+        told = (MOVED.format(change.moved_from),)
     if change.hold:
         waited = f"the last one made them wait up to {change.hold.seconds:.2f} s"
-        told = (f"others wrote during the first tries; {waited}",)
+        told = (*told, f"others wrote during the first tries; {waited}")
     if change.same:
         return (*told, "the content is what it was before")
     if change.backup is None:
@@ -129,6 +131,7 @@ def failure(error: "UndropError", prompt: Prompt) -> dict[str, Any]:
     return {
         "error": error.what,
         "live_changed": error.live_changed,
+        "live_moved": bool(error.moved_from),
         "next": prompt.text(error.next_parts),
         "next_actions": recipes.actions(error.next_parts),
     }
@@ -138,6 +141,7 @@ def kept(change: "Change") -> dict[str, Any]:
     """A step in JSON: what holds the state before, and how long others had to wait."""
     return {
         "backup": str(change.backup.path) if change.backup else None,
+        "live_moved": bool(change.moved_from),
         "seconds_held": round(change.hold.seconds, 3) if change.hold else 0.0,
         "seconds_locked": round(change.seconds, 3),
     }

@@ -13,7 +13,8 @@ from undrop.cli.answer import (
     require_replica,
     way_back,
 )
-from undrop.recipes import Action
+from undrop.errors import MOVED
+from undrop.recipes import Action, Text
 from undrop.record import revision_names
 from undrop.store.lock import locked
 
@@ -63,28 +64,34 @@ def rehearse(run: Run) -> Answer:
 
     arguments = run.arguments
     with locked(run.settings, run.say) as lock:
-        moved, report, left, seconds = core.rehearse(
-            lock, arguments.revision, accept_loss=arguments.accept_loss
-        )
+        done = core.rehearse(lock, arguments.revision, accept_loss=arguments.accept_loss)
+    moved, report, left = done.moved, done.report, done.remaining
     result = {
         "database": run.settings.engine.label,
         **_way(moved),
         "seconds_migrating": round(moved.seconds, 3),
-        "seconds_locked": round(seconds, 3),
+        "seconds_locked": round(done.seconds_locked, 3),
+        "backup": str(done.backup.path),
+        "live_moved": done.has_moved,
         **_facts(report, left),
     }
+    kept = "nothing was kept, the database was not changed"
+    if done.has_moved:
+        kept = MOVED.format(done.backup.path.name)
     if moved.steps == 0:
-        return Answer(result, _line(moved), ("nothing to do: the schema is there already",))
+        notes: tuple[Text, ...] = ("nothing to do: the schema is there already",)
+        return Answer(result, _line(moved), (*notes, kept) if done.has_moved else notes)
     lines = "\n".join((_line(moved), *_words(report, left)))
     took = (
         f"{moved.steps} migration(s) took {moved.seconds:.2f} s; others would be locked out for "
-        f"about {seconds:.2f} s; nothing was kept, the database was not changed"
+        f"about {done.seconds_locked:.2f} s; {kept}"
     )
     notes = (*_outside(moved), took)
     if not left:
         would = ("it would succeed:", Action("migrate", arguments.revision))
         return Answer(result, lines, (*notes, would))
     stopped = losses.LossError(report, left, arguments.revision)
+    stopped.moved_from = done.backup.path.name if done.has_moved else ""
     return Answer(result, lines, (*notes, _told(run, stopped)), code=stopped.exit_code)
 
 

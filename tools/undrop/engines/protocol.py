@@ -88,6 +88,9 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def release(self) -> None:
             """Let writers go on."""
 
+        def unchanged(self) -> bool | None:
+            """Whether nobody has written since; None where that is not told cheaply."""
+
         def close(self) -> None: ...  # noqa: D102
 
     class Look(Protocol):
@@ -202,6 +205,10 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         """A key of ``registry.ENGINES``."""
         light: bool
         """Whether comparing it with a backup is a light look."""
+
+        @property
+        def file(self) -> Path | None:
+            """Its file, symbolic links followed; None where it is none."""
 
         @property
         def in_memory(self) -> bool:

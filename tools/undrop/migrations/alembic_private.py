@@ -3,13 +3,14 @@
 ``tests/test_alembic_private.py`` tries it on the oldest release that we support and the newest.
 """
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alembic.runtime.migration import RevisionStep
-    from alembic.script import ScriptDirectory
+    from alembic.script import Script, ScriptDirectory
 
 
 def planned(
@@ -23,6 +24,26 @@ def planned(
     """
     plan = script._downgrade_revs if down else script._upgrade_revs
     return list(plan(revision, current))  # type: ignore[arg-type]  # several revisions, too
+
+
+def announce(step: "RevisionStep", to: "Callable[[str], None]") -> None:
+    """Have ``to`` know which file runs when that migration does."""
+    module, run = step.revision.module, step.migration_fn
+
+    @wraps(run)
+    def announced(**options: Any) -> Any:  # noqa: ANN401 - whatever Alembic hands on
+        to(str(module.__file__))
+        try:
+            return run(**options)
+        finally:
+            to("")
+
+    step.migration_fn = announced
+
+
+def below(revision: "Script") -> list[str]:
+    """The revisions that come before one, those that it depends on included."""
+    return list(revision._all_down_revisions)
 
 
 def when_it_ends(context: Any, then: "Callable[[], None]") -> None:  # noqa: ANN401

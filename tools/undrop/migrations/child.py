@@ -1,26 +1,31 @@
-"""The process that ``revisions.run`` starts: Alembic on one database and no other."""
+"""The process in which project code runs: Alembic on one database and no other."""
 
 import os
 import sys
 import threading
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, quote_plus
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, make_url
 
 from undrop.engines import registry
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError
 from undrop.migrations import alembic_private
-from undrop.migrations.message import Reply, Request
+from undrop.migrations.fence import Fence
+from undrop.migrations.message import Reply, Request, Revision
 from undrop.values import Moved
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
+
+    from undrop.values import Target
 
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
 
@@ -40,10 +45,10 @@ def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...
     return wanted <= below - set(current)
 
 
-def bring(asked: Request) -> Moved:
+def bring(asked: Request, target: "Target", fence: Fence) -> Moved:
     """Run the migrations that are asked for and say what was done."""
     config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
-    target, guard = asked.target, registry.migrating(asked.kind)
+    guard = registry.migrating(asked.kind)
     config.attributes[WORK_COPY] = target
     address = guard.target_url(asked.url, target)
     own = config.get_main_option("sqlalchemy.url") or ""
@@ -53,6 +58,8 @@ def bring(asked: Request) -> Moved:
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     if asked.variable:
         os.environ[asked.variable] = url
+    if asked.reroute:
+        _reroute(fence, target)
     script = ScriptDirectory.from_config(config)
     revision = asked.revision
     moved = Moved([], [], 0, [], [], 0.0)
@@ -65,6 +72,8 @@ def bring(asked: Request) -> Moved:
             raise UnknownRevisionError(unknown)
         down = is_downgrade(script, revision, current)
         plan = alembic_private.planned(script, revision, current, down=down)
+        for step in plan:
+            alembic_private.announce(step, fence.enter)
         reached = set(current)
         for step in plan:
             reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
@@ -83,6 +92,27 @@ def bring(asked: Request) -> Moved:
     return moved._replace(outside=guard.report())
 
 
+def known(asked: Request) -> Reply:
+    """The project's revisions: loads every file of them."""
+    sys.dont_write_bytecode = True  # it is only looked at
+    script = ScriptDirectory.from_config(Config(**asked.config))  # type: ignore[arg-type]
+    revisions = [
+        Revision(each.revision, alembic_private.below(each), each.doc)
+        for each in script.walk_revisions()
+    ]
+    return Reply(revisions=revisions[::-1], heads=sorted(script.get_heads()))
+
+
+def _reroute(fence: Fence, target: "Target") -> None:
+    """Hand the target to every engine of SQLAlchemy's that would go to the live database."""
+
+    @event.listens_for(Engine, "do_connect")
+    def _follow(dialect: Any, _record: object, arguments: list[Any], named: Any) -> None:  # noqa: ANN401
+        if dialect.name == "sqlite" and arguments and fence.is_live(arguments[0]):
+            file = Path(target.database)
+            arguments[0] = file.as_uri() if named.get("uri") else str(file)
+
+
 def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or StampStep
     """What the migration's file says that it may take away."""
     module = getattr(getattr(step, "revision", None), "module", None)
@@ -96,7 +126,7 @@ def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or Sta
 
 def _hidden(text: str, asked: Request) -> str:
     """The same without the passwords of the URLs that this process was given."""
-    for url in filter(None, (asked.url, asked.target.server)):
+    for url in filter(None, (asked.url, asked.target.server if asked.target else "")):
         with suppress(Exception):  # what is no URL was said to be none
             found = make_url(url)
             for word in filter(None, (found.password, found.query.get("password"))):
@@ -104,6 +134,12 @@ def _hidden(text: str, asked: Request) -> str:
                 for form in {word, quote(word), quote(word, safe=""), quote_plus(word)}:
                     text = text.replace(form, "***").replace(form.replace("%", "%%"), "***")
     return text
+
+
+def _answer(asked: Request, fence: Fence) -> Reply:
+    if asked.target is None:
+        return known(asked)
+    return Reply(bring(asked, asked.target, fence))
 
 
 def _end_with_parent(pipe: int) -> None:
@@ -123,20 +159,29 @@ def main() -> NoReturn:
         line += part
     threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
     asked = Request.of_json(line)
+    fence = Fence(asked.live, [asked.target.database] if asked.target else [], asked.root)
+    fence.install()
     try:
-        answer = Reply(bring(asked))
-    except Exception as error:  # noqa: BLE001 - migrations are anybody's code
+        answer = _answer(asked, fence)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - migrations are anybody's code
         unknown = error.revisions if isinstance(error, UnknownRevisionError) else []
         if isinstance(error, UndropError):
             said = error.what
         else:
-            sys.stderr.write(_hidden(traceback.format_exc(), asked))
+            if asked.target and not fence.refused:
+                sys.stderr.write(_hidden(traceback.format_exc(), asked))
             said = f"{type(error).__name__}: {error}"
-        answer = Reply(None, _hidden(said, asked), isinstance(error, LiveMovedError), unknown)
+        answer = Reply(
+            error=_hidden(said, asked),
+            has_live_moved=isinstance(error, LiveMovedError),
+            unknown=unknown,
+        )
+    if fence.refused:  # also where somebody made light of it
+        answer = Reply(error=fence.refused[0], refused=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(out, answer.to_json().encode())
-    os._exit(0 if answer.moved else 1)  # taking SQLAlchemy apart lasts as long as some loading
+    os._exit(1 if answer.error else 0)  # taking SQLAlchemy apart lasts as long as some loading
 
 
 if __name__ == "__main__":

@@ -7,47 +7,70 @@ from undrop.values import Moved, Target
 
 
 class Request(NamedTuple):
-    """Bring one database to a revision."""
+    """Bring one database to a revision, or say which revisions there are."""
 
     config: dict[str, str]
     """What ``alembic.config.Config`` takes."""
+    root: str
+    """The project's folder."""
+    live: str
+    """The live database's file; empty where it is none."""
     url: str
     """The project's."""
     variable: str
     """The environment variable by which ``env.py`` may read it; empty when there is none."""
     kind: str
     """The engine's."""
-    revision: str
-    target: Target
+    reroute: bool
+    """Whether what goes to the live database is handed the target instead."""
+    revision: str = ""
+    target: Target | None = None
+    """None to say which revisions there are."""
 
     def to_json(self) -> str:
         """For the pipe."""
-        return json.dumps(self)
+        return json.dumps(self._asdict())
 
     @classmethod
     def of_json(cls, line: bytes) -> Self:
         """Back from it."""
-        config, url, variable, kind, revision, target = json.loads(line)
-        return cls(config, url, variable, kind, revision, Target.of_json(target))
+        asked = cls(**json.loads(line))
+        return asked._replace(target=Target.of_json([*asked.target]) if asked.target else None)
+
+
+class Revision(NamedTuple):
+    """A migration's file."""
+
+    revision: str
+    below: list[str]
+    """Those that come before it."""
+    doc: str
+    """Its first line."""
 
 
 class Reply(NamedTuple):
     """What became of that."""
 
-    moved: Moved | None
+    moved: Moved | None = None
     error: str = ""
-    """What failed, where there is no ``moved``."""
+    """What failed, where there is no answer."""
+    refused: bool = False
+    """Whether project code would have changed another database (``fence``)."""
     has_live_moved: bool = False
     """Whether it failed because somebody had written to the live database."""
     unknown: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """Revisions of the database that the migrations do not know."""
+    revisions: list[Revision] | None = None
+    """All that there are, each after those that come before it."""
+    heads: list[str] = []  # noqa: RUF012
 
     def to_json(self) -> str:
         """For the pipe."""
-        return json.dumps(self)
+        return json.dumps(self._asdict())
 
     @classmethod
     def of_json(cls, line: bytes) -> Self:
         """Back from it. Raises ValueError."""
-        moved, *parts = json.loads(line)
-        return cls(Moved(*moved) if moved else None, *parts)
+        told = cls(**json.loads(line))
+        known = None if told.revisions is None else [Revision(*each) for each in told.revisions]
+        return told._replace(moved=Moved(*told.moved) if told.moved else None, revisions=known)

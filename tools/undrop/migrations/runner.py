@@ -1,4 +1,4 @@
-"""Alembic on a database of our choosing, in a process of its own."""
+"""Alembic on a database of our choosing, in a process of its own, with a fence around it."""
 
 import os
 import subprocess
@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Self
 
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations.message import Reply, Request
+from undrop.recipes import Action
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.values import Moved, Target
 
 
+AGAIN = "then the same command again"
+
+
 class _Child:
-    """A process that loads Alembic and waits for what to do; it ends when this one does."""
+    """A process that loads Alembic and waits for what to do; it ends when this one does.
+
+    Project code runs there alone.
+    """
 
     def __init__(self, settings: "Settings") -> None:
         asked, self._ask = os.pipe()
@@ -74,14 +81,7 @@ class Alembic:
         What migrations print goes to stderr. Raises UndropError when a migration fails or when
         ``env.py`` would have gone to another database.
         """
-        request = Request(
-            config=self._config,
-            url=self._settings.url,
-            variable=self._settings.variable,
-            kind=self._settings.engine.kind,
-            revision=revision,
-            target=target,
-        )
+        request = _request(self._settings)._replace(revision=revision, target=target)
         began = time.monotonic()
         child, self._waiting = self._waiting or _Child(self._settings), None
         try:
@@ -92,8 +92,42 @@ class Alembic:
             raise LiveMovedError("somebody wrote to the database", "the same again")
         if answer.unknown:
             raise UnknownRevisionError(answer.unknown)
+        if answer.refused:
+            raise _refusal(self._settings, answer.error)
         if answer.moved is None:
-            raise UndropError(
-                f"the migration failed: {answer.error}", "correct it, then the same command again"
-            )
+            raise UndropError(f"the migration failed: {answer.error}", f"correct it, {AGAIN}")
         return answer.moved._replace(seconds=time.monotonic() - began)
+
+
+def look(settings: "Settings") -> Reply:
+    """Which revisions there are, or that they cannot be read: it is advice, and never raises."""
+    if not settings.alembic_files:
+        return Reply()
+    child = _Child(settings)
+    try:
+        return child.answer(_request(settings))
+    finally:
+        child.close()
+
+
+def _request(settings: "Settings") -> Request:
+    return Request(
+        config=settings.alembic_files,
+        root=str(settings.root),
+        live=str(settings.engine.file or ""),
+        url=settings.url,
+        variable=settings.variable,
+        kind=settings.engine.kind,
+        reroute=settings.reroute,
+    )
+
+
+def _refusal(settings: "Settings", what: str) -> UndropError:
+    """The error for project code that would have changed another database."""
+    variable = f"the URL from {settings.variable}, or " if settings.variable else ""
+    return UndropError(
+        f"refused: {what}",
+        f"let it take {variable}op.get_bind(); or set `reroute = true` in [tool.undrop], which "
+        f"hands SQLAlchemy the work copy; {AGAIN}. To let it do that:",
+        Action("run", "alembic", "upgrade", "head"),
+    )

@@ -45,6 +45,8 @@ class Change(NamedTuple):
     """Whether the content is what it was before."""
     hold: "Hold | None" = None
     """How long others' writes were made to wait before that; None where they were not."""
+    moved_from: str = ""
+    """What holds the state before the first try, where others wrote meanwhile."""
 
 
 class Attempt:
@@ -97,23 +99,49 @@ def run(
     purpose = backup.Purpose(f"before {kind}", kind)
     writes = tries = 0
     left, last = lock.session.hold_lock if hold else 0.0, None
+    moved_from = ""
     while tries < TRIES or (tries < MOST_TRIES and last and last.lasted and last.seconds < left):
         tries += 1
         try:
             with backup.covered(lock, purpose, left if tries >= TRIES else 0.0) as state:
                 attempt = Attempt(lock, kind, state)
-                outcome = change(attempt)
+                with compared(lock, state):
+                    outcome = change(attempt)
                 if outcome is None:
-                    return Change(state.backup, 0.0)
+                    return Change(state.backup, 0.0, moved_from=moved_from)
                 attempt.end(outcome)
-                return Change(state.backup, outcome.seconds, outcome.same, state.hold)
+                seconds, same = outcome.seconds, outcome.same
+                return Change(state.backup, seconds, same, state.hold, moved_from)
         except LiveMovedError as moved:
+            moved_from = moved_from or state.name or "no database"
             writes += moved.writes
             last = state.hold
             left -= last.seconds if last else 0.0
     label = lock.settings.engine.label
     what = f"{label} was written to during each of {tries} tries: {writes} transaction(s) came in"
-    raise _overtaken(lock, what, last)
+    error = _overtaken(lock, what, last)
+    error.moved_from = moved_from
+    raise error
+
+
+@contextmanager
+def compared(lock: "Lock", state: "State") -> "Iterator[None]":
+    """An error of the block says so where the live database is not what it was before."""
+    try:
+        yield
+    except LiveMovedError:
+        raise
+    except UndropError as error:
+        if not lock.session.changed and has_moved(lock, state):
+            error.moved_from = state.name or "no database"
+        raise
+
+
+def has_moved(lock: "Lock", state: "State") -> bool:
+    """Whether somebody has written since, as far as that is told cheaply."""
+    if state.kind == "absent":
+        return lock.settings.engine.exists()
+    return state.snapshot is not None and state.snapshot.unchanged() is False
 
 
 def _overtaken(lock: "Lock", what: str, last: "Hold | None") -> UndropError:

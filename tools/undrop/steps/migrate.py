@@ -1,5 +1,6 @@
 """Change the schema on a work copy, check that, and only then replace the live content."""
 
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from undrop.engines.protocol import Work
     from undrop.settings import Settings
     from undrop.steps.backup import State
+    from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
 
 AGAIN = "correct the migration, then the same command again"
@@ -40,6 +42,10 @@ class Rehearsed(NamedTuple):
     """Losses that nobody accepted."""
     seconds_locked: float
     """How long the replacement took, tried on a copy."""
+    backup: "Backup"
+    """What holds the live database as it was."""
+    has_moved: bool
+    """Whether somebody has written to it since."""
 
 
 def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
@@ -76,9 +82,10 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
 
 
 def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
-    """Do all that ``migrate`` does but the last step, which is tried on a copy; keep nothing.
+    """Do all that ``migrate`` does but the last step, which is tried on a copy.
 
-    Raises UsageError without a database, CheckError and UndropError where ``migrate`` would.
+    A backup is taken all the same: what a migration starts may go to the live database. Raises
+    UsageError without a database, CheckError and UndropError where ``migrate`` would.
     """
     settings = lock.settings
     engine = settings.engine
@@ -86,22 +93,21 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
         raise UsageError("there is no database to rehearse on", Action("migrate"))
     with (
         runner.Alembic(settings) as alembic,
-        durable.scratch(lock.partial()) as taken,
         _advised(settings),
+        backup.covered(lock, backup.Purpose("before rehearse", "")) as state,
+        guarded.compared(lock, state),
+        engine.work(state.path, alembic) as work,
     ):
-        snapshot = engine.snapshot()
-        try:
-            snapshot.copy_to(taken)
-            snapshot.release()
-            known = engine.check(taken, None).revisions
-            with engine.work(taken, alembic) as work:
-                copy = _migrated(work, taken, known, revision)
-                if copy.moved.steps == 0:
-                    return Rehearsed(copy.moved, copy.report, [], 0.0)
-                left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
-                return Rehearsed(copy.moved, copy.report, left, work.try_replace(snapshot, taken))
-        finally:
-            snapshot.close()
+        assert state.backup and state.record  # noqa: S101, PT018 - it is a database
+        seconds = 0.0
+        copy = _migrated(work, state.path, state.record.revisions, revision)
+        left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
+        if copy.moved.steps and state.snapshot:
+            with durable.scratch(lock.partial()) as there:
+                shutil.copyfile(state.backup.path, there)
+                seconds = work.try_replace(state.snapshot, there)
+        moved = guarded.has_moved(lock, state)
+        return Rehearsed(copy.moved, copy.report, left, seconds, state.backup, moved)
 
 
 @contextmanager
@@ -138,23 +144,23 @@ def _migrated(work: "Work", taken: "Path | None", known: list[str], revision: st
 def reset(lock: "Lock") -> Migrated:
     """Make the live database an empty one at the code's head(s).
 
-    The new one is made and checked before that is touched. Raises as
-    ``migrate`` does.
+    The new one is made and checked before that is touched. Raises as ``migrate`` does.
     """
     settings = lock.settings
-    with (
-        runner.Alembic(settings) as alembic,
-        settings.engine.work(None, alembic) as work,
-    ):
-        moved = work.migrate("heads")
-        _finish(work, moved, [])
+    moved = UNMOVED.moved
 
-        def change(attempt: guarded.Attempt) -> guarded.Outcome:
-            state, filled = attempt.state, work.facts.filled
+    def change(attempt: guarded.Attempt) -> guarded.Outcome:
+        nonlocal moved
+        state = attempt.state
+        with settings.engine.work(None, alembic) as work:
+            moved = work.migrate("heads")
+            _finish(work, moved, [])
+            filled = work.facts.filled
             same = _is_same(state, work)
             seconds = _put_in_place(work, attempt)
             return guarded.Outcome(seconds, filled, backup.after(lock, state, work, filled), same)
 
+    with runner.Alembic(settings) as alembic:
         done = guarded.run(lock, "reset-db", change)
     return Migrated(moved, UNMOVED.report, done)
 

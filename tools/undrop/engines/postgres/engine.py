@@ -37,6 +37,7 @@ class Postgres(Site):
 
     suffix = ".pgdump"
     kind = "postgresql"
+    file = None
     light = False  # a dump has to be loaded for it
     in_memory = False
     writers = None  # each waits for the tables' own locks, once the replacement has taken them

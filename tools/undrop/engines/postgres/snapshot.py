@@ -96,6 +96,9 @@ class Snapshot:
                 self._content = content.read(self._ask, definitions)
         return self._content
 
+    def unchanged(self) -> None:
+        """Told by reading it whole alone."""
+
     def revisions(self) -> list[str]:
         """Alembic's revision(s)."""
         with session.explained(self._address, "reading the revision"):

@@ -65,6 +65,10 @@ class Sqlite:
         return Path(os.path.realpath(self.database))
 
     @property
+    def file(self) -> Path | None:
+        return self.live if self.database else None
+
+    @property
     def in_memory(self) -> bool:
         return self.database is None
 

@@ -145,7 +145,9 @@ class Snapshot:
             self._write_lock.end()
 
     def unchanged(self) -> bool:
-        """Whether the file still is what the snapshot saw; for the write lock's holder to ask."""
+        """Whether the file still is what the snapshot saw; certain with the write lock held."""
+        if not self.path.exists():
+            return False
         same_file = os.path.samestat(self.path.stat(), os.fstat(self._fd))
         return same_file and self._state() == self._seen
 
