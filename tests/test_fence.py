@@ -5,6 +5,9 @@ written; or it is seen that it was written to, what was there before is held, an
 """
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -229,3 +232,161 @@ def test_what_passes_the_fence_is_seen_and_what_was_there_before_is_held(
     assert before in [content(path) for path in project.saved()]
     assert json.loads(done.out)["live_moved"] is True
     assert "past the fence" in done.err
+
+
+EMPTIES = """
+import pathlib, sqlite3
+connection = sqlite3.connect(pathlib.Path(__file__).parents[1] / "quartermaster.db")
+connection.execute("DELETE FROM stock_movements")
+connection.commit()
+"""
+
+
+def imports(project: Project, text: str) -> None:
+    """Let ``env.py`` import a module of the application's with that text."""
+    (project.root / "alembic/application.py").write_text(text)
+    env = project.root / "alembic/env.py"
+    line = "import os, sys\nsys.path.insert(0, os.path.dirname(__file__))\nimport application\n"
+    env.write_text(line + env.read_text())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("rehearse",),
+        ("migrate",),
+        ("reset-db",),
+        ("init", "--dry-run"),
+        ("init", "--dry-run", "--url", "sqlite:///quartermaster.db"),
+    ],
+)
+def test_an_import_that_empties_a_table_empties_none(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    project.revise("pass")
+    imports(project, EMPTIES)
+    live = project.exact()
+    done = project.undrop(*command)
+    assert project.exact() == live
+    if "--url" not in command:  # else env.py is not loaded
+        assert "alembic/application.py, line 4, would change" in done.err
+    if command[0] != "init":
+        assert done.code == 1
+        assert "was not changed" in done.err
+        assert content(project.database) in [content(path) for path in project.saved()]
+
+
+LOOKS = (("status",), ("undo", "--list"), ("restore", "latest", "--dry-run"), ("diff",))
+
+
+@pytest.mark.parametrize("command", LOOKS)
+def test_a_look_runs_no_project_code_that_could_write(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    """``alembic heads`` runs the top of every migration's file, too."""
+    project.ok("undrop", "backup")
+    project.sql("INSERT INTO suppliers (name) VALUES ('new')")
+    project.revise("pass", head=f"{HEAD}\nrun(sqlite3.connect(LIVE), DELETE)")
+    live, names = project.exact(), sorted(project.backups.iterdir())
+    project.undrop(*command)
+    assert project.exact() == live
+    assert sorted(project.backups.iterdir()) == names
+
+
+def test_init_holds_what_is_written_down_before_it_runs_anything(project: Project) -> None:
+    """What passes the fence is in the backup."""
+    (project.root / "pyproject.toml").unlink()
+    ini = project.root / "alembic.ini"
+    url = "sqlalchemy.url = sqlite:///quartermaster.db"
+    ini.write_text(ini.read_text().replace("[alembic]", f"[alembic]\n{url}", 1))
+    before = content(project.database)
+    imports(project, f"import os, subprocess, sys\n{LIVE}\n{PAST}\n".replace("pathlib", "os.path"))
+    project.undrop("init")
+    assert before in [content(path) for path in project.saved()]
+
+
+@pytest.mark.parametrize("command", ["migrate", "reset-db"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "sqlite3.connect(LIVE)",
+        "sqlite3.connect(f'file:{LIVE}', uri=True)",
+        "memory().execute(f\"ATTACH '{LIVE}' AS o\")",
+        "memory().execute(f\"VACUUM INTO '{LIVE}'\")",
+        "__import__('apsw').Connection(LIVE)",
+        "__import__('pysqlite3').connect(LIVE)",
+        "open(LIVE, 'w')",
+    ],
+)
+def test_no_live_database_is_made_by_opening_it(project: Project, command: str, way: str) -> None:
+    project.database.unlink()
+    project.revise(way, head=HEAD)
+    project.refused(1, "undrop", command)
+    assert not project.database.exists()
+
+
+def test_other_databases_that_were_there_are_not_written_to_either(project: Project) -> None:
+    other = project.root / "other.db"
+    shutil.copy(project.database, other)
+    before = other.read_bytes()
+    way = f"run(sqlite3.connect({str(other)!r}), DELETE)"
+    for statement in (way, f"os.remove({str(other)!r})", f"open({str(other)!r}, 'w')"):
+        project.revise(statement, head=HEAD)
+        assert f"would change {other} (" in project.refused(1, "undrop", "rehearse").err
+        assert other.read_bytes() == before
+    backup = Path(project.ok("undrop", "backup").strip())
+    project.revise(f"os.chmod({str(backup)!r}, 0o600)", f"os.truncate({str(backup)!r}, 9)")
+    assert f"would change {backup} (" in project.refused(1, "undrop", "rehearse").err
+
+
+@pytest.mark.parametrize("way", ["a session", "aiosqlite engine"])
+def test_reroute_hands_the_applications_engine_the_work_copy(project: Project, way: str) -> None:
+    pyproject = project.root / "pyproject.toml"
+    text = pyproject.read_text().replace("[tool.undrop]", "[tool.undrop]\nreroute = true", 1)
+    pyproject.write_text(text)
+    add = "INSERT INTO suppliers (name) VALUES ('rerouted')"
+    ways = {
+        "a session": (
+            "session = Session(sa.create_engine(URL))",
+            f"session.execute(sa.text({add!r}))",
+            "session.commit()",
+        ),
+        "aiosqlite engine": ("import asyncio", "asyncio.run(add())"),
+    }
+    head = HEAD + (
+        "async def add():\n"
+        "    from sqlalchemy.ext.asyncio import create_async_engine\n"
+        "    engine = create_async_engine(URL.replace('sqlite:', 'sqlite+aiosqlite:'))\n"
+        "    async with engine.begin() as connection:\n"
+        f"        await connection.execute(sa.text({add!r}))\n"
+    )
+    project.revise(*ways[way], head=head)
+    env = project.root / "alembic/env.py"  # two connections, as most have it: no transaction open
+    env.write_text(env.read_text().replace("\n    transactional_ddl(engine)", "\n    pass"))
+    live = project.exact()
+    project.ok("undrop", "rehearse")
+    assert project.exact() == live
+    project.ok("undrop", "migrate")
+    with closing(sqlite3.connect(project.database)) as connection:
+        rows = connection.execute("SELECT count(*) FROM suppliers WHERE name = 'rerouted'")
+        assert rows.fetchone() == (1,)
+
+
+def test_a_wal_database_is_read_behind_the_fence_without_a_mark_on_it(project: Project) -> None:
+    with closing(sqlite3.connect(project.database)) as holder:
+        holder.execute("PRAGMA journal_mode = WAL")
+        holder.execute("INSERT INTO suppliers (name) VALUES ('in the wal')")
+        holder.commit()
+        wal = project.database.with_name("quartermaster.db-wal")
+        assert wal.stat().st_size > 0
+        before = wal.read_bytes(), project.database.read_bytes()
+        project.revise(
+            "connection = sqlite3.connect(LIVE)",
+            "connection.execute('PRAGMA journal_mode = WAL')",
+            "names = [row[0] for row in connection.execute('SELECT name FROM suppliers')]",
+            "assert 'in the wal' in names",
+            "connection.close()",
+            head=HEAD,
+        )
+        project.ok("undrop", "rehearse")
+        assert (wal.read_bytes(), project.database.read_bytes()) == before

@@ -75,6 +75,11 @@ def load(start: Path, session: Session | None = None) -> Settings:
     Raises UsageError when there is no project, no URL, or a URL of another engine.
     """
     root, table = _find(start.resolve())
+    return of(root, table, session)
+
+
+def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Settings:
+    """Settings of the project in ``root``, ``table`` being what ``[tool.undrop]`` has, or will."""
     variable = _value(table, "url-variable", "")
     url = (os.environ.get(variable) if variable else None) or _value(table, "url", "")
     if not url:

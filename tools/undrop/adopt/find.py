@@ -5,19 +5,18 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import chdir
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
-from undrop import settings
+from undrop import durable, settings
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
 from undrop.recipes import Action
+from undrop.sqlitefile import header
 
 GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
 PASSED_OVER = {"node_modules", "site-packages", "build", "dist", "backups", "__pycache__"}
@@ -43,37 +42,71 @@ class Project(NamedTuple):
     """The environment variable that goes before the URL; empty when there is none."""
     unclear: list[str]
     """What could not be found, and what to do."""
+    urls: list[str]
+    """What ``env.py`` said, where it was asked."""
+
+    @property
+    def home(self) -> Path:
+        """From where Alembic is called."""
+        return self.ini.parent if self.ini else self.root
 
 
 def look(root: Path, url: str = "") -> Project:
     """Find out about the project in ``root``; a given ``url`` is not looked for.
 
-    Raises UsageError when its database is of no kind that is known.
+    Loads ``env.py`` once, if it must be asked for the URL. Raises UsageError when the database
+    is of no kind that is known.
     """
-    alembic = look_at_alembic(root)
-    ini, config, env, unclear = alembic.ini, alembic.config, alembic.env, alembic.unclear
-    home = ini.parent if ini else root
-    urls, failure = ([], "") if url or not env else _probe(home, config)
-    if failure and not urls:
-        unclear.append(f"env.py could not be loaded: {failure}")
-    if not url and len(set(urls)) > 1:
-        unclear.append(f"env.py migrates several databases: {', '.join(map(_hidden, urls))}")
-    elif urls:
-        url = urls[0]
-    variable = _variable(root, home, config, env, url) if env and url else ""
-    relative = _settled(url, home, root) if url else registry.only_one(root)
+    project = look_at_alembic(root, run=not url)
+    if not url and len(set(project.urls)) > 1:
+        several = ", ".join(map(_hidden, project.urls))
+        project.unclear.append(f"env.py migrates several databases: {several}")
+    elif not url and project.urls:
+        url = project.urls[0]
+    relative = _settled(url, project.home, root) if url else registry.only_one(root)
     if relative and url and make_url(url).password != make_url(relative).password:
-        unclear.append("the password is not written down: PGPASSWORD, ~/.pgpass, or the variable")
-    return Project(root, config, ini, env, relative, variable, unclear)
+        project.unclear.append(
+            "the password is not written down: PGPASSWORD, ~/.pgpass, or the variable"
+        )
+    return project._replace(url=relative)
 
 
-def look_at_alembic(root: Path) -> Project:
-    """The same without the database: nothing of the project is run."""
+def look_at_alembic(root: Path, *, run: bool) -> Project:
+    """The same without the database; with ``run``, ``env.py`` is asked which ones it goes to."""
     unclear: list[str] = []
     ini = _ini(root, unclear)
     config = _config(root, ini)
-    env = _env(root, ini, config, unclear) if config else None
-    return Project(root, config, ini, env, "", "", unclear)
+    project = Project(root, config, ini, None, "", "", unclear, [])
+    if not config:
+        return project
+    told = _probe(project, run=run)
+    if not told.env:  # the project's own Python may have no Alembic
+        where = _probe(project, python=sys.executable, run=False)
+        told = told._replace(env=where.env, failure=told.failure or where.failure)
+    env = Path(project.home, told.env).resolve() if told.env else None
+    if env is None:
+        unclear.append(f"env.py: {told.failure}")
+    elif not env.is_relative_to(root.resolve()):
+        unclear.append(f"env.py is not in the project: {env}")
+        env = None
+    else:
+        env = root / env.relative_to(root.resolve())
+        if told.failure and not told.urls:
+            unclear.append(f"env.py could not be loaded: {told.failure}")
+    return project._replace(env=env, urls=told.urls if env else [])
+
+
+def written(root: Path) -> str:
+    """The URL that is written down where nothing has to be run; empty where there is none.
+
+    Relative paths are from the root.
+    """
+    ini = _ini(root, [])
+    config = _config(root, ini)
+    url = Config(**config).get_main_option("sqlalchemy.url") if config else None  # type: ignore[arg-type]  # each by its name
+    if not url or registry.scheme(url) not in registry.ENGINES:
+        return ""
+    return _settled(url, ini.parent if ini else root, root)
 
 
 def _ini(root: Path, unclear: list[str]) -> Path | None:
@@ -105,19 +138,6 @@ def _config(root: Path, ini: Path | None) -> dict[str, str]:
     return options
 
 
-def _env(root: Path, ini: Path | None, config: dict[str, str], unclear: list[str]) -> Path | None:
-    try:
-        with chdir(ini.parent if ini else root):
-            path = Path(ScriptDirectory.from_config(Config(**config)).env_py_location).resolve()  # type: ignore[arg-type]  # each by its name
-    except (CommandError, OSError, ValueError, KeyError) as error:
-        unclear.append(f"env.py: {error}")
-        return None
-    if not path.is_relative_to(root.resolve()):
-        unclear.append(f"env.py is not in the project: {path}")
-        return None
-    return root / path.relative_to(root.resolve())
-
-
 def _python(root: Path) -> str:
     """The project's own Python: undrop may have been started by ``uvx``, outside of it."""
     own = root / ".venv/bin/python"
@@ -132,32 +152,47 @@ def has_undrop(root: Path) -> bool:
     return done.returncode == 0
 
 
-def _probe(home: Path, config: dict[str, str], **variables: str) -> tuple[list[str], str]:
-    """The URLs that ``env.py`` would use, and what failed; a file made on the way goes again."""
-    there = set(_files(home, "*", 2))
+class _Told(NamedTuple):
+    """What ``probe.py`` answers."""
+
+    env: str = ""
+    urls: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    failure: str = ""
+    made: list[str] = []  # noqa: RUF012
+    """Files; they go again, those with nothing in them and databases."""
+
+
+def _probe(
+    project: Project, variables: dict[str, str] | None = None, *, python: str = "", run: bool = True
+) -> _Told:
+    question = {"config": project.config, "run": run, "root": str(project.root)}
     script = Path(__file__).with_name("probe.py")
     try:
         done = subprocess.run(  # noqa: S603 - our own script
-            [_python(home), str(script), json.dumps(config)],
-            cwd=home,
-            env={**os.environ, **variables},
+            [python or _python(project.home), str(script), json.dumps(question)],
+            cwd=project.home,
+            env={**os.environ, **(variables or {})},
             capture_output=True,
             timeout=PATIENCE,
             check=False,
         )
-        urls, failure = json.loads(done.stdout)
+        told = _Told(**json.loads(done.stdout))
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        urls, failure = [], str(error)
-    for path in set(_files(home, "*", 2)) - there:
-        if path.is_file() and path.stat().st_size == 0:
-            path.unlink()
-    return urls, failure
+        told = _Told(failure=str(error))
+    for file in map(Path, told.made):
+        with suppress(OSError, UndropError):
+            if durable.size(file):
+                header.read(file)
+            durable.remove_with_sidecars(file)
+    return told
 
 
-def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: str) -> str:
-    """The variable that moves ``env.py`` to another database when it is set, tried out."""
-    sources = [env, *_files(root, "*.py", 4), *root.glob(".env*")]
-    scheme = registry.scheme(url)
+def with_variable(project: Project) -> Project:
+    """The same with the variable that moves ``env.py`` to another database, tried out."""
+    env, scheme = project.env, registry.scheme(project.url)
+    if env is None or not project.url:
+        return project
+    sources = [env, *_files(project.root, "*.py", 4), *project.root.glob(".env*")]
     names = {name: None for name, value in os.environ.items() if value.startswith(scheme)}
     for source in sources:
         if not source.is_file() or source.stat().st_size > 1_000_000:
@@ -168,10 +203,10 @@ def _variable(root: Path, home: Path, config: dict[str, str], env: Path, url: st
             candidates += re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)
         names |= {name: None for name in candidates if LIKELY.search(name)}
     for name in list(names)[:MOST]:
-        for given in registry.adopting(url).probes(MARK):
-            if any(MARK in url for url in _probe(home, config, **{name: given})[0]):
-                return name
-    return ""
+        for given in registry.adopting(project.url).probes(MARK):
+            if any(MARK in url for url in _probe(project, {name: given}).urls):
+                return project._replace(variable=name)
+    return project
 
 
 def _settled(url: str, home: Path, root: Path) -> str:

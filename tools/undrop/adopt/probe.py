@@ -1,29 +1,45 @@
-"""Which databases ``env.py`` would go to. Run as a script by the project's own Python.
+"""Where ``env.py`` is, and which databases it would go to. Run by the project's own Python.
 
-``probe.py JSON`` with the arguments of ``alembic.config.Config``; prints the URLs and what failed,
-in JSON. The environment is loaded offline, so that nothing is connected to where it can be helped,
-and no migration runs.
+``probe.py JSON`` with a ``Question``; prints an answer in JSON. The environment is loaded offline,
+so that nothing is connected to where it can be helped, and no migration runs; what is connected to
+all the same is behind the fence.
 """
 
 import io
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "migrations"))
+from fence import Fence  # type: ignore[import-not-found]  # there may be no undrop
 
-def urls(arguments: dict[str, Any]) -> tuple[list[str], str]:
-    """Every URL or connection that ``env.py`` configures a context with, and what failed."""
-    urls_seen: list[str] = []
-    failure = ""
 
-    config = Config(**arguments)
-    config.attributes["undrop_probe"] = True  # where undrop is there already: nothing is changed
-    script = ScriptDirectory.from_config(config)
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """``env``: the file; ``urls``: what it configures a context with; ``failure``: what failed."""
+    told: dict[str, Any] = {"env": "", "urls": [], "failure": "", "made": []}
+    fence = Fence("", [], question["root"])
+    fence.install()
+    try:
+        config = Config(**question["config"])
+        config.attributes["undrop_probe"] = True  # where undrop is there already: no backup
+        script = ScriptDirectory.from_config(config)
+        told["env"] = script.env_py_location
+        if question["run"]:
+            _load(config, script, told["urls"])
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - env.py is anybody's code
+        told["failure"] = f"{type(error).__name__}: {error}"
+    if fence.refused:
+        told["failure"] = f"refused: {fence.refused[0]}"
+    return {**told, "made": sorted(fence.made)}
+
+
+def _load(config: Config, script: ScriptDirectory, urls: list[str]) -> None:
     environment = EnvironmentContext(
         config, script, fn=_no_migrations, as_sql=True, destination_rev="head"
     )
@@ -32,17 +48,13 @@ def urls(arguments: dict[str, Any]) -> tuple[list[str], str]:
     def noted(connection: Any = None, url: Any = None, **options: Any) -> None:  # noqa: ANN401
         known = url if url is not None else getattr(connection, "engine", connection).url
         text = getattr(known, "render_as_string", None)
-        urls_seen.append(text(hide_password=False) if text else str(known))
+        urls.append(text(hide_password=False) if text else str(known))
         options["output_buffer"] = io.StringIO()
         configure(connection=connection, url=url, **options)
 
     environment.configure = noted  # type: ignore[method-assign,assignment]  # what env.py calls
-    try:
-        with environment:
-            script.run_env()
-    except Exception as error:  # noqa: BLE001 - env.py is anybody's code
-        failure = f"{type(error).__name__}: {error}"
-    return urls_seen, failure
+    with environment:
+        script.run_env()
 
 
 def _no_migrations(_revision: object, _context: object) -> list[Any]:
@@ -50,8 +62,9 @@ def _no_migrations(_revision: object, _context: object) -> list[Any]:
 
 
 if __name__ == "__main__":
-    answer = os.dup(1)
+    out = os.dup(1)
     os.dup2(2, 1)
+    sys.dont_write_bytecode = True  # it is only looked at
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - where alembic looks for modules, too
-    os.write(answer, json.dumps(urls(json.loads(sys.argv[1]))).encode())
+    os.write(out, json.dumps(answer(json.loads(sys.argv[1]))).encode())
     os._exit(0)

@@ -3,7 +3,7 @@
 import difflib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from undrop import settings
 from undrop.adopt import find, plan
@@ -31,12 +31,17 @@ def init(bare: "Bare") -> Answer:
     root = Path.cwd()
     if bare.arguments.remove:
         return _remove(root, dry=bare.arguments.dry_run)
+    dry = bare.arguments.dry_run
+    kept = "" if dry else _cover(bare, root, bare.arguments.url or find.written(root))
     project = find.look(root, bare.arguments.url)
     if not project.url:
         raise UsageError(
             f"no database was found in {'; '.join([str(root), *project.unclear])}",
             find.GIVE_URL,
         )
+    # It is loaded again and again from here on.
+    kept = kept or ("" if dry else _cover(bare, root, project.url))
+    project = find.with_variable(project)
     taken = plan.clashes(root)
     edits = plan.adopt(project)
     result = {
@@ -54,30 +59,39 @@ def init(bare: "Bare") -> Answer:
         notes = (*notes, INSTALL)
     if not project.env:
         notes = (*notes, "without Alembic there is everything but migrate, rehearse and reset-db")
-    if bare.arguments.dry_run:
+    if dry:
         return Answer(result, diff, (*notes, "nothing was written: leave out --dry-run"))
     plan.write(edits)
+    kept = kept or _cover(bare, root, project.url)
+    notes = (*notes, f"backed up to {kept}") if kept else notes
     run = Run(settings.load(root, bare.session), bare.arguments, bare.say)
-    return _first(run, result, diff, notes)
-
-
-def _first(run: Run, result: dict[str, Any], diff: str, notes: tuple[Text, ...]) -> Answer:
-    """A first verified backup, and status."""
-    if run.settings.engine.exists():
-        purpose = backup.Purpose("undrop init", "")
-        with (
-            locked(run.settings, run.say) as lock,
-            backup.covered(lock, purpose) as state,
-        ):
-            notes = (*notes, f"backed up to {run.settings.backups / state.name}")
     seen = status.status(run)
     back: Text = ("adopted; to take it out again:", Action("init", "--remove"))
-    notes = (*notes, back if result["changed"] else SAME)
+    notes = (*notes, back if edits else SAME)
     return Answer({**result, "status": seen.result}, f"{diff}\n{seen.line}".lstrip(), notes)
 
 
+def _cover(bare: "Bare", root: Path, url: str) -> str:
+    """Hold the present state of the database that is named so; the backup, if there is any.
+
+    Nothing of the project has run before, or only behind the fence.
+    """
+    own = settings.tools(root).get("undrop")
+    if not url and not isinstance(own, dict):
+        return ""
+    table = own if isinstance(own, dict) else {"url": url}
+    project = settings.of(root, table, bare.session)
+    if not project.engine.exists():
+        return ""
+    with (
+        locked(project, bare.say) as lock,
+        backup.covered(lock, backup.Purpose("undrop init", "")) as state,
+    ):
+        return str(project.backups / state.name)
+
+
 def _remove(root: Path, *, dry: bool) -> Answer:
-    files = find.look_at_alembic(root)
+    files = find.look_at_alembic(root, run=False)
     edits = plan.withdraw(root, files.env)
     result = {"changed": [str(each.path) for each in edits]}
     if not dry:

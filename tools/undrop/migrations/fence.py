@@ -216,8 +216,8 @@ class Fence:
         if self.is_missing(path):
             raise RefusedError(self.refuse(path, "opening it would make it"))
         kept = self.kept(path)
-        if path and not kept:  # there is nothing there, or no database
-            self.made.add(path)
+        if path and not kept:
+            (self._free if Path(path).exists() else self.made).add(path)
         return kept
 
     @contextmanager
@@ -261,7 +261,7 @@ class Fence:
                         Path(path).unlink()
                 raise RefusedError(self.refuse(kept, "apsw opens it to be written"))
             if path and not kept:
-                self.made.add(path)
+                self._free.add(path)
             connection.authorizer = Judge(self, kept)
 
         apsw.connection_hooks.append(hook)
