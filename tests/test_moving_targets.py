@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Timer
 
@@ -106,6 +106,43 @@ def test_a_commit_just_before_nuke_is_not_lost(
     assert not project.database.exists()
     assert change.backup is not None
     assert count(change.backup.path) == 401
+
+
+OPENS = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=30)
+print(connection.execute("SELECT count(*) FROM t").fetchall(), flush=True)
+sys.stdin.readline()
+connection.execute("INSERT INTO t (v) VALUES ('in the last moment')")
+connection.commit()
+"""
+
+
+@pytest.mark.parametrize("wal", [False, True])
+def test_who_opens_it_in_the_last_moment_before_nuke_commits_into_the_live_database(
+    project: Project, monkeypatch: pytest.MonkeyPatch, *, wal: bool
+) -> None:
+    make(project.database, 400, wal=wal)
+    original = livefiles.refuse_while_open
+    command = [sys.executable, "-c", OPENS, str(project.database)]
+    with ExitStack() as stack:
+        programs: list[subprocess.Popen[str]] = []
+
+        def refuse(*files: Path) -> None:
+            original(*files)
+            if not programs:
+                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+                program = stack.enter_context(subprocess.Popen(command, **pipes))  # type: ignore[call-overload]
+                assert program.stdout.readline() == "[(400,)]\n"
+                programs.append(program)
+
+        monkeypatch.setattr(livefiles, "refuse_while_open", refuse)
+        with inside.command(project) as lock, pytest.raises(UndropError, match="is open by") as no:
+            restore.nuke(lock)
+        assert no.value.exit_code == 1
+        programs[0].communicate("go on\n")
+    assert count(project.database) == 401
+    assert project.litter() == []
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -32,6 +32,7 @@ URLS = [
     "sqlite:///file:uri.db?uri=true",
     "sqlite:///file:uri.db?mode=rwc&uri=true",
     "sqlite:///file:uri.db?mode=rwc&cache=shared&uri=true",
+    "sqlite:///file:uri.db?vfs=unix&nolock=0&uri=true",
     "sqlite:///file:not-a-uri.db",
     "sqlite:///größe-😀.db",
 ]
@@ -51,6 +52,10 @@ REFUSED = [
     "no url at all",
     "sqlite://host/x.db",
     "sqlite:///file://host/x.db?uri=true",
+    "sqlite:///file:x.db?vfs=unix-dotfile&uri=true",
+    "sqlite:///file:x.db?vfs=unix-none&mode=rw&uri=true",
+    "sqlite:///file:x.db?nolock=1&uri=true",
+    "sqlite:///file:x.db?immutable=yes&uri=true",
     "mysql+pymysql://h/db",
 ]
 

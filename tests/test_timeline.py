@@ -18,7 +18,7 @@ from agents import bash, call, ended, hook
 from shop import Project, content, make
 
 from undrop import settings
-from undrop.store import log
+from undrop.store import home, log
 
 ROWS = "SELECT count(*) FROM suppliers"
 
@@ -398,17 +398,34 @@ def test_alembics_step_ends_with_its_run_though_the_application_lives_on(
     assert step["phase"] == ("same" if fails else "done")
 
 
+@pytest.mark.parametrize("command", [("undo",), ("restore", "latest")])
 def test_a_new_project_at_the_path_of_an_old_one_is_not_given_its_database(
-    stocked: Project, tmp_path: Path
+    stocked: Project, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """The vault goes by the path, and still has the other's backups."""
+    """The vault goes by the path, and still has the other's backups.
+
+    A file system gives a folder that is made anew the inode of the one that was removed.
+    """
     stocked.ok("undrop", "backup")
+    vault = settings.load(stocked.root).vault_folder
+    assert vault is not None
     stocked.root.rename(tmp_path / "elsewhere")
-    (tmp_path / "between").mkdir()  # takes the inode that a file system may give out again
     new = Project(stocked.root)
-    done = new.refused(4, "undrop", "undo")
-    assert "nothing to undo" in done.err
+    for record in vault.glob("*.json"):
+        fields = json.loads(record.read_text())
+        device, inode, _, born = fields["home"]
+        assert born != home.here(settings.load(new.root))[3] > 0
+        now = home.here(settings.load(new.root))
+        assert [device, inode] != now[:2]
+        record.chmod(0o600)
+        record.write_text(json.dumps({**fields, "home": [*now[:3], born]}))
+    done = new.undrop(*command)
+    assert done.code == (4 if command == ("undo",) else 2)
     assert not new.database.exists()
+    if "latest" in command:  # the project was removed and cloned again, perhaps
+        assert "taken in another folder that stood at this path" in done.err
+        new.ok("sh", "-c", done.err.partition("Next: ")[2])
+        assert content(new.database) == content(tmp_path / "elsewhere/quartermaster.db")
 
 
 def test_a_number_and_a_part_of_a_name_mean_what_the_list_showed(stocked: Project) -> None:

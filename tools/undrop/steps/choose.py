@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MANY = 5  # names that are given when none fits, or several do
 LEFT = "it is the state before a restore or undo"
+BEFORE = "it was taken in another folder that stood at this path"
 
 
 class Latest(NamedTuple):
@@ -147,6 +148,8 @@ def _candidates(settings: "Settings", line: Timeline) -> "Iterator[tuple[Moment,
         old = backup.record.next_step in GOING_BACK and not backup.sequence
         if backup.is_set or not backup.verified:
             yield moment, "it was not found whole"
+        elif backup.only_in_vault and backup.record.home and not backup.sequence:
+            yield moment, BEFORE
         elif backup.record.shrunk:
             yield moment, f"tables that had rows have none: {', '.join(backup.record.shrunk)}"
         elif old or (left and left[-1].kind in GOING_BACK):
@@ -187,4 +190,5 @@ def _none(settings: "Settings", passed: "list[tuple[str, str]] | None" = None) -
     what += "".join(f"\npassed over: {name}: {why}" for name, why in passed or [])
     if others:
         what += f"\nthere are backups of: {', '.join(sorted(others))}"
-    return UsageError(what, Action("list"))
+    name = next((name for name, why in passed or [] if why == BEFORE), "")
+    return UsageError(what, Action("restore", name) if name else Action("list"))

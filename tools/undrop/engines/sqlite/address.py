@@ -9,6 +9,9 @@ from undrop.errors import UsageError
 
 SIMPLE_URL = re.compile(r"sqlite(?:\+pysqlite|\+aiosqlite)?:///([\w./-]+)", re.ASCII)
 DRIVERS = {"sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"}
+OFF = {"off", "no", "false", "0"}
+USUAL_LOCKS = {"vfs": {"off", "unix"}, "nolock": OFF, "immutable": OFF}
+"""Options of a URI that are about locks, and which values change nothing."""
 HOW_TO_SET = 'set `url = "sqlite:///app.db"` in [tool.undrop] of pyproject.toml'
 
 
@@ -61,4 +64,22 @@ def _uri_path(uri: str, root: Path) -> Path | None:
     name = unquote(rest, errors="surrogateescape").partition("\0")[0]
     parameters = parse_qs(query)
     in_memory = parameters.get("mode") == ["memory"] or parameters.get("vfs") == ["memdb"]
-    return None if in_memory or name in {"", ":memory:"} else _absolute(name, root)
+    if in_memory or name in {"", ":memory:"}:
+        return None
+    _refuse_own_locks(uri, parameters)
+    return _absolute(name, root)
+
+
+def _refuse_own_locks(uri: str, parameters: dict[str, list[str]]) -> None:
+    """Raise UsageError where SQLite is told to lock in another way than we would, or not at all.
+
+    sqlite.org/uri.html, 3.3.
+    """
+    for name, usual in USUAL_LOCKS.items():
+        value = parameters.get(name, ["off"])[0]
+        if value.lower() not in usual:
+            raise UsageError(
+                f"{uri}: with {name}={value} neither undrop nor the application would see when the "
+                "other one writes",
+                "take that out of the URL, if the application can do without it",
+            )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from undrop import durable
+from undrop.engines.sqlite import workcopy
 from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
@@ -42,9 +43,12 @@ def install(work: Path, live: Path, session: Session, *, damaged: bool) -> None:
             durable.sync_path(live.parent)
 
 
-def refuse_while_open(live: Path) -> None:
-    """Raise UndropError, naming them, while other programs have the database open."""
-    if who := holders.describe(live):
+def refuse_while_open(live: Path, file: Path | None = None) -> None:
+    """Raise UndropError, naming them, while other programs have the database open.
+
+    ``file`` is where it is, if it is not at its place.
+    """
+    if who := holders.describe(file or live):
         raise UndropError(f"{live} is open{who}", "close that program, then the same command again")
 
 
@@ -90,14 +94,17 @@ def _present(live: Path) -> set[tuple[str, int]]:
 
 
 def remove(snapshot: Snapshot) -> None:
-    """Unlink the live database and its sidecars, if it is what ``held`` saw.
+    """Unlink the live database and its sidecars, if it is what ``snapshot`` saw.
 
-    The main file goes first: a kill between the two leaves left-overs, never a file that lost
-    the commits in its -wal. Raises LiveMovedError, UndropError with nothing changed.
+    It loses its name first, so that nobody can open it any more, and gets that back where somebody
+    had opened it in the last moment: what they commit would be in no file. The main file goes
+    before its sidecars: a kill in between leaves left-overs, never a file that lost the commits in
+    its -wal. Raises LiveMovedError, UndropError with nothing changed.
     """
-    refuse_while_open(snapshot.path)
-    snapshot.release()
     path = snapshot.path
+    refuse_while_open(path)
+    snapshot.release()
+    aside = workcopy.beside(path)
     with connect.explained(path, "locking the database to remove it", snapshot.session.patience):
         connection = connect.connect(path, "rw")
         try:
@@ -106,7 +113,15 @@ def remove(snapshot: Snapshot) -> None:
                 raise LiveMovedError(
                     "somebody wrote to the database", "the same again", writes=snapshot.writes()
                 )
-            unlink(path, snapshot.session)
+            with _past_return(path, snapshot.session):
+                path.rename(aside)
+                try:
+                    refuse_while_open(path, aside)
+                except BaseException:
+                    _rename_to_nothing(aside, path)
+                    raise
+                aside.unlink()
+                unlink(path, snapshot.session)
         finally:
             connection.close()
 

@@ -144,8 +144,13 @@ class Snapshot:
         if self._write_lock:
             self._write_lock.end()
 
-    def unchanged(self) -> bool:
-        """Whether the file still is what the snapshot saw; certain with the write lock held."""
+    def unchanged(self) -> bool | None:
+        """Whether the file still is what the snapshot saw; certain with the write lock held.
+
+        None once it is closed.
+        """
+        if self._fd < 0:
+            return None
         if not self.path.exists():
             return False
         same_file = os.path.samestat(self.path.stat(), os.fstat(self._fd))
