@@ -86,7 +86,7 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
         raise UsageError("no database is configured", HOW_TO_SET)
     backups = root / _value(table, "backups", "backups")
     verify_url = _value(table, "verify-url", "")
-    return Settings(
+    project = Settings(
         root=root,
         url=url,
         variable=variable,
@@ -105,6 +105,21 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
         reroute=_value(table, "reroute", False),  # noqa: FBT003 - the default
         alembic_ini=root / _value(table, "alembic", "alembic.ini"),
     )
+    _refuse_folder(project)
+    return project
+
+
+def _refuse_folder(project: Settings) -> None:
+    """Raise UsageError for a folder of backups that holds what is none: it is closed to others."""
+    real, live = Path(os.path.realpath(project.backups)), project.engine.file
+    own = 'set `backups = "backups"` in [tool.undrop]: a folder of its own'
+    if Path(os.path.realpath(project.root)).is_relative_to(real):
+        raise UsageError(f"{real} is no folder for backups: the project is in it", own)
+    if live and live.is_relative_to(real):
+        raise UsageError(
+            f"the live database {live} is inside {real}, where its backups go",
+            f"{own}, or move the database and let the URL name it",
+        )
 
 
 def _find(start: Path) -> tuple[Path, dict[str, Any]]:

@@ -100,7 +100,8 @@ def _told(run: Run, stopped: "LossError") -> str:
 
 
 def _line(moved: "Moved") -> str:
-    return f"{revision_names(moved.revisions_before)} -> {revision_names(moved.revisions_after)}"
+    way = f"{revision_names(moved.revisions_before)} -> {revision_names(moved.revisions_after)}"
+    return tables.clean(way)  # a revision is anybody's text
 
 
 def _way(moved: "Moved") -> dict[str, Any]:

@@ -250,9 +250,6 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         session: Session
         """Says how long a lock is waited for; is told what is done, and that live was changed."""
 
-        def refuse_place(self, backups: Path) -> None:
-            """Raise UsageError when it is nothing that could be backed up into ``backups``."""
-
         def refuse_unfit(self, path: Path) -> None:
             """Raise UsageError or CheckError for what is no backup of its kind."""
 

@@ -100,7 +100,6 @@ def covered(lock: "Lock", purpose: Purpose, hold: float = 0) -> "Iterator[State]
     if not engine.exists():
         yield State("absent", None, None, purpose.next_step)
         return
-    engine.refuse_place(settings.backups)
     with ExitStack() as stack:
         try:
             try:

@@ -55,6 +55,8 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
         raise _none(settings)
     path = standing / wanted
     if wanted and os.path.exists(path):  # noqa: PTH110 - any name may be typed, also a long one
+        # What a link leads to may be in use, and has its sidecars there.
+        path = path.resolve() if path.is_symlink() else path
         return Backup(path, record.read(path.with_suffix(".json")))
     return _named(settings, wanted)
 

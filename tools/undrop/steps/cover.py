@@ -17,6 +17,8 @@ from undrop.store.catalog import Backup
 from undrop.store.lock import locked
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from undrop.settings import Settings
     from undrop.store.lock import Lock
 
@@ -157,7 +159,8 @@ def known(settings: "Settings") -> str:
     with suppress(OSError, ValueError, KeyError, TypeError):
         name = str(note["backup"])
         kept = settings.backups / name
-        whole = kept.exists() and Backup(kept, record.read(kept.with_suffix(".json"))).verified
+        same = note["kept"] == _written(kept)
+        whole = same and Backup(kept, record.read(kept.with_suffix(".json"))).verified
         if whole and not vault.missing(settings) and note["files"] == settings.engine.fingerprint():
             return name
     return ""
@@ -171,7 +174,16 @@ def remember(lock: "Lock", name: str, fingerprint: list[object] | None) -> None:
     settings = lock.settings
     with suppress(OSError):
         if fingerprint is not None and settings.engine.fingerprint() == fingerprint:
-            _write(settings, {**_note(settings), "backup": name, "files": fingerprint})
+            kept = _written(settings.backups / name)
+            _write(
+                settings, {**_note(settings), "backup": name, "files": fingerprint, "kept": kept}
+            )
+
+
+def _written(path: "Path") -> list[int]:
+    """Which file it is, its bytes, and when it was written. Raises OSError."""
+    stat = path.stat()
+    return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
 
 
 def _note_call(settings: "Settings", name: str, call: str) -> None:

@@ -88,7 +88,8 @@ def backups(settings: "Settings") -> list[Backup]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         for path in (Path(folder or "", name) for name in names if name not in known):
-            if path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith("."):
+            kind = path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith(".")
+            if kind and not path.is_symlink():  # which leads to what may be in use
                 note = record.read(path.with_suffix(".json"))
                 sequence = note.sequence if note and is_same(note.home, ours) else 0
                 known[path.name] = Backup(path, note, folder != settings.backups, sequence)

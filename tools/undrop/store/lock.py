@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.values import Session
 
+LOCK = ".lock"
+PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store"}
+"""What people put into a folder for backups, before we do."""
+BESIDE = {".json", ".jsonl", ".damaged", ".partial", ".zst"}
 PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")
 
 
@@ -45,9 +49,10 @@ def locked(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[Loc
     than the session's patience.
     """
     _refuse_link_out_of(settings)
+    _refuse_what_is_not_ours(settings)
     durable.private_folder(settings.backups)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(settings.backups / ".lock", flags, 0o600)
+    fd = os.open(settings.backups / LOCK, flags, 0o600)
     try:
         _wait(fd, waiting, settings.engine.session.patience_with_undrop)
         os.ftruncate(fd, 0)
@@ -93,6 +98,23 @@ def _refuse_link_out_of(settings: "Settings") -> None:
             f"{settings.backups} is a link out of the project, to {real}",
             f'if it is yours, set `backups = "{real}"` in [tool.undrop]; else remove the link',
         )
+
+
+def _refuse_what_is_not_ours(settings: "Settings") -> None:
+    """A folder that has other things in it is not closed to everybody else, nor filled."""
+    try:
+        names = set(os.listdir(settings.backups))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if LOCK in names:
+        return
+    for name in sorted(names):
+        in_use = {f"{name}-wal", f"{name}-shm", f"{name}-journal"} & names
+        if in_use or not (name in PAGES or Path(name).suffix in {*SUFFIXES, *BESIDE}):
+            raise UsageError(
+                f"{settings.backups} is no folder for backups: {name} is in it",
+                "let `backups` in [tool.undrop] name a folder of its own",
+            )
 
 
 def partial(settings: "Settings") -> Path:

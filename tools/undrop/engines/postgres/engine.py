@@ -74,9 +74,6 @@ class Postgres(Site):
         with session.opened(self.address, "asking who is connected") as connection:
             return locks.others(session.asker(connection))
 
-    def refuse_place(self, backups: Path) -> None:
-        """Nothing: a server's files are not in a project."""
-
     def snapshot(self) -> "Snapshot":
         from undrop.engines.postgres.snapshot import Snapshot
 

@@ -99,15 +99,6 @@ class Sqlite:
 
         return holders.of(self.live)
 
-    def refuse_place(self, backups: Path) -> None:
-        if self.live.exists() and not self.live.is_file():
-            raise UsageError(f"{self.live} is not a file", "set the right URL in pyproject.toml")
-        if self.live.is_relative_to(os.path.realpath(backups)):
-            raise UsageError(
-                f"the live database {self.live} is inside backups/",
-                f"cp {shlex.quote(str(self.live))} beside it, and let the URL name the copy",
-            )
-
     def snapshot(self) -> "Live":
         return self.hold(0)
 
@@ -118,18 +109,23 @@ class Sqlite:
     def hold(self, seconds: float) -> "Live":
         from undrop.engines.sqlite.live import Live
 
-        self._refuse_gone()
+        self._refuse_no_file()
         return Live(self.live, self.session, hold=seconds)
 
     def look(self) -> "Look":
         from undrop.engines.sqlite.look import Look
 
-        self._refuse_gone()
+        self._refuse_no_file()
         return Look(self.live, self.session)
 
-    def _refuse_gone(self) -> None:
+    def _refuse_no_file(self) -> None:
         if not self.live.exists():
             raise damaged("the file is gone and its -wal or -journal is still there")
+        if not self.live.is_file():
+            there = str(self.database)
+            what = f"{there} is a folder" if self.live.is_dir() else f"{there} leads to {self.live}"
+            aside = shlex.join(["mv", there, f"{there}.aside"])
+            raise UsageError(f"{what}, where the database should be", f"{aside} &&", Action("undo"))
 
     def damaged(self) -> "tuple[list[Path], Origin]":
         from undrop.engines.sqlite.live import origin
