@@ -42,9 +42,9 @@ class Own(sqlite3.Connection):
     pass
 """
 SHELL = (
-    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('DELETE FROM suppliers'); "
+    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+    "c.executescript('DELETE FROM items WHERE id = 1')"
 )
-SHELL += "c.commit()"
 WAYS = {
     "a session": (
         "session = Session(sa.create_engine(URL))",
@@ -108,11 +108,6 @@ WAYS = {
     "aiosqlite": ("import asyncio", "asyncio.run(empty())"),
     "apsw": ("import apsw", "apsw.Connection(LIVE).execute(DELETE)"),
     "pysqlite3": ("import pysqlite3", "run(pysqlite3.connect(LIVE), DELETE)"),
-    "a program with its name": (f"subprocess.run([sys.executable, '-c', {SHELL!r}, LIVE])",),
-    "a program in another folder": (
-        f"subprocess.run([sys.executable, '-c', {SHELL!r}, 'quartermaster.db'], cwd='.')",
-    ),
-    "a shell": ("os.system(f'rm -f {LIVE}')",),
     "os.replace": (
         "pathlib.Path('other.db').write_bytes(b'')",
         "os.replace('other.db', LIVE)",
@@ -211,20 +206,25 @@ def test_a_migration_may_read_everything_and_write_what_it_makes_itself(
     assert project.exact() == live
 
 
-ENVIRONMENT = "subprocess.run([sys.executable, '-c', {!r}], env={{**os.environ, 'FILE': LIVE}})"
-PAST = ENVIRONMENT.format(
-    "import os, sqlite3; c = sqlite3.connect(os.environ['FILE']); "
-    "c.execute('DELETE FROM items WHERE id = 1'); c.commit()"
-)
+PAST = {
+    "in its environment": (
+        f"subprocess.run([sys.executable, '-c', {SHELL!r}.replace('sys.argv[1]', "
+        "\"__import__('os').environ['FILE']\")], env={**os.environ, 'FILE': LIVE})"
+    ),
+    "among its words": f"subprocess.run([sys.executable, '-c', {SHELL!r}, LIVE])",
+    "in a shell": "os.system(f'{sys.executable} -c \"{SHELL}\" {LIVE}')",
+}
 
 
 @pytest.mark.parametrize("fails", [False, True])
-@pytest.mark.parametrize("command", ["rehearse", "migrate"])
-def test_what_passes_the_fence_is_seen_and_what_was_there_before_is_held(
-    project: Project, command: str, *, fails: bool
+@pytest.mark.parametrize("command", ["rehearse", "migrate", "reset-db"])
+@pytest.mark.parametrize("name", PAST)
+def test_a_program_that_has_the_databases_name_is_seen_and_what_was_there_before_is_held(
+    project: Project, command: str, name: str, *, fails: bool
 ) -> None:
     before = content(project.database)
-    project.revise(PAST, *(["raise ValueError"] if fails else []), head=HEAD)
+    head = f"{HEAD}\nSHELL = {SHELL!r}"
+    project.revise(PAST[name], *(["raise ValueError"] if fails else []), head=head)
     done = project.undrop(command, "--json")
     assert done.code == int(fails)
     assert "not changed" not in done.err
@@ -300,7 +300,7 @@ def test_init_holds_what_is_written_down_before_it_runs_anything(project: Projec
     url = "sqlalchemy.url = sqlite:///quartermaster.db"
     ini.write_text(ini.read_text().replace("[alembic]", f"[alembic]\n{url}", 1))
     before = content(project.database)
-    imports(project, f"import os, subprocess, sys\n{LIVE}\n{PAST}\n".replace("pathlib", "os.path"))
+    imports(project, f"import os, pathlib, subprocess, sys\n{LIVE}\n{PAST['among its words']}\n")
     project.undrop("init")
     assert before in [content(path) for path in project.saved()]
 

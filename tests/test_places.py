@@ -86,7 +86,7 @@ def test_what_stands_in_the_databases_place_is_said_with_a_line_that_works(
     stocked.undrop("status")
 
 
-def test_a_link_among_the_backups_is_none(stocked: Project, tmp_path: Path) -> None:
+def test_a_link_among_the_backups_is_what_it_leads_to(stocked: Project, tmp_path: Path) -> None:
     """What it leads to may be in use."""
     stocked.ok("undrop", "backup")
     other = tmp_path / "other.db"
@@ -95,8 +95,10 @@ def test_a_link_among_the_backups_is_none(stocked: Project, tmp_path: Path) -> N
         assert other.with_name("other.db-wal").stat().st_size > 0
         for name, target in (("live", stocked.database), ("other", other)):
             (stocked.backups / f"quartermaster-20990101-000000-{name}.db").symlink_to(target)
-        assert "20990101" not in stocked.ok("undrop", "list")
-        stocked.ok("undrop", "verify")
+        said = stocked.undrop("verify").out
+        assert "damaged" not in said
+        assert ("is the live database itself" in said, "other.db-wal has" in said) == (True, True)
+        stocked.ok("undrop", "restore", "latest")
         for name, said in (("live", "is the live database itself"), ("other", "other.db-wal has")):
             path = stocked.backups / f"quartermaster-20990101-000000-{name}.db"
             assert said in stocked.undrop("restore", str(path)).err

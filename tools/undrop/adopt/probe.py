@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "migrations"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "engines/sqlite"))
 from fence import Fence  # type: ignore[import-not-found]  # there may be no undrop
 
 

@@ -128,13 +128,13 @@ def way_back(change: "Change") -> tuple[Text, ...]:
 
 def failure(error: "UndropError", prompt: Prompt) -> dict[str, Any]:
     """An error in JSON, but for the exit code."""
-    return {
+    told = {
         "error": error.what,
         "live_changed": error.live_changed,
-        "live_moved": bool(error.moved_from),
         "next": prompt.text(error.next_parts),
         "next_actions": recipes.actions(error.next_parts),
     }
+    return {**told, "live_moved": True} if error.moved_from else told
 
 
 def kept(change: "Change") -> dict[str, Any]:

@@ -208,6 +208,8 @@ def _latest(run: Run) -> "Backup | Answer":
     if latest.backup is not None:
         for name, why in latest.passed_over:
             run.say(f"latest passes over {name}: {why}")
+        if choose.is_elsewheres(latest.backup):
+            run.say(f"latest is {latest.backup.path.name}, taken in another folder than this one")
         return latest.backup
     told: list[Text] = [f"already in place: {latest.in_place}"]
     if latest.older:

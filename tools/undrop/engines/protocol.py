@@ -7,7 +7,7 @@ What only some engines can do is a protocol of its own, and None where one canno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # nobody waits for these to be made
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Literal, Protocol
@@ -326,6 +326,12 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def prepare(self, connection: Connection | None, target: Target, /) -> None:
             """Before the first migration: refuse any other database. Raises RuntimeError."""
+
+        def reroute(self, is_live: Callable[[object], bool], target: Target, /) -> None:
+            """Hand ``target`` to every engine of SQLAlchemy's that would go to the live database.
+
+            That is a file; ``is_live`` knows its names.
+            """
 
         def report(self) -> list[str]:
             """What of the migrations was not in their one transaction."""

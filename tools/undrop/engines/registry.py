@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engines.protocol import Adopting, Backups, Engine, Family, Migrating
+    from undrop.engines.sqlite.fence import Fence
     from undrop.values import Session
 
 
@@ -65,6 +66,20 @@ def of_backup(engine: "Engine", path: "Path", verify_url: str = "") -> "Backups"
 def migrating(kind: str) -> "Migrating":
     """What an engine has to say in Alembic's own process."""
     return ENGINES[kind].load().migrating()
+
+
+def fence(live: str, free: list[str], root: str) -> "Fence":
+    """Put the fence up around the project code of this process.
+
+    ``live``: the live database's file, or empty; ``free``: files that may be written all the same;
+    ``root``: the project's folder. A database that is a file may be anybody's, whatever this
+    project's is.
+    """
+    from undrop.engines.sqlite.fence import Fence
+
+    put_up = Fence(live, free, root)
+    put_up.install()
+    return put_up
 
 
 def adopting(url: str) -> "Adopting":

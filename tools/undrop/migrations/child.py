@@ -5,26 +5,24 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, quote_plus
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import event
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import make_url
 
 from undrop.engines import registry
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError
 from undrop.migrations import alembic_private
-from undrop.migrations.fence import Fence
 from undrop.migrations.message import Reply, Request, Revision
 from undrop.values import Moved
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
+    from undrop.engines.sqlite.fence import Fence
     from undrop.values import Target
 
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
@@ -45,7 +43,7 @@ def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...
     return wanted <= below - set(current)
 
 
-def bring(asked: Request, target: "Target", fence: Fence) -> Moved:
+def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
     """Run the migrations that are asked for and say what was done."""
     config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
     guard = registry.migrating(asked.kind)
@@ -59,7 +57,7 @@ def bring(asked: Request, target: "Target", fence: Fence) -> Moved:
     if asked.variable:
         os.environ[asked.variable] = url
     if asked.reroute:
-        _reroute(fence, target)
+        guard.reroute(fence.is_live, target)
     script = ScriptDirectory.from_config(config)
     revision = asked.revision
     moved = Moved([], [], 0, [], [], 0.0)
@@ -103,16 +101,6 @@ def known(asked: Request) -> Reply:
     return Reply(revisions=revisions[::-1], heads=sorted(script.get_heads()))
 
 
-def _reroute(fence: Fence, target: "Target") -> None:
-    """Hand the target to every engine of SQLAlchemy's that would go to the live database."""
-
-    @event.listens_for(Engine, "do_connect")
-    def _follow(dialect: Any, _record: object, arguments: list[Any], named: Any) -> None:  # noqa: ANN401
-        if dialect.name == "sqlite" and arguments and fence.is_live(arguments[0]):
-            file = Path(target.database)
-            arguments[0] = file.as_uri() if named.get("uri") else str(file)
-
-
 def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or StampStep
     """What the migration's file says that it may take away."""
     module = getattr(getattr(step, "revision", None), "module", None)
@@ -136,7 +124,7 @@ def _hidden(text: str, asked: Request) -> str:
     return text
 
 
-def _answer(asked: Request, fence: Fence) -> Reply:
+def _answer(asked: Request, fence: "Fence") -> Reply:
     if asked.target is None:
         return known(asked)
     return Reply(bring(asked, asked.target, fence))
@@ -159,8 +147,8 @@ def main() -> NoReturn:
         line += part
     threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
     asked = Request.of_json(line)
-    fence = Fence(asked.live, [asked.target.database] if asked.target else [], asked.root)
-    fence.install()
+    free = [asked.target.database] if asked.target else []
+    fence = registry.fence(asked.live, free, asked.root)
     try:
         answer = _answer(asked, fence)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - migrations are anybody's code

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MANY = 5  # names that are given when none fits, or several do
 LEFT = "it is the state before a restore or undo"
-BEFORE = "it was taken in another folder that stood at this path"
 
 
 class Latest(NamedTuple):
@@ -55,10 +54,8 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
         raise _none(settings)
     path = standing / wanted
     if wanted and os.path.exists(path):  # noqa: PTH110 - any name may be typed, also a long one
-        # What a link leads to may be in use, and has its sidecars there.
-        path = path.resolve() if path.is_symlink() else path
-        return Backup(path, record.read(path.with_suffix(".json")))
-    return _named(settings, wanted)
+        return catalog.led_to(Backup(path, record.read(path.with_suffix(".json"))))
+    return catalog.led_to(_named(settings, wanted))
 
 
 def latest(settings: "Settings") -> Latest:
@@ -102,6 +99,11 @@ def _gone_back(line: Timeline) -> str:
             did = step.phase == "same" or before.content != after.content
             return after.content if did and step.kind in GOING_BACK else ""
     return ""
+
+
+def is_elsewheres(backup: Backup) -> bool:
+    """Whether it was taken in another folder: one that stood at this path, or this one's copy."""
+    return bool(backup.record and backup.record.home and not backup.sequence)
 
 
 def unknown_revisions(settings: "Settings", backup: Backup) -> list[str]:
@@ -150,8 +152,6 @@ def _candidates(settings: "Settings", line: Timeline) -> "Iterator[tuple[Moment,
         old = backup.record.next_step in GOING_BACK and not backup.sequence
         if backup.is_set or not backup.verified:
             yield moment, "it was not found whole"
-        elif backup.only_in_vault and backup.record.home and not backup.sequence:
-            yield moment, BEFORE
         elif backup.record.shrunk:
             yield moment, f"tables that had rows have none: {', '.join(backup.record.shrunk)}"
         elif old or (left and left[-1].kind in GOING_BACK):
@@ -192,5 +192,4 @@ def _none(settings: "Settings", passed: "list[tuple[str, str]] | None" = None) -
     what += "".join(f"\npassed over: {name}: {why}" for name, why in passed or [])
     if others:
         what += f"\nthere are backups of: {', '.join(sorted(others))}"
-    name = next((name for name, why in passed or [] if why == BEFORE), "")
-    return UsageError(what, Action("restore", name) if name else Action("list"))
+    return UsageError(what, Action("list"))

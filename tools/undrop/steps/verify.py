@@ -23,6 +23,9 @@ def verify(settings: "Settings", chosen: "Backup") -> "Facts":
 
     Raises CheckError when it is not, or is a set of damaged files.
     """
+    if chosen.path.is_symlink() and chosen.path.exists():
+        chosen = catalog.led_to(chosen)
+        settings.engine.refuse_unfit(chosen.path)  # it may be in use
     path, record = chosen.path, chosen.record
     if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))

@@ -88,8 +88,7 @@ def backups(settings: "Settings") -> list[Backup]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         for path in (Path(folder or "", name) for name in names if name not in known):
-            kind = path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith(".")
-            if kind and not path.is_symlink():  # which leads to what may be in use
+            if path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith("."):
                 note = record.read(path.with_suffix(".json"))
                 sequence = note.sequence if note and is_same(note.home, ours) else 0
                 known[path.name] = Backup(path, note, folder != settings.backups, sequence)
@@ -122,6 +121,14 @@ def named(settings: "Settings", name: str) -> Backup:
         if name in {backup.path.name, backup.path.stem}:
             return backup
     raise UsageError(f"there is no backup {name!r}", Action("list"))
+
+
+def led_to(backup: Backup) -> Backup:
+    """What it is a link to, which may be in use and has its sidecars there; else itself."""
+    if not backup.path.is_symlink() or not backup.path.exists():
+        return backup
+    path = backup.path.resolve()
+    return Backup(path, record.read(path.with_suffix(".json")))
 
 
 def contents(settings: "Settings") -> dict[str, str]:

@@ -76,6 +76,9 @@ class Migrating:
         event.listen(connection, "before_cursor_execute", self._look)
         event.listen(connection, "commit", self._commit)
 
+    def reroute(self, _is_live: "Callable[[object], bool]", _target: "Target") -> None:
+        """Nothing: what is live is no file."""
+
     def report(self) -> list[str]:
         """What of the migrations was not in their one transaction."""
         if self._outside:

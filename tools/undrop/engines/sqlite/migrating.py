@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, Engine, make_url
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection
 
     from undrop.values import Target
 
@@ -31,12 +33,22 @@ def prepare(connection: "Connection | None", target: "Target") -> None:
         )
 
 
+def reroute(is_live: "Callable[[object], bool]", target: "Target") -> None:
+    """Hand the work copy to every engine of SQLAlchemy's that would go to the live database."""
+
+    @event.listens_for(Engine, "do_connect")
+    def _follow(dialect: Any, _record: object, arguments: list[Any], named: Any) -> None:  # noqa: ANN401
+        if dialect.name == "sqlite" and arguments and is_live(arguments[0]):
+            file = Path(target.database)
+            arguments[0] = file.as_uri() if named.get("uri") else str(file)
+
+
 def report() -> list[str]:
     """What of the migrations was not in their transaction: SQLite has nothing of the kind."""
     return []
 
 
-def transactional(engine: "Engine") -> None:
+def transactional(engine: Engine) -> None:
     """Make every transaction of SQLAlchemy's a real one, CREATE and DROP included.
 
     Python's sqlite3 begins a transaction before INSERT, UPDATE and DELETE only and so commits

@@ -28,7 +28,6 @@ MAGIC = b"SQLite format 3\0"
 SIDECARS = re.compile(r"-(wal|shm|journal)$")
 WAL = 2  # in the header's bytes 18 and 19 (sqlite.org/fileformat2.html, 1.3)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT
-LONGEST = 4096  # characters of what may be a file's name
 OK, DENY, IGNORE = 0, 1, 2
 # sqlite.org/c3ref/c_alter_table.html
 INSERT, PRAGMA, ATTACH, ALTER_TABLE = 18, 19, 24, 26
@@ -55,18 +54,7 @@ SETTINGS = {
 }
 """Pragmas that write to the file when they are given a value."""
 UNSEEN = "a database that was attached by an expression (SQLite does not tell which)"
-STARTS = {
-    "subprocess.Popen": (0, 1),
-    "os.system": (0,),
-    "os.exec": (0, 1),
-    "os.posix_spawn": (0, 1),
-    "os.spawn": (1, 2),
-    "pty.spawn": (0,),
-}
-"""Events that start a program, and which of their arguments are its words."""
-
-
-OURS = f"{Path(__file__).resolve().parents[1]}{os.sep}"
+OURS = f"{Path(__file__).resolve().parents[2]}{os.sep}"
 
 
 class RefusedError(PermissionError):
@@ -313,27 +301,6 @@ class Fence:
         if kept and "mode=ro" not in text:
             raise RefusedError(self.refuse(kept, "opened by another way than connect()"))
 
-    def _started(self, event: str, arguments: tuple[Any, ...]) -> None:
-        words: list[object] = []
-        for at in STARTS[event]:
-            value = arguments[at]
-            words += value if isinstance(value, list | tuple) else [value]
-        folder = arguments[2] if event == "subprocess.Popen" and arguments[2] else "."
-        if self.live and any(self._names_live(word, os.fsdecode(folder)) for word in words):
-            raise RefusedError(self.refuse(self.live, "handed to a program that is started"))
-
-    def _names_live(self, word: object, folder: str) -> bool:
-        if not isinstance(word, str | bytes | os.PathLike):
-            return False
-        text = os.fsdecode(word)
-        parts = {text, *re.split(r"[\s'\"=;|&<>(),]+", text)}
-        names = {re.sub(r"^(sqlite[\w+]*:///|file:(//)?)", "", part) for part in parts} - {""}
-        return self.live in text or any(
-            self._is_live(os.path.realpath(Path(folder, name)))
-            for name in names
-            if len(name) < LONGEST
-        )
-
 
 FACTORY, URI = 5, 7  # places among the arguments of ``connect`` after the first
 AUDITED: dict[str, Callable[[Fence, str, tuple[Any, ...]], None]] = {
@@ -343,7 +310,6 @@ AUDITED: dict[str, Callable[[Fence, str, tuple[Any, ...]], None]] = {
     "os.truncate": Fence._renamed,
     "shutil.rmtree": Fence._renamed,
     "sqlite3.connect": Fence._connects,
-    **dict.fromkeys(STARTS, Fence._started),
 }
 
 
