@@ -87,6 +87,8 @@ def test_nothing_is_readable_by_others_at_any_moment(
         log = tmp_path / command[0]
         script = f'umask 000; exec strace -ff -y -qq -e {calls} -o "{log}" undrop "$@"'
         real = stocked.environment["PATH"]
+        if command[0] == "restore":  # to another state than that which is in place
+            stocked.sql("INSERT INTO suppliers (name) VALUES ('new')")
         stocked.ok("sh", "-c", script, "sh", *command, PATH=real)
         count, problems = published(stocked, list(tmp_path.glob(f"{command[0]}.*")), mode)
         assert count, "nothing was seen"

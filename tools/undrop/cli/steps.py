@@ -147,6 +147,9 @@ def restore(run: Run) -> Answer:
             done = replica.put_back(lock, asked.timestamp)
             done = done._replace(source=REPLICA)
     elif isinstance(chosen, Answer):
+        if not asked.dry_run:
+            with locked(run.settings, run.say):
+                pass  # what was put in place by a run that was killed then is swept up after it
         return chosen
     else:
         comparison = core.cost(run.settings, chosen, foreign=asked.foreign)
