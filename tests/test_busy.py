@@ -319,7 +319,7 @@ def test_the_line_that_it_says_to_type_gives_it_the_time_that_it_takes(busy: Pro
     for option in (("--hold-lock", "0.01"), ("--hold-lock=0.01",)):
         refused = busy.just("migrate", *option, "9001", "--json")
         assert refused.code == 1, refused
-        assert "was written to meanwhile by others" in refused.err
+        assert "was changed meanwhile, by others" in refused.err
         assert json.loads(refused.out)["live_changed"] is False
     line = refused.err.partition("Next: ")[2].partition(", if")[0]
     words = line.split()

@@ -13,8 +13,8 @@ LOOK: tuple[Part, ...] = (
 
 NOT_CHANGED = "The live database was not changed."
 MOVED = (
-    "The live database was written to meanwhile by others (its application, or past the fence "
-    "around a migration): {} is what it was before."
+    "The live database was changed meanwhile, by others (its application, or past the fence around "
+    "a migration): {} is what it was before."
 )
 
 
