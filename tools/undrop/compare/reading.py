@@ -25,13 +25,13 @@ def read(connection: sqlite3.Connection, schema: str) -> Structure:
     owners = {fold(name): text for name, (text, _) in sql.items()}
     listed = connection.execute(
         "SELECT name, type, NOT wr FROM pragma_table_list WHERE schema = ?"
-        " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'"
-        # Litestream writes these by itself: they are no part of what anybody did.
-        " AND name NOT IN ('_litestream_lock', '_litestream_seq')",
+        " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'",
         [schema],
     ).fetchall()
     tables, unread = [], []
     for name, kind, rowid in listed:
+        if name in check.LITESTREAM:
+            continue
         text, root = sql[name]
         if ddl.is_derived(text) or (kind == "shadow" and not ddl.is_users(name, owners)):
             continue

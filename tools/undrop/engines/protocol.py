@@ -134,6 +134,13 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         facts: Facts
 
+        def carry_over(self, state: State, /) -> None:
+            """Take over what a program beside us keeps in ``state`` and relies on.
+
+            That is nobody's content, and nobody compares it; ``facts`` are those with it. Raises
+            OSError, UndropError.
+            """
+
         def replace_live(self, state: State, log: Log) -> float:
             """Make it the live content, if that still is ``state``: old or new at every instant.
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = [("version_num", "VARCHAR(32)")]
 """The one column of Alembic's table, by which it is known: projects may rename it."""
+LITESTREAM = frozenset({"_litestream_lock", "_litestream_seq"})
+"""Tables that Litestream makes when it opens a database (its db.go, ``init``) and writes by itself:
+they are no part of what anybody did."""
 
 
 def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool = False) -> Facts:
@@ -185,7 +188,7 @@ def rows(connection: sqlite3.Connection) -> dict[str, int]:
     return {
         table: int(ask(connection, f"SELECT count(*) FROM {quoted(table)}")[0][0])  # noqa: S608
         for table in tables
-        if not table.startswith(("sqlite_", "_litestream_"))
+        if not table.startswith("sqlite_") and table not in LITESTREAM
     }
 
 
@@ -249,7 +252,7 @@ def _number(connection: sqlite3.Connection, sql: str) -> int:
 
 def has_table(path: "Path") -> bool:
     """Whether there is any: a file with none is nobody's backup unless a record vouches for it."""
-    return bool(tables(path))
+    return not tables(path).keys() <= LITESTREAM
 
 
 def definitions(path: "Path") -> Definitions:
@@ -266,5 +269,6 @@ def defined(connection: sqlite3.Connection) -> Definitions:
     """Those of what a connection has open. Raises sqlite3.Error."""
     sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
     rows = connection.execute(sql).fetchall()
-    found = [row for row in rows if not row[1].startswith("sqlite_")]  # ANALYZE's tables
+    # ANALYZE's tables are sqlite_'s own, too.
+    found = [row for row in rows if not row[1].startswith("sqlite_") and row[1] not in LITESTREAM]
     return Definitions(found, revisions(connection))

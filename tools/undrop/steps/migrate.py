@@ -167,6 +167,7 @@ def reset(lock: "Lock") -> Migrated:
 
 def _put_in_place(work: "Work", attempt: guarded.Attempt) -> float:
     """Replace the live content; how long, in seconds, others were locked out."""
+    work.carry_over(attempt.state)
     intent = attempt.changing(work.facts.content or work.facts.digest)
     return work.replace_live(attempt.state, intent)
 

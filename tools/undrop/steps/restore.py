@@ -62,8 +62,9 @@ def cost(settings: "Settings", chosen: "Backup", *, foreign: bool = False) -> "C
 
 def replace(attempt: guarded.Attempt, chosen: "Backup", content: "Replacement") -> guarded.Outcome:
     """Put ``content``, which is ``chosen``, in place of the state of that attempt."""
-    state, facts = attempt.state, content.facts
-    record = chosen.record
+    state, record = attempt.state, chosen.record
+    content.carry_over(state)
+    facts = content.facts
     filled = sorted({*facts.filled, *(record.shrunk if record else ())})
     known = facts.content or facts.digest
     seconds = content.replace_live(state, attempt.changing(known))

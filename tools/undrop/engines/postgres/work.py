@@ -25,6 +25,9 @@ class Dump:
     def __init__(self, site: "Site", path: Path, facts: "Facts") -> None:
         self._site, self.path, self.facts = site, path, facts
 
+    def carry_over(self, _state: "State") -> None:
+        """Nothing: no program beside us keeps its own in the database."""
+
     def replace_live(self, state: "State", log: "Log") -> float:
         """Empty the live database and load the dump, in one transaction."""
         self._site.make(self.path)
@@ -95,6 +98,9 @@ class Work:
     def try_replace(self, _held: "Snapshot", _backup: Path) -> float:
         """How long the migrations took."""
         return self._tried.seconds
+
+    def carry_over(self, _state: "State") -> None:
+        """Nothing: no program beside us keeps its own in the database."""
 
     def replace_live(self, state: "State", log: "Log") -> float:
         """Migrate the live database itself; or replace its content, where this began empty."""

@@ -175,7 +175,10 @@ class Sqlite:
         if ours:
             content = File(self.live, path, self.session, wal=wal, record=record)
             content.facts = facts
-            yield content
+            try:
+                yield content
+            finally:
+                durable.remove_with_sidecars(workcopy.beside(self.live))  # what was carried over
             return
         durable.require_space(self.live.parent, 2 * facts.bytes)
         mode = "rw" if os.access(path.parent, os.W_OK) else "immutable"

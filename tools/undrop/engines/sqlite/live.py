@@ -36,8 +36,9 @@ class Live(Snapshot):
         return check.revisions(self.connection)
 
     def is_empty(self) -> bool:
-        """Whether nothing is defined in it, or it has no byte."""
-        return not self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        """Whether nothing is defined in it but for Litestream's own, or it has no byte."""
+        names = self.connection.execute("SELECT name FROM sqlite_master")
+        return {str(row[0]) for row in names} <= check.LITESTREAM
 
     def is_in(self, path: "Path", _record: "Record") -> bool:
         """Whether the file has the backup's pages; no where the files do not tell."""

@@ -1,5 +1,6 @@
 """Files that can take the place of the live content: a backup, or a copy to migrate."""
 
+import os
 import shutil
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ from undrop import durable
 from undrop.compare import files
 from undrop.engines.sqlite import replace, swap, workcopy
 from undrop.engines.sqlite.snapshot import Snapshot, ours
-from undrop.sqlitefile import check, header
+from undrop.sqlitefile import check, connect, header
 from undrop.values import Session, Target
 
 if TYPE_CHECKING:
@@ -32,6 +33,35 @@ class File:
     ) -> None:
         self._live, self.path, self._session = live, path, session
         self._wal, self._record = wal, record
+
+    def carry_over(self, state: "State") -> None:
+        """Have Litestream's tables where live has them, in a copy of our own: a backup stays.
+
+        A running Litestream makes them when it opens a database and never again, while each of its
+        checkpoints needs them: without them its replica gets no further, for good. Raises OSError,
+        UndropError.
+        """
+        if state.snapshot is None or state.path is None:
+            return
+        theirs, ours = check.tables(state.path), check.tables(self.path)
+        lacking = [theirs[name] for name in sorted(check.LITESTREAM & theirs.keys() - ours.keys())]
+        if not lacking:
+            return
+        work = workcopy.beside(self._live)
+        if self.path != work:
+            durable.require_space(self._live.parent, 2 * durable.size(self.path))
+            os.close(durable.create(work, 0o600))
+            shutil.copyfile(self.path, work)
+            self.path = work
+        with connect.explained(work, "making Litestream's tables"):
+            connection = connect.connect(work, "rw")
+            try:
+                for definition in lacking:
+                    connection.execute(definition)
+            finally:
+                connection.close()
+        header.settle(work)
+        self.facts = check.verify(work, self._session.progress)
 
     def replace_live(self, state: "State", log: "Log") -> float:
         """Make it the live content."""
