@@ -16,7 +16,8 @@ import pytest
 from streamed import DEADLINE, FOUND, Stream
 
 from undrop.engines.litestream import config, daemon, replica
-from undrop.errors import UndropError, UsageError
+from undrop.errors import SlowError, UndropError, UsageError
+from undrop.recipes import sentence
 
 
 class Site(Stream):
@@ -452,15 +453,20 @@ def test_no_litestream_on_the_path(site: Site, monkeypatch: pytest.MonkeyPatch) 
     assert config.find(site.root, None, site.live) is None
 
 
+def after(site: Site, *, made: bool = False) -> str:
+    """What is told after a step."""
+    return sentence(replica.afterwards(site.found(), made=made))
+
+
 def test_what_the_daemon_makes_of_a_step(site: Site) -> None:
     site.insert(5)
     assert not daemon.is_running(site.found())
-    assert replica.warning(site.found(), "restore") == ""
+    assert replica.before_removal(site.found()) == ""
     site.start()
     site.caught_up()
     assert daemon.is_running(site.found())
-    assert "one more transaction" in replica.warning(site.found(), "reset-db")
-    assert "stop it first" in replica.warning(site.found(), "nuke-db")
+    assert "restored, it is the live database" in after(site)
+    assert "stop it first" in replica.before_removal(site.found())
     with (
         closing(sqlite3.connect(":memory:")) as new,
         closing(sqlite3.connect(site.live, timeout=DEADLINE)) as live,

@@ -89,6 +89,10 @@ class UnknownRevisionError(CheckError):
         self.revisions = revisions
 
 
+class SlowError(UndropError):
+    """What was asked did not answer in the time that it was given: nothing is known of it."""
+
+
 class LiveMovedError(UndropError):
     """The live database is no longer what was backed up; the step can start over."""
 

@@ -95,11 +95,14 @@ def disconnect(run: Run) -> None:
             run.say(f"disconnected: {holder.name} (pid {holder.pid})")
 
 
-def require_replica(run: Run) -> None:
-    """See to it that what replicates the database is current, unless that is not wanted."""
+def require_replica(run: Run, starts: "Callable[[], bool]" = lambda: True) -> None:
+    """See to it that what replicates the database is current, unless that is not wanted.
+
+    Nothing is asked of it where the step that comes ``starts`` nothing.
+    """
     from undrop.steps import replica
 
-    if not run.arguments.without_replica and (line := replica.require(run.settings)):
+    if not run.arguments.without_replica and (line := replica.require(run.settings, starts)):
         run.say(line)
 
 

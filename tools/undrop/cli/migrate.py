@@ -27,13 +27,14 @@ def migrate(run: Run) -> Answer:
     """Bring the schema to a revision."""
     from undrop.compare import losses
     from undrop.steps import migrate as core
+    from undrop.steps import replica
 
     settings, arguments = run.settings, run.arguments
     clients(run)
     run.say(f"about to change {settings.engine.label}")
     try:
         with locked(settings, run.say) as lock:
-            require_replica(run)
+            require_replica(run, lambda: core.starts(settings, arguments.revision))
             disconnect(run)
             moved, report, change = core.migrate(
                 lock, arguments.revision, accept_loss=arguments.accept_loss
@@ -54,7 +55,7 @@ def migrate(run: Run) -> Answer:
         return Answer(result, _line(moved), ("nothing to do: the schema is there already",))
     done = f"{moved.steps} migration(s), checked; others were locked out {change.seconds:.2f} s"
     told = (*_words(report, []), *_outside(moved), done, *way_back(change))
-    return Answer(result, _line(moved), told)
+    return Answer(result, _line(moved), (*told, *replica.afterwards(settings, change)))
 
 
 def rehearse(run: Run) -> Answer:

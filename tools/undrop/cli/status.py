@@ -89,7 +89,9 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
         yield "vault", f"{len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
     yield "undo", _undo(run, seen)
     if seen.replica:
-        yield "replica", seen.replica if seen.replicated else f"NOT CURRENT: {seen.replica}"
+        tells = f"not known: {seen.replica}; {line(Action('verify', '--litestream'))} tells"
+        known = {True: seen.replica, False: f"NOT CURRENT: {seen.replica}", None: tells}
+        yield "replica", known[seen.replicated]
     if seen.lost:
         back = Action("undo") if seen.undo else Action("restore", "latest")
         yield "LOST", f"no step of undrop did that; to bring it back: {line(back)}"

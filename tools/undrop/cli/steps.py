@@ -144,7 +144,7 @@ def restore(run: Run) -> Answer:
         run.say(f"about to change {run.settings.engine.label}")
         with locked(run.settings, run.say) as lock:
             disconnect(run)
-            done = replica.put_back(lock, asked.timestamp)
+            done = replica.put_back(lock, asked.timestamp, foreign=asked.foreign)
             done = done._replace(source=REPLICA)
     elif isinstance(chosen, Answer):
         if not asked.dry_run:
@@ -174,8 +174,7 @@ def restore(run: Run) -> Answer:
         "heads": heads,
         **kept(done.change),
     }
-    made = done.change.backup is None or done.change.backup.is_set
-    told = replica.warning(run.settings, "restore", made=made and not done.change.same)
+    told = replica.afterwards(run.settings, done.change)
     return Answer(result, str(done.source), (at, *way_back(done.change), *told))
 
 
@@ -296,7 +295,7 @@ def reset_db(run: Run) -> Answer:
         done = core.reset(lock)
     result = {"database": live, "to": done.moved.revisions_after, **kept(done.change)}
     note = f"an empty database at {revision_names(done.moved.revisions_after)}"
-    told = replica.warning(run.settings, "reset-db")
+    told = replica.afterwards(run.settings, done.change)
     return Answer(result, live, (note, *way_back(done.change), *told))
 
 
@@ -308,7 +307,7 @@ def nuke_db(run: Run) -> Answer:
     live = run.settings.engine.label
     clients(run)
     run.say(f"about to remove {live}")
-    for line in replica.warning(run.settings, "nuke-db"):  # a daemon may have it open
+    if line := replica.before_removal(run.settings):
         run.say(line)
     with locked(run.settings, run.say) as lock:
         disconnect(run)

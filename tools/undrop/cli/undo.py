@@ -23,6 +23,7 @@ SHOWN = 3  # tables whose rows are named in a line
 
 def undo(run: Run) -> Answer:
     """Put back the state from before the last change."""
+    from undrop.steps import replica
     from undrop.steps import undo as core
 
     if run.arguments.list:
@@ -56,7 +57,8 @@ def undo(run: Run) -> Answer:
     }
     strange = unknown_revisions(run.settings, target.backup)
     notes = (said, *strange, *_passed_over(done), *_others(done), *way_back(done.change))
-    return Answer(result, source or live, notes)
+    told = replica.afterwards(run.settings, done.change)
+    return Answer(result, source or live, (*notes, *told))
 
 
 def _stopped(run: Run, stopped: "OthersWorkError") -> Answer:

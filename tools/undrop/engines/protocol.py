@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     from sqlalchemy.engine import Engine as Connections
 
     from undrop.compare.comparison import Comparison, TableChange
+    from undrop.recipes import Text
     from undrop.record import Record
     from undrop.values import (
         Definitions,
@@ -309,18 +310,21 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         label: str
 
-        def check(self, work: Path, *, patient: bool) -> str:
+        def check(self, work: Path, *, patient: bool, seconds: float) -> str:
             """Make sure that it has every commit; a line that says so. ``work`` is our folder.
 
             ``patient``: what replicates is given time to catch up. Raises UndropError when it is
-            behind, incomplete, gone or cannot be asked.
+            behind, incomplete, gone or cannot be asked, SlowError when ``seconds`` did not do.
             """
 
         def restore(self, target: Path, timestamp: str | None) -> None:
             """Write what it holds, now or at ``timestamp``, into a new file. Raises UndropError."""
 
-        def warning(self, kind: str, *, made: bool) -> str:
-            """What that program does once a step has changed the database; empty when nothing.
+        def before_removal(self) -> str:
+            """What is to be done about that program first; empty when nothing."""
+
+        def afterwards(self, work: Path, *, made: bool) -> Text:
+            """Whether it has the new content, looked at for a few seconds; what to do if not.
 
             ``made``: the step made the database anew.
             """

@@ -1,13 +1,19 @@
 """Change the schema on a work copy, check that, and only then replace the live content."""
 
 import shutil
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable, record
 from undrop.compare import losses
-from undrop.errors import CheckError, DamagedError, UnknownRevisionError, UsageError
-from undrop.migrations import runner
+from undrop.errors import (
+    CheckError,
+    DamagedError,
+    UndropError,
+    UnknownRevisionError,
+    UsageError,
+)
+from undrop.migrations import revisions, runner
 from undrop.recipes import Action
 from undrop.steps import backup, choose, guarded
 from undrop.values import Moved
@@ -79,6 +85,16 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
     with runner.Alembic(settings) as alembic, _advised(settings):
         done = guarded.run(lock, "migrate", change)
     return Migrated(copy.moved, copy.report, done)
+
+
+def starts(settings: "Settings", revision: str) -> bool:
+    """Whether ``migrate`` would have anything to do, as far as that is told without running it."""
+    wanted = revisions.heads(settings) if revision in {"head", "heads"} else [revision]
+    try:
+        with closing(settings.engine.look()) as present:
+            return not wanted or present.revisions() != sorted(wanted)
+    except UndropError:  # the step itself says what is wrong
+        return True
 
 
 def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:

@@ -1,5 +1,6 @@
 """What copies the live database off this machine: is it current, and back from it."""
 
+import math
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,20 +8,25 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
-from undrop.errors import UndropError, UsageError
-from undrop.steps import live, restore, verify
+from undrop.errors import CheckError, UndropError, UsageError
+from undrop.recipes import Action
+from undrop.steps import guarded, live, restore, verify
 from undrop.store.catalog import Backup
 from undrop.store.lock import partial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from undrop.compare.comparison import Comparison
     from undrop.engines.protocol import Replica
+    from undrop.recipes import Text
     from undrop.settings import Settings
     from undrop.steps.restore import Restored
     from undrop.store.lock import Lock
     from undrop.values import Facts
+
+
+LOOK = 2.0  # seconds for who only looks
 
 
 class Drill(NamedTuple):
@@ -37,37 +43,67 @@ def of(settings: "Settings") -> "Replica | None":
     return settings.engine.replica(settings.root, settings.litestream)
 
 
-def require(settings: "Settings", *, patient: bool = True) -> str:
+def require(settings: "Settings", starts: "Callable[[], bool]" = lambda: True) -> str:
     """Make sure that the replica is current; a line that says so, empty without a replica.
 
-    ``patient``: a step is to come, and what replicates is given time to catch up. Raises
-    UndropError, OSError.
+    A step is to come, and what replicates is given time to catch up; nothing is asked of it where
+    the step ``starts`` nothing. Raises UndropError, OSError.
     """
+    return _current(settings, starts)
+
+
+def look(settings: "Settings") -> str:
+    """The same for who only looks: nothing is waited for, and not long. Raises SlowError, too."""
+    return _current(settings, lambda: True, patient=False, seconds=LOOK)
+
+
+def _current(
+    settings: "Settings",
+    starts: "Callable[[], bool]",
+    *,
+    patient: bool = True,
+    seconds: float = math.inf,
+) -> str:
     kept = of(settings)
     if kept is None:
         none = f"{settings.litestream} names no {settings.engine.label}: nothing replicates it"
         return none if settings.litestream else ""
-    if not settings.engine.exists():
+    if not settings.engine.exists() or not starts():
         return ""
     with _folder(settings, looking=not patient) as work:
         durable.require_space(work, 2 * (settings.engine.size() or 0))
-        return kept.check(work, patient=patient)
+        return kept.check(work, patient=patient, seconds=seconds)
 
 
-def warning(settings: "Settings", kind: str, *, made: bool = False) -> tuple[str, ...]:
-    """What the program that replicates does after a step of that ``kind``, to be told.
-
-    ``made``: the step made the database anew.
-    """
+def before_removal(settings: "Settings") -> str:
+    """What is to be done about the program that replicates first; empty when nothing."""
     try:
         kept = of(settings)
-        text = kept.warning(kind, made=made) if kept else ""
+        return kept.before_removal() if kept else ""
     except UndropError as error:
-        text = f"what replicates the database cannot be asked: {error.what}"
-    return (text,) if text else ()
+        return _unknown(error)
 
 
-def put_back(lock: "Lock", timestamp: str | None) -> "Restored":
+def afterwards(settings: "Settings", change: "guarded.Change") -> "tuple[Text, ...]":
+    """Whether the replica has what a step has put in place, to be told; looked at once."""
+    made = change.backup is None or change.backup.is_set
+    try:
+        kept = of(settings)
+        if kept is None or change.same or not settings.engine.exists():
+            return ()
+        with _folder(settings, looking=True) as work:
+            durable.require_space(work, 2 * (settings.engine.size() or 0))
+            return (kept.afterwards(work, made=made),)
+    except (UndropError, OSError) as error:
+        return (_unknown(error),)
+
+
+def _unknown(error: UndropError | OSError) -> str:
+    what = error.what if isinstance(error, UndropError) else str(error)
+    return f"what replicates the database cannot be asked: {what}"
+
+
+def put_back(lock: "Lock", timestamp: str | None, *, foreign: bool = False) -> "Restored":
     """Restore the replica's state to a temporary file, check that, make it the live content.
 
     It is a step of the kind ``restore``. Raises what ``restore.restore`` does.
@@ -76,7 +112,15 @@ def put_back(lock: "Lock", timestamp: str | None) -> "Restored":
     with _folder(lock.settings, looking=False) as work:
         file = work / "replica"
         kept.restore(file, timestamp)
-        return restore.restore(lock, Backup(file, None))
+        try:
+            return restore.restore(lock, Backup(file, None), foreign=foreign)
+        except restore.ForeignError as error:
+            at = ("--timestamp", timestamp) if timestamp else ()
+            raise CheckError(
+                f"what {kept.label} has may be another application's: {error.why}",
+                "if it is meant,",
+                Action("restore", "--from-litestream", *at, "--foreign"),
+            ) from error
 
 
 def drill(settings: "Settings") -> Drill:

@@ -32,6 +32,18 @@ class Restored(NamedTuple):
     change: guarded.Change
 
 
+class ForeignError(CheckError):
+    """What is to be put back may be another application's."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"{path} may be another application's: {why}",
+            "if it is meant,",
+            Action("restore", str(path), "--foreign"),
+        )
+        self.why = why
+
+
 def restore(lock: "Lock", chosen: "Backup", *, foreign: bool = False) -> Restored:
     """Make ``chosen`` the live content.
 
@@ -132,11 +144,7 @@ def _refuse_foreign(settings: "Settings", chosen: "Backup", facts: "Facts") -> N
         elif not facts.revisions and not _shares_a_table(settings, path, ours):
             why = "it has no revision, and no table that this project's database has"
     if why:
-        raise CheckError(
-            f"{path} may be another application's: {why}",
-            "if it is meant,",
-            Action("restore", str(path), "--foreign"),
-        )
+        raise ForeignError(path, why)
 
 
 def _shares_a_table(settings: "Settings", path: Path, ours: "list[Backup]") -> bool:

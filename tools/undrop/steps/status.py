@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.errors import CheckError, DamagedError, UndropError
+from undrop.errors import CheckError, DamagedError, SlowError, UndropError
 from undrop.migrations import revisions
 from undrop.steps import backup, choose, replica, undo
 from undrop.store import catalog, vault
@@ -55,8 +55,8 @@ class Status(NamedTuple):
     """Whether the database was done away with, and no step did it."""
     replica: str = ""
     """What replicates the database, and whether that is current; empty when nothing does."""
-    replicated: bool = True
-    """Whether a change may start."""
+    replicated: bool | None = True
+    """Whether a change may start; None where that was not known in time."""
 
 
 def look(settings: "Settings") -> Status:
@@ -75,8 +75,11 @@ def look(settings: "Settings") -> Status:
 
 def with_replica(settings: "Settings", seen: Status) -> Status:
     """The same with what replicates the database, as it is: nothing is waited for."""
+    current: bool | None
     try:
-        line, current = replica.require(settings, patient=False), True
+        line, current = replica.look(settings), True
+    except SlowError as slow:
+        line, current = slow.what, None
     except (UndropError, OSError) as error:
         line, current = error.what if isinstance(error, UndropError) else str(error), False
     return seen._replace(replica=line, replicated=current)

@@ -1,5 +1,6 @@
 """Which Litestream configuration names a database, and by what name."""
 
+import math
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ class Replicated(NamedTuple):
     live: Path
     name: str
     """The database's path as the config has it, by which litestream knows it."""
+    until: float = math.inf
+    """When an answer is of no use any more, by ``time.monotonic``."""
 
 
 def find(root: Path, configured: Path | None, live: Path) -> Replicated | None:
@@ -111,7 +114,11 @@ def _refuse_folder(config: Path, written: dict[str, Any], live: Path) -> None:
             )
 
 
-def refusal(what: str, remedy: str) -> UndropError:
+class BehindError(UndropError):
+    """The replica does not have it all: a daemon that runs may yet see to that."""
+
+
+def refusal(what: str, remedy: str, error: type[UndropError] = UndropError) -> UndropError:
     """The error for a step that does not start because of the replica."""
     goes_on = "then the same again; --without-replica goes on without it"
-    return UndropError(what, f"{remedy}, {goes_on}")
+    return error(what, f"{remedy}, {goes_on}")
