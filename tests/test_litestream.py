@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -139,6 +140,143 @@ def test_says_what_the_running_daemon_does_next(streamed: tuple[Project, Stream]
     assert "litestream runs" in project.just("reset-db").err
     stream.stop()
     assert "litestream runs" not in project.just("restore", "latest").err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(("reset-db",), marks=pytest.mark.smoke),
+        ("undo",),
+        ("restore", "plain"),
+        ("migrate",),
+    ],
+    ids=" ".join,
+)
+def test_whatever_a_step_puts_in_place_the_daemon_goes_on(
+    stocked: Project, command: tuple[str, ...]
+) -> None:
+    """Also with a state of before the daemon came, which has no table of Litestream's."""
+    project = stocked
+    project.environment["PATH"] = f"{Path(str(FOUND)).parent}:{project.environment['PATH']}"
+    project.ok("undrop", "migrate", "0005", "--accept-loss")
+    project.ok("undrop", "backup", "plain")
+    with tempfile.TemporaryDirectory(prefix="undrop-") as folder:
+        stream = Stream(project.root, project.database, Path(folder, "s"))
+        text = stream.config.read_text()
+        checkpoint = "    min-checkpoint-page-count: 12\n    replica:"  # so that one comes
+        stream.config.write_text(text.replace("    replica:", checkpoint))
+        stream.start()
+        if command != ("undo",):
+            commit(project, "later")
+        done = project.just(*command)
+        assert done.code == 0, done
+        assert "litestream runs: the replica holds transaction" in done.err
+        with closing(sqlite3.connect(project.database, isolation_level=None)) as application:
+            application.execute("CREATE TABLE acknowledged (id INTEGER PRIMARY KEY)")
+            for _ in range(5):
+                application.execute("INSERT INTO acknowledged DEFAULT VALUES")
+            sync = ("sync", "-wait", "-socket", str(stream.socket), str(project.database))
+            project.ok("litestream", *sync)
+            stream.stop(kill=True)
+            before = theirs(project)
+        remove(project)
+        shutil.rmtree(project.backups)
+        shutil.rmtree(project.environment["XDG_STATE_HOME"])
+        project.ok("just", "restore", "--from-litestream")
+        assert theirs(project) == before
+        assert project.sql("SELECT count(*) FROM acknowledged") == [(5,)]
+
+
+def theirs(project: Project) -> list[str]:
+    """What is in the database but for Litestream's own."""
+    return [line for line in project.content() if "_litestream_" not in line]
+
+
+def test_behind_a_stopped_daemon_a_step_leaves_the_replica_behind_and_says_so(
+    streamed: tuple[Project, Stream],
+) -> None:
+    project, stream = streamed
+    assert "holds transaction" in project.just("status").out
+    stream.stop()
+    done = project.just("migrate")
+    assert done.code == 0, done
+    assert "the replica is behind now" in done.err
+    [line] = re.findall("litestream replicate .* -force-snapshot", done.err)
+    assert project.just("verify", "--litestream").code == 4
+    project.ok(*line.split())
+    project.ok("just", "verify", "--litestream")
+    assert "the replica is behind now" in project.just("undo").err
+
+
+def test_a_replica_that_never_answers_does_not_keep_status(stocked: Project) -> None:
+    project = stocked
+    theirs = {key: "" for key in project.environment if key.startswith("AWS_")}
+    path = f"{Path(str(FOUND)).parent}:{project.environment['PATH']}"
+    project.environment = {**project.environment, **theirs, "PATH": path}
+    with closing(socket.create_server(("127.0.0.1", 0))) as endpoint:
+        port = endpoint.getsockname()[1]
+        (project.root / "litestream.yml").write_text(
+            f"access-key-id: a\nsecret-access-key: b\ndbs:\n  - path: {project.database}\n"
+            "    replica:\n      type: s3\n      bucket: b\n      path: p\n      region: r\n"
+            f"      endpoint: http://127.0.0.1:{port}\n      force-path-style: true\n"
+        )
+        done = project.undrop("status", "--json")
+        assert json.loads(done.out)["replicated"] is None, json.loads(done.out)["replica"]
+        assert "not known" in (told := project.just("status").out)
+        assert "just verify --litestream tells" in told
+
+
+def test_where_a_migration_has_nothing_to_do_the_replica_is_not_asked(
+    streamed: tuple[Project, Stream],
+) -> None:
+    project, stream = streamed
+    project.ok("just", "migrate")
+    stream.stop()
+    commit(project, "unseen")
+    for revision in ("head", "heads", "0006"):
+        done = project.just("migrate", revision)
+        assert done.code == 0, done
+        assert "nothing to do" in done.err
+        assert "replica" not in done.err
+    assert project.just("migrate", "-1", "--accept-loss").code == 1
+
+
+@pytest.mark.parametrize("when", ["2001-01-01T00:00:00Z", "2101-01-01T00:00:00Z"])
+def test_a_moment_that_the_replica_does_not_have_is_refused_with_those_that_it_has(
+    streamed: tuple[Project, Stream], when: str
+) -> None:
+    project, _ = streamed
+    commit(project, "x")
+    before = content(project.database)
+    done = project.just("restore", "--from-litestream", "--timestamp", when)
+    assert done.code == 1
+    times = re.findall(r"earliest state is of (\S+), its latest of (\S+)", done.err)[0]
+    assert [datetime.fromisoformat(time).year for time in times] == [datetime.now(UTC).year] * 2
+    assert content(project.database) == before
+
+
+def test_another_applications_database_at_the_replica_is_refused(
+    streamed: tuple[Project, Stream],
+) -> None:
+    project, stream = streamed
+    stream.stop()
+    ours = project.export(project.root / "ours.db")
+    remove(project)
+    project.script(
+        "PRAGMA journal_mode = WAL; CREATE TABLE theirs (a); INSERT INTO theirs DEFAULT VALUES"
+    )
+    once = ("replicate", "-config", str(stream.config), "-once", "-force-snapshot")
+    project.ok("litestream", *once)
+    remove(project)
+    ours.rename(project.database)
+    before = project.content()
+    done = project.just("restore", "--from-litestream")
+    assert done.code == 4, done
+    assert "may be another application's" in done.err
+    assert "just restore --from-litestream --foreign" in done.err
+    assert project.content() == before
+    project.ok("just", "restore", "--from-litestream", "--foreign")
+    assert project.sql("SELECT count(*) FROM theirs") == [(1,)]
 
 
 def test_without_a_config_nothing_is_asked(stocked: Project) -> None:

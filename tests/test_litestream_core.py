@@ -1,6 +1,7 @@
 """The guard for a replicated database against a real litestream: a daemon and a file replica."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from streamed import DEADLINE, FOUND, Stream
 
 from undrop.engines.litestream import config, daemon, replica
-from undrop.errors import SlowError, UndropError, UsageError
+from undrop.errors import UndropError, UsageError
 from undrop.recipes import sentence
 
 
@@ -316,10 +317,15 @@ def test_restore_to_a_timestamp(site: Site) -> None:
     assert site.rows(site.root / "then") == rows
     replica.restore(site.found(), site.root / "now")
     assert len(site.rows(site.root / "now")) == 8
-    for wrong, said in (("2001-01-01T00:00:00Z", "no matching"), ("soon", "invalid -timestamp")):
-        with pytest.raises(UndropError, match=said):
-            replica.restore(site.found(), site.root / "never", "-timestamp", wrong)
+    for outside in ("2001-01-01T00:00:00Z", "2101-01-01T00:00:00+02:00"):
+        with pytest.raises(UndropError, match="is outside what the replica has") as caught:
+            replica.restore_at(site.found(), site.root / "never", outside)
+        earliest, latest = re.findall(r"state is of (\S+), its latest of (\S+)", caught.value.what)[
+            0
+        ]
+        assert earliest < now < latest
         assert not list(site.root.glob("never*"))
+    replica.restore_at(site.found(), site.root / "latest", latest)
 
 
 def test_restore_overwrites_nothing(site: Site) -> None:
@@ -478,6 +484,55 @@ def test_what_the_daemon_makes_of_a_step(site: Site) -> None:
     site.caught_up()
     replica.restore(site.found(), site.root / "out")
     assert site.rows(site.root / "out") == [(7, "new")]
+
+
+def test_what_was_not_seen_is_not_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.insert(5)
+    site.start()
+    site.caught_up()
+    assert site.daemon
+    monkeypatch.setattr(replica, "AFTERWARDS", 1)
+    site.daemon.send_signal(19)  # SIGSTOP: it runs and does nothing
+    assert "was not seen within 1 seconds" in after(site)
+    site.daemon.send_signal(18)
+    assert "may have the file open that was there before" in after(site, made=True)
+    site.stop()
+    assert "the replica is behind now" in after(site)
+
+
+def test_a_daemon_whose_checkpoints_fail_is_said_to_need_a_restart(site: Site) -> None:
+    site.config.write_text(
+        site.config.read_text().replace(
+            "    replica:", "    min-checkpoint-page-count: 12\n    replica:"
+        )
+    )
+    site.insert(5)
+    site.start()
+    with closing(site.connect()) as connection:
+        connection.execute("DROP TABLE _litestream_lock")
+        site.commit(connection, 50)
+        said = after(site)
+    assert "was not seen to take the new content" in said
+    assert "no such table: _litestream_lock" in said
+    assert "Restart the litestream daemon" in said
+    assert said.endswith("verify --litestream")
+
+
+def test_what_no_waiting_changes_is_refused_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "FIRST_SNAPSHOT", 0)
+    monkeypatch.setattr(daemon, "CATCH_UP", 10 * DEADLINE)
+    site.configure(socket=False)
+    site.insert(5)
+    site.start()
+    site.caught_up()
+    shutil.rmtree(site.replica)
+    refused: list[UndropError] = []
+    asking = threading.Thread(target=lambda: refused.append(site.refused()), daemon=True)
+    asking.start()
+    asking.join(DEADLINE)
+    assert "it is new, empty or gone" in "".join(error.what for error in refused)
 
 
 def test_a_database_removed_under_the_daemon(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
