@@ -148,7 +148,7 @@ def test_a_replica_is_asked_only_where_there_is_room_for_its_answer(
     asked: list[Path] = []
 
     class Copy:
-        def check(self, work: Path, *, patient: bool) -> str:
+        def check(self, work: Path, *, patient: bool, **_: float) -> str:
             assert patient
             asked.append(work)
             return "current"
