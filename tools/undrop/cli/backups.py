@@ -59,10 +59,15 @@ def verify(run: Run) -> Answer:
         chosen = [backup for backup in catalog.backups(run.settings) if not backup.is_set]
     else:
         chosen = [choose.find(run.settings, run.arguments.file, run.standing)]
-    proofs = [core.prove(run.settings, backup) for backup in chosen]
+    proofs = [proof for backup in chosen for proof in core.prove(run.settings, backup)]
     # Another undrop may have been asked to forget one.
     proofs = [each for each in proofs if os.path.lexists(each.backup.path)]
-    lines = [f"{tables.clean(each.backup.path.name)}: {each.problem or 'whole'}" for each in proofs]
+    paths = {backup.path for backup in chosen}
+    lines = [
+        f"{tables.clean(path.name if path in paths else str(path))}: {each.problem or 'whole'}"
+        for each in proofs
+        for path in (each.backup.path,)
+    ]
     results = [
         {"path": str(each.backup.path), "whole": not each.problem, "problem": each.problem}
         for each in proofs

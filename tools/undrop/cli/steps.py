@@ -184,7 +184,7 @@ def wanted(run: Run) -> "Backup | Answer | None":
     The answer where what ``latest`` means is in place already. Raises UsageError and CheckError
     for all that is told without reading it whole.
     """
-    from undrop.steps import choose
+    from undrop.steps import choose, verify
     from undrop.steps import restore as core
 
     asked = run.arguments
@@ -196,10 +196,15 @@ def wanted(run: Run) -> "Backup | Answer | None":
         _refuse_no_moment(asked.timestamp)
     if asked.from_litestream:
         return None
-    if asked.file == "latest":
-        return _latest(run)
-    chosen = choose.find(run.settings, asked.file, run.standing)
-    core.refuse_unfit(run.settings, chosen)
+    is_latest = asked.file == "latest"
+    chosen = _latest(run) if is_latest else choose.find(run.settings, asked.file, run.standing)
+    if isinstance(chosen, Answer):
+        return chosen
+    chosen, told = verify.intact(run.settings, chosen)
+    if told:
+        run.say(told)
+    if not is_latest:
+        core.refuse_unfit(run.settings, chosen)
     return chosen
 
 

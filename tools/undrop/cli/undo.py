@@ -56,7 +56,8 @@ def undo(run: Run) -> Answer:
         **kept(done.change),
     }
     strange = unknown_revisions(run.settings, target.backup)
-    notes = (said, *strange, *_passed_over(done), *_others(done), *way_back(done.change))
+    instead = [done.plan.instead] if done.plan.instead else []
+    notes = (said, *instead, *strange, *_passed_over(done), *_others(done), *way_back(done.change))
     told = replica.afterwards(run.settings, done.change)
     return Answer(result, source or live, (*notes, *told))
 

@@ -4,7 +4,7 @@ import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import digest, durable, record
+from undrop import durable, record
 from undrop.errors import CheckError, DamagedError
 from undrop.recipes import Action, Part
 from undrop.steps import status, undo, verify
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from undrop.store.catalog import Backup
 
 ANOTHER: tuple[Part, ...] = (Action("list"), ", then", Action("restore", "NAME", typed=False))
+AGAIN: tuple[Part, ...] = ("then", Action("backup"), "keeps another there")
+MARKS = "marks it, and `latest` passes it over;"
 MEND: tuple[Part, ...] = (
     "mend it behind",
     Action("run", "COMMAND…", typed=False),
@@ -42,11 +44,11 @@ def audit(settings: "Settings") -> "Iterator[Checked]":
     """Check one thing after the other; nothing is written. Raises UndropError, OSError."""
     seen = status.look(settings)
     yield from _live(settings, seen)
-    proofs: dict[object, Proof] = {}
+    proofs: dict[object, list[Proof]] = {}
     backups = catalog.backups(settings)
     for backup in backups:
         with suppress(FileNotFoundError):  # forgotten since it was listed
-            yield _set(backup) if backup.is_set else _backup(settings, backup, proofs)
+            yield from [_set(backup)] if backup.is_set else _backup(settings, backup, proofs)
             yield from _second(settings, backup)
     yield from _vault(settings, seen)
     yield from _log(settings)
@@ -77,17 +79,33 @@ def _live(settings: "Settings", seen: "Status") -> "Iterator[Checked]":
         yield Checked(label, f"whole, by {found.by}")
 
 
-def _backup(settings: "Settings", backup: "Backup", proofs: "dict[object, Proof]") -> Checked:
+def _backup(
+    settings: "Settings", backup: "Backup", proofs: "dict[object, list[Proof]]"
+) -> "Iterator[Checked]":
     """A backup, read and compared with its record; names of the same bytes are read once."""
-    name, stat = backup.path.name, backup.path.lstat()
-    same = (stat.st_dev, stat.st_ino, backup.record.digest if backup.record else name)
+    name = backup.path.name
+    stats = [place.path.lstat() for place in catalog.places(settings, backup)]
+    same = (backup.record.digest if backup.record else name, *((s.st_dev, s.st_ino) for s in stats))
     if same not in proofs:
         proofs[same] = verify.prove(settings, backup)
-    if problem := proofs[same].problem:
-        marking = (Action("verify", name), "marks it, and `latest` passes it over;", *ANOTHER)
-        return Checked(name, problem.removeprefix(f"{backup.path} "), marking)
-    where = ", only in the vault" if backup.only_in_vault else ""
-    return Checked(name, ("as its record says" if backup.record else "whole, no record") + where)
+    first, *copies = proofs[same]
+    if problem := first.problem:
+        to_do: tuple[Part, ...] = (Action("verify", name), MARKS, *ANOTHER)
+        for copy in copies:
+            if not copy.problem:
+                paths = shlex.join([str(copy.backup.path), str(backup.path)])
+                to_do = (f"cp -fp {paths}", "puts that in its place")
+        yield Checked(name, problem.removeprefix(f"{backup.path} "), to_do)
+    else:
+        where = ", only in the vault" if backup.only_in_vault else ""
+        yield Checked(name, ("as its record says" if backup.record else "whole, no record") + where)
+    yield from (_spoilt(name, copy.backup.path) for copy in copies if copy.problem)
+
+
+def _spoilt(name: str, path: "Path") -> Checked:
+    """A copy in the vault that is not what was copied."""
+    said = f"its copy {path} is not what the record says"
+    return Checked(name, said, (f"rm -r {shlex.quote(str(path))},", *AGAIN))
 
 
 def _set(backup: "Backup") -> Checked:
@@ -100,25 +118,18 @@ def _set(backup: "Backup") -> Checked:
 
 
 def _second(settings: "Settings", backup: "Backup") -> "Iterator[Checked]":
-    """The backup's copy in the vault, where it is no link to the same bytes; and its record."""
+    """A set's copy in the vault, where it is no link to the same bytes; and any record's."""
     vault, kept = settings.vault_folder, backup.record
     if vault is None or backup.only_in_vault or kept is None:
         return
     path = vault / backup.path.name
     note = path.with_suffix(".json")
-    again = ("then", Action("backup"), "keeps another there")
-    if path.exists() and not path.samefile(backup.path) and not _is_whole(path, backup):
-        said = f"its copy {path} is not what the record says"
-        yield Checked(backup.path.name, said, (f"rm -r {shlex.quote(str(path))},", *again))
+    separate = backup.is_set and path.exists() and not path.samefile(backup.path)
+    if separate and not damaged_sets.is_as_kept(path, kept):
+        yield _spoilt(backup.path.name, path)
     if note.exists() and record.read(note) != kept:
         said = f"the copy of its record, {note}, says something else"
-        yield Checked(backup.path.name, said, (f"rm {shlex.quote(str(note))},", *again))
-
-
-def _is_whole(path: "Path", backup: "Backup") -> bool:
-    if backup.is_set:
-        return damaged_sets.is_as_kept(path, backup.record)
-    return backup.record is not None and digest.of(path) == backup.record.digest
+        yield Checked(backup.path.name, said, (f"rm {shlex.quote(str(note))},", *AGAIN))
 
 
 def _vault(settings: "Settings", seen: "Status") -> "Iterator[Checked]":

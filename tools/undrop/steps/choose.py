@@ -55,7 +55,8 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
     path = standing / wanted
     if wanted and os.path.exists(path):  # noqa: PTH110 - any name may be typed, also a long one
         return catalog.led_to(Backup(path, record.read(path.with_suffix(".json"))))
-    return catalog.led_to(_named(settings, wanted))
+    name = path.name if catalog.is_inside(settings, path) else wanted
+    return catalog.led_to(_named(settings, name))
 
 
 def latest(settings: "Settings") -> Latest:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop.errors import LOOK, CheckError, DamagedError, UndropError
 from undrop.recipes import Action
 from undrop.record import revision_names
-from undrop.steps import guarded, live, restore
+from undrop.steps import guarded, live, restore, verify
 from undrop.store import log
 from undrop.store.log import ABSENT
 from undrop.store.timeline import Moment, Timeline
@@ -46,6 +46,8 @@ class Plan(NamedTuple):
     """Later ones, which changed nothing."""
     others: Work | None = None
     """What others did since, where that is taken back as well."""
+    instead: str = ""
+    """What is said where the state is put back from the second of a backup's two files."""
 
 
 class Undone(NamedTuple):
@@ -110,8 +112,10 @@ def undo(lock: "Lock", *, whole: bool = False) -> Undone:
             return restore.remove(attempt)
         if target.backup is None or not target.can_be_put_back:
             raise gone(plan)
-        with restore.admitted(settings, target.backup) as content:
-            return restore.replace(attempt, target.backup, content)
+        chosen, instead = verify.intact(settings, target.backup)
+        plan = plan._replace(target=target._replace(backup=chosen), instead=instead)
+        with restore.admitted(settings, chosen) as content:
+            return restore.replace(attempt, chosen, content)
 
     done = guarded.run(lock, "undo", change)
     assert plan is not None  # noqa: S101 - a change was made of it

@@ -1,7 +1,9 @@
 """Prove that backups are whole, and let their records say which are not."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from undrop import digest
 from undrop.engines import registry
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
@@ -46,8 +48,31 @@ def refuse_changed(chosen: "Backup", facts: "Facts") -> None:
         )
 
 
+def intact(settings: "Settings", chosen: "Backup") -> "tuple[Backup, str]":
+    """The one of a backup's two files that is whole by its record's digest.
+
+    With it what is said where that is not the one in ``backups/``, or not the one that was named.
+    """
+    if chosen.only_in_vault:
+        return chosen, f"{settings.backups / chosen.path.name} is gone: {chosen.path} is taken"
+    first, *copies = catalog.places(settings, chosen)
+    for copy in copies if copies and not _is_as_kept(settings, first) else ():
+        if _is_as_kept(settings, copy):
+            return copy, f"{first.path} is not what its record says: its copy {copy.path} is taken"
+    return chosen, ""
+
+
+def _is_as_kept(settings: "Settings", place: "Backup") -> bool:
+    """Whether a file has the digest that its record names; not where it cannot be read."""
+    kept = place.record
+    with suppress(OSError):
+        progress = settings.engine.session.progress
+        return kept is not None and digest.of(place.path, progress, kept.bytes) == kept.digest
+    return False
+
+
 class Proof(NamedTuple):
-    """What reading a backup showed."""
+    """What reading a backup's file showed."""
 
     backup: "Backup"
     problem: str = ""
@@ -56,21 +81,46 @@ class Proof(NamedTuple):
     """What its record is to say from now on; empty where nothing about that is new."""
 
 
-def prove(settings: "Settings", backup: "Backup") -> Proof:
-    """Read a backup and compare it with its record. A failure to read it proves nothing."""
-    ours = backup.record is not None and catalog.is_inside(settings, backup.path)
-    marked = backup.record is not None and backup.record.check.startswith(FAILED)
+def prove(settings: "Settings", backup: "Backup") -> list[Proof]:
+    """Read a backup, and its copy where there is one, and compare them with its record.
+
+    A failure to read one proves nothing. A backup is whole where one of the two is.
+    """
+    first, *copies = (_proved(settings, place) for place in catalog.places(settings, backup))
+    whole = [copy for copy in copies if not copy.problem]
+    if first.problem and whole:
+        path = whole[0].backup.path
+        first = first._replace(problem=f"{first.problem}; its copy {path} is whole")
+    proofs = [first, *copies]
+    return [proof._replace(check=_news(settings, proof, proofs)) for proof in proofs]
+
+
+def _proved(settings: "Settings", place: "Backup") -> Proof:
+    """One file; ``check`` is what it alone would have its record say."""
     try:
-        facts = verify(settings, backup)
+        facts = verify(settings, place)
     except CheckError as error:
-        what = error.what.removeprefix(str(backup.path)).strip()
-        news = ours and not marked and not backup.is_set
-        return Proof(backup, error.what, f"{FAILED}{what}" if news else "")
+        what = error.what.removeprefix(str(place.path)).strip()
+        return Proof(place, error.what, f"{FAILED}{what}")
     except UndropError as error:
-        return Proof(backup, error.what)
+        return Proof(place, error.what)
     except OSError as error:
-        return Proof(backup, str(error))
-    return Proof(backup, check=facts.check if ours and marked else "")
+        return Proof(place, str(error))
+    return Proof(place, check=facts.check)
+
+
+def _news(settings: "Settings", proof: Proof, proofs: list[Proof]) -> str:
+    """What a backup's record is to say anew, by all of its files; said once."""
+    backup = proof.backup
+    if proof is not proofs[0] or backup.record is None or backup.is_set:
+        return ""
+    if not catalog.is_inside(settings, backup.path):
+        return ""
+    marked = backup.record.check.startswith(FAILED)
+    checks = [each.check for each in proofs]
+    if whole := [check for check in checks if check and not check.startswith(FAILED)]:
+        return whole[0] if marked else ""
+    return "" if marked or "" in checks else checks[0]
 
 
 def mark(lock: "Lock", proofs: "Sequence[Proof]") -> None:

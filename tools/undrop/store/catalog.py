@@ -115,6 +115,19 @@ def is_inside(settings: "Settings", path: Path) -> bool:
     return any(folder and path.parent.resolve() == folder.resolve() for folder in folders)
 
 
+def places(settings: "Settings", backup: Backup) -> list[Backup]:
+    """A backup's files: the one that it names, and its copy where that is no link to the same."""
+    if backup.record is None or backup.is_set or not is_inside(settings, backup.path):
+        return [backup]
+    known = [backup]
+    for folder in filter(None, (settings.backups, settings.vault_folder)):
+        path = folder / backup.path.name
+        with suppress(OSError):
+            if path.is_file() and not path.samefile(backup.path):
+                known.append(backup._replace(path=path))
+    return known
+
+
 def named(settings: "Settings", name: str) -> Backup:
     """The backup of that name, with or without its suffix. Raises UsageError."""
     for backup in backups(settings):
