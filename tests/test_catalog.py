@@ -189,7 +189,7 @@ def test_a_name_is_looked_for_in_the_backups_alone(project: Project) -> None:
 
 def forgotten(project: Project, name: str) -> list[str]:
     with inside.command(project) as loaded:
-        return catalog.forget(loaded, name)
+        return catalog.forget(loaded, name).same
 
 
 def write(project: Project) -> None:
@@ -218,7 +218,7 @@ def test_what_only_the_vault_has_is_forgotten_there(project: Project) -> None:
     kept = loaded.vault_folder
     assert kept is not None
     assert (kept / saved.name).exists()
-    assert catalog.forget(Lock(loaded), saved.name) == []
+    assert catalog.forget(Lock(loaded), saved.name).same == []
     assert catalog.backups(loaded) == []
     assert not list(kept.iterdir())
 

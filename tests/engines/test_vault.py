@@ -93,3 +93,58 @@ def test_forget_removes_it_everywhere_and_names_its_equals(each: Project) -> Non
     assert each.just("forget", "latest").code == 2
     assert each.just("forget", "../../etc/passwd").code == 2
     assert each.exists()
+
+
+def vaults_with(project: Project, name: str) -> list[Path]:
+    """The vaults that have a file of that name."""
+    return sorted(path.parent for path in Path(project.environment["XDG_STATE_HOME"]).rglob(name))
+
+
+def test_forget_removes_it_from_the_vault_of_where_the_project_was(each: Project) -> None:
+    each.make()
+    saved = Path(each.ok("undrop", "backup").strip())
+    each.add(1)
+    other = Path(each.ok("undrop", "backup", "other").strip())
+    there = each.root.rename(each.root.with_name("moved"))
+    for command in ("backup", "list"):
+        each.ok("undrop", command, cwd=there)
+    folders = vaults_with(each, saved.name)
+    assert len(folders) == 2
+    done = each.done("undrop", "forget", saved.name, cwd=there)
+    assert vaults_with(each, saved.name) == vaults_with(each, f"{saved.stem}.json") == []
+    for folder in (there / "backups", *folders):
+        assert str(folder) in done.err
+    assert len(vaults_with(each, other.name)) == 2
+
+
+def test_forget_removes_it_from_the_vaults_of_all_who_share_the_folder(each: Project) -> None:
+    """And says where another project has the same bytes under a name of its own."""
+    each.make()
+    shared = each.root.parent / "shared"
+    pyproject = each.root / "pyproject.toml"
+    text = pyproject.read_text()
+    pyproject.write_text(text.replace('backups = "backups"', f"backups = '{shared}'"))
+    saved = Path(each.ok("undrop", "backup").strip())
+    beside = each.root.with_name("beside")
+    shutil.copytree(each.root, beside, symlinks=True)
+    each.ok("undrop", "backup", "its own", cwd=beside)
+    assert len(vaults_with(each, saved.name)) == 2
+    done = json.loads(each.ok("undrop", "forget", "--json", saved.name, cwd=beside))
+    assert vaults_with(each, saved.name) == []
+    assert len(done["folders"]) == 3
+    [own] = shared.glob("*its-own*" + each.suffix)
+    assert own.name in done["same_bytes_in"]
+
+
+def test_forget_leaves_another_projects_backup_of_that_name_alone(each: Project) -> None:
+    each.make()
+    saved = Path(each.ok("undrop", "backup").strip())
+    folder = vault_of(each).with_name("other-000000000000")
+    shutil.copytree(vault_of(each), folder)
+    note = folder / f"{saved.stem}.json"
+    fields = json.loads(note.read_text())
+    note.unlink()
+    note.write_text(json.dumps({**fields, "created": "2026-01-01T00:00:00+00:00"}))
+    done = json.loads(each.ok("undrop", "forget", "--json", saved.name))
+    assert vaults_with(each, saved.name) == [folder]
+    assert done["same_bytes_in"] == [str(folder / saved.stem)]

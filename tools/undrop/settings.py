@@ -50,13 +50,17 @@ class Settings(NamedTuple):
     def vault_folder(self) -> Path | None:
         """Where this project's vault is, whether it exists or not; None when it is turned off.
 
-        ``$XDG_STATE_HOME/undrop/PROJECT``, on macOS too, where earlier ones made it; PROJECT is
-        the folder's name and a hash of its path.
+        ``$XDG_STATE_HOME/undrop/PROJECT``; PROJECT is the folder's name and a hash of its path.
         """
         if not self.vault:
             return None
         mark = blake3(os.fsencode(self.root)).hexdigest(length=6)
-        return Unix("undrop").user_state_path / f"{self.root.name}-{mark}"
+        return self.vaults / f"{self.root.name}-{mark}"
+
+    @property
+    def vaults(self) -> Path:
+        """Where this user's vaults are, on macOS too, where earlier ones made it."""
+        return Unix("undrop").user_state_path
 
     @property
     def alembic_files(self) -> dict[str, Any]:

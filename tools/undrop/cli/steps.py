@@ -125,10 +125,12 @@ def forget(run: Run) -> Answer:
 
     gone = catalog.named(run.settings, run.arguments.name)
     with locked(run.settings, run.say) as lock:
-        same = catalog.forget(lock, run.arguments.name)
-    still = (f"the same bytes are still in: {', '.join(same)}",) if same else ()
-    result = {"forgotten": gone.path.name, "same_bytes_in": same}
-    return Answer(result, gone.path.name, (f"forgotten: {gone.path.name}", *still))
+        done = catalog.forget(lock, run.arguments.name)
+    folders = [str(folder) for folder in done.folders]
+    still = (f"the same bytes are still in: {', '.join(done.same)}",) if done.same else ()
+    result = {"forgotten": gone.path.name, "folders": folders, "same_bytes_in": done.same}
+    said = f"forgotten: {gone.path.name}, from {', '.join(folders)}"
+    return Answer(result, gone.path.name, (said, *still))
 
 
 def restore(run: Run) -> Answer:

@@ -149,28 +149,58 @@ def contents(settings: "Settings") -> dict[str, str]:
     return {b.path.name: b.record.state for b in backups(settings) if b.record}
 
 
-def forget(lock: "Lock", name: str) -> list[str]:
-    """Remove a backup everywhere; returns the names of others that hold the same bytes.
+class Forgotten(NamedTuple):
+    """What was removed, and what is left of its bytes."""
 
-    Raises UsageError when there is none of that name.
+    folders: list[Path]
+    """Where it was removed from."""
+    same: list[str]
+    """What holds the same bytes still: names in ``backups/``, paths in other projects' vaults."""
+
+
+def forget(lock: "Lock", name: str) -> Forgotten:
+    """Remove a backup everywhere: from ``backups/``, and from every vault that has it.
+
+    A project that was moved, or shares its ``backups/`` with another, has several. Raises
+    UsageError when there is none of that name, OSError.
     """
     settings = lock.settings
     gone = named(settings, name)
-    for folder in (settings.backups, settings.vault_folder):
-        if folder is None or not folder.is_dir():
-            continue
-        for path in (folder / gone.path.name, folder / f"{gone.path.stem}.json"):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        durable.sync_path(folder)
+    ours = [folder for folder in (settings.backups, settings.vault_folder) if folder]
+    others = [folder for folder in vault.folders(settings) if folder not in ours]
+    notes = (record.read(folder / f"{gone.path.stem}.json") for folder in ours)
+    gone = gone._replace(record=next(filter(None, notes), None))
+    removed = [folder for folder in (*ours, *others) if _removed(folder, gone, ours=folder in ours)]
     digest = gone.record.digest if gone.record else ""
-    return [
-        each.path.name
-        for each in backups(settings)
-        if digest and each.record and each.record.digest == digest
-    ]
+    if not digest:
+        return Forgotten(removed, [])
+    same = [b.path.name for b in backups(settings) if b.record and b.record.digest == digest]
+    for folder in others:
+        there = {note: record.read(note) for note in sorted(folder.glob("*.json"))}
+        same += [str(note.with_suffix("")) for note, r in there.items() if r and r.digest == digest]
+    return Forgotten(removed, same)
+
+
+def _removed(folder: Path, gone: Backup, *, ours: bool) -> bool:
+    """Whether a folder had a backup, which is gone from there now. Raises OSError."""
+    path, note = folder / gone.path.name, folder / f"{gone.path.stem}.json"
+    if not ours and not _is_same(record.read(note), gone.record):
+        return False
+    there = [each for each in (path, note) if os.path.lexists(each)]
+    for each in there:
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
+    if there:
+        durable.sync_path(folder)
+    return bool(there)
+
+
+def _is_same(one: "Record | None", other: "Record | None") -> bool:
+    """Whether two records are of one backup, whatever they were marked with since."""
+    told = [(r.created, r.source, r.digest, r.files) for r in (one, other) if r]
+    return len(told) == 2 and told[0] == told[1]
 
 
 def mark(lock: "Lock", backup: Backup, check: str) -> None:

@@ -43,6 +43,13 @@ def keep(lock: "Lock") -> None:
         return
 
 
+def folders(settings: "Settings") -> list[Path]:
+    """The vaults of all of this user's projects, there or gone, this one's among them."""
+    return sorted(
+        path for name in _names(settings.vaults) if (path := settings.vaults / name).is_dir()
+    )
+
+
 def missing(settings: "Settings") -> list[str]:
     """Names in ``backups/`` that the vault has not, each record after what it describes."""
     vault = settings.vault_folder
