@@ -15,13 +15,23 @@ from shop import BIN, Project
 
 PR_CAPBSET_DROP = 24  # prctl(2)
 OVERRIDING = (1, 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: capabilities(7)
+OWNING = (0, 3)  # CAP_CHOWN, CAP_FOWNER
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def as_anybody() -> None:
     """Have no more rights to files than their permissions give: for root, who has them all."""
+    _drop(*OVERRIDING)
+
+
+def as_user() -> None:
+    """Have no rights either to what belongs to somebody else."""
+    _drop(*OVERRIDING, *OWNING)
+
+
+def _drop(*capabilities: int) -> None:
     if os.getuid() == 0:
-        for capability in OVERRIDING:
+        for capability in capabilities:
             if LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
                 raise OSError(ctypes.get_errno(), "prctl")
 

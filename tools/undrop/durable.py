@@ -22,7 +22,26 @@ def create(path: Path, mode: int) -> int:
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     os.fchmod(fd, mode)
+    give(fd, path.parent)
     return fd
+
+
+def give(made: int | Path, folder: Path) -> None:
+    """Where we are root, let what was made in ``folder`` (a path, a descriptor) be its owner's.
+
+    One ``sudo`` would lock the user out of it.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        with suppress(OSError):  # a root that may not, in a container
+            if owner.st_uid:
+                os.chown(made, owner.st_uid, owner.st_gid)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder of our own, which must not be there yet, closed to others."""
+    folder.mkdir(0o700)
+    give(folder, folder.parent)
 
 
 def sync(fd: int) -> None:
@@ -81,6 +100,7 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode, exist_ok=True)
+        give(path, path.parent)
     folder.mkdir(exist_ok=True)  # raises when it is no folder
     for path in missing or [folder]:  # one that is there may be a killed run's, not on the disk
         with suppress(PermissionError):  # a folder above that is not ours to read
@@ -108,7 +128,7 @@ def link_instead(whole: Path, work: Path) -> bool:
     beside = work.with_name(work.name + "-journal")  # swept, and cleaned up, as work is
     with suppress(OSError):
         if whole.is_dir():
-            beside.mkdir(0o700)
+            make_private(beside)
             for file in whole.iterdir():
                 os.link(file, beside / file.name, follow_symlinks=False)
             sync_path(beside)
@@ -128,6 +148,7 @@ def move(work: Path, target: Path) -> None:
     """
     os.utime(work)  # it is as old as its name
     sync_path(work)
+    give(work, target.parent)
     try:
         work.replace(target)
     except OSError as error:

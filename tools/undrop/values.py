@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from undrop.recipes import Action
 
 Progress = Callable[[str, int, int], None]
@@ -36,6 +38,8 @@ class Session:
     ) -> None:
         self.progress, self.patience = progress, patience
         self.patience_with_undrop = patience_with_undrop
+        self.passed_over: dict[Path, str] = {}
+        """What in our own folders was closed to us, and the line that changes that."""
 
 
 class Hold(NamedTuple):

@@ -17,6 +17,7 @@ from undrop.cli.progress import Bar
 from undrop.engines import registry
 from undrop.errors import LOOK, ChangedError, UndropError
 from undrop.recipes import Action, Prompt
+from undrop.store import owners
 from undrop.values import Session
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -51,6 +52,8 @@ def main() -> int:
             said = _answer(arguments, session)
         finally:
             bar.close()
+            for warning in owners.told(session):
+                _say(warning)
         return _show(said, arguments)
     except UndropError as error:
         return _fail(error, arguments, session)
@@ -85,7 +88,8 @@ def _answer(arguments: Namespace, session: Session) -> answer.Answer:
         arguments.root = project.root
         run = answer.Run(project, arguments, _say)
         answer.hold_lock(run)
-        said = arguments.run(run)
+        with owners.explained(project):
+            said = arguments.run(run)
     return said
 
 

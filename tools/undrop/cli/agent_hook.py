@@ -40,27 +40,29 @@ ACTIONS = (
 def agent_hook(bare: "Bare") -> Answer:
     """Decide about what stdin tells of, or explain what would be decided about a command."""
     if bare.arguments.explain is not None:
-        return _explain(bare.arguments.explain)
+        return _explain(bare.arguments.explain, bare.session)
     event = ""
     try:
         given = json.load(sys.stdin.buffer)
         event = str(given.get("hook_event_name"))
-        said = _decide(event, given)
+        said = _decide(event, given, bare.session)
     except BaseException as error:  # noqa: BLE001 - whatever happens, the call is decided
         said = _alarm(event, f"{type(error).__name__}: {error}")
     return Answer({}, json.dumps(said))
 
 
-def _project(folder: Path) -> "Settings":
+def _project(folder: Path, told: Session) -> "Settings":
     where = Path(os.environ.get("CLAUDE_PROJECT_DIR") or folder)
-    return settings.load(where, Session(patience=PATIENCE, patience_with_undrop=PATIENCE))
+    session = Session(patience=PATIENCE, patience_with_undrop=PATIENCE)
+    session.passed_over = told.passed_over
+    return settings.load(where, session)
 
 
-def _decide(event: str, given: dict[str, Any]) -> dict[str, Any]:
+def _decide(event: str, given: dict[str, Any], session: Session) -> dict[str, Any]:
     if event in {"PreToolUse", *ENDS} and _only_reads(given):
         return {}
     folder = Path(given.get("cwd") or Path.cwd())
-    project = _project(folder)
+    project = _project(folder, session)
     if event == "SessionStart":
         from undrop.steps import cover
 
@@ -168,9 +170,9 @@ def _decision(event: str, **what: str) -> dict[str, Any]:
     return {"hookSpecificOutput": {"hookEventName": event, **what}}
 
 
-def _explain(command: str) -> Answer:
+def _explain(command: str, session: Session) -> Answer:
     folder = recipes.standing()
-    project = _project(folder)
+    project = _project(folder, session)
     from undrop.agent import verdict as agent
 
     verdict = agent.decide(command, folder, project)

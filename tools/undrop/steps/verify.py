@@ -7,7 +7,7 @@ from undrop import digest
 from undrop.engines import registry
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
-from undrop.store import catalog
+from undrop.store import catalog, owners
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,11 +54,13 @@ def intact(settings: "Settings", chosen: "Backup") -> "tuple[Backup, str]":
     With it what is said where that is not the one in ``backups/``, or not the one that was named.
     """
     if chosen.only_in_vault:
-        return chosen, f"{settings.backups / chosen.path.name} is gone: {chosen.path} is taken"
-    first, *copies = catalog.places(settings, chosen)
-    for copy in copies if copies and not _is_as_kept(settings, first) else ():
+        first = settings.backups / chosen.path.name
+        state = "cannot be read" if owners.is_closed(first) else "is gone"
+        return chosen, f"{first} {state}: {chosen.path} is taken"
+    named, *copies = catalog.places(settings, chosen)
+    for copy in copies if copies and not _is_as_kept(settings, named) else ():
         if _is_as_kept(settings, copy):
-            return copy, f"{first.path} is not what its record says: its copy {copy.path} is taken"
+            return copy, f"{named.path} is not what its record says: its copy {copy.path} is taken"
     return chosen, ""
 
 

@@ -15,7 +15,7 @@ from undrop import durable, record
 from undrop.engines.registry import SUFFIXES
 from undrop.errors import UsageError
 from undrop.recipes import Action
-from undrop.store import vault
+from undrop.store import owners, vault
 from undrop.store.home import here, is_same
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def stem(settings: "Settings") -> str:
 def backups(settings: "Settings") -> list[Backup]:
     """Everything in ``backups/`` and what only the vault still has, oldest first.
 
-    Their order is that in which they were taken here, by date before that. Opens no database.
+    Their order is that in which they were taken here, by date before that. What is closed to us
+    is passed over. Opens no database. Raises OSError where ``backups/`` itself is closed.
     """
     ours = here(settings)
     known: dict[str, Backup] = {}
@@ -87,9 +88,18 @@ def backups(settings: "Settings") -> list[Backup]:
             names = os.listdir(folder) if folder else []
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except PermissionError:
+            if folder == settings.backups:
+                raise
+            owners.pass_over(settings, Path(folder or ""))
+            continue
         for path in (Path(folder or "", name) for name in names if name not in known):
             if path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith("."):
-                note = record.read(path.with_suffix(".json"))
+                beside = path.with_suffix(".json")
+                note = record.read(beside)
+                if closed := [p for p in (path, beside)[: 1 + (not note)] if owners.is_closed(p)]:
+                    owners.pass_over(settings, closed[0])
+                    continue
                 sequence = note.sequence if note and is_same(note.home, ours) else 0
                 known[path.name] = Backup(path, note, folder != settings.backups, sequence)
     return sorted(known.values(), key=lambda b: (b.sequence, b.created, b.path.name))

@@ -30,7 +30,7 @@ def set_aside(lock: "Lock", record: "Record", *, fresh: bool) -> "Backup":
     size = sum(map(durable.size, live))
     durable.require_space(settings.backups, size)
     folder = lock.partial()
-    folder.mkdir(0o700)
+    durable.make_private(folder)
     try:
         for file in live:
             copy = folder / file.name

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import durable
 from undrop.engines.registry import SUFFIXES
 from undrop.errors import UndropError, UsageError
+from undrop.store import owners
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -46,22 +47,31 @@ def locked(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[Loc
 
     The system drops the lock with the process, however it dies (flock(2)). ``waiting`` is told
     when another undrop is at work. Raises UndropError when that lasts longer
-    than the session's patience.
+    than the session's patience, and where something belongs to another user.
     """
+    with owners.explained(settings), _locked(settings, waiting) as lock:
+        yield lock
+
+
+@contextmanager
+def _locked(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[Lock]:
     _refuse_link_out_of(settings)
     _refuse_what_is_not_ours(settings)
     durable.private_folder(settings.backups)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(settings.backups / LOCK, flags, 0o600)
     try:
+        durable.give(fd, settings.backups)
         _wait(fd, waiting, settings.engine.session.patience_with_undrop)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        _sweep_backups(settings.backups)
+        _sweep_backups(settings, settings.backups)
         settings.engine.sweep()
         kept = settings.vault_folder
-        if kept is not None and kept.is_dir():
-            _sweep_backups(kept)
+        if kept is not None and owners.is_closed(kept):
+            owners.pass_over(settings, kept)
+        elif kept is not None and kept.is_dir():
+            _sweep_backups(settings, kept)
         yield Lock(settings)
     finally:
         os.close(fd)
@@ -122,7 +132,7 @@ def partial(settings: "Settings") -> Path:
     return settings.backups / f".{os.getpid()}.partial"
 
 
-def _sweep_backups(folder: Path) -> None:
+def _sweep_backups(settings: "Settings", folder: Path) -> None:
     names = os.listdir(folder)
     partials = [folder / name for name in names if PARTIAL.fullmatch(name)]
     if not partials:
@@ -135,7 +145,10 @@ def _sweep_backups(folder: Path) -> None:
         if note.lstat().st_ctime_ns >= oldest and not any(map(os.path.lexists, beside)):
             note.unlink()
     for path in partials:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except PermissionError:
+            owners.pass_over(settings, path)

@@ -7,6 +7,7 @@ end. What was killed in between stays *open*: what it did shows in the state tha
 The vault has a copy, not a link: what empties the one leaves the other. What is read is both.
 """
 
+import errno
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from undrop import durable
-from undrop.store import catalog
+from undrop.store import catalog, owners
 from undrop.store.home import Home, here, is_same
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def missing(settings: "Settings") -> "dict[Path, int]":
     """How many sound lines the one copy lacks that the other has, by folder; none where none."""
     known = set(_sound(settings))
     folders = [settings.backups, settings.vault_folder]
-    lacking = {f: len(known - set(_texts_in(f))) for f in folders if f and f.is_dir()}
+    lacking = {f: len(known - set(_texts_in(settings, f))) for f in folders if f and _is_there(f)}
     return {folder: count for folder, count in lacking.items() if count}
 
 
@@ -195,20 +196,35 @@ def _append(settings: "Settings", step: Step) -> Step:
     step = step._replace(at=now, sequence=sequence, home=here(settings))
     step = step._replace(opened=step.opened or sequence)
     line = json.dumps(step.to_dict()).encode() + b"\n"
-    _write(settings.backups, line, known)
+    failure = None
+    try:
+        _write(settings, settings.backups, line, known)
+    except PermissionError as error:
+        failure = error  # another user's file; the vault's will do
     vault = settings.vault_folder
-    if vault is not None and vault.is_dir():
+    if vault is not None and _is_there(vault):
         try:
-            _write(vault, line, known)
-        except OSError:
-            return step  # the first copy holds it; ``audit`` tells what the second one lacks
+            _write(settings, vault, line, known)
+        except OSError:  # the first copy holds it; ``audit`` tells what the second one lacks
+            if failure:
+                raise failure from None
+        return step
+    if failure:
+        raise failure
     return step
 
 
-def _write(folder: "Path", line: bytes, known: "Iterable[str]") -> None:
+def _is_there(folder: "Path") -> bool:
+    """Whether there is such a folder, and we may look into it."""
+    return os.access(folder, os.R_OK | os.X_OK) and folder.is_dir()
+
+
+def _write(settings: "Settings", folder: "Path", line: bytes, known: "Iterable[str]") -> None:
     """Add a line; ``known`` are those that a folder is given which has none."""
     file = folder / NAME
-    if not file.exists() or set(known) - set(_texts_in(folder)):  # some were lost here
+    if owners.is_closed(file):  # what is only in there must stay
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+    if not file.exists() or set(known) - set(_texts_in(settings, folder)):  # some were lost here
         _start(folder, known)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(file, flags, 0o600)
@@ -244,14 +260,16 @@ def _lines(settings: "Settings") -> list[Step]:
 def _sound(settings: "Settings") -> dict[str, Step]:
     """The sound lines of both copies, each once, by their text."""
     folders = (settings.backups, settings.vault_folder)
-    texts = dict.fromkeys(text for folder in folders for text in _texts_in(folder))
+    texts = dict.fromkeys(text for folder in folders for text in _texts_in(settings, folder))
     return {text: step for text in texts if (step := _parse(text))}
 
 
-def _texts_in(folder: "Path | None") -> list[str]:
+def _texts_in(settings: "Settings", folder: "Path | None") -> list[str]:
     try:
         return (folder / NAME).read_text("utf-8", "replace").splitlines() if folder else []
-    except OSError:  # the other copy tells
+    except OSError as error:  # the other copy tells
+        if folder and isinstance(error, PermissionError):
+            owners.pass_over(settings, folder / NAME)
         return []
 
 

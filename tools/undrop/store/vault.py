@@ -7,11 +7,13 @@ writing into the same inode.
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import durable
 from undrop.engines.registry import SUFFIXES
+from undrop.store import owners
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -24,7 +26,7 @@ def keep(lock: "Lock") -> None:
     """Link every backup with a record, and the record, that the vault does not have yet.
 
     Never raises OSError: a backup without its second name is still a backup, and ``missing``
-    tells.
+    tells. What is closed to us keeps nothing else out.
     """
     settings = lock.settings
     vault = settings.vault_folder
@@ -33,21 +35,33 @@ def keep(lock: "Lock") -> None:
     try:
         durable.private_folder(vault.parent)
         durable.private_folder(vault)
-        changed = False
-        for name in missing(settings):
-            changed = _keep_one(settings, settings.backups / name, vault) or changed
-        if changed:
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            owners.pass_over(settings, vault)
+        return
+    changed, left = False, set()
+    for name in missing(settings):
+        source = settings.backups / name
+        if source.stem in left:  # no record of what is not there
+            continue
+        try:
+            changed = _keep_one(settings, source, vault) or changed
+        except OSError as error:
+            left.add(source.stem)
+            if isinstance(error, PermissionError):
+                owners.pass_over(settings, source if owners.is_closed(source) else vault / name)
+    if changed:
+        with suppress(OSError):
             durable.sync_path(vault)
             durable.sync_path(vault.parent)
-    except OSError:
-        return
 
 
 def folders(settings: "Settings") -> list[Path]:
     """The vaults of all of this user's projects, there or gone, this one's among them."""
-    return sorted(
-        path for name in _names(settings.vaults) if (path := settings.vaults / name).is_dir()
-    )
+    paths = [settings.vaults / name for name in sorted(_names(settings, settings.vaults))]
+    for path in filter(owners.is_closed, paths):
+        owners.pass_over(settings, path)
+    return [path for path in paths if not owners.is_closed(path) and path.is_dir()]
 
 
 def missing(settings: "Settings") -> list[str]:
@@ -55,7 +69,7 @@ def missing(settings: "Settings") -> list[str]:
     vault = settings.vault_folder
     if vault is None:
         return []
-    here, there = _names(settings.backups), _names(vault)
+    here, there = _names(settings, settings.backups), _names(settings, vault)
     names = []
     for note in sorted(name for name in here if name.endswith(".json")):
         stem = note.removesuffix(".json")
@@ -64,9 +78,12 @@ def missing(settings: "Settings") -> list[str]:
     return names
 
 
-def _names(place: Path) -> set[str]:
+def _names(settings: "Settings", place: Path) -> set[str]:
     try:
         return set(os.listdir(place))
+    except PermissionError:
+        owners.pass_over(settings, place)
+        return set()
     except (FileNotFoundError, NotADirectoryError):
         return set()
 
@@ -74,9 +91,11 @@ def _names(place: Path) -> set[str]:
 def _keep_one(settings: "Settings", source: Path, vault: Path) -> bool:
     """Whether it is kept; what has a file too large to copy, where links are impossible, is not."""
     hidden, limit = vault / f".{os.getpid()}.partial", settings.vault_copy_limit
+    if owners.is_closed(source):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(source))
     try:
         if source.is_dir():
-            hidden.mkdir(0o700)
+            durable.make_private(hidden)
             whole = all(_link_or_copy(file, hidden / file.name, limit) for file in source.iterdir())
             durable.sync_path(hidden)
         else:
