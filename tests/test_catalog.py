@@ -15,7 +15,7 @@ from undrop import settings
 from undrop.errors import UsageError
 from undrop.record import Record
 from undrop.steps import choose
-from undrop.store import catalog
+from undrop.store import catalog, vault
 from undrop.store.lock import Lock
 
 
@@ -220,7 +220,7 @@ def test_what_only_the_vault_has_is_forgotten_there(project: Project) -> None:
     assert (kept / saved.name).exists()
     assert catalog.forget(Lock(loaded), saved.name).same == []
     assert catalog.backups(loaded) == []
-    assert not list(kept.iterdir())
+    assert [path.name for path in kept.iterdir()] == [vault.SIGNATURE]
 
 
 def test_without_a_vault_there_is_nothing_to_forget_there(project: Project) -> None:

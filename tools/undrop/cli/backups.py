@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from undrop.cli import tables
+from undrop.cli import elsewhere, tables
 from undrop.cli.answer import Answer, Run, fields
 from undrop.errors import CheckError, UndropError, UsageError
 from undrop.recipes import Action
@@ -38,12 +38,13 @@ def list_(run: Run) -> Answer:
     rows = tuple((str(numbers.get(b.path.name, "")), *_row(b)) for b in backups)
     result = {
         **live,
+        "elsewhere": elsewhere.fields(settings),
         "bytes": size,
         "backups": [
             {"path": str(b.path), "number": numbers.get(b.path.name), **fields(b)} for b in backups
         ],
     }
-    return Answer(result, table=(COLUMNS, first, *rows))
+    return Answer(result, table=(COLUMNS, first, *rows), notes=(*elsewhere.lines(settings),))
 
 
 def verify(run: Run) -> Answer:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from undrop.cli import tables
+from undrop.cli import elsewhere, tables
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
 from undrop.recipes import Action
@@ -30,8 +30,10 @@ def status(run: Run) -> Answer:
         "pending": behind,
         "pending_migrations": seen.pending if behind else [],
         "undo": _undone(seen),
+        "elsewhere": elsewhere.fields(settings),
     }
     lines = [f"{name:<10} {text}" for name, text in _lines(run, seen, behind=behind)]
+    lines += [f"{'elsewhere':<10} {text}" for text in elsewhere.lines(settings)]
     text = "\n".join(map(tables.clean, lines))
     return Answer(result, text, code=0 if seen.covered else CheckError.exit_code)
 

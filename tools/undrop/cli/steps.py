@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop.cli import dependency, tables
+from undrop.cli import dependency, elsewhere, tables
 from undrop.cli.answer import (
     Answer,
     Run,
@@ -213,6 +213,8 @@ def wanted(run: Run) -> "Backup | Answer | None":
 def _latest(run: Run) -> "Backup | Answer":
     from undrop.steps import choose
 
+    for line in elsewhere.lines(run.settings):
+        run.say(line)
     latest = choose.latest(run.settings)
     if latest.backup is not None:
         for name, why in latest.passed_over:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from undrop.cli import tables
+from undrop.cli import elsewhere, tables
 from undrop.cli.answer import Answer, Run, clients, disconnect, failure, kept, way_back
 from undrop.cli.diff import change_fields, changes
 from undrop.cli.steps import unknown_revisions
@@ -28,6 +28,8 @@ def undo(run: Run) -> Answer:
 
     if run.arguments.list:
         return _timeline(run)
+    for line in elsewhere.lines(run.settings):
+        run.say(line)
     live = run.settings.engine.label
     clients(run)
     with locked(run.settings, run.say) as lock:
@@ -139,6 +141,7 @@ def _timeline(run: Run) -> Answer:
         "undo": plan.taken_back[-1].to_dict() if plan and plan.taken_back else None,
         "restores": plan.target.name if plan else None,
         "stops": failure(stopped, run.prompt) if stopped else None,
+        "elsewhere": elsewhere.fields(run.settings),
     }
     notes: list[Text] = []
     if isinstance(stopped, core.OthersWorkError):
@@ -147,6 +150,7 @@ def _timeline(run: Run) -> Answer:
         notes.append(("the database was lost:", Action("undo"), f"puts {plan.target.name} back"))
     if strangers := log.strangers(run.settings):
         notes.append(f"{len(strangers)} step(s) in the log are of another folder's database")
+    notes += elsewhere.lines(run.settings)
     if not rows:
         return Answer(result, notes=("no step has changed this database", *notes))
     return Answer(result, table=(COLUMNS, here, *rows), notes=tuple(notes))

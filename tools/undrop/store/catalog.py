@@ -19,6 +19,8 @@ from undrop.store import owners, vault
 from undrop.store.home import here, is_same
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
     from undrop.record import Record
     from undrop.settings import Settings
     from undrop.store.lock import Lock
@@ -81,28 +83,34 @@ def backups(settings: "Settings") -> list[Backup]:
     Their order is that in which they were taken here, by date before that. What is closed to us
     is passed over. Opens no database. Raises OSError where ``backups/`` itself is closed.
     """
-    ours = here(settings)
     known: dict[str, Backup] = {}
-    for folder in (settings.backups, settings.vault_folder):
-        try:
-            names = os.listdir(folder) if folder else []
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except PermissionError:
-            if folder == settings.backups:
-                raise
-            owners.pass_over(settings, Path(folder or ""))
-            continue
-        for path in (Path(folder or "", name) for name in names if name not in known):
-            if path.suffix in {*SUFFIXES, ".damaged"} and not path.name.startswith("."):
-                beside = path.with_suffix(".json")
-                note = record.read(beside)
-                if closed := [p for p in (path, beside)[: 1 + (not note)] if owners.is_closed(p)]:
-                    owners.pass_over(settings, closed[0])
-                    continue
-                sequence = note.sequence if note and is_same(note.home, ours) else 0
-                known[path.name] = Backup(path, note, folder != settings.backups, sequence)
+    for folder in filter(None, (settings.backups, settings.vault_folder)):
+        known |= {backup.path.name: backup for backup in read(settings, folder, known)}
     return sorted(known.values(), key=lambda b: (b.sequence, b.created, b.path.name))
+
+
+def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Iterator[Backup]":
+    """What is in one folder, in no order, but for these names. Raises as ``backups``."""
+    ours = here(settings)
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError:
+        if folder == settings.backups:
+            raise
+        owners.pass_over(settings, folder)
+        return
+    for path in (folder / name for name in names if not name.startswith(".")):
+        if path.suffix not in {*SUFFIXES, ".damaged"} or path.name in but:
+            continue
+        beside = path.with_suffix(".json")
+        note = record.read(beside)
+        if closed := [p for p in (path, beside)[: 1 + (not note)] if owners.is_closed(p)]:
+            owners.pass_over(settings, closed[0])
+            continue
+        sequence = note.sequence if note and is_same(note.home, ours) else 0
+        yield Backup(path, note, folder != settings.backups, sequence)
 
 
 def is_of(settings: "Settings", backup: Backup) -> bool:

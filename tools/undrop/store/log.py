@@ -169,6 +169,11 @@ def strangers(settings: "Settings") -> list[Step]:
     return _told(settings, elsewhere=True)
 
 
+def told_in(settings: "Settings", folder: "Path") -> list[Step]:
+    """The sound lines of another folder's log, as they stand there."""
+    return [step for text in _texts_in(settings, folder) if (step := _parse(text))]
+
+
 def _told(settings: "Settings", *, elsewhere: bool) -> list[Step]:
     """The lines about a database of this name: another folder's, or else this one's."""
     ours = here(settings)

@@ -5,11 +5,12 @@ writing into the same inode.
 """
 
 import errno
+import json
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
 from undrop.engines.registry import SUFFIXES
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.store.lock import Lock
 
+SIGNATURE = "project"
+"""The file in a vault that says whose it is."""
+LARGEST = 1_000_000  # bytes of it that are read
 NO_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
 
 
@@ -39,7 +43,7 @@ def keep(lock: "Lock") -> None:
         if isinstance(error, PermissionError):
             owners.pass_over(settings, vault)
         return
-    changed, left = False, set()
+    changed, left = _sign(settings, vault), set()
     for name in missing(settings):
         source = settings.backups / name
         if source.stem in left:  # no record of what is not there
@@ -54,6 +58,49 @@ def keep(lock: "Lock") -> None:
         with suppress(OSError):
             durable.sync_path(vault)
             durable.sync_path(vault.parent)
+
+
+class Signed(NamedTuple):
+    """Whose a vault is."""
+
+    root: Path
+    """The project's folder."""
+    databases: list[str]
+    """Those that it has had since."""
+
+
+def signed(folder: Path) -> Signed | None:
+    """Whose that vault is; None where it does not say so, or not in a way that makes sense."""
+    try:
+        with (folder / SIGNATURE).open("rb") as file:
+            fields = json.loads(file.read(LARGEST))
+        root, databases = fields["root"], fields["databases"]
+        os.fsencode(root)  # a name that a folder can have
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(databases, list) or not all(isinstance(x, str) for x in (root, *databases)):
+        return None
+    whole = Path(root).is_absolute() and "\0" not in root
+    return Signed(Path(root), databases) if whole else None
+
+
+def database(settings: "Settings") -> str:
+    """What tells the live database from those of all other projects."""
+    return str(settings.engine.file or settings.engine.label)
+
+
+def _sign(settings: "Settings", vault: Path) -> bool:
+    """Let the vault say whose it is; whether it did not yet."""
+    known, here = signed(vault), database(settings)
+    before = known.databases if known and known.root == settings.root else []
+    if here in before:
+        return False
+    text = json.dumps({"root": str(settings.root), "databases": [*before, here]})
+    with suppress(OSError), durable.scratch(vault / f".{os.getpid()}.partial") as work:
+        work.write_text(text)
+        durable.sync_path(work)
+        work.replace(vault / SIGNATURE)
+    return True
 
 
 def folders(settings: "Settings") -> list[Path]:
