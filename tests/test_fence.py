@@ -168,6 +168,10 @@ FREE = {
         "file = tempfile.NamedTemporaryFile(suffix='.db')",
         "run(sqlite3.connect(file.name), 'CREATE TABLE t (x)')",
     ),
+    "an attached new file": (
+        "run(memory(), \"ATTACH 'new.db' AS n\", 'CREATE TABLE n.t (x)', 'DETACH n')",
+        "run(sqlite3.connect('new.db'), 'INSERT INTO t VALUES (1)')",
+    ),
     "backup() from it": ("sqlite3.connect(LIVE).backup(memory())",),
     "apsw in memory": ("import apsw", "apsw.Connection(':memory:').execute('CREATE TABLE t (x)')"),
     "a program": ("subprocess.run([sys.executable, '-c', 'print(1)'], check=True)",),
@@ -390,3 +394,25 @@ def test_a_wal_database_is_read_behind_the_fence_without_a_mark_on_it(project: P
         )
         project.ok("undrop", "rehearse")
         assert (wal.read_bytes(), project.database.read_bytes()) == before
+
+
+def test_virtual_tables_are_read_behind_the_fence_and_not_written_to(project: Project) -> None:
+    """An R*Tree prepares all that it might do to its own tables when it is first read."""
+    with closing(sqlite3.connect(project.database)) as connection:
+        connection.executescript(
+            "CREATE VIRTUAL TABLE boxes USING rtree (id, a, b);"
+            "INSERT INTO boxes VALUES (1, 2, 3);"
+            "CREATE VIRTUAL TABLE words USING fts5 (text);"
+            "INSERT INTO words VALUES ('hello world');"
+        )
+    project.revise(
+        "connection = sqlite3.connect(LIVE)",
+        "assert connection.execute('SELECT id FROM boxes WHERE a < 9').fetchall() == [(1,)]",
+        "hits = connection.execute(\"SELECT 1 FROM words WHERE words MATCH 'hello'\")",
+        "assert len(hits.fetchall()) == 1",
+        head=HEAD,
+    )
+    project.ok("undrop", "rehearse")
+    for table in ("boxes", "words"):
+        project.revise(f"run(sqlite3.connect(LIVE), 'DELETE FROM {table}')", head=HEAD)
+        assert f"(DELETE {table})" in project.refused(1, "undrop", "rehearse").err

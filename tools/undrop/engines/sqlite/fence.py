@@ -30,18 +30,19 @@ WAL = 2  # in the header's bytes 18 and 19 (sqlite.org/fileformat2.html, 1.3)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT
 OK, DENY, IGNORE = 0, 1, 2
 # sqlite.org/c3ref/c_alter_table.html
-INSERT, PRAGMA, ATTACH, ALTER_TABLE = 18, 19, 24, 26
+DELETE, INSERT, PRAGMA, UPDATE, ATTACH, ALTER_TABLE = 9, 18, 19, 23, 24, 26
+CHANGES_ROWS = {DELETE, INSERT, UPDATE}
 MAKES_TABLE = {2: "CREATE TABLE", 8: "CREATE VIEW"}
 CHANGES = MAKES_TABLE | {
     1: "CREATE INDEX",
     7: "CREATE TRIGGER",
-    9: "DELETE",
+    DELETE: "DELETE",
     10: "DROP INDEX",
     11: "DROP TABLE",
     16: "DROP TRIGGER",
     17: "DROP VIEW",
     INSERT: "INSERT",
-    23: "UPDATE",
+    UPDATE: "UPDATE",
     ALTER_TABLE: "ALTER TABLE",
     27: "REINDEX",
     28: "ANALYZE",
@@ -203,6 +204,10 @@ class Fence:
         path = self.path(name, uri=uri)
         if self.is_missing(path):
             raise RefusedError(self.refuse(path, "opening it would make it"))
+        return self.admit(path)
+
+    def admit(self, path: str) -> str:
+        """Which database may not be changed though it is opened; what is none yet is free."""
         kept = self.kept(path)
         if path and not kept:
             (self._free if Path(path).exists() else self.made).add(path)
@@ -242,14 +247,12 @@ class Fence:
 
         def hook(connection: Any) -> None:  # noqa: ANN401
             path = self.path(connection.filename)
-            kept = self.kept(path)
+            kept = self.admit(path)
             if kept and not connection.readonly("main"):
                 if not was_there and self._is_live(path) and not Path(path).stat().st_size:
                     with self._ours():
                         Path(path).unlink()
                 raise RefusedError(self.refuse(kept, "apsw opens it to be written"))
-            if path and not kept:
-                self._free.add(path)
             connection.authorizer = Judge(self, kept)
 
         apsw.connection_hooks.append(hook)
@@ -347,11 +350,16 @@ class Judge:
         kept = self.database(where) if action in CHANGES else ""
         if not kept:
             return OK
-        # A CREATE begins with an INSERT there; what it makes comes next.
-        begins = action == INSERT and name in {"sqlite_master", "sqlite_schema"}
+        # A CREATE begins there, what it makes comes next; and so does reading a virtual table. Who
+        # means it needs the pragma.
+        begins = action in {INSERT, UPDATE} and name in {"sqlite_master", "sqlite_schema"}
         # IF NOT EXISTS; or else it is SQLite's own error.
         idle = action in MAKES_TABLE and self._is_there(kept, name)
-        return OK if begins or idle else self._deny(kept, f"{CHANGES[action]} {name}")
+        # An R*Tree prepares all that it might do to its tables when it is first read.
+        virtual, _, _ = (name or "").rpartition("_")
+        inner = action in CHANGES_ROWS and self._is_there(kept, virtual, "CREATE VIRTUAL TABLE%")
+        denied = not (begins or idle or inner)
+        return self._deny(kept, f"{CHANGES[action]} {name}") if denied else OK
 
     def _deny(self, kept: str, doing: str) -> int:
         self._fence.refuse(kept, doing)
@@ -366,7 +374,7 @@ class Judge:
             return self._deny(self._main, "VACUUM") if self._main else OK
         if self._fence.is_missing(path):
             return self._deny(path, "ATTACH would make it")
-        self._attached = self._fence.kept(path) or self._attached
+        self._attached = self._fence.admit(path) or self._attached
         return OK
 
     def _pragma(self, name: str, value: str | None, schema: str | None) -> int:
@@ -378,14 +386,15 @@ class Judge:
             writes = self._fence.is_wal(kept) != (value.lower() == "wal")
         return self._deny(kept, f"PRAGMA {name}") if kept and writes else OK
 
-    def _is_there(self, path: str, table: str | None) -> bool:
+    def _is_there(self, path: str, table: str | None, sql: str = "%") -> bool:
         import sqlite3
 
         with self._fence._ours(), suppress(sqlite3.Error, OSError):
             uri = f"{Path(path).as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True)) as connection:
                 found = connection.execute(
-                    "SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE", (table,)
+                    "SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE AND sql LIKE ?",
+                    (table, sql),
                 )
                 return found.fetchone() is not None
         return False
