@@ -115,6 +115,17 @@ def test_a_project_that_was_moved_is_no_neighbour_of_itself(project: Project) ->
     assert "another project" not in project.done("undrop", "list", cwd=there).err
 
 
+def test_on_a_server_it_is_the_same_database_wherever_the_project_is(each_served: Project) -> None:
+    each_served.make()
+    saved = Path(each_served.ok("undrop", "backup").strip())
+    beside = each_served.root.with_name("beside")
+    shutil.copytree(each_served.root, beside, symlinks=True)
+    shutil.rmtree(beside / "backups")
+    for look in LOOKS:
+        done = each_served.undrop(*look, cwd=beside)
+        assert f"1 backup(s) of this very database (newest: {saved.name}" in done.out + done.err
+
+
 NONSENSE = [
     b"",
     b"{",

@@ -184,6 +184,16 @@ def no_backups(project: Project) -> Path:
     return project.root
 
 
+@pytest.mark.parametrize("look", [("list",), ("status",), ("undo", "--list"), ("audit",)])
+def test_a_look_into_a_closed_folder_says_whose_it_is(ours: Project, look: tuple[str, ...]) -> None:
+    the_backups(ours)
+    done = user(ours, "undrop", *look)
+    assert done.code == 1
+    assert f"{ours.backups} cannot be used: it belongs to nobody" in done.err
+    assert f"Next: sudo chown -R root {ours.backups}\n" in done.err
+    assert "Errno" not in done.err
+
+
 @pytest.mark.parametrize("closed", [the_lock, the_backups, the_open_backups, no_backups])
 @pytest.mark.parametrize("command", [("run", "--", "true"), ("nuke-db",)])
 def test_what_cannot_be_passed_over_is_told_with_the_line_that_mends_it(

@@ -8,7 +8,7 @@ from undrop.cli import elsewhere, tables
 from undrop.cli.answer import Answer, Run, fields
 from undrop.errors import CheckError, UndropError, UsageError
 from undrop.recipes import Action
-from undrop.store import catalog
+from undrop.store import catalog, neighbours
 from undrop.store.lock import locked
 
 if TYPE_CHECKING:
@@ -36,15 +36,16 @@ def list_(run: Run) -> Answer:
         backups = [b for b in backups if b.record is None or catalog.is_of(settings, b)]
     numbers = {b.path.name: n for n, b in enumerate(choose.numbered(settings), 1)}
     rows = tuple((str(numbers.get(b.path.name, "")), *_row(b)) for b in backups)
+    others = neighbours.of(settings)
     result = {
         **live,
-        "elsewhere": elsewhere.fields(settings),
+        "elsewhere": elsewhere.fields(others),
         "bytes": size,
         "backups": [
             {"path": str(b.path), "number": numbers.get(b.path.name), **fields(b)} for b in backups
         ],
     }
-    return Answer(result, table=(COLUMNS, first, *rows), notes=(*elsewhere.lines(settings),))
+    return Answer(result, table=(COLUMNS, first, *rows), notes=tuple(elsewhere.lines(others)))
 
 
 def verify(run: Run) -> Answer:

@@ -4,16 +4,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import tables
-from undrop.store import neighbours
 
 if TYPE_CHECKING:
-    from undrop.settings import Settings
+    from undrop.store.neighbours import Neighbour
 
 
-def lines(settings: "Settings") -> list[str]:
+def lines(others: "list[Neighbour]") -> list[str]:
     """A line for each of them."""
     texts = []
-    for other in neighbours.of(settings):
+    for other in others:
         had = f"{other.backups} backup(s) of this very database"
         if other.newest:
             had += f" (newest: {other.newest.path.name}, {tables.age(other.newest.created)})"
@@ -26,7 +25,7 @@ def lines(settings: "Settings") -> list[str]:
     return texts
 
 
-def fields(settings: "Settings") -> list[dict[str, Any]]:
+def fields(others: "list[Neighbour]") -> list[dict[str, Any]]:
     """The same in JSON."""
     return [
         {
@@ -36,5 +35,5 @@ def fields(settings: "Settings") -> list[dict[str, Any]]:
             "newest": str(other.newest.path) if other.newest else None,
             "steps": other.steps,
         }
-        for other in neighbours.of(settings)
+        for other in others
     ]

@@ -7,6 +7,7 @@ from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
 from undrop.recipes import Action
 from undrop.record import revision_names
+from undrop.store import neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ def status(run: Run) -> Answer:
     settings = run.settings
     seen = core.with_replica(settings, core.look(settings))
     behind = seen.heads is not None and seen.exists and seen.revisions != seen.heads
+    others = neighbours.of(settings)
     result = {
         **seen._asdict(),
         "database": "" if settings.engine.in_memory else settings.engine.label,
@@ -30,10 +32,10 @@ def status(run: Run) -> Answer:
         "pending": behind,
         "pending_migrations": seen.pending if behind else [],
         "undo": _undone(seen),
-        "elsewhere": elsewhere.fields(settings),
+        "elsewhere": elsewhere.fields(others),
     }
     lines = [f"{name:<10} {text}" for name, text in _lines(run, seen, behind=behind)]
-    lines += [f"{'elsewhere':<10} {text}" for text in elsewhere.lines(settings)]
+    lines += [f"{'elsewhere':<10} {text}" for text in elsewhere.lines(others)]
     text = "\n".join(map(tables.clean, lines))
     return Answer(result, text, code=0 if seen.covered else CheckError.exit_code)
 

@@ -212,8 +212,9 @@ def wanted(run: Run) -> "Backup | Answer | None":
 
 def _latest(run: Run) -> "Backup | Answer":
     from undrop.steps import choose
+    from undrop.store import neighbours
 
-    for line in elsewhere.lines(run.settings):
+    for line in elsewhere.lines(neighbours.of(run.settings)):
         run.say(line)
     latest = choose.latest(run.settings)
     if latest.backup is not None:

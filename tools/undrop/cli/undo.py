@@ -8,7 +8,7 @@ from undrop.cli.diff import change_fields, changes
 from undrop.cli.steps import unknown_revisions
 from undrop.errors import CheckError
 from undrop.recipes import Action
-from undrop.store import log
+from undrop.store import log, neighbours
 from undrop.store.lock import locked
 from undrop.store.timeline import Timeline
 
@@ -28,7 +28,7 @@ def undo(run: Run) -> Answer:
 
     if run.arguments.list:
         return _timeline(run)
-    for line in elsewhere.lines(run.settings):
+    for line in elsewhere.lines(neighbours.of(run.settings)):
         run.say(line)
     live = run.settings.engine.label
     clients(run)
@@ -135,13 +135,14 @@ def _timeline(run: Run) -> Answer:
     ]
     name = present.name or ("no database" if present.absent else "")
     here = ("now", "you are here", "", name, "")
+    others = neighbours.of(run.settings)
     result = {
         "steps": [step.to_dict() for step in log.steps(run.settings)[::-1]],
         "events": [_fields(event) for event in told],
         "undo": plan.taken_back[-1].to_dict() if plan and plan.taken_back else None,
         "restores": plan.target.name if plan else None,
         "stops": failure(stopped, run.prompt) if stopped else None,
-        "elsewhere": elsewhere.fields(run.settings),
+        "elsewhere": elsewhere.fields(others),
     }
     notes: list[Text] = []
     if isinstance(stopped, core.OthersWorkError):
@@ -150,7 +151,7 @@ def _timeline(run: Run) -> Answer:
         notes.append(("the database was lost:", Action("undo"), f"puts {plan.target.name} back"))
     if strangers := log.strangers(run.settings):
         notes.append(f"{len(strangers)} step(s) in the log are of another folder's database")
-    notes += elsewhere.lines(run.settings)
+    notes += elsewhere.lines(others)
     if not rows:
         return Answer(result, notes=("no step has changed this database", *notes))
     return Answer(result, table=(COLUMNS, here, *rows), notes=tuple(notes))

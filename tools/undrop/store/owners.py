@@ -122,6 +122,6 @@ def _mending(settings: "Settings", path: Path) -> str:
             if _owner(path).startswith("is closed to its owner"):
                 return f"chmod u+rwX {shlex.quote(str(path))}"
             return f"sudo chown -R {user} {shlex.quote(str(folder))}"
-        if folder.is_relative_to(path):
+        if folder.is_relative_to(path) and not os.path.lexists(folder):
             return f"sudo install -d -m 700 -o {user} {shlex.quote(str(folder))}"
     return f"sudo chown {user} {shlex.quote(str(path))}"
