@@ -89,8 +89,11 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def release(self) -> None:
             """Let writers go on."""
 
-        def unchanged(self) -> bool | None:
-            """Whether nobody has written since; None where that is not told cheaply."""
+        def moved(self) -> bool | None:
+            """Whether others have written since; None where that is not told cheaply.
+
+            Nor is it once a replacement was tried, which may look like others' work.
+            """
 
         def close(self) -> None: ...  # noqa: D102
 

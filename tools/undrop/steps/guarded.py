@@ -141,7 +141,7 @@ def has_moved(lock: "Lock", state: "State") -> bool:
     """Whether somebody has written since, as far as that is told cheaply."""
     if state.kind == "absent":
         return lock.settings.engine.exists()
-    return state.snapshot is not None and state.snapshot.unchanged() is False
+    return bool(state.snapshot and state.snapshot.moved())
 
 
 def _overtaken(lock: "Lock", what: str, last: "Hold | None") -> UndropError:

@@ -96,7 +96,7 @@ class Snapshot:
                 self._content = content.read(self._ask, definitions)
         return self._content
 
-    def unchanged(self) -> None:
+    def moved(self) -> None:
         """Told by reading it whole alone."""
 
     def revisions(self) -> list[str]:

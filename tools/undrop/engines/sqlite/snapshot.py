@@ -37,6 +37,9 @@ class Snapshot:
     ``let_write`` or ``close``.
     """
 
+    replacing = False
+    """Whether a replacement of the content was begun."""
+
     def __init__(
         self, path: Path, session: "Session", mode: str | None = None, *, hold: float = 0
     ) -> None:
@@ -144,15 +147,14 @@ class Snapshot:
         if self._write_lock:
             self._write_lock.end()
 
-    def unchanged(self) -> bool | None:
-        """Whether the file still is what the snapshot saw; certain with the write lock held.
-
-        None once it is closed.
-        """
-        if self._fd < 0:
+    def moved(self) -> bool | None:
+        """Whether others have written since; None once it is closed, or a replacement was tried."""
+        if self._fd < 0 or self.replacing:
             return None
-        if not self.path.exists():
-            return False
+        return not (self.path.exists() and self.unchanged())
+
+    def unchanged(self) -> bool:
+        """Whether the file still is what the snapshot saw; for the write lock's holder to ask."""
         same_file = os.path.samestat(self.path.stat(), os.fstat(self._fd))
         return same_file and self._state() == self._seen
 

@@ -117,6 +117,7 @@ def _backup_into(
                 live.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
                 # As late as can be. What somebody commits now, the comparison sees.
                 snapshot.let_write()
+            snapshot.replacing = True
             origin.backup(live, pages=pages, progress=step, sleep=0.001)
             session.changed = True
         except LiveMovedError:
