@@ -185,7 +185,7 @@ def project(stocked: Project) -> Project:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("command", ["rehearse", "migrate"])
+@pytest.mark.parametrize("command", ["rehearse", pytest.param("migrate", marks=pytest.mark.more)])
 def test_a_migration_that_goes_to_the_live_database_is_refused_before_a_byte_is_written(
     project: Project, command: str, way: str
 ) -> None:
@@ -309,7 +309,7 @@ def test_init_holds_what_is_written_down_before_it_runs_anything(project: Projec
     assert before in [content(path) for path in project.saved()]
 
 
-@pytest.mark.parametrize("command", ["migrate", "reset-db"])
+@pytest.mark.parametrize("command", ["migrate", pytest.param("reset-db", marks=pytest.mark.more)])
 @pytest.mark.parametrize(
     "way",
     [

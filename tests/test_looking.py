@@ -46,7 +46,7 @@ def used(project: Project, how: str) -> Iterator[None]:
     yield
 
 
-HOW = ["rollback mode", "WAL mode", "in use"]
+HOW = [pytest.param("rollback mode", marks=pytest.mark.more), "WAL mode", "in use"]
 
 
 @pytest.fixture(params=HOW)
@@ -85,7 +85,9 @@ def test_looking_writes_nothing(looked_at: Project) -> None:
         assert looked_at.tree() == before, line
 
 
-@pytest.mark.parametrize("why", ["a read-only folder", "a full disk"])
+@pytest.mark.parametrize(
+    "why", ["a read-only folder", pytest.param("a full disk", marks=pytest.mark.more)]
+)
 def test_looking_works_where_nothing_can_be_written(looked_at: Project, why: str) -> None:
     """And says what it says elsewhere; only ``audit`` may have to copy, outside of the project."""
     state = Path(looked_at.environment["XDG_STATE_HOME"])

@@ -105,7 +105,11 @@ SKIPPED += [the_vault, an_open_vault, all_vaults]
 COMMANDS = [("run", "--", "rm", "quartermaster.db"), ("status",), ("list",)]
 
 
-@pytest.mark.parametrize("closed", SKIPPED)
+FEW = [SKIPPED[0], *(pytest.param(closed, marks=pytest.mark.more) for closed in SKIPPED[1:])]
+"""One of them where one waits for it: each costs some real processes."""
+
+
+@pytest.mark.parametrize("closed", FEW)
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_file_of_anothers_is_passed_over_and_told_each_time(
     ours: Project, closed: object, command: tuple[str, ...]
@@ -132,7 +136,7 @@ def told(project: Project, done: Done, path: Path) -> str:
     return line.removeprefix("sudo ")
 
 
-@pytest.mark.parametrize("closed", SKIPPED)
+@pytest.mark.parametrize("closed", FEW)
 def test_the_line_that_is_said_mends_it_and_what_was_left_out_is_kept(
     ours: Project, closed: object
 ) -> None:
@@ -214,7 +218,7 @@ def test_what_cannot_be_passed_over_is_told_with_the_line_that_mends_it(
     assert again.code == 0, again
 
 
-@pytest.mark.parametrize("closed", [*SKIPPED, the_lock, the_backups])
+@pytest.mark.parametrize("closed", [*FEW, the_lock, the_backups])
 def test_a_direct_alembic_run_is_guarded_or_told_how_it_would_be(
     ours: Project, closed: object
 ) -> None:

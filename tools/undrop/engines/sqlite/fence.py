@@ -389,7 +389,10 @@ class Judge:
     def _is_there(self, path: str, table: str | None, sql: str = "%") -> bool:
         import sqlite3
 
-        with self._fence._ours(), suppress(sqlite3.Error, OSError):
+        with (
+            self._fence._ours(),
+            suppress(sqlite3.Error, ValueError),
+        ):  # one that is not seen has no path
             uri = f"{Path(path).as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True)) as connection:
                 found = connection.execute(
