@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 def create(path: Path, mode: int) -> int:
     """Create ``path`` with exactly ``mode`` and return a descriptor open for writing.
 
-    Never overwrites and never follows a symbolic link: FileExistsError then.
+    Never overwrites and never follows a symbolic link: FileExistsError then. Nothing is left when
+    it fails.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    os.fchmod(fd, mode)
-    give(fd, path.parent)
+    try:
+        os.fchmod(fd, mode)
+        give(fd, path.parent)
+    except BaseException:
+        path.unlink()
+        os.close(fd)
+        raise
     return fd
 
 

@@ -246,6 +246,21 @@ def tables(path: "Path", mode: str = "immutable") -> dict[str, str]:
         connection.close()
 
 
+def litestream(path: "Path") -> dict[str, str]:
+    """Litestream's own tables in a file nobody writes, and their definitions. Raises UndropError.
+
+    Nothing else is read: another table's definition may be damaged.
+    """
+    with connect.explained(path, "looking for Litestream's tables"):
+        connection = connect.connect(path, "immutable")
+        try:
+            marks = ", ".join("?" * len(LITESTREAM))
+            sql = f"SELECT name, sql FROM sqlite_master WHERE name IN ({marks})"  # noqa: S608
+            return dict(connection.execute(sql, sorted(LITESTREAM)).fetchall())
+        finally:
+            connection.close()
+
+
 def _number(connection: sqlite3.Connection, sql: str) -> int:
     return int(connection.execute(sql).fetchone()[0])
 

@@ -43,8 +43,8 @@ class File:
         """
         if state.snapshot is None or state.path is None:
             return
-        theirs, ours = check.tables(state.path), check.tables(self.path)
-        lacking = [theirs[name] for name in sorted(check.LITESTREAM & theirs.keys() - ours.keys())]
+        theirs, ours = check.litestream(state.path), check.litestream(self.path)
+        lacking = [theirs[name] for name in sorted(theirs.keys() - ours.keys())]
         if not lacking:
             return
         work = workcopy.beside(self._live)
