@@ -5,7 +5,9 @@ written; or it is seen that it was written to, what was there before is held, an
 """
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -86,13 +88,47 @@ WAYS = {
         "connection.execute(f\"ATTACH '{LIVE}' AS o\")",
         "connection.execute('DELETE FROM o.suppliers')",
     ),
+    "VACUUM of it attached": ("run(memory(), f\"ATTACH '{LIVE}' AS o\", 'VACUUM o')",),
+    "ATTACH as the name that VACUUM uses": (
+        "run(memory(), f\"ATTACH '{LIVE}' AS vacuum_db\", 'DELETE FROM vacuum_db.suppliers')",
+    ),
+    "ATTACH of several": (
+        "run(memory(), f\"ATTACH '{LIVE}' AS o\", \"ATTACH ':memory:' AS a\", "
+        "'CREATE TABLE a.x (y)', 'CREATE TABLE o.x AS SELECT * FROM a.x')",
+    ),
+    "a pragma of what is attached": (
+        "connection = memory()",
+        "connection.execute('ATTACH ? AS o', (LIVE,))",
+        "connection.execute('PRAGMA o.journal_mode = WAL')",
+    ),
+    "the schema itself": (
+        "run(memory(), 'PRAGMA writable_schema = ON', f\"ATTACH '{LIVE}' AS o\", "
+        "\"UPDATE o.sqlite_master SET sql = sql || ' '\")",
+    ),
+    "apsw, attached": (
+        "import apsw",
+        "connection = apsw.Connection(':memory:')",
+        "connection.execute(f\"ATTACH '{LIVE}' AS o\")",
+        "connection.backup('o', apsw.Connection(':memory:'), 'main').step()",
+    ),
+    "a URI that is none to Python": ("run(sqlite3.connect(f'file:{LIVE}'), DELETE)",),
+    "a process that was forked": (
+        "import multiprocessing",
+        "context = multiprocessing.get_context('fork')",
+        "process = context.Process(target=lambda: run(sqlite3.connect(LIVE), DELETE))",
+        "process.start()",
+        "process.join()",
+    ),
+    "a table named like a virtual one's": (
+        "run(sqlite3.connect(LIVE), 'DELETE FROM item_search_data')",
+    ),
     "VACUUM": ("run(sqlite3.connect(LIVE, isolation_level=None), 'VACUUM')",),
     "a pragma": ("run(sqlite3.connect(LIVE), 'PRAGMA user_version = 7')",),
     "another journal mode": ("run(sqlite3.connect(LIVE), 'PRAGMA journal_mode = WAL')",),
     "backup() onto it": ("memory().backup(sqlite3.connect(LIVE))",),
     "a blob": (
         "connection = sqlite3.connect(LIVE)",
-        "blob = connection.blobopen('suppliers', 'name', 1)",
+        "blob = connection.blobopen('suppliers', 'name', 1, name='MAIN')",
         "blob.write(b'X')",
         "connection.commit()",
     ),
@@ -168,6 +204,23 @@ FREE = {
         "file = tempfile.NamedTemporaryFile(suffix='.db')",
         "run(sqlite3.connect(file.name), 'CREATE TABLE t (x)')",
     ),
+    "what is attached by a parameter": (
+        "connection = memory()",
+        "for name in ('new.db', ':memory:'):",
+        "    connection.execute('ATTACH ? AS n', (name,))",
+        "    connection.execute('CREATE TABLE n.t (x)')",
+        "    connection.execute('DETACH n')",
+        "connection.execute(f\"ATTACH '{LIVE}' AS o\")",
+        "connection.execute('ATTACH ? AS n', (':memory:',))",
+        "connection.execute('CREATE TABLE n.t AS SELECT * FROM o.items')",
+        "connection.execute('DETACH o')",
+        "connection.execute('PRAGMA user_version = 5')",
+    ),
+    "pragmas that change nothing": (
+        "run(sqlite3.connect(LIVE), \"PRAGMA encoding = 'UTF-8'\", 'PRAGMA auto_vacuum = NONE', "
+        "'PRAGMA user_version = 0', 'PRAGMA foreign_keys = ON', 'PRAGMA synchronous = NORMAL')",
+    ),
+    "a factory of another kind": ("sqlite3.connect(':memory:', factory=lambda *a, **k: object())",),
     "an attached new file": (
         "run(memory(), \"ATTACH 'new.db' AS n\", 'CREATE TABLE n.t (x)', 'DETACH n')",
         "run(sqlite3.connect('new.db'), 'INSERT INTO t VALUES (1)')",
@@ -195,7 +248,7 @@ def test_a_migration_that_goes_to_the_live_database_is_refused_before_a_byte_is_
     assert "9001_test.py" in done.err
     assert f"would change {project.database} (" in done.err or UNSEEN in done.err
     assert "QUARTERMASTER_DB_URL" in done.err
-    if way != "a thread":  # whose traceback Python prints
+    if way not in {"a thread", "a process that was forked"}:  # their tracebacks are printed
         assert "Traceback" not in done.err
 
 
@@ -416,3 +469,66 @@ def test_virtual_tables_are_read_behind_the_fence_and_not_written_to(project: Pr
     for table in ("boxes", "words"):
         project.revise(f"run(sqlite3.connect(LIVE), 'DELETE FROM {table}')", head=HEAD)
         assert f"(DELETE {table})" in project.refused(1, "undrop", "rehearse").err
+
+
+def test_what_a_rehearsal_made_does_not_stand_in_the_migrations_way(project: Project) -> None:
+    """A database that it makes is there before, the next time."""
+    project.revise(
+        "run(sqlite3.connect('archive.db'), 'CREATE TABLE old (x)', 'INSERT INTO old VALUES (1)')",
+        head=HEAD,
+    )
+    project.ok("undrop", "rehearse")
+    archive = project.root / "archive.db"
+    assert not archive.exists()
+    project.ok("undrop", "migrate")
+    with closing(sqlite3.connect(archive)) as connection:
+        assert connection.execute("SELECT x FROM old").fetchall() == [(1,)]
+
+
+def test_what_others_wrote_in_an_earlier_try_is_said_where_a_later_one_fails(
+    project: Project,
+) -> None:
+    before = content(project.database)
+    project.revise(
+        "flag = pathlib.Path('second')",
+        "if flag.exists(): raise ValueError('the second try')",
+        "flag.write_text(str(1))",
+        f"subprocess.run([sys.executable, '-c', {SHELL!r}, LIVE])",
+        head=HEAD,
+    )
+    done = project.undrop("migrate", "--json")
+    assert done.code == 1
+    assert "the second try" in done.err
+    assert "not changed" not in done.err
+    assert json.loads(done.out)["live_moved"] is True
+    assert before in [content(path) for path in project.saved()]
+
+
+def test_a_daemon_of_the_migrations_keeps_nobody_waiting(project: Project) -> None:
+    project.revise(
+        "import multiprocessing",
+        "context = multiprocessing.get_context('fork')",
+        "process = context.Process(target=time.sleep, args=(60,), daemon=True)",
+        "process.start()",
+        "pathlib.Path('daemon').write_text(str(process.pid))",
+        head=HEAD,
+    )
+    try:
+        project.ok("undrop", "rehearse")
+        daemon = Path("/proc", (project.root / "daemon").read_text())
+        assert daemon.exists()
+    finally:
+        os.kill(int((project.root / "daemon").read_text()), signal.SIGKILL)
+
+
+def test_the_database_that_is_written_down_is_adopted_where_env_py_cannot_be_loaded(
+    project: Project,
+) -> None:
+    (project.root / "pyproject.toml").unlink()
+    ini = project.root / "alembic.ini"
+    url = "sqlalchemy.url = sqlite:///quartermaster.db"
+    ini.write_text(ini.read_text().replace("[alembic]", f"[alembic]\n{url}", 1))
+    imports(project, "raise RuntimeError('not today')\n")
+    done = project.done("undrop", "init")
+    assert "not today" in done.err
+    assert 'url = "sqlite:///quartermaster.db"' in (project.root / "pyproject.toml").read_text()

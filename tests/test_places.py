@@ -22,7 +22,7 @@ def let_backups_be(project: Project, place: str) -> None:
     )
 
 
-@pytest.mark.parametrize("place", [".", "..", "alembic", "data", "used", "./alembic/.."])
+@pytest.mark.parametrize("place", [".", "..", "alembic", "data", "used", "others", "./alembic/.."])
 @pytest.mark.parametrize("command", ["backup", "reset-db"])
 def test_a_folder_with_other_things_in_it_is_refused_before_its_mode_changes(
     stocked: Project, command: str, place: str
@@ -30,6 +30,9 @@ def test_a_folder_with_other_things_in_it_is_refused_before_its_mode_changes(
     let_backups_be(stocked, place)
     (stocked.root / "data").mkdir()
     (stocked.root / "data/notes.txt").write_text("mine")
+    (stocked.root / "others").mkdir()
+    shutil.copy(stocked.database, stocked.root / "others/users.db")
+    (stocked.root / "others/sessions.json").write_text("{}")
     used = stocked.root / "used"
     used.mkdir()
     with closing(sqlite3.connect(used / "in_use.db")) as connection:

@@ -5,18 +5,17 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from alembic.config import Config
 from sqlalchemy.engine import make_url
 
-from undrop import durable, settings
+from undrop import settings
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
+from undrop.migrations import runner
 from undrop.recipes import Action
-from undrop.sqlitefile import header
 
 GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
 PASSED_OVER = {"node_modules", "site-packages", "build", "dist", "backups", "__pycache__"}
@@ -61,8 +60,8 @@ def look(root: Path, url: str = "") -> Project:
     if not url and len(set(project.urls)) > 1:
         several = ", ".join(map(_hidden, project.urls))
         project.unclear.append(f"env.py migrates several databases: {several}")
-    elif not url and project.urls:
-        url = project.urls[0]
+    elif not url:
+        url = project.urls[0] if project.urls else _literal(project.config)
     relative = _settled(url, project.home, root) if url else registry.only_one(root)
     if relative and url and make_url(url).password != make_url(relative).password:
         project.unclear.append(
@@ -102,11 +101,14 @@ def written(root: Path) -> str:
     Relative paths are from the root.
     """
     ini = _ini(root, [])
-    config = _config(root, ini)
+    url = _literal(_config(root, ini))
+    return _settled(url, ini.parent if ini else root, root) if url else ""
+
+
+def _literal(config: dict[str, str]) -> str:
+    """The same as it is written, relative to where Alembic is called."""
     url = Config(**config).get_main_option("sqlalchemy.url") if config else None  # type: ignore[arg-type]  # each by its name
-    if not url or registry.scheme(url) not in registry.ENGINES:
-        return ""
-    return _settled(url, ini.parent if ini else root, root)
+    return url if url and registry.scheme(url) in registry.ENGINES else ""
 
 
 def _ini(root: Path, unclear: list[str]) -> Path | None:
@@ -179,11 +181,7 @@ def _probe(
         told = _Told(**json.loads(done.stdout))
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         told = _Told(failure=str(error))
-    for file in map(Path, told.made):
-        with suppress(OSError, UndropError):
-            if durable.size(file):
-                header.read(file)
-            durable.remove_with_sidecars(file)
+    runner.discard(told.made)
     return told
 
 

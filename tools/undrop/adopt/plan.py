@@ -108,7 +108,9 @@ def write(edits: list[Edit]) -> None:
             if path.parent.name == ".claude" and not os.listdir(path.parent):
                 path.parent.rmdir()
             continue
-        path.parent.mkdir(exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir()
+            durable.give(path.parent, path.parent.parent)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
         work = path.with_name(f".{path.name}.{os.getpid()}.undrop-work")
         try:

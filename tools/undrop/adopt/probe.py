@@ -34,8 +34,8 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
             _load(config, script, told["urls"])
     except (Exception, SystemExit) as error:  # noqa: BLE001 - env.py is anybody's code
         told["failure"] = f"{type(error).__name__}: {error}"
-    if fence.refused:
-        told["failure"] = f"refused: {fence.refused[0]}"
+    if refused := fence.refused():
+        told["failure"] = f"refused: {refused[0]}"
     return {**told, "made": sorted(fence.made)}
 
 

@@ -83,11 +83,14 @@ def _cover(bare: "Bare", root: Path, url: str) -> str:
     project = settings.of(root, table, bare.session)
     if not project.engine.exists():
         return ""
-    with (
-        locked(project, bare.say) as lock,
-        backup.covered(lock, backup.Purpose("undrop init", "")) as state,
-    ):
-        return str(project.backups / state.name)
+    with locked(project, bare.say) as lock:
+        for fresh in (False, True):
+            purpose = backup.Purpose("undrop init", "", fresh)
+            with backup.covered(lock, purpose) as state:
+                path = project.backups / state.name
+            if path.exists():
+                break  # else only the vault has it
+    return str(path)
 
 
 def _remove(root: Path, *, dry: bool) -> Answer:

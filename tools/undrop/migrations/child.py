@@ -139,6 +139,7 @@ def _end_with_parent(pipe: int) -> None:
 def main() -> NoReturn:
     """Answer on stdout in JSON what the pipe asks; whatever migrations print goes to stderr."""
     pipe, out = int(sys.argv[1]), os.dup(1)
+    os.register_at_fork(after_in_child=lambda: os.close(out))  # who forks and stays answers nothing
     os.dup2(2, 1)
     line = b""
     while not line.endswith(b"\n"):
@@ -156,7 +157,7 @@ def main() -> NoReturn:
         if isinstance(error, UndropError):
             said = error.what
         else:
-            if asked.target and not fence.refused:
+            if asked.target and not fence.refused():
                 sys.stderr.write(_hidden(traceback.format_exc(), asked))
             said = f"{type(error).__name__}: {error}"
         answer = Reply(
@@ -164,8 +165,9 @@ def main() -> NoReturn:
             has_live_moved=isinstance(error, LiveMovedError),
             unknown=unknown,
         )
-    if fence.refused:  # also where somebody made light of it
-        answer = Reply(error=fence.refused[0], refused=True)
+    if refused := fence.refused():  # also where somebody made light of it
+        answer = Reply(error=refused[0], refused="live" if fence.has_kept_live() else "other")
+    answer = answer._replace(made=sorted(fence.made))
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(out, answer.to_json().encode())

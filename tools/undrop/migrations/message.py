@@ -54,8 +54,10 @@ class Reply(NamedTuple):
     moved: Moved | None = None
     error: str = ""
     """What failed, where there is no answer."""
-    refused: bool = False
-    """Whether project code would have changed another database (``fence``)."""
+    refused: str = ""
+    """``live`` or ``other``: which database project code would have changed (``fence``)."""
+    made: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """Files that were made on the way."""
     has_live_moved: bool = False
     """Whether it failed because somebody had written to the live database."""
     unknown: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it

@@ -5,13 +5,18 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from undrop import durable
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations.message import Reply, Request
 from undrop.recipes import Action
+from undrop.sqlitefile import header
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from undrop.settings import Settings
     from undrop.values import Moved, Target
 
@@ -66,6 +71,7 @@ class Alembic:
         if not self._config:
             raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
         self._settings = settings
+        self._made: list[str] = []
         self._waiting: _Child | None = _Child(settings)
 
     def __enter__(self) -> Self:
@@ -88,15 +94,30 @@ class Alembic:
             answer = child.answer(request)
         finally:
             child.close()
+        self._made += answer.made
         if answer.has_live_moved:
             raise LiveMovedError("somebody wrote to the database", "the same again")
         if answer.unknown:
             raise UnknownRevisionError(answer.unknown)
         if answer.refused:
-            raise _refusal(self._settings, answer.error)
+            raise _refusal(self._settings, answer)
         if answer.moved is None:
             raise UndropError(f"the migration failed: {answer.error}", f"correct it, {AGAIN}")
         return answer.moved._replace(seconds=time.monotonic() - began)
+
+    def discard(self) -> None:
+        """Remove the databases that migrations have made: what was tried is not to stay."""
+        discard(self._made)
+        self._made.clear()
+
+
+def discard(made: "Iterable[str]") -> None:
+    """Remove those of these files that are databases, or empty."""
+    for file in map(Path, made):
+        with suppress(OSError, UndropError):
+            if durable.size(file):
+                header.read(file)
+            durable.remove_with_sidecars(file)
 
 
 def look(settings: "Settings") -> Reply:
@@ -122,12 +143,17 @@ def _request(settings: "Settings") -> Request:
     )
 
 
-def _refusal(settings: "Settings", what: str) -> UndropError:
+def _refusal(settings: "Settings", answer: Reply) -> UndropError:
     """The error for project code that would have changed another database."""
+    what = f"refused: {answer.error}"
+    if answer.refused != "live":
+        return UndropError(
+            what,
+            f"take that out of it, {AGAIN}; or let it do that, behind a backup of the live one:",
+            Action("run", "alembic", "upgrade", "head"),
+        )
     variable = f"the URL from {settings.variable}, or " if settings.variable else ""
-    return UndropError(
-        f"refused: {what}",
-        f"let it take {variable}op.get_bind(); or set `reroute = true` in [tool.undrop], which "
-        f"hands SQLAlchemy the work copy; {AGAIN}. To let it do that:",
-        Action("run", "alembic", "upgrade", "head"),
-    )
+    reroute = "" if settings.reroute else ", or set `reroute = true` in [tool.undrop]"
+    if reroute:
+        reroute += ", which hands SQLAlchemy's engines the work copy"
+    return UndropError(what, f"let it take {variable}op.get_bind(){reroute}; {AGAIN}")

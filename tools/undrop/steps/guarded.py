@@ -117,11 +117,15 @@ def run(
             writes += moved.writes
             last = state.hold
             left -= last.seconds if last else 0.0
+        except UndropError as error:
+            if moved_from and not lock.session.changed:
+                error.moved_from = moved_from
+            raise
     label = lock.settings.engine.label
     what = f"{label} was written to during each of {tries} tries: {writes} transaction(s) came in"
-    error = _overtaken(lock, what, last)
-    error.moved_from = moved_from
-    raise error
+    overtaken = _overtaken(lock, what, last)
+    overtaken.moved_from = moved_from
+    raise overtaken
 
 
 @contextmanager

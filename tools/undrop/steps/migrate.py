@@ -1,7 +1,7 @@
 """Change the schema on a work copy, check that, and only then replace the live content."""
 
 import shutil
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable, record
@@ -68,7 +68,7 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
     def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
         nonlocal copy
         state = attempt.state
-        with settings.engine.work(state.path, alembic) as work:
+        with _discarded(alembic), settings.engine.work(state.path, alembic) as work:
             known = state.record.revisions if state.record else []
             copy = _migrated(work, state.path, known, revision)
             if copy.moved.steps == 0:
@@ -112,8 +112,10 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
         _advised(settings),
         backup.covered(lock, backup.Purpose("before rehearse", "")) as state,
         guarded.compared(lock, state),
+        ExitStack() as stack,
         engine.work(state.path, alembic) as work,
     ):
+        stack.callback(alembic.discard)
         assert state.backup and state.record  # noqa: S101, PT018 - it is a database
         seconds = 0.0
         copy = _migrated(work, state.path, state.record.revisions, revision)
@@ -124,6 +126,16 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
                 seconds = work.try_replace(state.snapshot, there)
         moved = guarded.has_moved(lock, state)
         return Rehearsed(copy.moved, copy.report, left, seconds, state.backup, moved)
+
+
+@contextmanager
+def _discarded(alembic: runner.Alembic) -> "Iterator[None]":
+    """What the migrations made besides goes again where the block fails, and is tried anew."""
+    try:
+        yield
+    except BaseException:
+        alembic.discard()
+        raise
 
 
 @contextmanager
@@ -168,7 +180,7 @@ def reset(lock: "Lock") -> Migrated:
     def change(attempt: guarded.Attempt) -> guarded.Outcome:
         nonlocal moved
         state = attempt.state
-        with settings.engine.work(None, alembic) as work:
+        with _discarded(alembic), settings.engine.work(None, alembic) as work:
             moved = work.migrate("heads")
             _finish(work, moved, [])
             filled = work.facts.filled

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store"}
 """What people put into a folder for backups, before we do."""
-BESIDE = {".json", ".jsonl", ".damaged", ".partial", ".zst"}
+KINDS = {*SUFFIXES, ".damaged", ".zst", ".jsonl", ".partial"}
 PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")
 
 
@@ -119,8 +119,10 @@ def _refuse_what_is_not_ours(settings: "Settings") -> None:
     if LOCK in names:
         return
     for name in sorted(names):
+        path = Path(name)
         in_use = {f"{name}-wal", f"{name}-shm", f"{name}-journal"} & names
-        if in_use or not (name in PAGES or Path(name).suffix in {*SUFFIXES, *BESIDE}):
+        record = path.suffix == ".json" and any(path.stem + kind in names for kind in KINDS)
+        if in_use or not (record or path.suffix in KINDS or name in PAGES):
             raise UsageError(
                 f"{settings.backups} is no folder for backups: {name} is in it",
                 "let `backups` in [tool.undrop] name a folder of its own",

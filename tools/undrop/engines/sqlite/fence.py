@@ -30,7 +30,7 @@ WAL = 2  # in the header's bytes 18 and 19 (sqlite.org/fileformat2.html, 1.3)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT
 OK, DENY, IGNORE = 0, 1, 2
 # sqlite.org/c3ref/c_alter_table.html
-DELETE, INSERT, PRAGMA, UPDATE, ATTACH, ALTER_TABLE = 9, 18, 19, 23, 24, 26
+DELETE, INSERT, PRAGMA, UPDATE, ATTACH, DETACH, ALTER_TABLE = 9, 18, 19, 23, 24, 25, 26
 CHANGES_ROWS = {DELETE, INSERT, UPDATE}
 MAKES_TABLE = {2: "CREATE TABLE", 8: "CREATE VIEW"}
 CHANGES = MAKES_TABLE | {
@@ -50,10 +50,12 @@ CHANGES = MAKES_TABLE | {
     30: "DROP VIRTUAL TABLE",
 }
 SETTINGS = {
-    *("application_id", "auto_vacuum", "default_cache_size", "encoding", "incremental_vacuum"),
+    *("application_id", "auto_vacuum", "default_cache_size", "incremental_vacuum"),
     *("schema_version", "user_version", "writable_schema"),
 }
-"""Pragmas that write to the file when they are given a value."""
+"""Pragmas that write to the file when they are given another value than it has."""
+WORDS = {"none": "0", "full": "1", "incremental": "2"}  # of auto_vacuum
+VACUUM = re.compile(r"\s*VACUUM\s*(?:[\"'`\[]?(\w+)[\"'`\]]?\s*)?;?\s*$", re.IGNORECASE)
 UNSEEN = "a database that was attached by an expression (SQLite does not tell which)"
 OURS = f"{Path(__file__).resolve().parents[2]}{os.sep}"
 
@@ -72,7 +74,8 @@ class Fence:
         """
         self.live = os.path.realpath(live) if live else ""
         self.root = os.path.realpath(root)
-        self.refused: list[str] = []
+        self._refused: list[str] = []
+        self._pid, self._pipe = os.getpid(), os.pipe()
         self.step = ""
         """The file of the migration that runs now."""
         self.made: set[str] = set()
@@ -101,36 +104,54 @@ class Fence:
     def refuse(self, path: str, doing: str) -> str:
         """Note that something was refused, and where; returns what is said of it."""
         said = f"{self._where()} would change {path} ({doing}), not the database it was given"
-        self.refused.append(said)
+        self._refused.append(said)
+        if os.getpid() != self._pid:
+            os.write(self._pipe[1], f"{said}\n".encode("utf-8", "replace"))
         return said
+
+    def refused(self) -> list[str]:
+        """What was refused here, and in processes that were forked from this one."""
+        if os.getpid() == self._pid:
+            os.set_blocking(self._pipe[0], False)
+            with suppress(BlockingIOError):
+                told = os.read(self._pipe[0], 1 << 16).decode("utf-8", "replace")
+                self._refused += told.splitlines()
+        return self._refused
+
+    def has_kept_live(self) -> bool:
+        """Whether what was refused first would have changed the live database."""
+        return f" would change {self.live} (" in "".join(self.refused()[:1])
 
     def is_live(self, name: object) -> bool:
         """Whether that names the live database's file, or one beside it, there or not."""
-        path = self.path(name)
-        return bool(self.live) and self._is_live(path)
+        return any(map(self._is_live, self.paths(name)))
 
-    def path(self, name: object, *, uri: bool = True) -> str:
-        """The file that SQLite would open, links followed; empty when there is none."""
+    def paths(self, name: object) -> list[str]:
+        """The file that SQLite would open, links followed; none for one in memory.
+
+        Whether ``file:`` begins a URI depends on how a library was built (sqlite.org/uri.html, 2):
+        both files, then.
+        """
         text = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""
-        if uri and text.startswith("file:"):
+        names = {text}
+        if text.startswith("file:"):
             text, _, query = text.removeprefix("file:").partition("#")[0].partition("?")
             if text.startswith("//"):
                 text = f"/{text[2:].partition('/')[2]}"
-            text = unquote(text)
             options = parse_qs(query)
             if options.get("mode") == ["memory"] or options.get("vfs") == ["memdb"]:
-                return ""
-        return "" if text in {"", ":memory:"} else os.path.realpath(text)
+                return []
+            names.add(unquote(text))
+        return [os.path.realpath(name) for name in sorted(names - {"", ":memory:"})]
 
     def kept(self, path: str) -> str:
         """The database that may not be changed and to which ``path`` belongs; else empty."""
         base = SIDECARS.sub("", path)
-        if not path or {path, base} & (self._free | self.made):
-            return ""
-        if self._is_live(path):
+        if self._is_live(path):  # whatever else it is a name of
             self._begins(self.live)
             return self.live
-        return base if self._begins(base) else ""
+        free = not path or {path, base} & (self._free | self.made)
+        return base if not free and self._begins(base) else ""
 
     def is_missing(self, path: str) -> bool:
         """Whether it is the live database, and opening it would make it."""
@@ -199,12 +220,12 @@ class Fence:
 
     # Python's own drivers.
 
-    def opening(self, name: object, *, uri: bool) -> str:
+    def opening(self, name: object) -> str:
         """Called before a driver opens a file; which it may not change. Raises RefusedError."""
-        path = self.path(name, uri=uri)
-        if self.is_missing(path):
+        paths = self.paths(name)
+        for path in filter(self.is_missing, paths):
             raise RefusedError(self.refuse(path, "opening it would make it"))
-        return self.admit(path)
+        return next(filter(None, map(self.admit, paths)), "")
 
     def admit(self, path: str) -> str:
         """Which database may not be changed though it is opened; what is none yet is free."""
@@ -214,9 +235,9 @@ class Fence:
         return kept
 
     @contextmanager
-    def connecting(self, name: object, *, uri: bool) -> "Iterator[str]":
+    def connecting(self, name: object) -> "Iterator[str]":
         """The same, and the block opens it."""
-        kept = self.opening(name, uri=uri)
+        kept = self.opening(name)
         with self._ours():
             yield kept
 
@@ -233,10 +254,10 @@ class Fence:
             factory = arguments[FACTORY - 1] if len(arguments) >= FACTORY else named["factory"]
             if isinstance(factory, type) and issubclass(factory, guarded):
                 return connect(database, *arguments, **named)
-            uri = bool(named.get("uri", arguments[URI - 1] if len(arguments) >= URI else False))
-            with self.connecting(database, uri=uri) as kept:
+            with self.connecting(database) as kept:
                 connection = connect(database, *arguments, **named)
-            guarded.__base__.set_authorizer(connection, Judge(self, kept))
+            if isinstance(connection, guarded.__base__):  # else one of those is inside
+                guarded.__base__.set_authorizer(connection, Judge(self, kept))
             return connection
 
         for module in modules:
@@ -246,14 +267,14 @@ class Fence:
         was_there = Path(self.live).exists()
 
         def hook(connection: Any) -> None:  # noqa: ANN401
-            path = self.path(connection.filename)
+            path = os.path.realpath(connection.filename) if connection.filename else ""
             kept = self.admit(path)
             if kept and not connection.readonly("main"):
                 if not was_there and self._is_live(path) and not Path(path).stat().st_size:
                     with self._ours():
                         Path(path).unlink()
                 raise RefusedError(self.refuse(kept, "apsw opens it to be written"))
-            connection.authorizer = Judge(self, kept)
+            connection.authorizer = Judge(self, kept, attaches=False)
 
         apsw.connection_hooks.append(hook)
 
@@ -269,10 +290,10 @@ class Fence:
         name, _mode, flags = arguments
         if not flags & WRITING or isinstance(name, int):
             return
-        path = self.path(name, uri=False)
+        path = os.path.realpath(os.fsdecode(name))
         if self.kept(path) or self.is_missing(path):
             raise RefusedError(self.refuse(self.kept(path) or path, "opened to be written"))
-        if flags & os.O_CREAT and path and not Path(path).exists():
+        if flags & os.O_CREAT and not Path(path).exists():
             self.made.add(path)
 
     def _renamed(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -287,6 +308,12 @@ class Fence:
         if event == "os.rename" and self._named(arguments[0], arguments[2]) in self.made:
             self.made.add(self._named(arguments[1], arguments[3]))
 
+    def _linked(self, _event: str, arguments: tuple[Any, ...]) -> None:
+        """``os.link``, ``os.symlink``: what is missing must not get another's content so."""
+        path = self._named(arguments[1], -1)
+        if self.is_missing(path):
+            raise RefusedError(self.refuse(path, "linked to another file"))
+
     def _named(self, name: object, folder: int) -> str:
         """The file itself, were it a link; ``folder``: a descriptor, or -1."""
         if isinstance(name, int) or not isinstance(name, str | bytes | os.PathLike):
@@ -299,17 +326,19 @@ class Fence:
     def _connects(self, _event: str, arguments: tuple[Any, ...]) -> None:
         """A connection that is not made by one of the drivers' functions."""
         name = arguments[0]
-        text = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""
-        kept = self.opening(name, uri=True)
-        if kept and "mode=ro" not in text:
+        kept = self.opening(name)
+        query = os.fsdecode(name).partition("?")[2] if isinstance(name, str | bytes) else ""
+        if kept and parse_qs(query).get("mode") != ["ro"]:
             raise RefusedError(self.refuse(kept, "opened by another way than connect()"))
 
 
-FACTORY, URI = 5, 7  # places among the arguments of ``connect`` after the first
+FACTORY = 5  # its place among the arguments of ``connect`` after the first
 AUDITED: dict[str, Callable[[Fence, str, tuple[Any, ...]], None]] = {
     "open": Fence._opened,
     "os.remove": Fence._renamed,
     "os.rename": Fence._renamed,
+    "os.link": Fence._linked,
+    "os.symlink": Fence._linked,
     "os.truncate": Fence._renamed,
     "shutil.rmtree": Fence._renamed,
     "sqlite3.connect": Fence._connects,
@@ -319,10 +348,20 @@ AUDITED: dict[str, Callable[[Fence, str, tuple[Any, ...]], None]] = {
 class Judge:
     """One connection's authorizer: it may read all, and change what it was given."""
 
-    def __init__(self, fence: Fence, kept: str) -> None:
-        self._fence, self._main = fence, kept
-        self._attached = ""
-        """One of those that are attached and may not be changed."""
+    def __init__(self, fence: Fence, kept: str, *, attaches: bool = True) -> None:
+        self._fence, self._kept = fence, {"main": kept, "temp": ""}
+        self._attaches = attaches
+        """Whether it may attach what must not be changed; a driver may write in ways of its own."""
+        self._new = ""
+        """What was attached since it was known by its name, and may not be changed."""
+        self.stale = False
+        """Whether anything was attached or detached since."""
+        self.statement = ""
+        """What runs, where that is one statement."""
+        self._writable = False
+        """Whether SQL may write to the schema."""
+        self.warming = False
+        """Whether the fence itself reads each virtual table once."""
         self.next: Callable[..., int] | None = None
         """Their own authorizer."""
 
@@ -335,84 +374,150 @@ class Judge:
             return answer
         return self.next(action, one, two, schema, trigger)
 
+    def learn(self, databases: "list[tuple[str, str]]") -> None:
+        """Know which file each name of the connection is now (``PRAGMA database_list``)."""
+        self._new, self.stale = "", False
+        main = self._kept["main"]
+        self._kept = {name.lower(): self._fence.admit(_real(file)) for name, file in databases}
+        self._kept |= {"main": main, "temp": ""}
+
     def database(self, schema: str | None) -> str:
         """Which may not be changed, of that name in the connection; empty when it may."""
-        if schema in {"temp", "vacuum_db"}:  # what VACUUM works in
-            return ""
-        return self._main if schema == "main" else self._attached
+        name = (schema or "main").lower()
+        if name in self._kept:
+            return self._kept[name]
+        return "" if name.startswith("vacuum_") and not self._new else self._new
+
+    def _any(self) -> str:
+        return next(filter(None, (*self._kept.values(), self._new)), "")
 
     def _answer(self, action: int, one: str | None, two: str | None, schema: str | None) -> int:
         if action == ATTACH:
             return self._attach(one)
+        if action == DETACH:
+            self.stale = True
         if action == PRAGMA:
             return self._pragma(str(one).lower(), two, schema)
         where, name = (one, two) if action == ALTER_TABLE else (schema, one)
         kept = self.database(where) if action in CHANGES else ""
-        if not kept:
-            return OK
-        # A CREATE begins there, what it makes comes next; and so does reading a virtual table. Who
-        # means it needs the pragma.
-        begins = action in {INSERT, UPDATE} and name in {"sqlite_master", "sqlite_schema"}
+        return self._change(kept, action, str(name)) if kept else OK
+
+    def _change(self, kept: str, action: int, name: str) -> int:
+        # A CREATE or DROP begins there, what it is about comes next; and so does reading a virtual
+        # table. Who means it needs a pragma.
+        schema = action in CHANGES_ROWS and name in {"sqlite_master", "sqlite_schema"}
         # IF NOT EXISTS; or else it is SQLite's own error.
         idle = action in MAKES_TABLE and self._is_there(kept, name)
-        # An R*Tree prepares all that it might do to its tables when it is first read.
-        virtual, _, _ = (name or "").rpartition("_")
-        inner = action in CHANGES_ROWS and self._is_there(kept, virtual, "CREATE VIRTUAL TABLE%")
-        denied = not (begins or idle or inner)
-        return self._deny(kept, f"{CHANGES[action]} {name}") if denied else OK
+        if self.warming or idle or (schema and not self._writable):
+            return OK
+        return self._deny(kept, f"{CHANGES[action]} {name}")
 
     def _deny(self, kept: str, doing: str) -> int:
         self._fence.refuse(kept, doing)
         return DENY
 
     def _attach(self, name: str | None) -> int:
-        if name is None:
-            self._attached = self._attached or UNSEEN
-            return OK
-        path = self._fence.path(name)
-        if not path:  # VACUUM attaches an empty name; so does who wants a temporary database
-            return self._deny(self._main, "VACUUM") if self._main else OK
-        if self._fence.is_missing(path):
+        if name == "":  # VACUUM does so; and who wants a temporary database
+            vacuum = VACUUM.match(self.statement)
+            kept = self.database(vacuum[1]) if vacuum else self._any()
+            return self._deny(kept, "VACUUM") if kept else OK
+        self.stale = True
+        paths = self._fence.paths(name) if name is not None else []
+        for path in filter(self._fence.is_missing, paths):
             return self._deny(path, "ATTACH would make it")
-        self._attached = self._fence.admit(path) or self._attached
+        kept = UNSEEN if name is None else next(filter(None, map(self._fence.admit, paths)), "")
+        if kept and not self._attaches:
+            return self._deny(kept, "ATTACH by a driver that may write to it")
+        self._new = self._new or kept
         return OK
 
     def _pragma(self, name: str, value: str | None, schema: str | None) -> int:
-        kept = self.database(schema) if schema else self._main or self._attached
+        kept = self.database(schema) if schema else self._any()
+        if name == "writable_schema" and value is not None:
+            self._writable = True
         if kept and name == "optimize":
             return IGNORE  # many run it when they close, without a thought
-        writes = name in SETTINGS and (value is not None or name == "incremental_vacuum")
-        if name == "journal_mode" and value and kept not in {"", UNSEEN}:
-            writes = self._fence.is_wal(kept) != (value.lower() == "wal")
+        writes = name == "incremental_vacuum" or (name in SETTINGS and value is not None)
+        if kept and name == "journal_mode" and value:
+            writes = kept == UNSEEN or self._fence.is_wal(kept) != (value.lower() == "wal")
+        elif kept and writes and value is not None and name != "writable_schema":
+            same = self._ask(kept, f"PRAGMA {name}") == WORDS.get(value.lower(), value)
+            # SQLite would write it anew.
+            return IGNORE if same else self._deny(kept, f"PRAGMA {name}")
         return self._deny(kept, f"PRAGMA {name}") if kept and writes else OK
 
-    def _is_there(self, path: str, table: str | None, sql: str = "%") -> bool:
+    def _is_there(self, path: str, table: str) -> bool:
+        sql = "SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE"
+        return bool(self._ask(path, sql, table))
+
+    def _ask(self, path: str, sql: str, *values: str) -> str:
+        """The first value, by a connection of our own; empty where there is none."""
         import sqlite3
 
-        with (
-            self._fence._ours(),
-            suppress(sqlite3.Error, ValueError),
-        ):  # one that is not seen has no path
+        # What is not seen has no path.
+        with self._fence._ours(), suppress(sqlite3.Error, ValueError):
             uri = f"{Path(path).as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True)) as connection:
-                found = connection.execute(
-                    "SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE AND sql LIKE ?",
-                    (table, sql),
-                )
-                return found.fetchone() is not None
-        return False
+                row = connection.execute(sql, values).fetchone()
+                return str(row[0]) if row else ""
+        return ""
+
+
+def _real(file: str | None) -> str:
+    return os.path.realpath(file) if file else ""
 
 
 def _guarded(fence: Fence, base: Any) -> Any:  # noqa: ANN401 - a driver's class
     """A driver's connections, each with a judge."""
+    module = sys.modules[base.__module__]
 
-    class Connection(base):  # type: ignore[misc]  # known when it runs
+    class Cursor(module.Cursor):  # type: ignore[name-defined,misc]  # known when it runs
+        def execute(self, *arguments: Any) -> Any:  # noqa: ANN401
+            _learn(self.connection, *arguments)
+            return super().execute(*arguments)
+
+        def executemany(self, *arguments: Any) -> Any:  # noqa: ANN401
+            _learn(self.connection, *arguments)
+            return super().executemany(*arguments)
+
+        def executescript(self, *arguments: Any) -> Any:  # noqa: ANN401
+            _learn(self.connection)
+            return super().executescript(*arguments)
+
+    class Connection(base):  # type: ignore[misc]  # likewise
         def __init__(self, database: Any, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
-            uri = bool(named.get("uri", arguments[URI - 1] if len(arguments) >= URI else False))
-            with fence.connecting(database, uri=uri) as kept:
+            with fence.connecting(database) as kept:
                 super().__init__(database, *arguments, **named)
             self._judge = Judge(fence, kept)
             super().set_authorizer(self._judge)
+            if kept:
+                self._warm()
+
+        def _warm(self) -> None:
+            """Read each virtual table: an R*Tree prepares all that it might do, once."""
+            sql = "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'"
+            self._judge.warming = True
+            with suppress(module.Error):
+                for (name,) in super().cursor().execute(sql).fetchall():
+                    quoted = name.replace('"', '""')
+                    with suppress(module.Error):
+                        super().cursor().execute(f'SELECT 1 FROM "{quoted}" LIMIT 0')  # noqa: S608
+            self._judge.warming = False
+
+        def cursor(self, factory: Any = Cursor) -> Any:  # noqa: ANN401
+            return super().cursor(factory)
+
+        def execute(self, *arguments: Any) -> Any:  # noqa: ANN401
+            _learn(self, *arguments)
+            return super().execute(*arguments)
+
+        def executemany(self, *arguments: Any) -> Any:  # noqa: ANN401
+            _learn(self, *arguments)
+            return super().executemany(*arguments)
+
+        def executescript(self, *arguments: Any) -> Any:  # noqa: ANN401
+            _learn(self)
+            return super().executescript(*arguments)
 
         def set_authorizer(self, authorizer_callback: Any) -> None:  # noqa: ANN401
             self._judge.next = authorizer_callback
@@ -424,10 +529,20 @@ def _guarded(fence: Fence, base: Any) -> Any:  # noqa: ANN401 - a driver's class
             super().backup(target, **named)
 
         def blobopen(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
+            _learn(self)
             kept = self._judge.database(named.get("name", "main"))
             if kept and not named.get("readonly", False):
                 raise RefusedError(fence.refuse(kept, "blobopen() to be written"))
             return super().blobopen(*arguments, **named)
+
+    def _learn(connection: Any, *statement: Any) -> None:  # noqa: ANN401
+        """What an authorizer cannot ask, which is called meanwhile: which file each name is."""
+        judge = connection._judge
+        judge.statement = str(statement[0]) if statement else ""
+        if judge.stale:
+            ask = module.Cursor.execute
+            databases = ask(base.cursor(connection, module.Cursor), "PRAGMA database_list")
+            judge.learn([(row[1], row[2]) for row in databases.fetchall()])
 
     Connection.__name__ = Connection.__qualname__ = base.__name__
     Connection.__module__ = base.__module__
