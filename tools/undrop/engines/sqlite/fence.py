@@ -91,8 +91,8 @@ class Fence:
 
         self._enclose(sqlite3, sqlite3.dbapi2)
         for name, enclose in (("pysqlite3", self._enclose_other), ("apsw", self._enclose_apsw)):
-            # Loaded now: who imports it later finds it enclosed.
-            with suppress(ImportError):
+            # Loaded now: who imports it later finds it enclosed. One that fails is used by nobody.
+            with suppress(Exception):
                 if importlib.util.find_spec(name):
                     enclose(importlib.import_module(name))
         sys.addaudithook(self._audit)
