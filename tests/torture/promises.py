@@ -20,7 +20,6 @@ from undrop import digest, record, settings
 from undrop.errors import CheckError, UndropError
 from undrop.sqlitefile import header
 from undrop.steps import undo
-from undrop.store import catalog
 from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def records_of_nothing(folder: Path) -> list[str]:
     return [
         f"a record of nothing: {note.name}"
         for note in folder.glob("*.json")
-        if catalog.NAME.fullmatch(note.stem)
+        if record.NAME.fullmatch(note.stem)
         and not any(note.with_suffix(kind).exists() for kind in (".db", ".damaged"))
     ]
 

@@ -1,12 +1,15 @@
 """The record beside a backup: what it is, in JSON."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin
 
 from undrop import __version__
 
+NAME = re.compile(r".+-(\d{8}-\d{6})-[a-z0-9-]+")
+"""What a backup and its record are called, without a suffix; the group is when."""
 KEYS = {"next_step": "before"}
 """What a field is called in the file, where that is another word: older records have it."""
 

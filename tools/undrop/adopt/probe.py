@@ -36,7 +36,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         told["failure"] = f"{type(error).__name__}: {error}"
     if refused := fence.refused():
         told["failure"] = f"refused: {refused[0]}"
-    return {**told, "made": sorted(fence.made)}
+    return {**told, "made": fence.left()}
 
 
 def _load(config: Config, script: ScriptDirectory, urls: list[str]) -> None:

@@ -167,7 +167,7 @@ def main() -> NoReturn:
         )
     if refused := fence.refused():  # also where somebody made light of it
         answer = Reply(error=refused[0], refused="live" if fence.has_kept_live() else "other")
-    answer = answer._replace(made=sorted(fence.made))
+    answer = answer._replace(made=fence.left())
     sys.stdout.flush()
     sys.stderr.flush()
     os.write(out, answer.to_json().encode())

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 SLUG_LENGTH = 60  # characters
 STEM_LENGTH = 120  # bytes; a file name may have 255
 STAMP = "%Y%m%d-%H%M%S"
-NAME = re.compile(r".+-(\d{8}-\d{6})-[a-z0-9-]+")
 
 
 class Backup(NamedTuple):
@@ -57,7 +56,7 @@ class Backup(NamedTuple):
         if self.record:
             return datetime.fromisoformat(self.record.created).astimezone(UTC)
         with suppress(ValueError):
-            if match := NAME.fullmatch(self.path.stem):
+            if match := record.NAME.fullmatch(self.path.stem):
                 return datetime.strptime(match[1], STAMP).replace(tzinfo=UTC)
         with suppress(FileNotFoundError):  # forgotten since it was listed
             return datetime.fromtimestamp(self.path.lstat().st_mtime, UTC)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import durable
 from undrop.engines.registry import SUFFIXES
 from undrop.errors import UndropError, UsageError
+from undrop.record import NAME
 from undrop.store import owners
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def _refuse_what_is_not_ours(settings: "Settings") -> None:
     for name in sorted(names):
         path = Path(name)
         in_use = {f"{name}-wal", f"{name}-shm", f"{name}-journal"} & names
-        record = path.suffix == ".json" and any(path.stem + kind in names for kind in KINDS)
-        if in_use or not (record or path.suffix in KINDS or name in PAGES):
+        note = path.suffix == ".json" and NAME.fullmatch(path.stem)
+        if in_use or not (note or path.suffix in KINDS or name in PAGES):
             raise UsageError(
                 f"{settings.backups} is no folder for backups: {name} is in it",
                 "let `backups` in [tool.undrop] name a folder of its own",

@@ -80,6 +80,8 @@ class Fence:
         """The file of the migration that runs now."""
         self.made: set[str] = set()
         """Files that this process has made."""
+        self._opened_by_driver: set[str] = set()
+        """Those of them that were to be databases."""
         self._free = {os.path.realpath(path) for path in free}
         self._databases: dict[str, bytes] = {}
         """Those that were there before, and how their files begin."""
@@ -231,8 +233,15 @@ class Fence:
         """Which database may not be changed though it is opened; what is none yet is free."""
         kept = self.kept(path)
         if path and not kept:
-            (self._free if Path(path).exists() else self.made).add(path)
+            there = Path(path).exists()
+            (self._free if there else self.made).add(path)
+            self._opened_by_driver |= set() if there else {path}
         return kept
+
+    def left(self) -> list[str]:
+        """Files that were made here and may be databases, or were to be."""
+        there = {path for path in self.made if os.path.isfile(path)}  # noqa: PTH113 - never raises
+        return sorted(p for p in there if p in self._opened_by_driver or Path(p).stat().st_size)
 
     @contextmanager
     def connecting(self, name: object) -> "Iterator[str]":
