@@ -210,10 +210,9 @@ def _append(settings: "Settings", step: Step) -> Step:
     if vault is not None and _is_there(vault):
         try:
             _write(settings, vault, line, known)
-        except OSError:  # the first copy holds it; ``audit`` tells what the second one lacks
-            if failure:
-                raise failure from None
-        return step
+            failure = None
+        except OSError:  # where the first copy holds it, ``audit`` tells what this one lacks
+            pass
     if failure:
         raise failure
     return step
