@@ -16,6 +16,7 @@ from undrop.compare import files, rows
 from undrop.compare.comparison import TableChange
 from undrop.compare.structure import Table
 from undrop.engines.sqlite import look
+from undrop.sqlitefile import connect
 from undrop.steps import diff, live
 
 
@@ -64,7 +65,7 @@ def test_a_comparison_with_live_is_of_one_moment(
         connection.execute(f"PRAGMA journal_mode = {mode}")
     original, tried = rows.compare, list[str]()
 
-    def compare(connections: Sequence[sqlite3.Connection], old: Table, new: Table) -> TableChange:
+    def compare(connections: Sequence[connect.Connection], old: Table, new: Table) -> TableChange:
         if not tried:
             with closing(sqlite3.connect(stocked.database, timeout=0)) as writer:
                 try:

@@ -89,6 +89,17 @@ class Examined(NamedTuple):
     """What that found."""
 
 
+class Orphans(NamedTuple):
+    """Rows whose foreign key points nowhere."""
+
+    name: str
+    """As ``accepts_loss`` takes it: ``foreign key items.supplier_id``."""
+    what: str
+    """How many of which table, for people."""
+    known: bool
+    """Whether they were there before, and the key alone is new."""
+
+
 class Moved(NamedTuple):
     """What Alembic did to a database."""
 

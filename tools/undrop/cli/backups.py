@@ -66,7 +66,7 @@ def verify(run: Run) -> Answer:
     proofs = [each for each in proofs if os.path.lexists(each.backup.path)]
     paths = {backup.path for backup in chosen}
     lines = [
-        f"{tables.clean(path.name if path in paths else str(path))}: {each.problem or 'whole'}"
+        f"{tables.clean(path.name if path in paths else str(path))}: {each.problem or each.passed}"
         for each in proofs
         for path in (each.backup.path,)
     ]

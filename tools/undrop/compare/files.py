@@ -8,6 +8,7 @@ from undrop.compare import reading, rows
 from undrop.compare.comparison import Comparison, TableChange
 from undrop.compare.structure import Part, Structure, Table, fold
 from undrop.sqlitefile import check, connect
+from undrop.sqlitefile.connect import Connection
 from undrop.values import PATIENCE
 
 if TYPE_CHECKING:
@@ -43,12 +44,11 @@ def compare(
         return comparisons[0]
 
 
-def _both(old: "Path", new: "Path", in_use: "Path | None", stack: ExitStack) -> sqlite3.Connection:
+def _both(old: "Path", new: "Path", in_use: "Path | None", stack: ExitStack) -> Connection:
     modes = ["ro" if path == in_use else "immutable" for path in (old, new)]
     connection = connect.connect(old, modes[0])
     stack.callback(connection.close)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    connection.execute("PRAGMA trusted_schema = OFF")  # no function of theirs may run
     connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
     # It reads both schemas. No quotation mark is in a URI.
     connect.begin(connection, PATIENCE, f"ATTACH '{connect.uri(new, modes[1])}' AS after")
@@ -60,7 +60,7 @@ def _both(old: "Path", new: "Path", in_use: "Path | None", stack: ExitStack) -> 
 
 class _Compare:
     def __init__(
-        self, connections: list[sqlite3.Connection], known: tuple[Structure, Structure] | None
+        self, connections: list[Connection], known: tuple[Structure, Structure] | None
     ) -> None:
         self.connections = connections
         self.connection = connections[0]
@@ -130,7 +130,15 @@ class _Compare:
     def _renamed(self, gone: Table, added: dict[str, Table]) -> TableChange | None:
         """The new table that has all of this one's columns and rows, if there is one."""
         if not self._count("main", gone):
-            return None
+            return next(
+                (
+                    TableChange(gone.name, table.name, added=count, rows_after=count)
+                    for table in added.values()
+                    if table.columns == gone.columns and 0 != table.root == gone.root
+                    for count in [self._count("after", table)]
+                ),
+                None,
+            )
         for candidate in added.values():
             if candidate.virtual == gone.virtual and _may_hold(candidate, gone):
                 change = self._pair(gone, candidate)

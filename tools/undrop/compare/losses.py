@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from undrop.compare.structure import Table
+    from undrop.values import Orphans
 
 
 class Loss(NamedTuple):
@@ -79,9 +80,24 @@ def report(comparison: Comparison) -> Report:
     return Report(losses, warnings, list(_changes(comparison)), comparison.tables)
 
 
+def warned(report: Report, orphans: "Iterable[Orphans]", accepted: "Iterable[str]") -> Report:
+    """The same with a warning of new foreign keys over rows that break them; not if accepted."""
+    names = _names(accepted)
+    warnings = [
+        f"{each.name} is new: {each.what}, as before (accepts_loss takes that name)"
+        for each in orphans
+        if fold(each.name) not in names
+    ]
+    return report._replace(warnings=[*report.warnings, *warnings])
+
+
+def _names(accepted: "Iterable[str]") -> set[str]:
+    return {fold(" ".join(name.split())) for name in accepted}
+
+
 def remaining(report: Report, accepted: "Iterable[str]") -> list[Loss]:
     """The losses that ``accepted`` does not name."""
-    names = {fold(" ".join(name.split())) for name in accepted}
+    names = _names(accepted)
     return [loss for loss in report.losses if not {fold(loss.name), fold(loss.also)} & names]
 
 

@@ -6,14 +6,13 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.compare.structure import fold
-from undrop.sqlitefile import check
 from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
     from undrop.compare.structure import Column, Table
+    from undrop.sqlitefile.connect import Connection
 
 
 def same(old: str, new: str) -> str:
@@ -52,7 +51,7 @@ class Pair:
     """The one to trust most first; none when rows have no identity."""
 
     def __init__(
-        self, connection: "sqlite3.Connection", table_before: "Table", table_after: "Table"
+        self, connection: "Connection", table_before: "Table", table_after: "Table"
     ) -> None:
         self._connection, self.table_before, self.table_after = (
             connection,
@@ -123,8 +122,7 @@ class Pair:
         if not (in_place and alike) and self._distinct(a) < 2:
             return False
         if any(
-            not check.ask(
-                self._connection,
+            not self._connection.ask(
                 f"SELECT 1 {self.joined('JOIN', join)} WHERE NOT {same(a, b)} LIMIT 1",
             )
             for join in self.joins
@@ -134,7 +132,7 @@ class Pair:
 
     def _distinct(self, column: str) -> int:
         sql = f"SELECT count(DISTINCT {column}) FROM main.{quoted(self.table_before.name)} AS a"  # noqa: S608
-        return int(check.ask(self._connection, sql)[0][0])
+        return int(self._connection.ask(sql)[0][0])
 
     def _same_values(self, a: str, b: str) -> bool:
         """Whether each value is there as often as it was, in whatever row."""
@@ -144,7 +142,7 @@ class Pair:
             f"SELECT -1, +{b} FROM after.{quoted(self.table_after.name)} AS b) "
             "GROUP BY value HAVING sum(side) > 0 LIMIT 1"
         )
-        return not check.ask(self._connection, more)
+        return not self._connection.ask(more)
 
     def _place(self, column: "Column") -> int:
         """How many of the columns that stayed come before this one."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from undrop.compare import ddl
 from undrop.compare.structure import Column, ForeignKey, Part, Structure, Table, fold
 from undrop.sqlitefile import check
+from undrop.sqlitefile.connect import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def read(connection: sqlite3.Connection, schema: str) -> Structure:
+def read(connection: Connection, schema: str) -> Structure:
     """The structure of an attached database (``main`` or the name it was attached by).
 
     Raises sqlite3.Error.
@@ -28,7 +29,7 @@ def read(connection: sqlite3.Connection, schema: str) -> Structure:
         " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'",
         [schema],
     ).fetchall()
-    tables, unread = [], []
+    tables, unread = [], sorted(check.not_loaded(connection, schema) & sql.keys())
     for name, kind, rowid in listed:
         if name in check.LITESTREAM:
             continue
@@ -59,7 +60,7 @@ def read(connection: sqlite3.Connection, schema: str) -> Structure:
 
 
 def _table(
-    connection: sqlite3.Connection, schema: str, listed: tuple[str, str, int], sql: str, root: int
+    connection: Connection, schema: str, listed: tuple[str, str, int], sql: str, root: int
 ) -> Table:
     name, kind, rowid = listed
     return Table(
@@ -76,7 +77,7 @@ def _table(
     )
 
 
-def _columns(connection: sqlite3.Connection, schema: str, table: str) -> dict[str, Column]:
+def _columns(connection: Connection, schema: str, table: str) -> dict[str, Column]:
     rows = connection.execute(
         'SELECT name, upper(type), "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, ?)',
         [table, schema],
@@ -84,14 +85,12 @@ def _columns(connection: sqlite3.Connection, schema: str, table: str) -> dict[st
     return {fold(row[0]): Column(row[0], row[1], bool(row[2]), *row[3:]) for row in rows}
 
 
-def _has_key_index(connection: sqlite3.Connection, schema: str, table: str) -> bool:
+def _has_key_index(connection: Connection, schema: str, table: str) -> bool:
     sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?, ?) WHERE origin = 'pk')"
     return bool(connection.execute(sql, [table, schema]).fetchone()[0])
 
 
-def _foreign_keys(
-    connection: sqlite3.Connection, schema: str, table: str
-) -> "Iterator[ForeignKey]":
+def _foreign_keys(connection: Connection, schema: str, table: str) -> "Iterator[ForeignKey]":
     rows = connection.execute(
         'SELECT id, lower("from"), lower("table"), on_update, on_delete'
         " FROM pragma_foreign_key_list(?, ?) ORDER BY id, seq",
@@ -102,9 +101,7 @@ def _foreign_keys(
         yield ForeignKey(tuple(row[1] for row in columns), *columns[0][2:])
 
 
-def _uniques(
-    connection: sqlite3.Connection, schema: str, table: str
-) -> "Iterator[tuple[str, ...]]":
+def _uniques(connection: Connection, schema: str, table: str) -> "Iterator[tuple[str, ...]]":
     rows = connection.execute(
         "SELECT l.name, lower(i.name) FROM pragma_index_list(?1, ?2) AS l, "
         'pragma_index_info(l.name, ?2) AS i WHERE l."unique" AND NOT l.partial'

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from undrop.compare import reading
 from undrop.compare.comparison import ColumnChange, Sample, TableChange
 from undrop.compare.pairing import Join, Pair, same
-from undrop.sqlitefile import check, connect
+from undrop.sqlitefile import connect
 from undrop.sqlitefile.check import quoted
+from undrop.sqlitefile.connect import Connection
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -26,7 +26,7 @@ CHUNK = 300  # results of one statement: SQLite takes 2,000
 LARGE = 100_000  # rows of a table that two threads share
 
 
-def compare(connections: "Sequence[sqlite3.Connection]", old: "Table", new: "Table") -> TableChange:
+def compare(connections: "Sequence[Connection]", old: "Table", new: "Table") -> TableChange:
     """Compare a table with what is taken to be the same one afterwards.
 
     Two connections, or the same twice, so that two processors can work. Raises sqlite3.Error.
@@ -49,19 +49,19 @@ def of(path: "Path") -> dict[str, int]:
             connection.close()
 
 
-def count(connection: "sqlite3.Connection", schema: str, table: "Table") -> int:
+def count(connection: Connection, schema: str, table: "Table") -> int:
     """Number of rows. Raises sqlite3.Error."""
-    return int(check.ask(connection, f"SELECT count(*) FROM {schema}.{quoted(table.name)}")[0][0])  # noqa: S608
+    return int(connection.ask(f"SELECT count(*) FROM {schema}.{quoted(table.name)}")[0][0])  # noqa: S608
 
 
-def first(connection: "sqlite3.Connection", table: "Table") -> tuple[Sample, ...]:
+def first(connection: Connection, table: "Table") -> tuple[Sample, ...]:
     """Up to three rows of a table that is gone. Raises sqlite3.Error."""
     shown = {c.name: f"a.{quoted(c.name)}" for c in table.data[:CHUNK]}
     return _rows(connection, f"FROM main.{quoted(table.name)} AS a LIMIT {SAMPLES}", shown)
 
 
-def _rows(connection: "sqlite3.Connection", rest: str, shown: dict[str, str]) -> tuple[Sample, ...]:
-    rows = check.ask(connection, f"SELECT {', '.join(shown.values())} {rest}")
+def _rows(connection: Connection, rest: str, shown: dict[str, str]) -> tuple[Sample, ...]:
+    rows = connection.ask(f"SELECT {', '.join(shown.values())} {rest}")
     return tuple(dict(zip(shown, map(_short, row), strict=True)) for row in rows)
 
 
@@ -70,7 +70,7 @@ def _something(value: str) -> str:
 
 
 class _Rows:
-    def __init__(self, connections: "Sequence[sqlite3.Connection]", pair: Pair) -> None:
+    def __init__(self, connections: "Sequence[Connection]", pair: Pair) -> None:
         self.connection, self.second = connections
         self.pair = pair
         self.table_before, self.table_after = pair.table_before, pair.table_after
@@ -95,7 +95,7 @@ class _Rows:
         return min([*changes, self._counted()], key=lambda change: change.lost)
 
     def _ask(self, sql: str) -> list[Any]:
-        return check.ask(self.connection, sql)
+        return self.connection.ask(sql)
 
     def _joined(self, join: Join) -> TableChange:
         pairs = list(self.pair.pairs())
@@ -147,7 +147,7 @@ class _Rows:
         middle = low + (high - low) // 2
         halves = (f"{sql} AND {rowid} <= {middle}", f"{sql} AND {rowid} > {middle}")
         with ThreadPoolExecutor(2) as both:
-            found = list(both.map(check.ask, (self.connection, self.second), halves))
+            found = list(both.map(Connection.ask, (self.connection, self.second), halves))
         return [one + two for one, two in zip(found[0][0], found[1][0], strict=True)]
 
     def _values(self, join: Join, counts: list[int]) -> "Iterator[ColumnChange]":

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         Identity,
         Moved,
         Origin,
+        Orphans,
         Session,
         Target,
     )
@@ -170,8 +171,8 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def compare(self, backup: Path) -> Comparison:
             """From a backup to this."""
 
-        def orphans(self, backup: Path | None, tables: list[TableChange], /) -> list[str]:
-            """Rows that point to no other and did not before, in words."""
+        def orphans(self, backup: Path | None, tables: list[TableChange], /) -> list[Orphans]:
+            """Rows that point to no other and did not before."""
 
         def tables(self) -> set[str]:
             """The tables in it."""

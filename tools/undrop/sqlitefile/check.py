@@ -1,12 +1,14 @@
 """Is this file a whole database? Header arithmetic, digest, quick_check, and what it holds."""
 
+import re
 import sqlite3
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import digest, durable, errors
 from undrop.sqlitefile import connect, header
+from undrop.sqlitefile.connect import Connection
 from undrop.values import Definitions, Examined, Facts
 
 if TYPE_CHECKING:
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = [("version_num", "VARCHAR(32)")]
 """The one column of Alembic's table, by which it is known: projects may rename it."""
+CONTENT = r"ok$|NULL value in|\*\*\* in database"
+"""Lines of a check that tell of content, or of nothing."""
+UNKNOWN_PAGES = r"|Page \d+(:| is) never used$|max rootpage"
+"""Those that follow where the definition of what they belong to could not be read."""
+UNKNOWN_ORDER = r"|row not in PRIMARY KEY order"
+"""Those that follow where bytes stand in for an application's collation."""
+MISMATCH = re.compile(r'foreign key mismatch - ".*" referencing "(.*)"', re.DOTALL)
 LITESTREAM = frozenset({"_litestream_lock", "_litestream_seq"})
 """Tables that Litestream makes when it opens a database (its db.go, ``init``) and writes by itself:
 they are no part of what anybody did."""
@@ -49,6 +58,7 @@ def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool
                 revisions=revisions(connection),
                 filled=[table for table, count in counts.items() if count],
                 rows=counts,
+                check=", ".join(filter(None, ("ok", not_checked(connection)))),
             )
         finally:
             connection.close()
@@ -70,7 +80,7 @@ def live(path: "Path", session: "Session") -> None:
 
 
 @contextmanager
-def _quick_check_beside(connection: sqlite3.Connection, progress: "Progress") -> "Iterator[None]":
+def _quick_check_beside(connection: Connection, progress: "Progress") -> "Iterator[None]":
     """``quick_check`` while the block does its own work."""
     with beside([connection], lambda: quick_check(connection), lambda: progress("check", 1, 1)):
         yield
@@ -78,7 +88,7 @@ def _quick_check_beside(connection: sqlite3.Connection, progress: "Progress") ->
 
 @contextmanager
 def beside(
-    connections: "Sequence[sqlite3.Connection]",
+    connections: "Sequence[Connection]",
     work: "Callable[[], object]",
     tick: "Callable[[], None]",
 ) -> "Iterator[None]":
@@ -110,36 +120,29 @@ def beside(
         raise errors[0]
 
 
-def quick_check(connection: sqlite3.Connection) -> None:
-    """Raise DamagedError unless ``PRAGMA quick_check`` finds the file whole.
-
-    Nothing in it is trusted: no function of its triggers or views may run (``trusted_schema``).
-    """
-    connection.execute("PRAGMA trusted_schema = OFF")
+def quick_check(connection: Connection) -> None:
+    """Raise DamagedError unless ``PRAGMA quick_check`` finds the file whole."""
     if found := _problems(connection, "quick_check"):
         raise errors.damaged(found)
 
 
-def examine(connection: sqlite3.Connection) -> Examined:
+def examine(connection: Connection) -> Examined:
     """What is wrong with the project's own database, its indexes and foreign keys included.
 
     Raises DamagedError, sqlite3.Error.
     """
     by = "integrity_check and foreign_key_check"
-    try:
-        problems = [*filter(None, [_problems(connection, "integrity_check")])]
-    except sqlite3.OperationalError as error:  # an index by what only the application has
-        by = f"quick_check and foreign_key_check (no integrity_check here: {error})"
-        problems = []
+    problems = [*filter(None, [_problems(connection, "integrity_check")])]
+    if connection.functions or connection.collations:  # an index is by what they really give
+        by = "quick_check and foreign_key_check"
         quick_check(connection)
-    problems += [
-        f"{count:,} row(s) of {table} point to no row of {parent}"
-        for (table, parent), count in orphans(connection).items()
-    ]
+        problems = []
+    by = ", ".join(filter(None, (by, not_checked(connection))))
+    problems += [key.broken(count) for key, count in orphans(connection).items()]
     return Examined(by, problems)
 
 
-def _problems(connection: sqlite3.Connection, pragma: str) -> str:
+def _problems(connection: Connection, pragma: str) -> str:
     """The first few lines of what a check finds.
 
     Every cell's size is looked at (``cell_size_check``). Rows that break a NOT NULL or a CHECK are
@@ -148,27 +151,46 @@ def _problems(connection: sqlite3.Connection, pragma: str) -> str:
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA ignore_check_constraints = ON")
     most = 1000
-    while len(rows := ask(connection, f"PRAGMA {pragma}({most})")) == most:
+    while len(rows := connection.ask(f"PRAGMA {pragma}({most})")) == most:
         most *= 10  # so many NULLs may hide what comes after them
-    found = (str(row[0]) for row in rows)
-    problems = [line for line in found if not line.startswith("NULL value in") and line != "ok"]
-    text = "; ".join(problems[:3]).replace("\n", " ")
+    lines = [line for row in rows for line in str(row[0]).split("\n")]
+    passed = CONTENT
+    if connection.unread:
+        passed += UNKNOWN_PAGES
+    if connection.collations:
+        passed += UNKNOWN_ORDER
+    problems = [line for line in lines if not re.match(passed, line)]
+    text = "; ".join(problems[:3])
     return f"{pragma} finds: {text}" if text else ""
 
 
-def ask(connection: sqlite3.Connection, sql: str, *values: str) -> list[Any]:
-    """All rows; an application's collation, which only that application has, is stood in for."""
-    while True:
-        try:
-            return connection.execute(sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            _, missing, name = str(error).partition("no such collation sequence: ")
-            if not missing:
-                raise
-            connection.create_collation(name, lambda one, other: (one > other) - (one < other))
+def not_checked(connection: Connection) -> str:
+    """What could not be looked at, and why; empty where that is nothing."""
+    parts = []
+    if connection.unread:
+        names = ", ".join(sorted(not_loaded(connection) | connection.unread.keys()))
+        said = "; ".join(f"{name}: {text}" for name, text in connection.unread.items())
+        parts = [f"{names} (this SQLite, {sqlite3.sqlite_version}, cannot read {said})"]
+    own = "(only its application knows)"
+    parts += [f"what {name}() gives {own}" for name in sorted(connection.functions)]
+    parts += [f"the order by {name} {own}" for name in sorted(connection.collations)]
+    return f"not checked: {'; '.join(parts)}" if parts else ""
 
 
-def revisions(connection: sqlite3.Connection) -> list[str]:
+def not_loaded(connection: Connection, schema: str = "main") -> set[str]:
+    """Tables, views and indexes whose definition this SQLite cannot read."""
+    if not connection.unread:
+        return set()
+    sql = (
+        f"SELECT name FROM {schema}.sqlite_master WHERE type IN ('table', 'view') "  # noqa: S608
+        "AND name NOT IN (SELECT name FROM pragma_table_list WHERE schema = ?1) UNION ALL "
+        f"SELECT name FROM {schema}.sqlite_master AS m WHERE type = 'index' "
+        "AND name NOT IN (SELECT name FROM pragma_index_list(m.tbl_name, ?1))"
+    )
+    return {str(row[0]) for row in connection.ask(sql, schema)}
+
+
+def revisions(connection: Connection) -> list[str]:
     """Alembic's revision(s) of this database, sorted; none when it has no version table."""
     sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%version_num%'"
     numbers: list[str] = []
@@ -181,12 +203,12 @@ def revisions(connection: sqlite3.Connection) -> list[str]:
     return sorted(numbers)
 
 
-def rows(connection: sqlite3.Connection) -> dict[str, int]:
+def rows(connection: Connection) -> dict[str, int]:
     """Rows by table, but for SQLite's own and Litestream's, which it writes by itself."""
     sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
     tables = sorted(str(row[0]) for row in connection.execute(sql))
     return {
-        table: int(ask(connection, f"SELECT count(*) FROM {quoted(table)}")[0][0])  # noqa: S608
+        table: int(connection.ask(f"SELECT count(*) FROM {quoted(table)}")[0][0])  # noqa: S608
         for table in tables
         if not table.startswith("sqlite_") and table not in LITESTREAM
     }
@@ -198,13 +220,27 @@ def quoted(name: str) -> str:
     return f'"{doubled}"'
 
 
+class Key(NamedTuple):
+    """A foreign key."""
+
+    table: str
+    columns: tuple[str, ...]
+    """Empty where SQLite cannot check it: the parent's columns are not unique, or are not there."""
+    parent: str
+
+    def broken(self, count: int) -> str:
+        """What is wrong with so many of its rows, for people."""
+        if not self.columns:
+            return f"a foreign key of {self.table} does not fit {self.parent}"
+        return f"{count:,} row(s) of {self.table} point to no row of {self.parent}"
+
+
 def foreign_key_violations(
     path: "Path", passed_over: "Callable[[str, set[str]], bool]" = lambda _table, _parents: False
-) -> dict[tuple[str, str], int]:
-    """Rows of a file nobody writes whose foreign key points nowhere, per (table, parent).
+) -> dict[Key, int]:
+    """Rows of a file nobody writes whose foreign key points nowhere.
 
-    ``passed_over`` is asked about each table and its parents. A key that SQLite cannot check at all
-    (its parent's columns are not unique) counts as one.
+    ``passed_over`` is asked about each table and its parents.
     """
     connection = connect.connect(path, "immutable")
     try:
@@ -215,25 +251,39 @@ def foreign_key_violations(
 
 
 def orphans(
-    connection: sqlite3.Connection,
+    connection: Connection,
     passed_over: "Callable[[str, set[str]], bool]" = lambda _table, _parents: False,
-) -> dict[tuple[str, str], int]:
+) -> dict[Key, int]:
     """The same of what a connection has open. Raises sqlite3.Error."""
-    counts: dict[tuple[str, str], int] = {}
+    counts: dict[Key, int] = {}
+    unread = not_loaded(connection)
     tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     for (table,) in tables.fetchall():
-        parents = connection.execute(
-            'SELECT "table" FROM pragma_foreign_key_list(?)', [table]
-        ).fetchall()
-        if not parents or passed_over(table, {str(row[0]) for row in parents}):
+        keys = foreign_keys(connection, table)
+        parents = {key.parent for key in keys.values()}
+        if not keys or passed_over(table, parents):
             continue
-        sql = "SELECT parent, count(*) FROM pragma_foreign_key_check(?) GROUP BY parent"
+        sql = "SELECT fkid, count(*) FROM pragma_foreign_key_check(?) GROUP BY fkid"
         try:
-            for parent, count in ask(connection, sql, table):
-                counts[table, parent] = count
+            for number, count in connection.ask(sql, table):
+                if keys[number].parent not in unread:
+                    counts[keys[number]] = count
         except sqlite3.OperationalError as error:
-            counts[table, str(error)] = 1
+            mismatch = MISMATCH.search(str(error))
+            if not mismatch:
+                raise
+            counts[Key(table, (), mismatch[1])] = 1
     return counts
+
+
+def foreign_keys(connection: Connection, table: str) -> dict[int, Key]:
+    """Those of a table by SQLite's number. Raises sqlite3.Error."""
+    sql = 'SELECT id, "table", "from" FROM pragma_foreign_key_list(?) ORDER BY id, seq'
+    keys: dict[int, Key] = {}
+    for number, parent, column in connection.ask(sql, table):
+        known = keys.get(number, Key(table, (), parent))
+        keys[number] = known._replace(columns=(*known.columns, column))
+    return keys
 
 
 def tables(path: "Path", mode: str = "immutable") -> dict[str, str]:
@@ -261,7 +311,7 @@ def litestream(path: "Path") -> dict[str, str]:
             connection.close()
 
 
-def _number(connection: sqlite3.Connection, sql: str) -> int:
+def _number(connection: Connection, sql: str) -> int:
     return int(connection.execute(sql).fetchone()[0])
 
 
@@ -280,7 +330,7 @@ def definitions(path: "Path") -> Definitions:
             connection.close()
 
 
-def defined(connection: sqlite3.Connection) -> Definitions:
+def defined(connection: Connection) -> Definitions:
     """Those of what a connection has open. Raises sqlite3.Error."""
     sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
     rows = connection.execute(sql).fetchall()

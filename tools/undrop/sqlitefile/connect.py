@@ -1,10 +1,11 @@
 """Open a SQLite file, wait for its locks, and say in our words what SQLite says."""
 
+import re
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from undrop import errors
 from undrop.errors import UndropError
@@ -15,9 +16,91 @@ if TYPE_CHECKING:
 
 
 MMAP = 1 << 40  # bytes that may be read without being copied first (sqlite.org/mmap.html)
+MALFORMED = re.compile(r"malformed database schema \((.*?)\)(?: - (.*))?", re.DOTALL)
+BROKEN = re.compile(r"invalid rootpage|orphan index|already exists|already another")
+"""What SQLite says of a schema table that is damaged; of SQL that it cannot read it says where."""
+FUNCTION = re.compile(r"(?:unknown|no such) function: (.+?)(?:\(\))?")
+UNSAFE = re.compile(r"unsafe use of (.+?)\(\)")
+NEVER = frozenset({"load_extension", "fts3_tokenizer"})
+"""SQLite's own functions that somebody else's schema may not call."""
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
+class Connection(sqlite3.Connection):
+    """A connection that reads on where only a newer SQLite, or the application, could read all.
+
+    No function of a schema is trusted (sqlite.org/pragma.html#pragma_trusted_schema) before SQLite
+    refuses one of its own: before 3.45 it does so for JSON's, in an index or a generated column.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as sqlite3's
+        super().__init__(*arguments, **options)
+        self.unread: dict[str, str] = {}
+        """Of whose definition SQLite says that it cannot read it, and why: the first, at least."""
+        self.collations: set[str] = set()
+        """The application's own, which bytes stand in for."""
+        self.functions: set[str] = set()
+        """The application's own, in whose place everything is NULL."""
+        self._trusting = False
+        super().execute("PRAGMA trusted_schema = OFF")
+
+    def ask(self, sql: str, *values: str) -> list[Any]:
+        """All rows."""
+        return self.execute(sql, values).fetchall()
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:  # noqa: ANN401 - as sqlite3's
+        """As sqlite3's. What can be done without is found when a statement is prepared."""
+        while True:
+            try:
+                return super().execute(sql, *parameters)
+            except sqlite3.Error as error:
+                if not self._can_do_without(str(error)):
+                    raise
+
+    def _can_do_without(self, said: str) -> bool:
+        """Whether there is another way than the one that SQLite refused with these words."""
+        _, missing, name = said.partition("no such collation sequence: ")
+        if missing and name not in self.collations:
+            self.create_collation(name, lambda one, other: (one > other) - (one < other))
+            self.collations.add(name)
+            return True
+        function = FUNCTION.fullmatch(said)
+        if function and function[1] not in self.functions:
+            self.create_function(function[1], -1, lambda *_: None, deterministic=True)
+            self.functions.add(function[1])
+            return True
+        unsafe = UNSAFE.search(said)
+        if unsafe and not self._trusting and self._is_harmless(unsafe[1]):
+            super().execute("PRAGMA trusted_schema = ON")
+            self._trusting = True
+            return True
+        malformed = MALFORMED.fullmatch(said)
+        if malformed and malformed[2] and not self.unread and not BROKEN.search(malformed[2]):
+            super().execute("PRAGMA writable_schema = ON")  # what comes after it is loaded, too
+            self.unread[malformed[1]] = malformed[2]
+            return not self._has_broken_entry()
+        return False
+
+    def _is_harmless(self, function: str) -> bool:
+        """Whether it is SQLite's, or stands for the application's: nothing can come of it."""
+        if function in self.functions:
+            return True
+        with closing(sqlite3.connect(":memory:")) as bare:
+            sql = "SELECT 1 FROM pragma_function_list WHERE name = ? AND builtin"
+            return function not in NEVER and bool(bare.execute(sql, [function]).fetchone())
+
+    def _has_broken_entry(self) -> bool:
+        """Whether the schema table holds what nobody has written as a definition."""
+        [(encoding,)] = super().execute("PRAGMA encoding").fetchall()
+        for _, schema, _ in super().execute("PRAGMA database_list").fetchall():
+            sql = f"SELECT CAST(sql AS BLOB) FROM {schema}.sqlite_master"  # noqa: S608 - ours
+            for (raw,) in super().execute(f"{sql} WHERE type <> 'index' OR sql <> ''").fetchall():
+                text = (raw or b"").decode(encoding, "replace")
+                if text[:6].upper() != "CREATE" or {"\0", "\ufffd"} & {*text}:
+                    return True
+        return False
+
+
+def connect(path: Path, mode: str) -> Connection:
     """Open an existing database; ``mode`` is ``ro``, ``rw`` or ``immutable`` (nobody writes it).
 
     Never creates a file. No implicit transactions, no waiting inside SQLite.
@@ -28,6 +111,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         timeout=0,
         isolation_level=None,
         check_same_thread=False,
+        factory=Connection,
     )
 
 

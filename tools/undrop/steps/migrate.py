@@ -164,9 +164,10 @@ def _migrated(work: "Work", taken: "Path | None", known: list[str], revision: st
         return UNMOVED._replace(moved=moved)
     _finish(work, moved, known)
     report = losses.report(work.compare(taken)) if taken else UNMOVED.report
-    if orphans := work.orphans(taken, report.tables):
-        raise CheckError(f"the migration breaks foreign keys: {'; '.join(orphans)}", AGAIN)
-    return _Copy(moved, report)
+    orphans = work.orphans(taken, report.tables)
+    if broken := [each.what for each in orphans if not each.known]:
+        raise CheckError(f"the migration breaks foreign keys: {'; '.join(broken)}", AGAIN)
+    return _Copy(moved, losses.warned(report, orphans, moved.accepts))
 
 
 def reset(lock: "Lock") -> Migrated:

@@ -81,6 +81,8 @@ class Proof(NamedTuple):
     """Empty when it is whole."""
     check: str = ""
     """What its record is to say from now on; empty where nothing about that is new."""
+    passed: str = ""
+    """``whole``, and what of it was not looked at."""
 
 
 def prove(settings: "Settings", backup: "Backup") -> list[Proof]:
@@ -108,7 +110,7 @@ def _proved(settings: "Settings", place: "Backup") -> Proof:
         return Proof(place, error.what)
     except OSError as error:
         return Proof(place, str(error))
-    return Proof(place, check=facts.check)
+    return Proof(place, check=facts.check, passed=f"whole{facts.check.removeprefix('ok')}")
 
 
 def _news(settings: "Settings", proof: Proof, proofs: list[Proof]) -> str:

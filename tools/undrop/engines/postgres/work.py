@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from undrop.engines.postgres import compare, content, exclusive, load, programs, session, snapshot
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
-from undrop.values import Facts, InPlace, Moved, Target
+from undrop.values import Facts, InPlace, Moved, Orphans, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ class Work:
         """The tables in it."""
         return set(self.facts.rows)
 
-    def orphans(self, _backup: Path | None, _tables: "list[TableChange]") -> list[str]:
+    def orphans(self, _backup: Path | None, _tables: "list[TableChange]") -> list[Orphans]:
         """None: PostgreSQL lets no row point nowhere."""
         return []
 

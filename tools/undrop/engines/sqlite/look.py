@@ -137,7 +137,7 @@ class Look(Live):
             self.release()
             yield copy
 
-    def _examined(self, connection: sqlite3.Connection) -> "Examined":
+    def _examined(self, connection: connect.Connection) -> "Examined":
         answers: list[Examined] = []
         with check.beside(
             [connection],

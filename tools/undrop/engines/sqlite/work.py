@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from undrop import durable
 from undrop.compare import files
-from undrop.engines.sqlite import replace, swap, workcopy
+from undrop.engines.sqlite import orphans, replace, swap, workcopy
 from undrop.engines.sqlite.snapshot import Snapshot, ours
 from undrop.sqlitefile import check, connect, header
 from undrop.values import Session, Target
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from undrop.engines import protocol
     from undrop.engines.protocol import Log, Runner, State
     from undrop.record import Record
-    from undrop.values import Facts, Moved
+    from undrop.values import Facts, Moved, Orphans
 
 
 class File:
@@ -104,29 +104,9 @@ class Work(File):
         """The tables in it."""
         return set(check.tables(self.path))
 
-    def orphans(self, backup: "Path | None", tables: "list[TableChange]") -> list[str]:
-        """Rows whose foreign key points nowhere and did not before, renamed or not."""
-        old, new = check.tables(backup) if backup else {}, check.tables(self.path)
-        # Where neither the rows nor the definitions of a table and its parents changed, no row of
-        # it can have lost its parent: on gigabytes that spares most of the time.
-        steady = {each.now for each in tables if each.same and old.get(each.now) == new[each.now]}
-        violations = check.foreign_key_violations(
-            self.path, lambda table, to: {table, *to} <= steady
-        )
-        if not violations:
-            return []
-        now = {change.name: change.now for change in tables}
-        known = {
-            (now.get(table, table), now.get(parent, parent)): count
-            for (table, parent), count in (
-                check.foreign_key_violations(backup) if backup else {}
-            ).items()
-        }
-        added = {pair: count for pair, count in violations.items() if count > known.get(pair, 0)}
-        return [
-            f"{count} row(s) of {table} point to no row of {parent}"
-            for (table, parent), count in added.items()
-        ]
+    def orphans(self, backup: "Path | None", tables: "list[TableChange]") -> "list[Orphans]":
+        """Rows whose foreign key points nowhere and did not before."""
+        return orphans.since(backup, self.path, tables)
 
     def try_replace(self, snapshot: "protocol.Snapshot", backup: "Path") -> float:
         """Replace the content of a copy of the snapshot that we have to ourselves."""
