@@ -145,7 +145,7 @@ def test_a_damaged_page_is_found_behind_json_and_what_is_not_read(project: Proje
             file.seek(2 * 4096)
             file.write(b"\x99" * 4096)
         with pytest.raises(errors.DamagedError, match=r"malformed|finds"):
-            check.verify(project.database, quiet)
+            check.verify(project.database, Session())
         with pytest.raises(errors.DamagedError, match=r"malformed|finds"):
             check.live(project.database, Session())
         project.database.unlink()

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undrop import settings
+from undrop import settings, version_table
 from undrop.engines import registry
 from undrop.migrations import alembic_private
 from undrop.migrations.child import WORK_COPY
@@ -37,7 +37,7 @@ def backup_before(context: Any) -> None:  # noqa: ANN401 - Alembic's module of p
         folder = _folder(context)
         code = _backup(folder, "--before", "alembic", "alembic")
         failure = f"the backup ended with {code}" if code else ""
-        alembic_private.when_it_ends(context, lambda: _hold_state_after(folder))
+        alembic_private.when_it_ends(context, lambda ended: _hold_state_after(folder, ended))
     except Exception as error:  # noqa: BLE001 - the hook is soft by contract
         failure = f"{type(error).__name__}: {error}"
     if failure:
@@ -61,11 +61,14 @@ def _backup(folder: Path, *arguments: str) -> int:
     return done.returncode
 
 
-def _hold_state_after(folder: Path) -> None:
+def _hold_state_after(folder: Path, environment: Any) -> None:  # noqa: ANN401
     """Have ``undo`` know where the run ended; what comes next is its application's work."""
-    with suppress(
-        Exception
-    ):  # the hook is soft by contract, and the command said what it failed at
+    # The hook is soft by contract, and the command said what it failed at.
+    with suppress(Exception):
+        project = settings.load(folder)
+        table = environment.get_context().version_table
+        version_table.remember(project.backups, project.source, table)
+    with suppress(Exception):
         _backup(folder, "--after", "alembic")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from blake3 import blake3
 from platformdirs.unix import Unix
 
+from undrop import version_table
 from undrop.engines import registry
 from undrop.errors import UsageError
 from undrop.values import Session
@@ -110,6 +111,8 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
         alembic_ini=root / _value(table, "alembic", "alembic.ini"),
     )
     _refuse_folder(project)
+    engine = project.engine
+    engine.session.version_table = version_table.remembered(backups, engine.source)
     return project
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and out of how much."""
+VERSION_TABLE = "alembic_version"
+"""Where Alembic keeps a database's revision, unless a project says otherwise."""
 PATIENCE = 10.0  # seconds that a command waits for another program's lock
 PATIENCE_WITH_UNDROP = 60.0  # and for another undrop
 HOLD_LOCK = 5.0  # and that others' writes wait for it at most: as long as Python's connections do
@@ -27,6 +29,8 @@ class Session:
 
     hold_lock = HOLD_LOCK
     """Seconds that others' writes are made to wait at most; 0 for not at all."""
+    version_table = VERSION_TABLE
+    """Alembic's table in the database that it works on."""
     typed: "Action | None" = None
     """The command without ``--hold-lock``, where somebody typed one."""
 
@@ -111,6 +115,8 @@ class Moved(NamedTuple):
     """Migrations that ran."""
     accepts: list[str]
     """What their files say that may be lost by them."""
+    version_table: str
+    """Where Alembic keeps them, as its context says."""
     outside: list[str]
     """Statements that did not run in the migrations' transaction."""
     seconds: float

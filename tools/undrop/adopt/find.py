@@ -43,6 +43,8 @@ class Project(NamedTuple):
     """What could not be found, and what to do."""
     urls: list[str]
     """What ``env.py`` said, where it was asked."""
+    version_table: str = ""
+    """Likewise; empty for Alembic's own."""
 
     @property
     def home(self) -> Path:
@@ -92,7 +94,9 @@ def look_at_alembic(root: Path, *, run: bool) -> Project:
         env = root / env.relative_to(root.resolve())
         if told.failure and not told.urls:
             unclear.append(f"env.py could not be loaded: {told.failure}")
-    return project._replace(env=env, urls=told.urls if env else [])
+    return project._replace(
+        env=env, urls=told.urls if env else [], version_table=told.version_table
+    )
 
 
 def written(root: Path) -> str:
@@ -159,6 +163,7 @@ class _Told(NamedTuple):
 
     env: str = ""
     urls: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    version_table: str = ""
     failure: str = ""
     made: list[str] = []  # noqa: RUF012
     """Files; they go again, those with nothing in them and databases."""

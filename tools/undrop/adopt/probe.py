@@ -21,8 +21,8 @@ from fence import Fence  # type: ignore[import-not-found]  # there may be no und
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """``env``: the file; ``urls``: what it configures a context with; ``failure``: what failed."""
-    told: dict[str, Any] = {"env": "", "urls": [], "failure": "", "made": []}
+    """``env``: the file; what it configures a context with; ``failure``: what failed."""
+    told: dict[str, Any] = {"env": "", "urls": [], "version_table": "", "failure": "", "made": []}
     fence = Fence("", [], question["root"])
     fence.install()
     try:
@@ -31,7 +31,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         script = ScriptDirectory.from_config(config)
         told["env"] = script.env_py_location
         if question["run"]:
-            _load(config, script, told["urls"])
+            _load(config, script, told)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - env.py is anybody's code
         told["failure"] = f"{type(error).__name__}: {error}"
     if refused := fence.refused():
@@ -39,7 +39,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     return {**told, "made": fence.left()}
 
 
-def _load(config: Config, script: ScriptDirectory, urls: list[str]) -> None:
+def _load(config: Config, script: ScriptDirectory, told: dict[str, Any]) -> None:
     environment = EnvironmentContext(
         config, script, fn=_no_migrations, as_sql=True, destination_rev="head"
     )
@@ -48,7 +48,8 @@ def _load(config: Config, script: ScriptDirectory, urls: list[str]) -> None:
     def noted(connection: Any = None, url: Any = None, **options: Any) -> None:  # noqa: ANN401
         known = url if url is not None else getattr(connection, "engine", connection).url
         text = getattr(known, "render_as_string", None)
-        urls.append(text(hide_password=False) if text else str(known))
+        told["urls"].append(text(hide_password=False) if text else str(known))
+        told["version_table"] = options.get("version_table", "")
         options["output_buffer"] = io.StringIO()
         configure(connection=connection, url=url, **options)
 

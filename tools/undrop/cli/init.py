@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import settings
+from undrop import settings, version_table
 from undrop.adopt import find, plan
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
@@ -64,7 +64,11 @@ def init(bare: "Bare") -> Answer:
     plan.write(edits)
     kept = kept or _cover(bare, root, project.url)
     notes = (*notes, f"backed up to {kept}") if kept else notes
-    run = Run(settings.load(root, bare.session), bare.arguments, bare.say)
+    adopted = settings.load(root, bare.session)
+    if project.version_table:
+        version_table.remember(adopted.backups, adopted.source, project.version_table)
+        adopted = settings.load(root, bare.session)
+    run = Run(adopted, bare.arguments, bare.say)
     seen = status.status(run)
     back: Text = ("adopted; to take it out again:", Action("init", "--remove"))
     notes = (*notes, back if edits else SAME)

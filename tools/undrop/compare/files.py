@@ -9,7 +9,7 @@ from undrop.compare.comparison import Comparison, TableChange
 from undrop.compare.structure import Part, Structure, Table, fold
 from undrop.sqlitefile import check, connect
 from undrop.sqlitefile.connect import Connection
-from undrop.values import PATIENCE
+from undrop.values import PATIENCE, VERSION_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from undrop.values import Progress
 
 
-def compare(
+def compare(  # noqa: PLR0913 - what is compared, and what is known of it
     old: "Path",
     new: "Path",
     progress: "Progress",
+    *,
     known: tuple[Structure, Structure] | None = None,
     in_use: "Path | None" = None,
+    version_table: str = VERSION_TABLE,
 ) -> Comparison:
     """Compare two files that nobody writes, but for the one that is ``in_use``.
 
@@ -37,7 +39,7 @@ def compare(
         comparisons: list[Comparison] = []
         with check.beside(
             connections,
-            lambda: comparisons.append(_Compare(connections, known).all()),
+            lambda: comparisons.append(_Compare(connections, known, version_table).all()),
             lambda: progress("compare", 1, 1),
         ):
             pass
@@ -60,13 +62,16 @@ def _both(old: "Path", new: "Path", in_use: "Path | None", stack: ExitStack) -> 
 
 class _Compare:
     def __init__(
-        self, connections: list[Connection], known: tuple[Structure, Structure] | None
+        self,
+        connections: list[Connection],
+        known: tuple[Structure, Structure] | None,
+        version_table: str,
     ) -> None:
         self.connections = connections
         self.connection = connections[0]
         self.structure_before, self.structure_after = known or (
-            reading.read(self.connection, "main"),
-            reading.read(self.connection, "after"),
+            reading.read(self.connection, "main", version_table),
+            reading.read(self.connection, "after", version_table),
         )
         self.unread = [*self.structure_before.unread]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def read(connection: Connection, schema: str) -> Structure:
+def read(connection: Connection, schema: str, version_table: str) -> Structure:
     """The structure of an attached database (``main`` or the name it was attached by).
 
     Raises sqlite3.Error.
@@ -51,8 +51,7 @@ def read(connection: Connection, schema: str) -> Structure:
         {
             fold(table.name): table
             for table in tables
-            if [(column.name, column.type) for column in table.columns.values()]
-            != check.VERSION_TABLE
+            if fold(table.name) != fold(version_table) or "version_num" not in table.columns
         },
         {(part.kind, fold(part.name)): part for part in parts},
         unread,

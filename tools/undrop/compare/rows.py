@@ -34,12 +34,12 @@ def compare(connections: "Sequence[Connection]", old: "Table", new: "Table") -> 
     return _Rows(connections, Pair(connections[0], old, new)).compare()
 
 
-def of(path: "Path") -> dict[str, int]:
+def of(path: "Path", version_table: str) -> dict[str, int]:
     """Rows by table in a file nobody writes. Raises UndropError."""
     with connect.explained(path, "counting rows"):
         connection = connect.connect(path, "immutable")
         try:
-            tables = reading.read(connection, "main").tables.values()
+            tables = reading.read(connection, "main", version_table).tables.values()
             return {
                 table.name: count(connection, "main", table)
                 for table in tables

@@ -46,8 +46,8 @@ def below(revision: "Script") -> list[str]:
     return list(revision._all_down_revisions)
 
 
-def when_it_ends(context: Any, then: "Callable[[], None]") -> None:  # noqa: ANN401
-    """Call ``then`` when the running command is through with ``env.py``, well or not.
+def when_it_ends(context: Any, then: "Callable[[Any], None]") -> None:  # noqa: ANN401
+    """Call ``then`` with the environment when the command is through with ``env.py``, well or not.
 
     ``EnvironmentContext.__exit__`` takes the functions out of ``alembic.context`` by
     ``_remove_proxy``; Alembic has no public hook there.
@@ -61,7 +61,7 @@ def when_it_ends(context: Any, then: "Callable[[], None]") -> None:  # noqa: ANN
         try:
             remove()
         finally:
-            then()
+            then(environment)
 
     environment._remove_proxy = removed
 

@@ -17,7 +17,7 @@ from undrop.engines import registry
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError
 from undrop.migrations import alembic_private
 from undrop.migrations.message import Reply, Request, Revision
-from undrop.values import Moved
+from undrop.values import VERSION_TABLE, Moved
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
@@ -60,7 +60,7 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
         guard.reroute(fence.is_live, target)
     script = ScriptDirectory.from_config(config)
     revision = asked.revision
-    moved = Moved([], [], 0, [], [], 0.0)
+    moved = Moved([], [], 0, [], VERSION_TABLE, [], 0.0)
 
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
         nonlocal moved
@@ -76,7 +76,9 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
         for step in plan:
             reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
         accepts = [name for step in plan for name in _accepts_loss(step)]
-        moved = Moved(sorted(current), sorted(reached), len(plan), accepts, [], 0.0)
+        moved = Moved(
+            sorted(current), sorted(reached), len(plan), accepts, context.version_table, [], 0.0
+        )
         live = target.live
         if live and (live.tried_from, live.tried_steps) != (moved.revisions_before, moved.steps):
             raise RuntimeError(

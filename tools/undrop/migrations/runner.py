@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from undrop import durable
+from undrop import durable, version_table
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations.message import Reply, Request
 from undrop.recipes import Action
@@ -103,6 +103,9 @@ class Alembic:
             raise _refusal(self._settings, answer)
         if answer.moved is None:
             raise UndropError(f"the migration failed: {answer.error}", f"correct it, {AGAIN}")
+        engine, table = self._settings.engine, answer.moved.version_table
+        engine.session.version_table = table
+        version_table.remember(self._settings.backups, engine.source, table)
         return answer.moved._replace(seconds=time.monotonic() - began)
 
     def discard(self) -> None:

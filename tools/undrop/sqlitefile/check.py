@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from undrop.values import Progress, Session
 
-VERSION_TABLE = [("version_num", "VARCHAR(32)")]
-"""The one column of Alembic's table, by which it is known: projects may rename it."""
 CONTENT = r"ok$|NULL value in|\*\*\* in database"
 """Lines of a check that tell of content, or of nothing."""
 UNKNOWN_PAGES = r"|Page \d+(:| is) never used$|max rootpage"
@@ -31,7 +29,7 @@ LITESTREAM = frozenset({"_litestream_lock", "_litestream_seq"})
 they are no part of what anybody did."""
 
 
-def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool = False) -> Facts:
+def verify(path: "Path", session: "Session", known: str = "", *, written: bool = False) -> Facts:
     """Read a file that nobody writes back from the disk, through a connection of its own.
 
     Its digest is ``known``, or is found out while SQLite checks. A file that we have just
@@ -45,8 +43,8 @@ def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool
         connection = connect.connect(path, "immutable")
         try:
             connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-            with _quick_check_beside(connection, progress):
-                bytes_digest = known or digest.of(path, progress, size)
+            with _quick_check_beside(connection, session.progress):
+                bytes_digest = known or digest.of(path, session.progress, size)
                 if written:
                     durable.sync_path(path)
             counts = rows(connection)
@@ -55,7 +53,7 @@ def verify(path: "Path", progress: "Progress", known: str = "", *, written: bool
                 digest=bytes_digest,
                 user_version=_number(connection, "PRAGMA user_version"),
                 application_id=_number(connection, "PRAGMA application_id"),
-                revisions=revisions(connection),
+                revisions=revisions(connection, session.version_table),
                 filled=[table for table, count in counts.items() if count],
                 rows=counts,
                 check=", ".join(filter(None, ("ok", not_checked(connection)))),
@@ -190,17 +188,12 @@ def not_loaded(connection: Connection, schema: str = "main") -> set[str]:
     return {str(row[0]) for row in connection.ask(sql, schema)}
 
 
-def revisions(connection: Connection) -> list[str]:
-    """Alembic's revision(s) of this database, sorted; none when it has no version table."""
-    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%version_num%'"
-    numbers: list[str] = []
-    for (table,) in connection.execute(sql).fetchall():
-        columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", [table])
-        if columns.fetchall() != VERSION_TABLE:
-            continue
-        rows = connection.execute(f"SELECT version_num FROM {quoted(table)}")  # noqa: S608
-        numbers += [str(row[0]) for row in rows]
-    return sorted(numbers)
+def revisions(connection: Connection, table: str) -> list[str]:
+    """Alembic's revision(s) of this database, sorted; none without its version table."""
+    sql = "SELECT 1 FROM pragma_table_info(?) WHERE name = 'version_num' COLLATE NOCASE"
+    if not connection.ask(sql, table):
+        return []
+    return sorted(str(row[0]) for row in connection.ask(f"SELECT version_num FROM {quoted(table)}"))  # noqa: S608
 
 
 def rows(connection: Connection) -> dict[str, int]:
@@ -320,20 +313,20 @@ def has_table(path: "Path") -> bool:
     return not tables(path).keys() <= LITESTREAM
 
 
-def definitions(path: "Path") -> Definitions:
+def definitions(path: "Path", version_table: str) -> Definitions:
     """Those of a file nobody writes. Raises UndropError."""
     with connect.explained(path, "reading the schema"):
         connection = connect.connect(path, "immutable")
         try:
-            return defined(connection)
+            return defined(connection, version_table)
         finally:
             connection.close()
 
 
-def defined(connection: Connection) -> Definitions:
+def defined(connection: Connection, version_table: str) -> Definitions:
     """Those of what a connection has open. Raises sqlite3.Error."""
     sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
     rows = connection.execute(sql).fetchall()
     # ANALYZE's tables are sqlite_'s own, too.
     found = [row for row in rows if not row[1].startswith("sqlite_") and row[1] not in LITESTREAM]
-    return Definitions(found, revisions(connection))
+    return Definitions(found, revisions(connection, version_table))

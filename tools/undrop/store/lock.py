@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import durable
+from undrop import durable, version_table
 from undrop.engines.registry import SUFFIXES
 from undrop.errors import UndropError, UsageError
 from undrop.record import NAME
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from undrop.values import Session
 
 LOCK = ".lock"
-PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store"}
+PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store", version_table.NAME}
 """What people put into a folder for backups, before we do."""
 KINDS = {*SUFFIXES, ".damaged", ".zst", ".jsonl", ".partial"}
 PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")

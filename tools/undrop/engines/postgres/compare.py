@@ -53,7 +53,7 @@ def databases(
         for number, side in enumerate(sides):
             side.write(folder / f"{number}.db", same, sides[1 - number], progress)
         known: tuple[Structure, Structure] = (old.structure, new.structure)
-        comparison = files.compare(folder / "0.db", folder / "1.db", progress, known)
+        comparison = files.compare(folder / "0.db", folder / "1.db", progress, known=known)
         counts = {old.structure.tables[name].name: old.sums[name][0] for name in same}
         tables = [
             change._replace(rows_before=counts[change.name], rows_after=counts[change.name])

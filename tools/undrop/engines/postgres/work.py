@@ -49,7 +49,7 @@ class Work:
         self, site: "Site", backup: "Address | None", there: "Address", alembic: "Runner"
     ) -> None:
         self._site, self._backup, self._there, self._alembic = site, backup, there, alembic
-        self._revision, self._tried = "", Moved([], [], 0, [], [], 0.0)
+        self._revision, self._tried = "", Moved([], [], 0, [], "", [], 0.0)
 
     def migrate(self, revision: str) -> "Moved":
         """Run Alembic on the scratch database."""

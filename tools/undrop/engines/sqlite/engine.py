@@ -159,7 +159,7 @@ class Sqlite:
     def check(self, path: Path, record: "Record | None") -> "Facts":
         if not path.is_file():
             raise CheckError(f"{path.name} is not a file", Action("list"))
-        facts = check.verify(path, self.session.progress)
+        facts = check.verify(path, self.session)
         if record is None and not check.has_table(path):
             raise CheckError(f"{path} has no record and no table in it", Action("list"))
         return facts
@@ -187,7 +187,7 @@ class Sqlite:
             with durable.scratch(workcopy.beside(self.live)) as work:
                 snapshot.copy_to(work)
                 content = File(self.live, work, self.session, wal=wal, record=record)
-                content.facts = check.verify(work, self.session.progress, written=True)
+                content.facts = check.verify(work, self.session, written=True)
                 yield content
         finally:
             snapshot.close()
@@ -218,10 +218,12 @@ class Sqlite:
     def compare(self, old: Path, new: Path) -> "Comparison":
         from undrop.compare import files
 
-        return files.compare(old, new, self.session.progress)
+        return files.compare(
+            old, new, self.session.progress, version_table=self.session.version_table
+        )
 
     def definitions(self, path: Path, _record: "Record | None") -> "Definitions":
-        return check.definitions(path)
+        return check.definitions(path, self.session.version_table)
 
     def tables(self) -> list[str]:
         from undrop.sqlitefile import check, connect
@@ -234,7 +236,7 @@ class Sqlite:
     def rows(self, path: Path) -> "Mapping[str, int]":
         from undrop.compare import rows
 
-        return rows.of(path)
+        return rows.of(path, self.session.version_table)
 
     def replica(self, root: Path, configured: Path | None) -> "Litestream | None":
         from undrop.engines.litestream import config, replica

@@ -33,7 +33,7 @@ class Live(Snapshot):
 
     def revisions(self) -> list[str]:
         """Alembic's revision(s)."""
-        return check.revisions(self.connection)
+        return check.revisions(self.connection, self.session.version_table)
 
     def is_empty(self) -> bool:
         """Whether nothing is defined in it but for Litestream's own, or it has no byte."""
@@ -50,13 +50,14 @@ class Live(Snapshot):
         self.release()
         self.taken = time.time()
         return Identity(
-            digest.of(work, self.session.progress, self.bytes), lambda: check.definitions(work)
+            digest.of(work, self.session.progress, self.bytes),
+            lambda: check.definitions(work, self.session.version_table),
         )
 
     def complete(self, work: "Path", content: str) -> Facts:
         """Check the copy, and force it to the disk."""
         try:
-            return check.verify(work, self.session.progress, content, written=True)
+            return check.verify(work, self.session, content, written=True)
         except DamagedError as found:
             check.live(self.path, self.session)  # raises when the damage is there already
             raise UndropError(

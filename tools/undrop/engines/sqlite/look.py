@@ -85,7 +85,7 @@ class Look(Live):
 
     def _definitions(self) -> "Definitions":
         with connect.explained(self.path, "reading the schema"):
-            return check.defined(self.connection)
+            return check.defined(self.connection, self.session.version_table)
 
     def _shown(self, parts: "Iterator[memoryview]") -> "Iterator[memoryview]":
         done = 0
@@ -108,7 +108,12 @@ class Look(Live):
             # In rollback mode a writer that waits for this reader lets no other one in.
             self.release()
             pair = (live, backup) if live_first else (backup, live)
-            found = files.compare(*pair, self.session.progress, in_use=in_use)
+            found = files.compare(
+                *pair,
+                self.session.progress,
+                in_use=in_use,
+                version_table=self.session.version_table,
+            )
         self._refuse_moved()
         return found
 

@@ -61,7 +61,7 @@ class File:
             finally:
                 connection.close()
         header.settle(work)
-        self.facts = check.verify(work, self._session.progress)
+        self.facts = check.verify(work, self._session)
 
     def replace_live(self, state: "State", log: "Log") -> float:
         """Make it the live content."""
@@ -94,11 +94,13 @@ class Work(File):
         self._wal = swap.settle(self.path)
         swap.pad(self.path)
         header.settle(self.path)
-        self.facts = check.verify(self.path, self._session.progress)
+        self.facts = check.verify(self.path, self._session)
 
     def compare(self, backup: "Path") -> "Comparison":
         """From a backup to this."""
-        return files.compare(backup, self.path, self._session.progress)
+        return files.compare(
+            backup, self.path, self._session.progress, version_table=self._session.version_table
+        )
 
     def tables(self) -> set[str]:
         """The tables in it."""

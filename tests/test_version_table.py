@@ -1,0 +1,94 @@
+"""Which table Alembic keeps a revision in is what its context says, and never a guess."""
+
+import json
+from pathlib import Path
+
+import pytest
+from shop import Project
+
+FIRMWARE = "CREATE TABLE firmware (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
+
+
+def renamed(project: Project, table: str = "versions") -> None:
+    """Have env.py keep the revision in another table."""
+    env = project.root / "alembic/env.py"
+    env.write_text(env.read_text().replace("configure(", f"configure(version_table={table!r}, "))
+
+
+def revision(project: Project) -> object:
+    """What ``status`` says."""
+    return json.loads(project.run("undrop", "status", "--json").out)["revisions"]
+
+
+@pytest.mark.parametrize("table", ["versions", 'Übersicht der "Stände"'])
+def test_one_with_another_name_is_read_from_the_first_migration_on(
+    stocked: Project, table: str
+) -> None:
+    stocked.ok("just", "nuke-db")
+    renamed(stocked, table)
+    assert stocked.ok("just", "migrate") == "no revision -> 0006\n"
+    assert revision(stocked) == ["0006"]
+    kept = stocked.ok("just", "backup").strip()
+    assert json.loads(Path(kept).with_suffix(".json").read_text())["revisions"] == ["0006"]
+    stocked.revise("op.execute('CREATE TABLE more (a)')")
+    done = stocked.done("just", "migrate")
+    assert done.out == "0006 -> 9001\n"
+    assert table not in done.err  # its row is no loss
+    stocked.ok("just", "undo")
+    assert revision(stocked) == ["0006"]
+
+
+def test_alembics_own_run_tells_it_too(stocked: Project) -> None:
+    stocked.ok("just", "nuke-db")
+    renamed(stocked)
+    stocked.ok("alembic", "upgrade", "head")
+    assert revision(stocked) == ["0006"]
+
+
+def test_init_asks_env_py(stocked: Project) -> None:
+    stocked.ok("just", "nuke-db")
+    renamed(stocked)
+    stocked.ok("undrop", "init")
+    known = json.loads((stocked.backups / "version_tables.json").read_text())
+    assert known == {"quartermaster.db": "versions"}
+
+
+@pytest.mark.parametrize("kind", ["VARCHAR(255)", "TEXT", "INTEGER", "BLOB", ""])
+@pytest.mark.parametrize("name", ["version_num", "VERSION_NUM"])
+def test_a_revision_of_any_type_and_width_is_one(stocked: Project, kind: str, name: str) -> None:
+    stocked.script(
+        "DROP TABLE alembic_version;"
+        f"CREATE TABLE alembic_version ({name} {kind} NOT NULL PRIMARY KEY);"
+        "INSERT INTO alembic_version VALUES (CAST('0006' AS TEXT))"
+    )
+    if kind == "INTEGER":  # 6: the revision is not this one, and that is said
+        assert revision(stocked) == ["6"]
+        return
+    assert revision(stocked) == ["0006"]
+    stocked.revise("op.execute('CREATE TABLE more (a)')")
+    assert stocked.ok("just", "migrate") == "0006 -> 9001\n"
+
+
+def test_a_users_table_that_looks_like_it_is_the_users(stocked: Project) -> None:
+    stocked.script(f"{FIRMWARE}; INSERT INTO firmware VALUES ('1.0'), ('2.0')")
+    assert revision(stocked) == ["0006"]
+    stocked.revise("op.execute('DELETE FROM firmware')")
+    done = stocked.refused(4, "just", "migrate")
+    assert "rows firmware" in done.err
+    assert stocked.ok("just", "migrate", "head", "--accept-loss") == "0006 -> 9001\n"
+
+
+def test_the_rows_of_an_older_name_are_content(stocked: Project) -> None:
+    renamed(stocked)
+    stocked.ok("alembic", "stamp", "0006")
+    stocked.revise("op.execute('DROP TABLE alembic_version')")
+    assert "table alembic_version" in stocked.refused(4, "just", "migrate").err
+
+
+def test_what_is_remembered_wrongly_harms_nothing(stocked: Project) -> None:
+    stocked.ok("just", "backup")
+    for text in ("", "[]", '{"quartermaster.db": 7}', '{"quartermaster.db": "nowhere"}', "{"):
+        (stocked.backups / "version_tables.json").write_text(text)
+        stocked.ok("just", "status")
+        stocked.ok("just", "migrate")
+    assert revision(stocked) == ["0006"]
