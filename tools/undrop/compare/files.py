@@ -4,10 +4,10 @@ import sqlite3
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from undrop.compare import reading, rows
+from undrop.compare import encoding, reading, rows
 from undrop.compare.comparison import Comparison, TableChange
 from undrop.compare.structure import Part, Structure, Table, fold
-from undrop.sqlitefile import check, connect
+from undrop.sqlitefile import btree, check, connect
 from undrop.sqlitefile.connect import Connection
 from undrop.values import PATIENCE, VERSION_TABLE
 
@@ -33,13 +33,15 @@ def compare(  # noqa: PLR0913 - what is compared, and what is known of it
     is ``known``. Raises UndropError when one cannot be read.
     """
     with connect.explained(in_use or new, "comparing"), ExitStack() as stack:
+        old, new = stack.enter_context(encoding.alike(old, new, in_use))
         connections = [_both(old, new, in_use, stack)]
         # Two connections could see two states of what others write to.
         connections.append(connections[0] if in_use else _both(old, new, None, stack))
+        pages = None if in_use or known else (old, new)
         comparisons: list[Comparison] = []
         with check.beside(
             connections,
-            lambda: comparisons.append(_Compare(connections, known, version_table).all()),
+            lambda: comparisons.append(_Compare(connections, known, version_table, pages).all()),
             lambda: progress("compare", 1, 1),
         ):
             pass
@@ -66,6 +68,7 @@ class _Compare:
         connections: list[Connection],
         known: tuple[Structure, Structure] | None,
         version_table: str,
+        pages: "tuple[Path, Path] | None",
     ) -> None:
         self.connections = connections
         self.connection = connections[0]
@@ -74,24 +77,38 @@ class _Compare:
             reading.read(self.connection, "after", version_table),
         )
         self.unread = [*self.structure_before.unread]
+        roots = {table.root for table in self.structure_before.tables.values()} - {0}
+        self.untouched = btree.untouched(*pages, roots) if pages and roots else set[int]()
 
     def all(self) -> Comparison:
         old, new = self.structure_before.tables, self.structure_after.tables
-        added = {name: table for name, table in new.items() if name not in old}
+        by_name = {name: self._pair(old[name], new[name]) for name in old if name in new}
+        # Whose content may be under another name, and the names under which it may be.
+        lossy = {name for name, change in by_name.items() if change.lost}
+        roots = {old[name].root for name in lossy}
+        free = {
+            name: table
+            for name, table in new.items()
+            if name not in old
+            or name in lossy
+            or (by_name[name].rows_before == 0 and table.root in roots)
+        }
+        moved: dict[str, TableChange] = {}
+        waiting = [*(name for name in old if name in lossy), *(n for n in old if n not in new)]
+        for name in waiting:
+            there = {key: table for key, table in free.items() if key != name}
+            if change := self._renamed(old[name], there):
+                free.pop(fold(change.now))
+                moved[name] = change
+                if fold(change.now) in by_name and fold(change.now) not in waiting:
+                    waiting.append(fold(change.now))  # an empty one, whose name that was
+        taken = {fold(change.now) for change in moved.values()}
         tables = []
-        for name in (name for name in old if name in new):
-            change = self._pair(old[name], new[name])
-            moved = self._renamed(old[name], added) if change.lost else None
-            if moved:  # set aside under another name, and a new one made
-                added.pop(fold(moved.now))
-                added[name] = new[name]
-            tables.append(moved or change)
-        for table in (table for name, table in old.items() if name not in new):
-            moved = self._renamed(table, added)
-            if moved:
-                added.pop(fold(moved.now))
-            tables.append(moved or self._gone(table))
-        for table in added.values():
+        for name, table in old.items():
+            stays = name in new and name not in taken
+            tables.append(moved.get(name) or (by_name[name] if stays else self._gone(table)))
+        taken |= {name for name in by_name if name not in moved}
+        for table in (table for name, table in new.items() if name not in taken):
             count = self._count("after", table)
             tables.append(TableChange("", table.name, 0, count, added=count))
         return Comparison(
@@ -105,6 +122,13 @@ class _Compare:
         )
 
     def _pair(self, old: Table, new: Table) -> TableChange:
+        stored = _stored_alike(old, new) if old.root in self.untouched else None
+        if stored is not None:
+            count = self._count("main", old)
+            more = tuple(column.name for column in new.data[len(old.data) :])
+            return TableChange(
+                old.name, new.name, count, count, new_columns=more, renamed=tuple(stored)
+            )
         try:
             return rows.compare(self.connections, old, new)
         except sqlite3.OperationalError:
@@ -139,7 +163,7 @@ class _Compare:
                 (
                     TableChange(gone.name, table.name, added=count, rows_after=count)
                     for table in added.values()
-                    if table.columns == gone.columns and 0 != table.root == gone.root
+                    if gone.columns.keys() <= table.columns.keys() and 0 != table.root == gone.root
                     for count in [self._count("after", table)]
                 ),
                 None,
@@ -150,6 +174,30 @@ class _Compare:
                 if change.rows_before and not change.lost and _is_evident(gone, candidate, change):
                     return change
         return None
+
+
+def _stored_alike(old: Table, new: Table) -> list[tuple[str, str]] | None:
+    """The columns of one and the same b-tree that have another name now; None where more changed.
+
+    A row is its values in the order of the columns, the last of which it may lack
+    (sqlite.org/lang_altertable.html#altertabaddcol).
+    """
+    if (old.root, old.rowid, old.key_is_rowid) != (new.root, new.rowid, new.key_is_rowid):
+        return None
+    before, after = ([c for c in table.columns.values() if c.hidden != 2] for table in (old, new))
+    if len(after) < len(before) or [c.key for c in before] != [c.key for c in after[: len(before)]]:
+        return None
+    renamed = [
+        pair
+        for pair in zip(before, after, strict=False)
+        if fold(pair[0].name) != fold(pair[1].name)
+    ]
+    kept = {fold(b.name) for b, _ in renamed} & new.columns.keys() or {
+        fold(a.name) for _, a in renamed
+    } & old.columns.keys()
+    if kept or any(b.hidden != a.hidden for b, a in zip(before, after, strict=False)):
+        return None
+    return [(b.name, a.name) for b, a in renamed]
 
 
 def _may_hold(new: Table, old: Table) -> bool:

@@ -3,6 +3,7 @@
 ``main`` is the file before, as ``a`` in SQL; ``after`` the other, as ``b``.
 """
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.compare.structure import fold
@@ -23,9 +24,33 @@ def same(old: str, new: str) -> str:
     """
     return (
         f"(+{old} IS +{new} COLLATE BINARY OR (typeof({old}) <> typeof({new}) AND "
-        f"CAST({old} AS TEXT) = CAST({new} AS TEXT) COLLATE BINARY AND "
-        f"(typeof({old}) <> 'real' OR CAST({new} AS REAL) = {old})))"
+        f"{as_text(old)} = {as_text(new)} COLLATE BINARY))"
     )
+
+
+def as_text(value: str) -> str:
+    """SQL for the text that another type holds as well; of a REAL with all of its digits.
+
+    CAST gives 15 of them (sqlite.org/lang_expr.html#castexpr); 17 tell any two apart.
+    """
+    texts = [f"CAST({value} AS TEXT)", *(f"printf('%!.{n}g', {value})" for n in (16, 17))]
+    cases = [f"WHEN CAST({text} AS REAL) = {value} THEN {text}" for text in texts[:2]]
+    return f"iif(typeof({value}) <> 'real', {texts[0]}, CASE {' '.join(cases)} ELSE {texts[2]} END)"
+
+
+def affinity(kind: str) -> str:
+    """What a column of that declared type makes of values (sqlite.org/datatype3.html, 3.1)."""
+    if "INT" in kind:
+        return "numeric"
+    if any(word in kind for word in ("CHAR", "CLOB", "TEXT")):
+        return "text"
+    # Of ANY it depends on the table.
+    return "none" if "BLOB" in kind or kind in {"", "ANY"} else "numeric"
+
+
+SCAN = re.compile(r"SCAN (TABLE .* AS )?b\b")
+COPY = "undrop_after"
+MOST = 1900  # columns of one statement: SQLite takes 2,000
 
 
 class Join(NamedTuple):
@@ -38,6 +63,15 @@ class Join(NamedTuple):
     """Whether a row that is not found is gone."""
     rowid: str
     """By which name of the rowid the left side goes; empty when it is another key."""
+    columns: tuple[str, ...]
+    """The right side's, quoted."""
+
+
+def _cycles(moved: dict[str, str]) -> dict[str, str]:
+    """Those that only change places among themselves."""
+    while stray := moved.keys() ^ set(moved.values()):
+        moved = {old: new for old, new in moved.items() if not {old, new} & stray}
+    return moved
 
 
 class Pair:
@@ -49,6 +83,8 @@ class Pair:
     new: "list[Column]"
     joins: list[Join]
     """The one to trust most first; none when rows have no identity."""
+    after: str
+    """The table afterwards, or a copy of it, as it stands in SQL."""
 
     def __init__(
         self, connection: "Connection", table_before: "Table", table_after: "Table"
@@ -63,16 +99,42 @@ class Pair:
         self.gone = [c for c in table_before.data if fold(c.name) not in self.columns]
         self.new = [c for c in table_after.data if fold(c.name) not in table_before.columns]
         self._pair_keys()
-        self.joins = list(self._joins())
+        self.after = f"after.{quoted(table_after.name)}"
+        self.joins = [self._with_index(join) for join in self._joins()]
         for old in list(self.gone):
             new = next((each for each in self.new if self._is_renamed(old, each)), None)
             if new:
                 self._take(old, new)
 
     def joined(self, kind: str, join: Join) -> str:
-        """The FROM clause."""
-        table_before, table_after = quoted(self.table_before.name), quoted(self.table_after.name)
-        return f"FROM main.{table_before} AS a {kind} after.{table_after} AS b ON {join.on}"
+        """The FROM clause. No CROSS JOIN changes its order (sqlite.org/optoverview.html, 8)."""
+        table_before = f"main.{quoted(self.table_before.name)} AS a"
+        return f"FROM {table_before} {kind} {self.after} AS b ON {join.on}"
+
+    def _with_index(self, join: Join) -> Join:
+        """The same, looked up by an index, whatever ANALYZE once wrote down about the tables.
+
+        Where SQLite would go through all of one table for each row of the other, a copy that it
+        knows nothing of takes its place.
+        """
+        needed = [f"b.{quoted(column.name)}" for column in self.table_after.data]
+        if not self.after.startswith("temp."):
+            shown = ", ".join([join.mark, *needed][:MOST])
+            explained = f"EXPLAIN QUERY PLAN SELECT {shown} {self.joined('LEFT JOIN', join)}"
+            plan = [str(row[3]) for row in self._connection.ask(explained)]
+            if not any(SCAN.match(step) and "VIRTUAL" not in step for step in plan):
+                return join
+            if self.table_after.rowid_name and not self.table_after.key_is_rowid:
+                needed.append(f"b.{self.table_after.rowid_name} AS {self.table_after.rowid_name}")
+            if len(needed) > 2000:
+                return join  # SQLite has no table for that
+            copied = f"SELECT {', '.join(needed)} FROM {self.after} AS b"  # noqa: S608
+            self._connection.execute(f"DROP TABLE IF EXISTS temp.{COPY}")
+            self._connection.execute(f"CREATE TEMP TABLE {COPY} AS {copied}")
+            self.after = f"temp.{COPY}"
+        index = f"temp.{COPY}_{'rowid' if join.rowid else 'key'}"
+        self._connection.execute(f"CREATE INDEX {index} ON {COPY} ({', '.join(join.columns)})")
+        return join
 
     def pairs(self) -> "Iterator[tuple[Column, Column, str, str]]":
         """Columns that stayed, with their names in SQL."""
@@ -104,26 +166,55 @@ class Pair:
             # Elsewhere a key may be NULL, and NULL equals nothing.
             never_null = by_rowid or not self.table_before.rowid or all(c.required for c in old)
             rowid = f"a.{quoted(old[0].name)}" if by_rowid else ""
-            yield Join(on, f"b.{quoted(new[0].name)}", never_null, rowid)
+            columns = tuple(quoted(column.name) for column in new)
+            yield Join(on, f"b.{columns[0]}", never_null, rowid, columns)
             if never_null:
                 return
         if self.table_before.rowid_name and self.table_after.rowid_name:
             rowid = f"a.{quoted(self.table_before.rowid_name)}"
             mark = f"b.{quoted(self.table_after.rowid_name)}"
-            yield Join(f"{mark} = {rowid}", mark, False, rowid)  # noqa: FBT003 - a field
+            columns = (quoted(self.table_after.rowid_name),)
+            yield Join(f"{mark} = {rowid}", mark, False, rowid, columns)  # noqa: FBT003 - a field
+
+    def swap(self, changed: set[str]) -> bool:
+        """Pair those of the ``changed`` columns (folded names) that have each other's names now.
+
+        Whether there are any: all of their values are there, and they are not all alike.
+        """
+        movable = {name for name in changed if self.columns.get(name) == name}
+        movable -= {fold(column.name) for column in self.table_before.key}
+        moved: dict[str, str] = {}
+        for name in sorted(movable):
+            old = self.table_before.columns[name]
+            for other in sorted(movable - {name} - {*moved.values()}):
+                new = self.table_after.columns[other]
+                if old.type == new.type and self._has_values_of(old, new):
+                    moved[name] = other
+                    break
+        moved = _cycles(moved)
+        told = (f"a.{quoted(self.table_before.columns[name].name)}" for name in moved)
+        if not moved or all(self._distinct(column) < 2 for column in told):
+            return False
+        self.columns |= moved
+        return True
 
     def _is_renamed(self, old: "Column", new: "Column") -> bool:
         """Whether every value is under the new name, and that is no accident."""
-        a, b = f"a.{quoted(old.name)}", f"b.{quoted(new.name)}"
         in_place = self._place(old) == self._place(new)
         if not in_place and old.type != new.type:
             return False
-        alike = (old.type, old.required, old.default) == (new.type, new.required, new.default)
-        if not (in_place and alike) and self._distinct(a) < 2:
+        # A value that all rows have may be the new column's default.
+        told = new.default is None or (old.required, old.default) == (new.required, new.default)
+        if not (in_place and told) and self._distinct(f"a.{quoted(old.name)}") < 2:
             return False
+        return self._has_values_of(old, new)
+
+    def _has_values_of(self, old: "Column", new: "Column") -> bool:
+        """Whether every value of one column is in the other."""
+        a, b = f"a.{quoted(old.name)}", f"b.{quoted(new.name)}"
         if any(
             not self._connection.ask(
-                f"SELECT 1 {self.joined('JOIN', join)} WHERE NOT {same(a, b)} LIMIT 1",
+                f"SELECT 1 {self.joined('CROSS JOIN', join)} WHERE NOT {same(a, b)} LIMIT 1",
             )
             for join in self.joins
         ):
@@ -139,7 +230,7 @@ class Pair:
         more = (
             f"SELECT 1 FROM (SELECT 1 AS side, +{a} COLLATE BINARY AS value "  # noqa: S608
             f"FROM main.{quoted(self.table_before.name)} AS a UNION ALL "
-            f"SELECT -1, +{b} FROM after.{quoted(self.table_after.name)} AS b) "
+            f"SELECT -1, +{b} FROM {self.after} AS b) "
             "GROUP BY value HAVING sum(side) > 0 LIMIT 1"
         )
         return not self._connection.ask(more)

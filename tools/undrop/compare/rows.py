@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from undrop.compare import reading
 from undrop.compare.comparison import ColumnChange, Sample, TableChange
-from undrop.compare.pairing import Join, Pair, same
+from undrop.compare.pairing import MOST, Join, Pair, affinity, as_text, same
+from undrop.compare.structure import fold
 from undrop.sqlitefile import connect
 from undrop.sqlitefile.check import quoted
 from undrop.sqlitefile.connect import Connection
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 3
 CHUNK = 300  # results of one statement: SQLite takes 2,000
+PART = 50  # columns that are told apart as one, where they are too many for that
+SWAPPED = 20  # columns that are looked at for whether they changed names
 LARGE = 100_000  # rows of a table that two threads share
 
 
@@ -65,6 +68,20 @@ def _rows(connection: Connection, rest: str, shown: dict[str, str]) -> tuple[Sam
     return tuple(dict(zip(shown, map(_short, row), strict=True)) for row in rows)
 
 
+def _holds_alike(old: "Column", new: "Column") -> bool:
+    """Whether a value that is the same is kept as the same type's on both sides."""
+    return old.type == new.type or affinity(old.type) == affinity(new.type) == "numeric"
+
+
+def _in_parts(values: list[str]) -> list[str]:
+    """SQL for several values in one, each by its type and all of its bytes."""
+    cells = [
+        f"iif(typeof({v}) IN ('text', 'blob'), typeof({v}) || hex({v}), quote({v})) || ','"
+        for v in values
+    ]
+    return [" || ".join(cells[n : n + PART]) for n in range(0, len(cells), PART)]
+
+
 def _something(value: str) -> str:
     return f"+{value} COLLATE BINARY NOT IN ('', x'')"
 
@@ -73,10 +90,15 @@ class _Rows:
     def __init__(self, connections: "Sequence[Connection]", pair: Pair) -> None:
         self.connection, self.second = connections
         self.pair = pair
+        self._changed = set[str]()
+        """Columns that lost values by one identity or the other; folded names."""
         self.table_before, self.table_after = pair.table_before, pair.table_after
 
     def compare(self) -> TableChange:
-        best = self._best()
+        best, join = self._best()
+        if best.lost and 1 < len(self._changed) <= SWAPPED and self.pair.swap(self._changed):
+            best, join = self._best()
+        best = self._with_samples(best, join)
         missing = tuple(change for column in self.pair.gone if (change := self._gone(column)).gone)
         return best._replace(
             columns=(*best.columns, *missing),
@@ -85,14 +107,35 @@ class _Rows:
             renamed=tuple((a.name, b.name) for a, b, _, _ in self.pair.pairs() if a.name != b.name),
         )
 
-    def _best(self) -> TableChange:
+    def _best(self) -> tuple[TableChange, Join | None]:
         """By the identity that shows the least loss, of those that may be the right one."""
-        changes: list[TableChange] = []
+        changes: list[tuple[TableChange, Join | None]] = []
         for join in self.pair.joins:
-            changes.append(self._joined(join))
-            if join.certain or not changes[-1].lost:
-                return changes[-1]
-        return min([*changes, self._counted()], key=lambda change: change.lost)
+            change = self._joined(join)
+            self._changed |= {fold(column.name) for column in change.columns}
+            if join.certain or not change.lost:
+                return change, join
+            changes.append((change, join))
+        return min([*changes, (self._counted(), None)], key=lambda known: known[0].lost)
+
+    def _with_samples(self, change: TableChange, join: Join | None) -> TableChange:
+        """The same with some of what is lost; ``join`` is the identity that shows it."""
+        if join is None:
+            rows, shown = self._grouped()
+            rest = f"FROM {rows} WHERE n > 0 LIMIT {SAMPLES}"
+            return (
+                change._replace(samples=_rows(self.connection, rest, shown))
+                if change.gone
+                else change
+            )
+        samples: tuple[Sample, ...] = ()
+        if change.gone:
+            rest = f"{self.pair.joined('LEFT JOIN', join)} WHERE {join.mark} IS NULL"
+            keys = ", ".join(f"b.{column}" for column in join.columns)
+            merged = f"{self.pair.joined('CROSS JOIN', join)} GROUP BY {keys} HAVING count(*) > 1"
+            samples = self._samples(rest, change.gone) or self._samples(merged, change.gone)
+        columns = tuple(self._with_values(column, join) for column in change.columns)
+        return change._replace(columns=columns, samples=samples)
 
     def _ask(self, sql: str) -> list[Any]:
         return self.connection.ask(sql)
@@ -122,7 +165,7 @@ class _Rows:
         rows_before = count(self.connection, "main", self.table_before)
         rows_after = count(self.connection, "after", self.table_after)
         gone, changed = counts[:2]
-        rows = f"{self.pair.joined('LEFT JOIN', join)} WHERE {join.mark} IS NULL"
+        gone += max(0, rows_before - gone - rows_after)  # of which several became one
         return TableChange(
             self.table_before.name,
             self.table_after.name,
@@ -131,8 +174,7 @@ class _Rows:
             gone,
             rows_after - (rows_before - gone),
             changed,
-            tuple(self._values(join, counts[2:])) if changed else (),
-            samples=self._samples(rows, gone) if gone else (),
+            tuple(self._values(counts[2:])) if changed else (),
         )
 
     def _sum(self, join: Join, sums: str, where: str) -> list[int]:
@@ -142,7 +184,8 @@ class _Rows:
         table = f"FROM main.{quoted(self.table_before.name)} AS a"
         ends = f"SELECT (SELECT min({rowid}) {table}), (SELECT max({rowid}) {table})"
         low, high = self._ask(ends)[0] if rowid else (0, 0)
-        if not high or high - low < LARGE or self.second is self.connection:
+        alone = self.second is self.connection or self.pair.after.startswith("temp.")
+        if not high or high - low < LARGE or alone:
             return list(self._ask(sql)[0])
         middle = low + (high - low) // 2
         halves = (f"{sql} AND {rowid} <= {middle}", f"{sql} AND {rowid} > {middle}")
@@ -150,21 +193,19 @@ class _Rows:
             found = list(both.map(Connection.ask, (self.connection, self.second), halves))
         return [one + two for one, two in zip(found[0][0], found[1][0], strict=True)]
 
-    def _values(self, join: Join, counts: list[int]) -> "Iterator[ColumnChange]":
-        for number, (old, new, a, b) in enumerate(self.pair.pairs()):
+    def _values(self, counts: list[int]) -> "Iterator[ColumnChange]":
+        for number, (old, new, _, _) in enumerate(self.pair.pairs()):
             nulled, blanked, overwritten = counts[3 * number : 3 * number + 3]
-            total = nulled + blanked + overwritten
-            if total:
-                lost = f"{_something(a)} AND (({_something(b)}) IS NOT 1 OR NOT {same(a, b)})"
-                shown = self._samples(
-                    f"{self.pair.joined('JOIN', join)} WHERE {lost}",
-                    total,
-                    {"before": a, "after": b},
-                )
+            if nulled or blanked or overwritten:
                 types = (old.type, new.type)
-                yield ColumnChange(
-                    old.name, new.name, types, 0, nulled, blanked, overwritten, shown
-                )
+                yield ColumnChange(old.name, new.name, types, 0, nulled, blanked, overwritten)
+
+    def _with_values(self, change: ColumnChange, join: Join) -> ColumnChange:
+        a, b = f"a.{quoted(change.name)}", f"b.{quoted(change.now)}"
+        lost = f"{_something(a)} AND (({_something(b)}) IS NOT 1 OR NOT {same(a, b)})"
+        rest = f"{self.pair.joined('CROSS JOIN', join)} WHERE {lost}"
+        samples = self._samples(rest, change.lost, {"before": a, "after": b})
+        return change._replace(samples=samples)
 
     def _gone(self, column: "Column") -> ColumnChange:
         a = f"a.{quoted(column.name)}"
@@ -173,26 +214,27 @@ class _Rows:
         samples = self._samples(rest, values, {"before": a}) if values else ()
         return ColumnChange(column.name, "", (column.type, ""), values, samples=samples)
 
-    def _counted(self) -> TableChange:
-        """By how often each whole row is there: exact, and slower."""
+    def _grouped(self) -> tuple[str, dict[str, str]]:
+        """Each whole row with how much more often it was there, as ``n``; what to show of it."""
         pairs = list(self.pair.pairs())
-        if not pairs:
-            pairs, old, new = [], "1 AS c0", "1"
-        else:
-            one = [a if x.type == y.type else f"CAST({a} AS TEXT)" for x, y, a, _ in pairs]
-            two = [b if x.type == y.type else f"CAST({b} AS TEXT)" for x, y, _, b in pairs]
-            old = ", ".join(f"+{a} COLLATE BINARY AS c{n}" for n, a in enumerate(one))
-            new = ", ".join(f"+{b}" for b in two)
-        groups = ", ".join(f"c{n}" for n in range(max(1, len(pairs))))
+        one, two = (["1"], ["1"]) if not pairs else self._cells(pairs)
+        old = ", ".join(f"+{a} COLLATE BINARY AS c{n}" for n, a in enumerate(one))
+        new = ", ".join(f"+{b}" for b in two)
+        groups = ", ".join(f"c{n}" for n in range(len(one)))
         rows = (
             f"(SELECT {groups}, sum(side) AS n FROM "  # noqa: S608
             f"(SELECT 1 AS side, {old} FROM main.{quoted(self.table_before.name)} AS a UNION ALL "
             f"SELECT -1, {new} FROM after.{quoted(self.table_after.name)} AS b) GROUP BY {groups})"
         )
+        shown = {old.name: f"c{n}" for n, (old, _, _, _) in enumerate(pairs)}
+        return rows, shown if len(shown) == len(one) else {"row": "substr(c0, 1, 60)"}
+
+    def _counted(self) -> TableChange:
+        """By how often each whole row is there: exact, and slower."""
+        rows, _ = self._grouped()
         [(gone, added)] = self._ask(
             f"SELECT coalesce(sum(max(n, 0)), 0), coalesce(sum(max(-n, 0)), 0) FROM {rows}"  # noqa: S608
         )
-        shown = {old.name: f"c{n}" for n, (old, _, _, _) in enumerate(pairs)} or {"row": "c0"}
         return TableChange(
             self.table_before.name,
             self.table_after.name,
@@ -200,10 +242,18 @@ class _Rows:
             count(self.connection, "after", self.table_after),
             gone,
             added,
-            samples=_rows(self.connection, f"FROM {rows} WHERE n > 0 LIMIT {SAMPLES}", shown)
-            if gone
-            else (),
         )
+
+    @staticmethod
+    def _cells(pairs: "list[tuple[Column, Column, str, str]]") -> tuple[list[str], list[str]]:
+        """What tells a row from others, as SQL for either side."""
+        sides: tuple[list[str], list[str]] = ([], [])
+        for old, new, a, b in pairs:
+            for side, value in zip(sides, (a, b), strict=True):
+                side.append(value if _holds_alike(old, new) else as_text(value))
+        if len(pairs) <= MOST:
+            return sides
+        return _in_parts(sides[0]), _in_parts(sides[1])
 
     def _samples(
         self, rest: str, most: int, values: dict[str, str] | None = None
