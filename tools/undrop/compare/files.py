@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from undrop.compare import reading, rows
 from undrop.compare.comparison import Comparison, TableChange
-from undrop.compare.structure import Part, Structure, Table, fold
+from undrop.compare.structure import NO_TEXT, TEXT, Part, Structure, Table, fold
 from undrop.sqlitefile import check, connect
 from undrop.sqlitefile.connect import Connection
 from undrop.values import PATIENCE, VERSION_TABLE
@@ -69,9 +69,12 @@ class _Compare:
     ) -> None:
         self.connections = connections
         self.connection = connections[0]
-        self.structure_before, self.structure_after = known or (
-            reading.read(self.connection, "main", version_table),
-            reading.read(self.connection, "after", version_table),
+        self.structure_before, self.structure_after = _meeting(
+            *known
+            or (
+                reading.read(self.connection, "main", version_table),
+                reading.read(self.connection, "after", version_table),
+            )
         )
         self.unread = [*self.structure_before.unread]
 
@@ -150,6 +153,31 @@ class _Compare:
                 if change.rows_before and not change.lost and _is_evident(gone, candidate, change):
                     return change
         return None
+
+
+def _meeting(old: Structure, new: Structure) -> tuple[Structure, Structure]:
+    """Have a full-text index that kept its text, or now does, be a table on either side.
+
+    The text is compared as the index shows it, whoever keeps it. One that shows none any more, and
+    kept none before, is compared by the numbers of its rows.
+    """
+    to = {name: new.external[name] for name in old.tables.keys() & new.external.keys()}
+    back = {name: old.external[name] for name in new.tables.keys() & old.external.keys()}
+    after = dict(new.tables)
+    for name, table in [*back.items()]:
+        if new.tables[name].clauses.get(TEXT) == NO_TEXT:
+            back[name] = table._replace(columns={})
+            after[name] = after[name]._replace(columns={})
+    return (
+        old._replace(tables={**old.tables, **back}, parts=_without(old.parts, back)),
+        new._replace(tables={**after, **to}, parts=_without(new.parts, to)),
+    )
+
+
+def _without(
+    parts: dict[tuple[str, str], Part], tables: dict[str, Table]
+) -> dict[tuple[str, str], Part]:
+    return {key: part for key, part in parts.items() if key[0] != "table" or key[1] not in tables}
 
 
 def _may_hold(new: Table, old: Table) -> bool:

@@ -136,6 +136,8 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
             checks=frozenset(checks[oid]),
             definition=" ".join(sorted(texts[oid])),
             root=oid if rooted else 0,
+            clauses={},
+            counter=0,
         )
         sources[fold(name)] = Source(sql, kind, types[oid])
     parts = {
@@ -145,7 +147,7 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
     }
     if ask("SELECT 1 FROM pg_largeobject_metadata LIMIT 1"):
         tables[LARGE], sources[LARGE] = _large_objects()
-    return Structure(tables, parts, []), sources
+    return Structure(tables, parts, [], {}), sources
 
 
 def _refuse_alike(name: str, other: Table | Column | None) -> None:
@@ -172,6 +174,8 @@ def _large_objects() -> tuple[Table, Source]:
         checks=frozenset(),
         definition="",
         root=0,
+        clauses={},
+        counter=0,
     )
     return table, Source(content.EACH_LARGE_OBJECT, "", {"oid": "bigint", "content": "text"})
 
@@ -180,4 +184,5 @@ def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source
     """Its table goes by the name that people use, in one word: that may change, and its schema."""
     if source := sources.get(fold(table)):
         text = text.replace(f" {source.sql.removeprefix('ONLY ')} ", f' "{table}" ', 1)
-    return Part(kind, name, table, ddl.definition(text, name.rpartition(".")[2]))
+    clauses = ddl.index(text) if kind == "index" else {}
+    return Part(kind, name, table, ddl.definition(text, name.rpartition(".")[2]), clauses)

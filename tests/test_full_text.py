@@ -1,0 +1,195 @@
+"""Full-text indexes and other virtual tables: whose table is whose, and where the text is."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from undrop.compare import files, losses
+from undrop.values import quiet
+
+ITEMS = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, note TEXT);"
+ROWS = "INSERT INTO items VALUES (1, 'oak table', 'n1'), (2, 'ash chair', 'n2'), (5, 'elm', '');"
+NOTE = "INSERT INTO {0} VALUES (1, 'precious');"
+
+
+def run(database: Path, script: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(script)
+        connection.commit()
+
+
+def report(folder: Path, setup: str, change: str) -> losses.Report:
+    before, after = folder / "before.db", folder / "after.db"
+    run(before, setup)
+    shutil.copyfile(before, after)
+    run(after, change)
+    return losses.report(files.compare(before, after, quiet))
+
+
+def lost(folder: Path, setup: str, change: str) -> dict[str, int]:
+    return {loss.name: loss.lost for loss in report(folder, setup, change).losses}
+
+
+THEIRS = {
+    "beside fts3": ("notes_stat", "CREATE VIRTUAL TABLE notes USING fts3 (body)"),
+    "as fts3 makes one later, but for its columns": (
+        "notes_stat",
+        "CREATE VIRTUAL TABLE notes USING fts3 (body);"
+        "CREATE TABLE notes_stat (id INTEGER PRIMARY KEY, body BLOB)",
+    ),
+    "beside fts4 without sizes": (
+        "page_docsize",
+        "CREATE VIRTUAL TABLE page USING fts4 (body, matchinfo=fts3)",
+    ),
+    "beside fts5 without sizes": (
+        "page_docsize",
+        "CREATE VIRTUAL TABLE page USING fts5 (body, columnsize=0)",
+    ),
+    "whose text fts5 indexes": (
+        "page_content",
+        "CREATE VIRTUAL TABLE page USING fts5 (content, body, content = page_content)",
+    ),
+    "whose text fts5 indexes, by the option's beginning": (
+        "page_content",
+        "CREATE VIRTUAL TABLE page USING fts5 (body, cont = 'page_content')",
+    ),
+    "whose text fts4 indexes": (
+        "page_content",
+        'CREATE VIRTUAL TABLE page USING fts4 (body, content="page_content")',
+    ),
+    "whose columns fts4 takes": (
+        "page_content",
+        "CREATE TABLE page_content (id INTEGER PRIMARY KEY, body TEXT);"
+        "CREATE VIRTUAL TABLE page USING fts4 (content=page_content)",
+    ),
+    "beside an index that keeps no text": (
+        "page_content",
+        "CREATE VIRTUAL TABLE page USING fts5 (body, content='')",
+    ),
+    "beside one of a quoted name": (
+        "the pages_content",
+        "CREATE VIRTUAL TABLE \"the pages\" USING 'fts5' (body /* content */, content='')",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "index"), THEIRS.values(), ids=THEIRS)
+def test_a_users_table_is_no_full_text_indexes_for_its_name(
+    tmp_path: Path, name: str, index: str
+) -> None:
+    make = "" if "CREATE TABLE" in index else f'CREATE TABLE "{name}" (id INTEGER, body TEXT);'
+    setup = f"{index};{make} INSERT INTO \"{name}\" VALUES (1, 'precious')"
+    assert lost(tmp_path, setup, f'DELETE FROM "{name}"') == {f"rows {name}": 1}
+
+
+OWN = {
+    "fts3, merged": "fts3 (content)",
+    "fts4": "fts4 (content, title, order=desc)",
+    "fts5": "fts5 (content, title, content_rowid=id)",
+    "fts5, its columns named like options": "fts5 ('content', columnsize, 'detail', content_rowid)",
+    "rtree": "rtree (id, low, high)",
+}
+
+
+@pytest.mark.parametrize("module", OWN.values(), ids=OWN)
+def test_what_a_virtual_table_keeps_its_own_in_is_nobodys_rows(tmp_path: Path, module: str) -> None:
+    """Rows come and go there as SQLite likes it: merging changes them, and no text."""
+    values = "(1, 0.0, 1.0)" if "rtree" in module else "('oak')"
+    columns = "" if "rtree" in module else "(content)"
+    setup = f"CREATE VIRTUAL TABLE w USING {module}; INSERT INTO w {columns} VALUES {values};"
+    if "fts3" in module:
+        setup += "INSERT INTO w(w) VALUES ('automerge=2');"
+    many = "".join(f"INSERT INTO w {columns} VALUES {values};" for _ in range(20))
+    change = f"INSERT INTO w(w) VALUES ('optimize'); {many * ('rtree' not in module)}"
+    if "rtree" in module:
+        change = "INSERT INTO w VALUES (2, 5, 6)"
+    said = report(tmp_path, setup, change)
+    assert (said.losses, said.warnings) == ([], [])
+    assert [change.name or change.now for change in said.tables] == ["w"]
+
+
+@pytest.mark.parametrize("column", ["content", "content, body", "columnsize, content, detail"])
+@pytest.mark.parametrize("module", ["fts3", "fts4", "fts5"])
+def test_a_column_may_be_named_like_an_option(tmp_path: Path, module: str, column: str) -> None:
+    setup = (
+        f"CREATE VIRTUAL TABLE page USING {module} ({column});"
+        "INSERT INTO page (content) VALUES ('oak'), ('ash')"
+    )
+    assert lost(tmp_path, setup, "DELETE FROM page WHERE rowid = 1") == {"rows page": 1}
+    (tmp_path / "more").mkdir()
+    assert lost(tmp_path / "more", setup, "CREATE TABLE more (x)") == {}
+
+
+def test_what_only_shows_others_rows_is_never_a_loss(tmp_path: Path) -> None:
+    setup = (
+        f"{ITEMS}{ROWS} CREATE VIRTUAL TABLE w USING fts5 (body); INSERT INTO w VALUES ('oak');"
+        "CREATE VIRTUAL TABLE words USING fts5vocab (w, row); CREATE VIRTUAL TABLE s USING dbstat;"
+        "CREATE VIRTUAL TABLE f USING fts4 (b); CREATE VIRTUAL TABLE terms USING fts4aux (f);"
+        "CREATE VIRTUAL TABLE cut USING fts3tokenize (porter)"
+    )
+    change = "UPDATE items SET note = 'x' WHERE id = 5; CREATE TABLE more (x); VACUUM"
+    said = report(tmp_path, setup, change)
+    assert (said.losses, said.warnings) == ([], [])
+    (tmp_path / "gone").mkdir()
+    assert lost(tmp_path / "gone", setup, "DROP TABLE words; DROP TABLE s") == {
+        "table words": 1,
+        "table s": 1,
+    }
+
+
+def test_a_statement_in_a_hostile_file_is_run_nowhere(tmp_path: Path) -> None:
+    target = tmp_path / "target.db"
+    text = f"CREATE VIRTUAL TABLE w USING fts5 (a); ATTACH ''{target}'' AS x"
+    setup = (
+        "CREATE VIRTUAL TABLE w USING fts5 (a); PRAGMA writable_schema = ON;"
+        f"UPDATE sqlite_master SET sql = '{text}' WHERE name = 'w'"
+    )
+    assert lost(tmp_path, setup, "CREATE TABLE more (x)") == {}
+    assert not target.exists()
+
+
+KEPT = {
+    "fts5": (
+        "CREATE VIRTUAL TABLE s USING fts5 (name, note);",
+        "CREATE VIRTUAL TABLE s USING fts5 (name, note, content=items, content_rowid=id);"
+        "INSERT INTO s(s) VALUES ('rebuild');",
+    ),
+    "fts4": (
+        "CREATE VIRTUAL TABLE s USING fts4 (name, note);",
+        "CREATE VIRTUAL TABLE s USING fts4 (name, note, content=items);"
+        "INSERT INTO s(s) VALUES ('rebuild');",
+    ),
+    "fts3 to fts5": (
+        "CREATE VIRTUAL TABLE s USING fts3 (name, note);",
+        "CREATE VIRTUAL TABLE s USING fts5 (name, note, content=items, content_rowid=id);"
+        "INSERT INTO s(s) VALUES ('rebuild');",
+    ),
+}
+FILL = "INSERT INTO s(rowid, name, note) SELECT id, name, note FROM items;"
+
+
+@pytest.mark.parametrize(("own", "external"), KEPT.values(), ids=KEPT)
+def test_text_that_another_table_keeps_now_is_no_loss_and_back(
+    tmp_path: Path, own: str, external: str
+) -> None:
+    folders = [tmp_path / name for name in ("to", "back", "less", "empty")]
+    for folder in folders:
+        folder.mkdir()
+    drop = "DROP TABLE s;"
+    assert lost(folders[0], ITEMS + ROWS + own + FILL, drop + external) == {}
+    assert lost(folders[1], ITEMS + ROWS + external, drop + own + FILL) == {}
+    more = f"{FILL} INSERT INTO s (rowid, name) VALUES (9, 'only here');"
+    assert lost(folders[2], ITEMS + ROWS + own + more, drop + external) == {"rows s": 1}
+    assert lost(folders[3], ITEMS + ROWS + external, drop + own) == {"rows s": 3}
+
+
+def test_an_index_that_keeps_no_text_any_more_has_lost_it(tmp_path: Path) -> None:
+    bare = "DROP TABLE s; CREATE VIRTUAL TABLE s USING fts5 (name, note, content='');"
+    own, external = KEPT["fts5"]
+    setup = ITEMS + ROWS
+    assert lost(tmp_path, setup + own + FILL, bare + FILL) == {"rows s": 3}
+    (tmp_path / "external").mkdir()
+    assert lost(tmp_path / "external", setup + external, bare + FILL) == {}
