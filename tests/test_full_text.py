@@ -1,32 +1,14 @@
 """Full-text indexes and other virtual tables: whose table is whose, and where the text is."""
 
-import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sides import report
 
-from undrop.compare import files, losses
-from undrop.values import quiet
 
 ITEMS = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, note TEXT);"
 ROWS = "INSERT INTO items VALUES (1, 'oak table', 'n1'), (2, 'ash chair', 'n2'), (5, 'elm', '');"
 NOTE = "INSERT INTO {0} VALUES (1, 'precious');"
-
-
-def run(database: Path, script: str) -> None:
-    with closing(sqlite3.connect(database)) as connection:
-        connection.executescript(script)
-        connection.commit()
-
-
-def report(folder: Path, setup: str, change: str) -> losses.Report:
-    before, after = folder / "before.db", folder / "after.db"
-    run(before, setup)
-    shutil.copyfile(before, after)
-    run(after, change)
-    return losses.report(files.compare(before, after, quiet))
 
 
 def lost(folder: Path, setup: str, change: str) -> dict[str, int]:

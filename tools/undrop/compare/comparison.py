@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from undrop.compare.structure import fold
+
 if TYPE_CHECKING:
     from undrop.compare.structure import Part, Structure
 
@@ -62,6 +64,35 @@ class TableChange(NamedTuple):
         return self == TableChange(self.name, self.name, self.rows_before, self.rows_before)
 
 
+class Counter(NamedTuple):
+    """AUTOINCREMENT of a table that would give out numbers again that rows had before."""
+
+    name: str
+    now: str
+    """The table's names, before and afterwards."""
+    last_before: int
+    last_after: int
+
+
+def renames(
+    tables: list[TableChange], before: "Structure", after: "Structure"
+) -> dict[str, set[str]]:
+    """What tables and columns are called now, by what they were; folded.
+
+    An empty table is known by its definition alone, as any that has the same.
+    """
+    pairs = [(change.name, change.now) for change in tables if change.name and change.now]
+    pairs += [pair for change in tables for pair in change.renamed]
+    new = [after.tables[fold(change.now)] for change in tables if not change.name]
+    for change in (change for change in tables if not change.now):
+        gone = before.tables[fold(change.name)]
+        pairs += [(gone.name, one.name) for one in new if one.definition == gone.definition]
+    now: dict[str, set[str]] = {}
+    for one, other in pairs:
+        now.setdefault(fold(one), set()).add(fold(other))
+    return now
+
+
 class Comparison(NamedTuple):
     """All that differs between a state and a later one."""
 
@@ -76,6 +107,8 @@ class Comparison(NamedTuple):
     """Tables, indexes, triggers and views of the same name that are defined in another way."""
     unread: list[str]
     """Tables that cannot be read: nothing is known of them."""
+    counters: list[Counter]
+    """Those that were set back."""
 
     @property
     def same(self) -> bool:

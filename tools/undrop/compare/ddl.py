@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from undrop.compare.structure import TEXT, Clause, fold
+from undrop.compare.structure import NO_WHERE, TEXT, Clause, fold
 from undrop.sqlitefile import statement, virtual
 
 if TYPE_CHECKING:
@@ -25,6 +25,15 @@ def definition(sql: str, name: str) -> str:
     if fold(name) in tokens:
         tokens.remove(fold(name))
     return " ".join(word for word in tokens if word != "asc")
+
+
+def alike(old: str, new: str, renames: dict[str, set[str]]) -> bool:
+    """Whether two texts say the same, but for names that are others now."""
+    one, two = words(old), words(new)
+    return len(one) == len(two) and all(
+        word == other or other in renames.get(word, ())
+        for word, other in zip(one, two, strict=True)
+    )
 
 
 class Declared:
@@ -50,9 +59,9 @@ class Declared:
         for option in ("WITHOUT ROWID", "STRICT"):
             self.clauses[Clause(option)] = option * (option in said)
         for part in parts:
-            if part and part[0][0].lower() in CONSTRAINTS:
+            if part[0][0].lower() in CONSTRAINTS:
                 self._constraints(part, "")
-            elif part:
+            else:
                 column = _word(part[0])
                 self.clauses |= {Clause(kind, column=column): "" for kind in ("COLLATE", "AS")}
                 self._constraints(part[1:], column)
@@ -70,7 +79,8 @@ class Declared:
             case ["primary", "key"]:
                 self._about = self._add(Clause("ON CONFLICT", "PRIMARY KEY"))
                 end = _end(part, at + 2)
-                self._add(Clause("DESC", "PRIMARY KEY", column=self._column))
+                if self._column:
+                    self._add(Clause("DESC", "PRIMARY KEY", column=self._column))
                 self._keys(statement.split(part[at + 2 : end])[:-1])
             case ["unique", *_]:
                 end = _end(part, at + 1)
@@ -82,6 +92,7 @@ class Declared:
                 self._about = self._add(Clause("ON CONFLICT", "NOT NULL", self._columns))
                 end = at + 2
             case ["check", "("]:
+                self._about = Clause("")  # whose ON CONFLICT counts for nothing
                 end = _end(part, at + 1)
                 self.checks.append(" ".join(_word(token) for token in part[at + 2 : end - 1]))
             case ["foreign", "key"]:
@@ -102,18 +113,17 @@ class Declared:
         match [token[0].lower() for token in part[at : at + 3]]:
             case ["desc", *_]:
                 self.clauses[Clause("DESC", self._about.of, column=self._column)] = "DESC"
-            case ["on", "conflict", kind]:
+            case ["on", "conflict", kind] if self._about.kind == "ON CONFLICT":
                 self.clauses[self._about] = f"ON CONFLICT {kind.upper()}" * (kind != "abort")
-            case ["deferrable", "initially", "deferred"]:
-                self.clauses[self._about] = "DEFERRABLE INITIALLY DEFERRED"
-            case ["deferrable", *_]:
-                self.clauses[self._about] = "DEFERRABLE"
+            case ["deferrable", *more] if self._about.kind == "DEFERRABLE":
+                late = " INITIALLY DEFERRED" * (more == ["initially", "deferred"])
+                self.clauses[self._about] = f"DEFERRABLE{late}"
             case ["collate", _, *_]:
                 self.clauses[Clause("COLLATE", column=self._column)] = _collation(part[at + 1])
             case ["as", "(", *_]:
                 end = _end(part, at + 1)
                 text = statement.text(self._sql, part[at:end])
-                self.clauses[Clause("AS", column=self._column)] = text
+                self.clauses[Clause("AS", column=self._column)] = f"GENERATED ALWAYS {text}"
             case ["constraint", _, *_] | ["not", "deferrable", *_]:
                 pass  # a name, and what each constraint is
             case _:
@@ -138,13 +148,13 @@ def index(sql: str) -> dict[Clause, str]:
     start = next((at for at, token in enumerate(tokens) if token[0] == "("), len(tokens))
     *keys, rest = statement.split(tokens[start:])
     is_unique = "unique" in [token[0].lower() for token in tokens[:2]]
-    names = ", ".join(_name(key) for key in keys if key)
+    names = ", ".join(map(_name, keys))
     where = next((at for at, token in enumerate(rest) if token[0].lower() == "where"), len(rest))
     clauses = {
         Clause("UNIQUE"): f"UNIQUE ({names})" * is_unique,
-        Clause("WHERE"): statement.text(sql, rest[where:]) or "no WHERE" * is_unique,
+        Clause("WHERE"): statement.text(sql, rest[where:]) or NO_WHERE * is_unique,
     }
-    for key in filter(None, keys):
+    for key in keys:
         clauses |= _key(key, "", ())
     return clauses
 

@@ -4,10 +4,11 @@ import sqlite3
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from undrop.compare import reading, rows
-from undrop.compare.comparison import Comparison, TableChange
+from undrop.compare import comparison, ddl, reading, rows
+from undrop.compare.comparison import Comparison, Counter, TableChange
 from undrop.compare.structure import NO_TEXT, TEXT, Part, Structure, Table, fold
 from undrop.sqlitefile import check, connect
+from undrop.sqlitefile.check import quoted
 from undrop.sqlitefile.connect import Connection
 from undrop.values import PATIENCE, VERSION_TABLE
 
@@ -103,8 +104,9 @@ class _Compare:
             sorted(tables, key=lambda table: table.name or table.now),
             _missing(self.structure_before, self.structure_after, tables),
             _missing(self.structure_after, self.structure_before, []),
-            [*_redefined(self.structure_before, self.structure_after)],
+            [*_redefined(self.structure_before, self.structure_after, tables)],
             self.unread,
+            [*_set_back(self.connection, self.structure_before, self.structure_after, tables)],
         )
 
     def _pair(self, old: Table, new: Table) -> TableChange:
@@ -199,16 +201,32 @@ def _is_evident(old: Table, new: Table, change: TableChange) -> bool:
     return change.added == 0 and (alike or 0 != old.root == new.root)
 
 
-def _redefined(old: Structure, new: Structure) -> "Iterator[str]":
+def _redefined(old: Structure, new: Structure, changes: list[TableChange]) -> "Iterator[str]":
     for name, table in old.tables.items():
         other = new.tables.get(name)
         # A column that came or went is said already.
         same_columns = other is not None and _stored(table) == _stored(other)
         if other and same_columns and table.definition != other.definition:
             yield f"table {table.name}"
+    renames = comparison.renames(changes, old, new)
     for key, part in old.parts.items():
-        if key in new.parts and part.definition != new.parts[key].definition:
+        if key in new.parts and not ddl.alike(part.definition, new.parts[key].definition, renames):
             yield f"{part.kind} {part.name}"
+
+
+def _set_back(
+    connection: Connection, old: Structure, new: Structure, changes: list[TableChange]
+) -> "Iterator[Counter]":
+    """Counters by which numbers would be given out again (sqlite.org/autoinc.html)."""
+    for change in changes:
+        if not (change.name and change.now):
+            continue
+        table, last = new.tables[fold(change.now)], old.tables[fold(change.name)].counter
+        if last > table.counter and table.key_is_rowid:
+            sql = f"SELECT max({quoted(table.rowid_name)}) FROM after.{quoted(table.name)}"  # noqa: S608
+            last_after = max(table.counter, connection.ask(sql)[0][0] or 0)
+            if last > last_after:
+                yield Counter(change.name, change.now, last, last_after)
 
 
 def _stored(table: Table) -> set[str]:

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from undrop.compare import ddl
-from undrop.compare.structure import Column, ForeignKey, Part, Structure, Table, fold
+from undrop.compare.structure import Clause, Column, ForeignKey, Part, Structure, Table, fold
 from undrop.sqlitefile import check, virtual
 from undrop.sqlitefile.connect import Connection
 
@@ -45,8 +45,9 @@ def read(connection: Connection, schema: str, version_table: str) -> Structure:
                 raise
             unread += [name] * (name not in of_others)
         else:
-            known = table._replace(counter=counters.get(fold(name), 0))
-            (derived if name in of_others else tables).append(known)
+            counts = table.clauses.get(Clause("AUTOINCREMENT"))
+            counter = counters.get(fold(name), 0) if counts else 0
+            (derived if name in of_others else tables).append(table._replace(counter=counter))
     parts = [
         Part(
             kind,

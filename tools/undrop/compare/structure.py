@@ -50,6 +50,8 @@ class Clause(NamedTuple):
 
 TEXT, NO_TEXT = Clause("content"), "content=''"
 """Where a full-text index has what it shows; that it shows nothing."""
+NO_WHERE = "no WHERE"
+"""What a unique index says that is for every row."""
 
 
 class Table(NamedTuple):

@@ -25,19 +25,20 @@ def unquoted(token: str) -> str:
 def split(listed: list[re.Match[str]]) -> list[list[re.Match[str]]]:
     """The parts of a list in parentheses, of which the first token is the opening one.
 
-    What comes behind its end is the last part.
+    What comes behind its end is the last part, and there always is one.
     """
     parts: list[list[re.Match[str]]] = [[]]
-    depth = 0
+    depth, rest = 0, len(listed)
     for number, token in enumerate(listed):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
         if depth == 0:
-            return [*parts, listed[number + 1 :]]
+            rest = number + 1
+            break
         if depth == 1 and token[0] == ",":
             parts.append([])
         elif number:
             parts[-1].append(token)
-    return [*parts, []]
+    return [*filter(None, parts), listed[rest:]]
 
 
 def text(sql: str, part: list[re.Match[str]]) -> str:

@@ -95,5 +95,5 @@ def _read(sql: str) -> tuple[str, list[str]]:
         return "", []
     at = words.index("using", 4) + 1
     name = statement.unquoted(words[at]) if at < len(words) else ""
-    arguments = statement.split(tokens[at + 1 :])[:-1] if tokens[at + 1 :] else []
+    arguments = statement.split(tokens[at + 1 :])[:-1]
     return name, [statement.text(sql, argument) for argument in arguments]
