@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from sides import report
 
-
 ITEMS = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, note TEXT);"
 ROWS = "INSERT INTO items VALUES (1, 'oak table', 'n1'), (2, 'ash chair', 'n2'), (5, 'elm', '');"
 NOTE = "INSERT INTO {0} VALUES (1, 'precious');"
