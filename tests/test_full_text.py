@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
-from sides import report
+from sides import report, run
+
+from undrop.compare import losses
+from undrop.engines.sqlite import work
+from undrop.values import Session, quiet
 
 ITEMS = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, note TEXT);"
 ROWS = "INSERT INTO items VALUES (1, 'oak table', 'n1'), (2, 'ash chair', 'n2'), (5, 'elm', '');"
@@ -174,3 +178,114 @@ def test_an_index_that_keeps_no_text_any_more_has_lost_it(tmp_path: Path) -> Non
     assert lost(tmp_path, setup + own + FILL, bare + FILL) == {"rows s": 3}
     (tmp_path / "external").mkdir()
     assert lost(tmp_path / "external", setup + external, bare + FILL) == {}
+
+
+INDEXED = {
+    "fts5": "CREATE VIRTUAL TABLE s USING fts5 (name, content=items, content_rowid=id);",
+    "fts4": "CREATE VIRTUAL TABLE s USING fts4 (name, content=items);",
+}
+BUILT = "INSERT INTO s(s) VALUES ('rebuild');"
+OTHER = "UPDATE items SET name = 'pine' WHERE id = 1;"
+CURE = 'INSERT INTO "s"("s") VALUES(\'rebuild\')'
+UNKNOWN = (
+    "PRAGMA writable_schema = ON; UPDATE sqlite_master SET"
+    " sql = replace(sql, '(name', '(tokenize=theirs, name') WHERE name = 's'"
+)
+
+
+def worked(folder: Path, setup: str, change: str) -> losses.Report:
+    """The same of a backup and a work copy, as ``migrate`` compares the two."""
+    live, before = folder / "live.db", folder / "before.db"
+    run(before, setup)
+    with work.work(live, before, Session(quiet, 1), None) as copy:  # type: ignore[arg-type]
+        run(copy.path, change)
+        copy.finish(None)  # type: ignore[arg-type]
+        written = copy.path.read_bytes()
+        found = losses.report(copy.compare(before))
+        assert copy.path.read_bytes() == written
+        assert sorted(path.name for path in folder.iterdir()) == [copy.path.name, before.name]
+    return found
+
+
+@pytest.mark.parametrize("index", INDEXED.values(), ids=INDEXED)
+def test_an_index_that_no_longer_matches_its_rows_is_a_loss_with_its_cure(
+    tmp_path: Path, index: str
+) -> None:
+    """Searching would find what is not there, and not what is."""
+    setup = ITEMS + ROWS + index + BUILT
+    change = "INSERT INTO items (id, name) VALUES (9, 'birch');"
+    found = worked(tmp_path, setup, change)
+    [loss] = found.losses
+    assert loss[:4] == ("index s", f"it does not match its rows; {CURE}", 1, 1)
+    assert losses.remaining(found, ["index s"]) == []
+    (tmp_path / "cured").mkdir()
+    assert worked(tmp_path / "cured", setup, change + CURE).losses == []
+
+
+@pytest.mark.parametrize("index", INDEXED.values(), ids=INDEXED)
+def test_one_that_did_not_match_before_is_no_loss_of_this_migration(
+    tmp_path: Path, index: str
+) -> None:
+    change = "ALTER TABLE items ADD COLUMN more"
+    said = worked(tmp_path, ITEMS + ROWS + index + BUILT + OTHER, change)
+    assert (said.losses, said.warnings) == ([], [])
+
+
+def test_one_that_keeps_its_text_is_looked_at_as_well(tmp_path: Path) -> None:
+    setup = "CREATE VIRTUAL TABLE s USING fts5 (name); INSERT INTO s VALUES ('oak'), ('ash');"
+    found = worked(tmp_path, setup, "UPDATE s_content SET c0 = 'oak and more' WHERE id = 1")
+    assert {loss.name for loss in found.losses} == {"s.name", "index s"}
+
+
+def test_one_whose_rows_went_away_is_a_loss(tmp_path: Path) -> None:
+    setup = ITEMS + ROWS + INDEXED["fts5"] + BUILT
+    change = "ALTER TABLE items RENAME TO products"
+    [loss] = worked(tmp_path, setup, change).losses
+    assert loss.name == "index s"
+    assert loss.what.startswith("it could not be looked at whether it matches its rows: ")
+
+
+@pytest.mark.parametrize("own", ["fts5 (name)", "fts3 (name)"])
+def test_one_that_kept_its_text_and_was_not_filled_anew_is_a_loss(tmp_path: Path, own: str) -> None:
+    """The text is there to be read, in the table that keeps it now, and nothing is found by it."""
+    setup = (
+        f"{ITEMS} {ROWS} CREATE VIRTUAL TABLE s USING {own};"
+        "INSERT INTO s (rowid, name) SELECT id, name FROM items;"
+    )
+    change = "DROP TABLE s;" + INDEXED["fts5"]
+    assert [loss.name for loss in worked(tmp_path, setup, change).losses] == ["index s"]
+    (tmp_path / "filled").mkdir()
+    assert worked(tmp_path / "filled", setup, change + BUILT).losses == []
+
+
+def test_a_new_one_that_nobody_filled_is_warned_of(tmp_path: Path) -> None:
+    said = worked(tmp_path, ITEMS + ROWS, INDEXED["fts5"])
+    assert (said.losses, said.warnings) == ([], [f"s: it does not match its rows; {CURE}"])
+
+
+def test_one_that_was_renamed_is_the_same(tmp_path: Path) -> None:
+    setup = ITEMS + ROWS + INDEXED["fts5"] + BUILT
+    found = worked(tmp_path, setup, "ALTER TABLE s RENAME TO found;" + OTHER)
+    assert [loss.name for loss in found.losses] == ["items.name", "index found"]
+    (tmp_path / "known").mkdir()
+    change = "ALTER TABLE s RENAME TO found; ALTER TABLE items ADD COLUMN more"
+    said = worked(tmp_path / "known", setup + OTHER, change)
+    assert (said.losses, said.warnings) == ([], [])
+
+
+def test_one_that_cannot_be_looked_at_here_is_warned_of(tmp_path: Path) -> None:
+    setup = ITEMS + ROWS + INDEXED["fts5"] + BUILT + UNKNOWN
+    said = worked(tmp_path, setup, "ALTER TABLE items ADD COLUMN more")
+    assert said.losses == []
+    [warning] = said.warnings
+    assert warning.startswith("s: it could not be looked at whether it matches its rows: ")
+    assert "theirs" in warning
+
+
+def test_indexes_that_keep_no_text_are_no_obstacle(tmp_path: Path) -> None:
+    setup = (
+        "CREATE VIRTUAL TABLE s USING fts5 (name, content=''); INSERT INTO s VALUES ('oak');"
+        'CREATE VIRTUAL TABLE "a ""b; --" USING fts5 (x); CREATE TABLE t (v);'
+    )
+    said = worked(tmp_path, setup, "INSERT INTO t VALUES (1)")
+    assert (said.losses, said.warnings) == ([], [])

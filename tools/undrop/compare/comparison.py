@@ -74,6 +74,19 @@ class Counter(NamedTuple):
     last_after: int
 
 
+MISMATCH = "it does not match its rows"
+
+
+class FullText(NamedTuple):
+    """A full-text index that did not pass SQLite's integrity check."""
+
+    name: str
+    error: str
+    """``MISMATCH``, or why it could not be checked."""
+    error_before: str | None
+    """The same of before; empty when nothing was wrong, None when there was none."""
+
+
 def renames(
     tables: list[TableChange], before: "Structure", after: "Structure"
 ) -> dict[str, set[str]]:
@@ -109,6 +122,8 @@ class Comparison(NamedTuple):
     """Tables that cannot be read: nothing is known of them."""
     counters: list[Counter]
     """Those that were set back."""
+    full_text: list[FullText]
+    """Indexes with something wrong, where that was looked at: it takes a file that is ours."""
 
     @property
     def same(self) -> bool:

@@ -107,6 +107,7 @@ class _Compare:
             [*_redefined(self.structure_before, self.structure_after, tables)],
             self.unread,
             [*_set_back(self.connection, self.structure_before, self.structure_after, tables)],
+            [],
         )
 
     def _pair(self, old: Table, new: Table) -> TableChange:

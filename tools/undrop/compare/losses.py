@@ -3,10 +3,18 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.compare import guarantees
-from undrop.compare.comparison import ColumnChange, Comparison, Sample, TableChange
+from undrop.compare.comparison import (
+    MISMATCH,
+    ColumnChange,
+    Comparison,
+    FullText,
+    Sample,
+    TableChange,
+)
 from undrop.compare.structure import fold
 from undrop.errors import CheckError
 from undrop.recipes import Action
+from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,6 +85,13 @@ def report(comparison: Comparison) -> Report:
         for counter in comparison.counters
     ]
     warnings = list(guarantees.weaker(comparison))
+    for index in comparison.full_text:
+        if index.error_before == "":
+            losses.append(Loss(f"index {index.name}", _full_text(index), 1, 1))
+        elif {index.error, index.error_before} != {
+            MISMATCH
+        } and index.name not in comparison.unread:
+            warnings.append(f"{index.name}: {_full_text(index)}")
     warnings += [f"{name}: it cannot be read, nothing is known" for name in comparison.unread]
     return Report(losses, warnings, list(_changes(comparison, warnings)), comparison.tables)
 
@@ -100,6 +115,13 @@ def remaining(report: Report, accepted: "Iterable[str]") -> list[Loss]:
     """The losses that ``accepted`` does not name."""
     names = _names(accepted)
     return [loss for loss in report.losses if not {fold(loss.name), fold(loss.also)} & names]
+
+
+def _full_text(index: FullText) -> str:
+    if index.error != MISMATCH:
+        return f"it could not be looked at whether it matches its rows: {index.error}"
+    name = quoted(index.name)
+    return f"{index.error}; INSERT INTO {name}({name}) VALUES('rebuild')"
 
 
 def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]":
