@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from shop import Project
 from sides import report, run
 
 from undrop.compare import losses
 from undrop.engines.sqlite import work
+from undrop.sqlitefile import check
 from undrop.values import Session, quiet
 
 ITEMS = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, note TEXT);"
@@ -289,3 +291,38 @@ def test_indexes_that_keep_no_text_are_no_obstacle(tmp_path: Path) -> None:
     )
     said = worked(tmp_path, setup, "INSERT INTO t VALUES (1)")
     assert (said.losses, said.warnings) == ([], [])
+
+
+def test_what_virtual_tables_keep_is_counted_once_and_under_their_name(tmp_path: Path) -> None:
+    """What only indexes others' text has no rows of its own; what cannot be asked is left out."""
+    setup = (
+        ITEMS + ROWS + INDEXED["fts4"] + "CREATE VIRTUAL TABLE own USING fts5 (content, title);"
+        "INSERT INTO own VALUES ('a', 'b'), ('c', 'd'); CREATE VIRTUAL TABLE old USING fts3 (x);"
+        "INSERT INTO old VALUES ('a'); CREATE TABLE old_stat (v); INSERT INTO old_stat VALUES (1);"
+        "CREATE VIRTUAL TABLE bare USING fts5 (x, content=''); INSERT INTO bare VALUES ('a');"
+        "CREATE VIRTUAL TABLE boxes USING rtree (id, low, high);"
+        "INSERT INTO boxes VALUES (1, 0, 1), (2, 0, 1), (3, 4, 5), (4, 4, 5);"
+        "CREATE VIRTUAL TABLE words USING fts5vocab (own, row);"
+        "CREATE VIRTUAL TABLE z USING dbstat;"
+        "CREATE VIRTUAL TABLE broken USING fts5 (x); DROP TABLE broken_content;"
+        "CREATE VIRTUAL TABLE theirs USING fts5 (x); INSERT INTO theirs VALUES ('a');"
+        "PRAGMA writable_schema = ON; UPDATE sqlite_master"
+        " SET sql = 'CREATE VIRTUAL TABLE theirs USING fts5 (x, tokenize=theirs)'"
+        " WHERE name = 'theirs'"
+    )
+    run(tmp_path / "a.db", setup)
+    counts = check.verify(tmp_path / "a.db", quiet).rows
+    assert counts == {
+        "bare": 1, "boxes": 4, "broken": 0, "items": 3, "old": 1, "old_stat": 1, "own": 2,
+    }  # fmt: skip
+
+
+def test_an_emptied_full_text_table_is_missed_as_any_other(stocked: Project) -> None:
+    run(
+        stocked.database,
+        "CREATE VIRTUAL TABLE notes USING fts5 (body); INSERT INTO notes VALUES ('only here')",
+    )
+    stocked.ok("just", "backup")
+    run(stocked.database, "DELETE FROM notes")
+    assert "had rows before and have none now: notes" in stocked.just("backup").err
+    assert "have none in it: notes" in stocked.ok("just", "status")
