@@ -29,11 +29,26 @@ def definition(sql: str, name: str) -> str:
 
 def alike(old: str, new: str, renames: dict[str, set[str]]) -> bool:
     """Whether two texts say the same, but for names that are others now."""
-    one, two = words(old), words(new)
-    return len(one) == len(two) and all(
-        word == other or other in renames.get(word, ())
-        for word, other in zip(one, two, strict=True)
-    )
+    one, two = words(old), without_aliases(words(new), renames)
+    return len(one) == len(two) == same_words(one, two, renames)
+
+
+def same_words(one: list[str], two: list[str], renames: dict[str, set[str]]) -> int:
+    """How many words are the same from the beginning, but for names that are others now."""
+    pairs = zip(one, two, strict=False)
+    differ = (n for n, (a, b) in enumerate(pairs) if a != b and b not in renames.get(a, ()))
+    return next(differ, min(len(one), len(two)))
+
+
+def without_aliases(now: list[str], renames: dict[str, set[str]]) -> list[str]:
+    """The words but for those by which PostgreSQL has a view show a column under its old name."""
+    listed: list[str] = []
+    for word in now:
+        if listed[-1:] == ["as"] and listed[-2] in renames.get(word, ()):
+            listed.pop()
+        else:
+            listed.append(word)
+    return listed
 
 
 class Declared:

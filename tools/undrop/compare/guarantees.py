@@ -182,17 +182,11 @@ def _subject(clause: Clause) -> str:
 
 def _differing(old: str, new: str, renames: dict[str, set[str]]) -> tuple[str, str]:
     """Both texts, as far as they differ and a few words around that."""
-    one, two = ddl.words(old), ddl.words(new)
-    begin, end = _alike(one, two, renames), _alike(one[::-1], two[::-1], renames)
+    one, two = ddl.words(old), ddl.without_aliases(ddl.words(new), renames)
+    begin = ddl.same_words(one, two, renames)
+    end = ddl.same_words(one[::-1], two[::-1], renames)
     end = min(end, len(one) - begin, len(two) - begin)
     return _shown(one, begin, end), _shown(two, begin, end)
-
-
-def _alike(one: list[str], two: list[str], renames: dict[str, set[str]]) -> int:
-    """How many words are the same from the beginning."""
-    pairs = zip(one, two, strict=False)
-    differ = (n for n, (a, b) in enumerate(pairs) if a != b and b not in renames.get(a, ()))
-    return next(differ, min(len(one), len(two)))
 
 
 def _shown(words: list[str], begin: int, end: int) -> str:

@@ -101,7 +101,9 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
     texts: dict[int, list[str]] = defaultdict(list)
     for oid, name, kind, required, default, key, hidden, identity, plain in ask(COLUMNS):
         _refuse_alike(name, columns[oid].get(fold(name)))
-        columns[oid][fold(name)] = Column(name, kind, required, default, key, hidden)
+        numbered = identity or (default or "").startswith("nextval(")
+        said = "nextval()" if numbered else default  # whichever sequence that is
+        columns[oid][fold(name)] = Column(name, kind, required, said, key, hidden)
         texts[oid].append(f"{name} {kind} {default} {identity} {hidden} {required}")
         if not hidden:
             types[oid][name] = plain
