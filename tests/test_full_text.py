@@ -311,7 +311,7 @@ def test_what_virtual_tables_keep_is_counted_once_and_under_their_name(tmp_path:
         " WHERE name = 'theirs'"
     )
     run(tmp_path / "a.db", setup)
-    counts = check.verify(tmp_path / "a.db", quiet).rows
+    counts = check.verify(tmp_path / "a.db", Session(quiet, 1)).rows
     assert counts == {
         "bare": 1, "boxes": 4, "broken": 0, "items": 3, "old": 1, "old_stat": 1, "own": 2,
     }  # fmt: skip

@@ -87,22 +87,13 @@ class FullText(NamedTuple):
     """The same of before; empty when nothing was wrong, None when there was none."""
 
 
-def renames(
-    tables: list[TableChange], before: "Structure", after: "Structure"
-) -> dict[str, set[str]]:
-    """What tables and columns are called now, by what they were; folded.
-
-    An empty table is known by its definition alone, as any that has the same.
-    """
+def renames(tables: list[TableChange]) -> dict[str, set[str]]:
+    """What tables and columns are called now, by what they were; folded."""
     pairs = [(change.name, change.now) for change in tables if change.name and change.now]
     pairs += [pair for change in tables for pair in change.renamed]
-    new = [after.tables[fold(change.now)] for change in tables if not change.name]
-    for change in (change for change in tables if not change.now):
-        gone = before.tables[fold(change.name)]
-        pairs += [(gone.name, one.name) for one in new if one.definition == gone.definition]
     now: dict[str, set[str]] = {}
-    for one, other in pairs:
-        now.setdefault(fold(one), set()).add(fold(other))
+    for old, new in pairs:
+        now.setdefault(fold(old), set()).add(fold(new))
     return now
 
 

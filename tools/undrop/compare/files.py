@@ -209,7 +209,7 @@ def _redefined(old: Structure, new: Structure, changes: list[TableChange]) -> "I
         same_columns = other is not None and _stored(table) == _stored(other)
         if other and same_columns and table.definition != other.definition:
             yield f"table {table.name}"
-    renames = comparison.renames(changes, old, new)
+    renames = comparison.renames(changes)
     for key, part in old.parts.items():
         if key in new.parts and not ddl.alike(part.definition, new.parts[key].definition, renames):
             yield f"{part.kind} {part.name}"

@@ -38,7 +38,7 @@ def weaker(found: "Comparison") -> "Iterator[str]":
     before, after = found.structure_before, found.structure_after
     kept = [change for change in found.tables if change.name and change.now]
     tables = {fold(change.name): fold(change.now) for change in found.tables if change.name}
-    every = comparison.renames(found.tables, before, after)
+    every = comparison.renames(found.tables)
     names = {
         fold(change.now): _Names(
             {fold(old): fold(new) for old, new in change.renamed}, tables, every

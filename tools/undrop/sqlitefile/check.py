@@ -203,7 +203,7 @@ def rows(connection: Connection) -> dict[str, int]:
     """
     sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')"
     tables = {str(row[0]): str(row[0]) for row in connection.execute(sql)}
-    for name in virtual.kept(connection, "main"):
+    for name in virtual.kept(connection):
         del tables[name]
     tables |= virtual.counted(connection)
     return {

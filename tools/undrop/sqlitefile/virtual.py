@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 
 from undrop.sqlitefile import statement
+from undrop.sqlitefile.connect import Connection
 
 LATE = "(idintegerprimarykey,valueblob)"
 """What FTS3 makes NAME_stat when it merges for the first time, not with the table (its fts3.c,
@@ -56,45 +57,54 @@ def is_derived(sql: str) -> bool:
     return bool(content(sql)) or shadows(sql) == set()
 
 
-def kept(connection: sqlite3.Connection, schema: str) -> set[str]:
+def defined(connection: Connection, schema: str = "main") -> dict[str, str]:
+    """The virtual tables and their definitions; no other is read. Raises sqlite3.Error."""
+    sql = f"SELECT name, sql FROM {schema}.sqlite_master WHERE sql LIKE 'create virtual table %'"  # noqa: S608
+    return {str(name): str(text) for name, text in connection.ask(sql)}
+
+
+def kept(connection: Connection, schema: str = "main") -> set[str]:
     """The tables of a schema that virtual ones keep what they hold in. Raises sqlite3.Error.
 
     SQLite goes by their names alone, which a table of the user's may have, too
     (sqlite.org/vtab.html, 2.13).
     """
-    rows = connection.execute(
-        f"SELECT name, sql FROM {schema}.sqlite_master WHERE type = 'table'"  # noqa: S608 - our own
-    )
-    definitions = {str(name): str(sql) for name, sql in rows}
-    owners = {name.lower(): sql for name, sql in definitions.items() if module(sql)}
-    made = {owner: shadows(sql) for owner, sql in owners.items()}
-    listed = connection.execute(
-        "SELECT name FROM pragma_table_list WHERE schema = ? AND type = 'shadow'", [schema]
-    )
+    sql = "SELECT name FROM pragma_table_list WHERE schema = ? AND type = 'shadow'"
+    listed = [str(row[0]) for row in connection.ask(sql, schema)]
+    if not listed:
+        return set()
+    made = {name.lower(): shadows(text) for name, text in defined(connection, schema).items()}
     names = set()
-    for (name,) in listed:
-        owner, _, suffix = str(name).rpartition("_")
-        theirs = made.get(owner.lower())
-        tokens = [token[0].lower() for token in statement.tokens(definitions.get(name, ""))]
-        late = suffix.lower() == "stat" and "".join(tokens[3:]) == LATE
-        if theirs is None or name in theirs or late:
-            names.add(str(name))
+    for name in listed:
+        owner, _, suffix = name.lower().rpartition("_")
+        theirs = made.get(owner)
+        if (
+            theirs is None
+            or name in theirs
+            or (suffix == "stat" and _late(connection, schema, name))
+        ):
+            names.add(name)
     return names
 
 
-def counted(connection: sqlite3.Connection) -> dict[str, str]:
+def _late(connection: Connection, schema: str, name: str) -> bool:
+    sql = f"SELECT sql FROM {schema}.sqlite_master WHERE type = 'table' AND name = ?"  # noqa: S608
+    [(text,)] = connection.ask(sql, name)
+    return "".join(token[0].lower() for token in statement.tokens(text)[3:]) == LATE
+
+
+def counted(connection: Connection) -> dict[str, str]:
     """Virtual tables with rows of their own, and which other table has as many.
 
     Their own name would do, and have SQLite read every text. Raises sqlite3.Error.
     """
-    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
-    there = {str(name) for name, _ in rows}
+    there = kept(connection)
     tables = {}
-    for name, sql in rows:
+    for name, sql in defined(connection).items():
         made = set() if content(sql) else shadows(sql) or set()
         names = (f"{name}_{suffix}" for suffix in ("content", "docsize", "rowid"))
         if table := next((each for each in names if each in made & there), None):
-            tables[str(name)] = table
+            tables[name] = table
     return tables
 
 

@@ -64,16 +64,14 @@ def compared(found: "Comparison", errors: dict[str, str], before: dict[str, str]
 
 
 def _indexes(connection: Connection) -> "Iterator[tuple[str, str]]":
-    for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"):
+    for name, sql in virtual.defined(connection).items():
         module = virtual.module(sql)
         # FTS4 has no way to check one that keeps no text.
         if module in CHECKS and not (module == "fts4" and virtual.content(sql) == ""):
             yield name, CHECKS[module].format(quoted(name))
 
 
-def _checked(
-    connection: Connection, indexes: list[tuple[str, str]]
-) -> "Iterator[tuple[str, str]]":
+def _checked(connection: Connection, indexes: list[tuple[str, str]]) -> "Iterator[tuple[str, str]]":
     for name, sql in indexes:
         connection.execute("BEGIN")
         try:
