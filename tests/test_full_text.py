@@ -182,6 +182,15 @@ def test_an_index_that_keeps_no_text_any_more_has_lost_it(tmp_path: Path) -> Non
     assert lost(tmp_path / "external", setup + external, bare + FILL) == {}
 
 
+def test_an_fts4_index_that_keeps_no_text_is_there_or_gone(tmp_path: Path) -> None:
+    """SQLite cannot read one at all."""
+    setup = "CREATE VIRTUAL TABLE s USING fts4 (name, content=''); CREATE TABLE t (v);"
+    said = report(tmp_path, setup, "INSERT INTO t VALUES (1)")
+    assert (said.losses, said.warnings) == ([], [])
+    (tmp_path / "gone").mkdir()
+    assert lost(tmp_path / "gone", setup, "DROP TABLE s") == {"table s": 1}
+
+
 INDEXED = {
     "fts5": "CREATE VIRTUAL TABLE s USING fts5 (name, content=items, content_rowid=id);",
     "fts4": "CREATE VIRTUAL TABLE s USING fts4 (name, content=items);",

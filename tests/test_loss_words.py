@@ -98,6 +98,16 @@ WEAKER = {
         "id INTEGER PRIMARY KEY, twice INT AS (id * 3) VIRTUAL{more})",
         "twice had GENERATED ALWAYS AS (id * 2), has GENERATED ALWAYS AS (id * 3)",
     ),
+    "a key that numbered rows": (
+        "id INTEGER PRIMARY KEY, v TEXT)",
+        "id INT PRIMARY KEY, v TEXT{more})",
+        "id had INTEGER PRIMARY KEY, which numbers rows, has INT PRIMARY KEY",
+    ),
+    "a key that numbered rows, WITHOUT ROWID": (
+        "id INTEGER PRIMARY KEY, v TEXT)",
+        "id INTEGER PRIMARY KEY, v TEXT{more}) WITHOUT ROWID",
+        "id had INTEGER PRIMARY KEY, which numbers rows, has INTEGER PRIMARY KEY WITHOUT ROWID",
+    ),
     "a default": (
         "id INTEGER PRIMARY KEY, v TEXT DEFAULT 'new, (or) not')",
         "id INTEGER PRIMARY KEY, v TEXT{more})",
@@ -254,7 +264,8 @@ def test_a_long_body_is_shown_by_its_ends(tmp_path: Path) -> None:
 
 def test_what_follows_from_a_new_name_is_not_said(tmp_path: Path) -> None:
     setup = (
-        PARENT + "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT COLLATE NOCASE"
+        PARENT + "CREATE TABLE c (t INT REFERENCES t);"
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT COLLATE NOCASE"
         " DEFAULT 'v', n INT NOT NULL ON CONFLICT IGNORE REFERENCES p"
         " DEFERRABLE INITIALLY DEFERRED,"
         " g INT AS (n + length(v)), UNIQUE (v DESC, n) ON CONFLICT FAIL, CHECK (length(v) < 9));"

@@ -203,15 +203,16 @@ def _is_evident(old: Table, new: Table, change: TableChange) -> bool:
 
 
 def _redefined(old: Structure, new: Structure, changes: list[TableChange]) -> "Iterator[str]":
+    renames = comparison.renames(changes)
     for name, table in old.tables.items():
         other = new.tables.get(name)
         # A column that came or went is said already.
         same_columns = other is not None and _stored(table) == _stored(other)
-        if other and same_columns and table.definition != other.definition:
+        if other and same_columns and not ddl.alike(table.definition, other.definition, renames):
             yield f"table {table.name}"
-    renames = comparison.renames(changes)
     for key, part in old.parts.items():
-        if key in new.parts and not ddl.alike(part.definition, new.parts[key].definition, renames):
+        other_part = new.parts.get(key)
+        if other_part and not ddl.alike(part.definition, other_part.definition, renames):
             yield f"{part.kind} {part.name}"
 
 

@@ -97,6 +97,10 @@ def _of_table(
         yield f"PRIMARY KEY had ({', '.join(key)}), has ({', '.join(keyed)})"
     elif key and there(key) and not keyed:
         yield "PRIMARY KEY is gone"
+    elif old.key_is_rowid and there(key) and not new.key_is_rowid:
+        column = new.key[0]
+        is_now = f"{column.type} PRIMARY KEY".strip() + " WITHOUT ROWID" * (not new.rowid)
+        yield f"{column.name} had INTEGER PRIMARY KEY, which numbers rows, has {is_now}"
     yield from _clauses(old.clauses, new.clauses, names)
 
 

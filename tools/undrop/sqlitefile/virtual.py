@@ -53,8 +53,13 @@ def shadows(sql: str) -> set[str] | None:
 
 
 def is_derived(sql: str) -> bool:
-    """Whether a virtual table has nothing of its own: it indexes, or shows, what others have."""
-    return bool(content(sql)) or shadows(sql) == set()
+    """Whether a virtual table has nothing of its own that could be read.
+
+    It indexes, or shows, what others have; or it is of FTS4 and keeps no text, not even which rows
+    there are (sqlite.org/fts3.html, 6.2.1).
+    """
+    text = content(sql)
+    return bool(text) or (text == "" and module(sql) == "fts4") or shadows(sql) == set()
 
 
 def defined(connection: Connection, schema: str = "main") -> dict[str, str]:
