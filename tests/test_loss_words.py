@@ -49,9 +49,9 @@ WEAKER = {
         "UNIQUE (v) had ON CONFLICT REPLACE, has none",
     ),
     "a unique constraint that replaced": (
-        "v TEXT, n INT, UNIQUE (v, n) ON CONFLICT REPLACE CHECK (n < 9))",
-        "v TEXT, n INT{more}, CHECK (n < 9) UNIQUE (n, v) ON CONFLICT FAIL)",
-        "UNIQUE (n, v) had ON CONFLICT REPLACE, has ON CONFLICT FAIL",
+        "v TEXT, n INT, UNIQUE (v, n) ON CONFLICT REPLACE CHECK (n < 9) ON CONFLICT FAIL)",
+        "v TEXT, n INT{more}, CHECK (n < 9) UNIQUE (n, v) ON CONFLICT IGNORE)",
+        "UNIQUE (n, v) had ON CONFLICT REPLACE, has ON CONFLICT IGNORE",
     ),
     "a key that replaced": (
         "id INTEGER PRIMARY KEY ON CONFLICT REPLACE)",
