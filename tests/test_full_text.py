@@ -1,13 +1,15 @@
 """Full-text indexes and other virtual tables: whose table is whose, and where the text is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from shop import Project
 from sides import report, run
 
-from undrop.compare import losses
-from undrop.engines.sqlite import work
+from undrop.compare import files, losses
+from undrop.compare.comparison import MISMATCH
+from undrop.engines.sqlite import fulltext, work
 from undrop.sqlitefile import check
 from undrop.values import Session, quiet
 
@@ -240,6 +242,46 @@ def test_one_that_did_not_match_before_is_no_loss_of_this_migration(
     change = "ALTER TABLE items ADD COLUMN more"
     said = worked(tmp_path, ITEMS + ROWS + index + BUILT + OTHER, change)
     assert (said.losses, said.warnings) == ([], [])
+
+
+def test_rows_that_a_rebuild_numbers_anew_are_others_to_an_index(tmp_path: Path) -> None:
+    """No row has changed, and every search finds another one."""
+    setup = (
+        "CREATE TABLE items (k TEXT PRIMARY KEY, name TEXT);"
+        "INSERT INTO items VALUES ('b', 'oak'), ('a', 'ash');"
+        "CREATE VIRTUAL TABLE s USING fts5 (name, content=items);" + BUILT
+    )
+    change = (
+        "CREATE TABLE fresh (k TEXT PRIMARY KEY, name TEXT);"
+        "INSERT INTO fresh SELECT * FROM items ORDER BY k; DROP TABLE items;"
+        "ALTER TABLE fresh RENAME TO items"
+    )
+    assert [loss.name for loss in worked(tmp_path, setup, change).losses] == ["index s"]
+
+
+UNSOUND = {
+    "a column more": ("ALTER TABLE items ADD COLUMN more", False),
+    "rows of another table": ("CREATE TABLE more (x); INSERT INTO more VALUES (1)", False),
+    "another row": ("UPDATE items SET note = 'x' WHERE id = 5", True),
+    "a row more": ("INSERT INTO items VALUES (9, 'x', 'y')", True),
+    "a row indexed": ("INSERT INTO s (rowid, name) VALUES (7, 'x')", True),
+    "an index optimized": ("INSERT INTO s(s) VALUES ('optimize')", True),
+    "another definition": (f"DROP TABLE s; {INDEXED['fts4']}", True),
+}
+
+
+@pytest.mark.parametrize(("change", "is_checked"), UNSOUND.values(), ids=UNSOUND)
+def test_what_did_not_change_is_not_read_word_by_word(
+    tmp_path: Path, change: str, *, is_checked: bool
+) -> None:
+    before, after = tmp_path / "before.db", tmp_path / "after.db"
+    more = "INSERT INTO s (rowid, name) VALUES (8, 'not there');"
+    run(before, ITEMS + ROWS + INDEXED["fts5"] + BUILT + more)
+    shutil.copyfile(before, after)
+    run(after, change)
+    since = before, files.compare(before, after, quiet)
+    assert fulltext.unsound(after, quiet) == {"s": MISMATCH}
+    assert fulltext.unsound(after, quiet, since) == ({"s": MISMATCH} if is_checked else {})
 
 
 def test_one_that_keeps_its_text_is_looked_at_as_well(tmp_path: Path) -> None:

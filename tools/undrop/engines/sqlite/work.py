@@ -102,7 +102,7 @@ class Work(File):
         comparison = files.compare(
             backup, self.path, progress, version_table=self._session.version_table
         )
-        errors = fulltext.unsound(self.path, progress)
+        errors = fulltext.unsound(self.path, progress, (backup, comparison))
         if not errors:
             return comparison
         work = workcopy.beside(self._live)  # swept as that is
