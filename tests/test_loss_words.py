@@ -156,6 +156,14 @@ STRICTER = {
     "a default": ("v TEXT DEFAULT NULL)", "v TEXT DEFAULT 'x')"),
     "a default that was none": ("v TEXT DEFAULT NULL)", "v TEXT)"),
     "a key": ("a TEXT, b TEXT, PRIMARY KEY (a, b))", "a TEXT PRIMARY KEY, b TEXT)"),
+    "a key that is unique beside another one": (
+        "a TEXT NOT NULL, b TEXT NOT NULL, PRIMARY KEY (a, b))",
+        "a TEXT NOT NULL, b TEXT NOT NULL PRIMARY KEY, UNIQUE (b, a))",
+    ),
+    "a key that is unique beside one that is more": (
+        "a TEXT PRIMARY KEY, b TEXT)",
+        "a TEXT UNIQUE, b TEXT, PRIMARY KEY (b, a))",
+    ),
     "all the rest": (
         "id INTEGER PRIMARY KEY, v TEXT, c INT REFERENCES p)",
         "id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT NOT NULL ON CONFLICT FAIL,"

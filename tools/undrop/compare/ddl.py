@@ -44,7 +44,7 @@ def without_aliases(now: list[str], renames: dict[str, set[str]]) -> list[str]:
     """The words but for those by which PostgreSQL has a view show a column under its old name."""
     listed: list[str] = []
     for word in now:
-        if listed[-1:] == ["as"] and listed[-2] in renames.get(word, ()):
+        if listed[1:] and listed[-1] == "as" and listed[-2] in renames.get(word, ()):
             listed.pop()
         else:
             listed.append(word)

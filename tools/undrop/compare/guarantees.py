@@ -93,7 +93,7 @@ def _of_table(
         if column_now := new.columns.get(names.columns.get(name, name)):
             yield from _of_column(column, column_now, names)
     key = names.of(fold(column.name) for column in old.key)
-    if key and there(key) and not set(keyed) <= set(key):
+    if key and there(key) and not set(keyed) <= set(key) and tuple(sorted(key)) not in new.uniques:
         yield f"PRIMARY KEY had ({', '.join(key)}), has ({', '.join(keyed)})"
     elif key and there(key) and not keyed:
         yield "PRIMARY KEY is gone"
