@@ -135,8 +135,9 @@ def _of_column(old: "Column", new: "Column", names: _Names) -> "Iterator[str]":
 
 
 def _default(column: "Column") -> str:
-    said = column.default is not None and column.default.upper() != "NULL"
-    return f"DEFAULT {column.default}" if said else ""
+    if column.hidden or column.default is None or column.default.upper() == "NULL":
+        return ""
+    return f"DEFAULT {column.default}"
 
 
 def _of_index(old: "Part", new: "Part", table: "Table", names: _Names) -> "Iterator[str]":

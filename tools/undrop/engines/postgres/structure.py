@@ -1,10 +1,11 @@
 """What a PostgreSQL database is made of, in the words of ``undrop.compare.structure``."""
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from undrop.compare import ddl
-from undrop.compare.structure import Column, ForeignKey, Part, Structure, Table, fold
+from undrop.compare.structure import Clause, Column, ForeignKey, Part, Structure, Table, fold
 from undrop.engines.postgres import catalogs, content
 from undrop.engines.postgres.catalogs import MEMBER, NAME, SYSTEM
 from undrop.errors import UndropError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.catalogs import Ask
 
 LARGE = "large objects"
+DEFERRABLE = re.compile(r"(?<! NOT )\bDEFERRABLE( INITIALLY DEFERRED)?")
 ACTIONS = {
     "a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"
 }  # fmt: skip
@@ -110,11 +112,19 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
     keys: dict[int, set[ForeignKey]] = defaultdict(set)
     uniques: dict[int, set[tuple[str, ...]]] = defaultdict(set)
     checks: dict[int, set[str]] = defaultdict(set)
+    clauses: dict[int, dict[Clause, str]] = defaultdict(dict)
+    for oid, listed in columns.items():
+        for name, column in listed.items():
+            computed = f"GENERATED ALWAYS AS ({column.default})" if column.hidden else ""
+            clauses[oid][Clause("AS", column=name)] = computed
     for oid, kind, text, names, parent, update, delete in ask(CONSTRAINTS):
         texts[oid].append(text)
         folded = tuple(fold(name) for name in names or ())
         if kind == "f":
             keys[oid].add(ForeignKey(folded, fold(parent), ACTIONS[update], ACTIONS[delete]))
+            late = DEFERRABLE.search(text)
+            about = Clause("DEFERRABLE", "foreign key", folded, fold(parent))
+            clauses[oid][about] = late[0] if late else ""
         elif kind == "u":
             uniques[oid].add(tuple(sorted(folded)))
         elif kind == "c":
@@ -138,7 +148,7 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
             checks=frozenset(checks[oid]),
             definition=" ".join(sorted(texts[oid])),
             root=oid if rooted else 0,
-            clauses={},
+            clauses=clauses[oid],
             counter=0,
         )
         sources[fold(name)] = Source(sql, kind, types[oid])
