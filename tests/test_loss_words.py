@@ -68,6 +68,11 @@ WEAKER = {
         "c INT{more}, FOREIGN KEY (c) REFERENCES p NOT DEFERRABLE INITIALLY DEFERRED)",
         "foreign key (c) to p had DEFERRABLE INITIALLY DEFERRED, has none",
     ),
+    "a key of two columns likewise": (
+        "a INT, b INT, CONSTRAINT pair FOREIGN KEY (a, b) REFERENCES p (x, y) DEFERRABLE)",
+        "a INT, b INT{more}, CONSTRAINT pair FOREIGN KEY (a, b) REFERENCES p (x, y))",
+        "foreign key (a, b) to p had DEFERRABLE, has none",
+    ),
     "a key that went down": (
         "a TEXT, b TEXT, PRIMARY KEY (a, b DESC))",
         "a TEXT, b TEXT{more}, PRIMARY KEY (a, b ASC))",
@@ -261,13 +266,20 @@ def test_another_body_of_a_trigger_or_a_view_is_said_around_what_differs(tmp_pat
 
 
 def test_a_long_body_is_shown_by_its_ends(tmp_path: Path) -> None:
-    body = " ".join(f"SELECT {n};" for n in range(50))
     made = "CREATE TRIGGER s AFTER INSERT ON t BEGIN {0} END;"
-    setup = T + made.format("SELECT 'a';")
-    [said] = report(tmp_path, setup, f"DROP TRIGGER s; {made.format(body)}").warnings
-    assert len(said) < 160
-    assert "select 0" in said
-    assert "; end" in said
+    body = " ".join(f"SELECT {n};" for n in range(50))
+    change = f"DROP TRIGGER s; {made.format(body)}"
+    [said] = report(tmp_path, T + made.format("SELECT 'a';"), change).warnings
+    few = "… t begin select 'a' ; end"
+    many = "… t begin select 0 ; select … 48 ; select 49 ; end"
+    assert said == f'trigger s had "{few}", has "{many}"'
+
+
+def test_where_the_beginning_differs_nothing_is_left_out_before_it(tmp_path: Path) -> None:
+    change = "DROP TRIGGER s;" + BODY.replace("AFTER", "BEFORE").format(1)
+    [said] = report(tmp_path, T + BODY.format(1), change).warnings
+    was, is_now = (f"create trigger {when} insert on t …" for when in ("after", "before"))
+    assert said == f'trigger s had "{was}", has "{is_now}"'
 
 
 def test_what_follows_from_a_new_name_is_not_said(tmp_path: Path) -> None:

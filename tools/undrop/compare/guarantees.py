@@ -50,7 +50,7 @@ def weaker(found: "Comparison") -> "Iterator[str]":
         for key, part in before.parts.items()
         if key in after.parts and part.kind != "table"
     ]
-    indexes = [(old, new) for old, new in parts if old.kind == "index" and fold(new.table) in names]
+    indexes = [(old, new) for old, new in parts if old.kind == "index"]
     for change in kept:
         name = fold(change.now)
         old, new = before.tables[fold(change.name)], after.tables[name]
