@@ -40,7 +40,10 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - fsync costs nothing there; a folder of
 
 SQLITE = "not postgresql"
 PYTEST = shlex.join((sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"))
-COMPARE = "compare/comparison compare/files compare/losses compare/pairing compare/rows"
+COMPARE = (
+    "compare/comparison compare/ddl compare/files compare/guarantees compare/losses"
+    " compare/pairing compare/rows"
+)
 ROWS = {
     "store/catalog": "tests/test_catalog.py tests/test_vault.py tests/engines/test_vault.py"
     " tests/engines/test_backup.py tests/engines/test_looks.py tests/engines/test_restore.py"
@@ -51,7 +54,8 @@ ROWS = {
     " tests/test_busy.py",
     "engines/sqlite/swap engines/sqlite/replace engines/sqlite/livefiles": "tests/test_swap.py"
     " tests/test_space.py tests/test_restore.py tests/test_moving_targets.py",
-    COMPARE: "tests/test_comparison.py tests/test_large_tables.py tests/test_loss.py"
+    COMPARE: "tests/test_comparison.py tests/test_loss_words.py tests/test_full_text.py"
+    " tests/test_large_tables.py tests/test_loss.py"
     " tests/engines/test_diff.py",
 }
 TESTS = {
@@ -78,7 +82,7 @@ UNSEEN = {
     r'progress\("compare", ': "a sign of life; how far it is, SQLite does not tell",
     r"files: return found\[-1\]": "there is one comparison",
     r"files: alike = .* < new": "tables with the same columns are told apart before",
-    r"losses: .*like\[-1\]": "there is one such key, or any of several will do",
+    r"guarantees: .*like\[-1\]": "there is one such key, or any of several will do",
     r"pairing: continue": "a place in a key is one column's: no other takes it",
     r"pairing: .*old\[-1\]": "a key that is the rowid has one column",
     r"pairing: .*new\[-1\]": "in a key that was found no column is NULL",

@@ -438,3 +438,37 @@ def test_a_rehearsal_in_wal_mode_says_how_it_would_end_and_keeps_a_backup(
     stocked.revise("raise RuntimeError('in the middle')")
     code, said = rehearse(stocked)
     assert (code, "in the middle" in said) == (1, True)
+
+
+SPOILT = (
+    "op.execute('DROP TABLE numbered')",
+    "op.execute('CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT)')",
+    "op.execute(\"UPDATE found SET note = 'elm'\")",
+)
+SPOILS = """
+CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT COLLATE NOCASE);
+INSERT INTO numbered VALUES (17, 'a'); DELETE FROM numbered;
+CREATE TABLE found (id INTEGER PRIMARY KEY, note TEXT, content TEXT);
+INSERT INTO found VALUES (1, 'oak', 'ash');
+CREATE VIRTUAL TABLE finder USING fts5 (note, content, content=found, content_rowid=id);
+INSERT INTO finder(finder) VALUES ('rebuild');
+"""
+
+
+def test_a_counter_an_index_and_a_collation_stop_a_migration_or_are_said(
+    stocked: Project,
+) -> None:
+    run(stocked.database, SPOILS)
+    stocked.revise(*SPOILT)
+    done = stocked.refused(4, "just", "migrate")
+    for said in (
+        "set back from 17 to 0",
+        "it does not match its rows; INSERT INTO",
+        "numbered: v had COLLATE NOCASE, has none",
+        'accepts_loss = ["found.note", "counter numbered", "index finder"]',
+    ):
+        assert said in done.err
+    accepts = 'accepts_loss = ["found.note", "counter numbered", "index finder"]'
+    stocked.revise(*SPOILT, head=accepts)
+    assert "COLLATE NOCASE" in stocked.done("just", "migrate").err
+    assert stocked.sql("SELECT note FROM found") == [("elm",)]

@@ -163,6 +163,42 @@ def test_lost_guarantees_are_warned_of(migrated: Callable[..., losses.Report]) -
     assert len(found.warnings) == 1
 
 
+WEAKER = {
+    "ALTER TABLE items RENAME name TO title": set(),
+    "ALTER TABLE items RENAME TO products": set(),
+    "DROP INDEX few; CREATE INDEX few ON items (n)": {
+        "index few had UNIQUE (n), has none",
+        "index few had WHERE (n > 3), has none",
+    },
+    "ALTER TABLE counted ALTER v DROP DEFAULT": {"counted: v had DEFAULT 'x'::text, has none"},
+    "ALTER TABLE counted ALTER id DROP DEFAULT": {"counted: id had DEFAULT nextval(), has none"},
+    "ALTER TABLE counted ALTER id DROP DEFAULT, ALTER id ADD GENERATED ALWAYS AS IDENTITY": set(),
+    "ALTER TABLE counted ALTER twice DROP EXPRESSION": {
+        "counted: twice had GENERATED ALWAYS AS ((n * 2)), has none"
+    },
+    "ALTER TABLE counted RENAME n TO m": set(),
+    "ALTER TABLE counted ALTER CONSTRAINT late NOT DEFERRABLE": {
+        "counted: foreign key (n) to items had DEFERRABLE INITIALLY DEFERRED, has none"
+    },
+    "ALTER POLICY mine ON keyless USING (false)": {'policy mine had "* t true", has "* t false"'},
+}
+"""A new name, or another kind of counting, is nothing weaker."""
+
+
+@pytest.mark.parametrize(("sql", "said"), WEAKER.items(), ids=WEAKER)
+def test_what_is_weaker_is_said_in_words_of_its_own(
+    migrated: Callable[..., losses.Report], sql: str, said: set[str]
+) -> None:
+    first = (
+        "CREATE UNIQUE INDEX few ON items (n) WHERE n > 3;"
+        "CREATE TABLE counted (id serial PRIMARY KEY, v text DEFAULT 'x', n int CONSTRAINT late"
+        " REFERENCES items DEFERRABLE INITIALLY DEFERRED,"
+        " twice int GENERATED ALWAYS AS (n * 2) STORED)"
+    )
+    found = migrated(sql, first)
+    assert (found.losses, set(found.warnings)) == ([], said)
+
+
 def test_names_that_the_case_of_letters_tells_apart_are_not_taken_for_one(
     migrated: Callable[..., losses.Report],
 ) -> None:

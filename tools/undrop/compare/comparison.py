@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from undrop.compare.structure import fold
+
 if TYPE_CHECKING:
     from undrop.compare.structure import Part, Structure
 
@@ -62,6 +64,39 @@ class TableChange(NamedTuple):
         return self == TableChange(self.name, self.name, self.rows_before, self.rows_before)
 
 
+class Counter(NamedTuple):
+    """AUTOINCREMENT of a table that would give out numbers again that rows had before."""
+
+    name: str
+    now: str
+    """The table's names, before and afterwards."""
+    last_before: int
+    last_after: int
+
+
+MISMATCH = "it does not match its rows"
+
+
+class FullText(NamedTuple):
+    """A full-text index that did not pass SQLite's integrity check."""
+
+    name: str
+    error: str
+    """``MISMATCH``, or why it could not be checked."""
+    error_before: str | None
+    """The same of before; empty when nothing was wrong, None when there was none."""
+
+
+def renames(tables: list[TableChange]) -> dict[str, set[str]]:
+    """What tables and columns are called now, by what they were; folded."""
+    pairs = [(change.name, change.now) for change in tables if change.name and change.now]
+    pairs += [pair for change in tables for pair in change.renamed]
+    now: dict[str, set[str]] = {}
+    for old, new in pairs:
+        now.setdefault(fold(old), set()).add(fold(new))
+    return now
+
+
 class Comparison(NamedTuple):
     """All that differs between a state and a later one."""
 
@@ -76,6 +111,10 @@ class Comparison(NamedTuple):
     """Tables, indexes, triggers and views of the same name that are defined in another way."""
     unread: list[str]
     """Tables that cannot be read: nothing is known of them."""
+    counters: list[Counter]
+    """Those that were set back."""
+    full_text: list[FullText]
+    """Indexes with something wrong, where that was looked at: it takes a file that is ours."""
 
     @property
     def same(self) -> bool:

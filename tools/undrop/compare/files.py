@@ -4,10 +4,11 @@ import sqlite3
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from undrop.compare import encoding, reading, rows
-from undrop.compare.comparison import Comparison, TableChange
-from undrop.compare.structure import Part, Structure, Table, fold
+from undrop.compare import comparison, ddl, encoding, reading, rows
+from undrop.compare.comparison import Comparison, Counter, TableChange
+from undrop.compare.structure import NO_TEXT, TEXT, Part, Structure, Table, fold
 from undrop.sqlitefile import btree, check, connect
+from undrop.sqlitefile.check import quoted
 from undrop.sqlitefile.connect import Connection
 from undrop.values import PATIENCE, VERSION_TABLE
 
@@ -72,9 +73,12 @@ class _Compare:
     ) -> None:
         self.connections = connections
         self.connection = connections[0]
-        self.structure_before, self.structure_after = known or (
-            reading.read(self.connection, "main", version_table),
-            reading.read(self.connection, "after", version_table),
+        self.structure_before, self.structure_after = _meeting(
+            *known
+            or (
+                reading.read(self.connection, "main", version_table),
+                reading.read(self.connection, "after", version_table),
+            )
         )
         self.unread = [*self.structure_before.unread]
         roots = {table.root for table in self.structure_before.tables.values()} - {0}
@@ -117,8 +121,10 @@ class _Compare:
             sorted(tables, key=lambda table: table.name or table.now),
             _missing(self.structure_before, self.structure_after, tables),
             _missing(self.structure_after, self.structure_before, []),
-            [*_redefined(self.structure_before, self.structure_after)],
+            [*_redefined(self.structure_before, self.structure_after, tables)],
             self.unread,
+            [*_set_back(self.connection, self.structure_before, self.structure_after, tables)],
+            [],
         )
 
     def _pair(self, old: Table, new: Table) -> TableChange:
@@ -200,6 +206,31 @@ def _stored_alike(old: Table, new: Table) -> list[tuple[str, str]] | None:
     return [(b.name, a.name) for b, a in renamed]
 
 
+def _meeting(old: Structure, new: Structure) -> tuple[Structure, Structure]:
+    """Have a full-text index that kept its text, or now does, be a table on either side.
+
+    The text is compared as the index shows it, whoever keeps it. One that shows none any more, and
+    kept none before, is compared by the numbers of its rows.
+    """
+    to = {name: new.external[name] for name in old.tables.keys() & new.external.keys()}
+    back = {name: old.external[name] for name in new.tables.keys() & old.external.keys()}
+    after = dict(new.tables)
+    for name, table in [*back.items()]:
+        if new.tables[name].clauses.get(TEXT) == NO_TEXT:
+            back[name] = table._replace(columns={})
+            after[name] = after[name]._replace(columns={})
+    return (
+        old._replace(tables={**old.tables, **back}, parts=_without(old.parts, back)),
+        new._replace(tables={**after, **to}, parts=_without(new.parts, to)),
+    )
+
+
+def _without(
+    parts: dict[tuple[str, str], Part], tables: dict[str, Table]
+) -> dict[tuple[str, str], Part]:
+    return {key: part for key, part in parts.items() if key[0] != "table" or key[1] not in tables}
+
+
 def _may_hold(new: Table, old: Table) -> bool:
     if old.columns.keys() <= new.columns.keys():
         return True  # whatever their types are now: the values are compared
@@ -219,16 +250,33 @@ def _is_evident(old: Table, new: Table, change: TableChange) -> bool:
     return change.added == 0 and (alike or 0 != old.root == new.root)
 
 
-def _redefined(old: Structure, new: Structure) -> "Iterator[str]":
+def _redefined(old: Structure, new: Structure, changes: list[TableChange]) -> "Iterator[str]":
+    renames = comparison.renames(changes)
     for name, table in old.tables.items():
         other = new.tables.get(name)
         # A column that came or went is said already.
         same_columns = other is not None and _stored(table) == _stored(other)
-        if other and same_columns and table.definition != other.definition:
+        if other and same_columns and not ddl.alike(table.definition, other.definition, renames):
             yield f"table {table.name}"
     for key, part in old.parts.items():
-        if key in new.parts and part.definition != new.parts[key].definition:
+        other_part = new.parts.get(key)
+        if other_part and not ddl.alike(part.definition, other_part.definition, renames):
             yield f"{part.kind} {part.name}"
+
+
+def _set_back(
+    connection: Connection, old: Structure, new: Structure, changes: list[TableChange]
+) -> "Iterator[Counter]":
+    """Counters by which numbers would be given out again (sqlite.org/autoinc.html)."""
+    for change in changes:
+        if not (change.name and change.now):
+            continue
+        table, last = new.tables[fold(change.now)], old.tables[fold(change.name)].counter
+        if last > table.counter and table.key_is_rowid:
+            sql = f"SELECT max({quoted(table.rowid_name)}) FROM after.{quoted(table.name)}"  # noqa: S608
+            last_after = max(table.counter, connection.ask(sql)[0][0] or 0)
+            if last > last_after:
+                yield Counter(change.name, change.now, last, last_after)
 
 
 def _stored(table: Table) -> set[str]:

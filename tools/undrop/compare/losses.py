@@ -2,10 +2,19 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.compare.comparison import ColumnChange, Comparison, Sample, TableChange
+from undrop.compare import guarantees
+from undrop.compare.comparison import (
+    MISMATCH,
+    ColumnChange,
+    Comparison,
+    FullText,
+    Sample,
+    TableChange,
+)
 from undrop.compare.structure import fold
 from undrop.errors import CheckError
 from undrop.recipes import Action
+from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,10 +27,10 @@ class Loss(NamedTuple):
     """One thing that would be gone."""
 
     name: str
-    """As ``accepts_loss`` takes it: ``items.note``, ``rows items``, ``table legacy``…"""
+    """As ``accepts_loss`` takes it: ``items.note``, ``rows items``, ``counter items``…"""
     what: str
     lost: int
-    """Rows or values; 1 for an index, a trigger or a view."""
+    """Rows, values or numbers of a counter; 1 for an index, a trigger or a view."""
     of: int
     """Rows there were; 1 likewise."""
     samples: tuple[Sample, ...] = ()
@@ -34,7 +43,7 @@ class Report(NamedTuple):
 
     losses: list[Loss]
     warnings: list[str]
-    """Constraints that no longer hold: nothing is lost yet."""
+    """What no longer holds, or is done another way: nothing is lost yet."""
     changes: list[str]
     """What else changed, with nothing lost by it."""
     tables: list[TableChange]
@@ -65,19 +74,26 @@ def report(comparison: Comparison) -> Report:
         Loss(f"{part.kind} {part.name}", f"{part.kind} gone", 1, 1)
         for part in comparison.parts_gone
     ]
-    warnings = [
-        f"{change.now}: {text}"
-        for change in comparison.tables
-        if change.name and change.now
-        for text in _weaker(
-            comparison.structure_before.tables[fold(change.name)],
-            comparison.structure_after.tables[fold(change.now)],
-            {fold(old): fold(new) for old, new in change.renamed},
-            {fold(change.name): fold(change.now) for change in comparison.tables if change.name},
+    losses += [
+        Loss(
+            f"counter {counter.name}",
+            f"set back from {counter.last_before:,} to {counter.last_after:,}",
+            counter.last_before - counter.last_after,
+            counter.last_before,
+            also=f"counter {counter.now}",
         )
+        for counter in comparison.counters
     ]
+    warnings = list(guarantees.weaker(comparison))
+    for index in comparison.full_text:
+        if index.error_before == "":
+            losses.append(Loss(f"index {index.name}", _full_text(index), 1, 1))
+        elif {index.error, index.error_before} != {
+            MISMATCH
+        } and index.name not in comparison.unread:
+            warnings.append(f"{index.name}: {_full_text(index)}")
     warnings += [f"{name}: it cannot be read, nothing is known" for name in comparison.unread]
-    return Report(losses, warnings, list(_changes(comparison)), comparison.tables)
+    return Report(losses, warnings, list(_changes(comparison, warnings)), comparison.tables)
 
 
 def warned(report: Report, orphans: "Iterable[Orphans]", accepted: "Iterable[str]") -> Report:
@@ -99,6 +115,13 @@ def remaining(report: Report, accepted: "Iterable[str]") -> list[Loss]:
     """The losses that ``accepted`` does not name."""
     names = _names(accepted)
     return [loss for loss in report.losses if not {fold(loss.name), fold(loss.also)} & names]
+
+
+def _full_text(index: FullText) -> str:
+    if index.error != MISMATCH:
+        return f"it could not be looked at whether it matches its rows: {index.error}"
+    name = quoted(index.name)
+    return f"{index.error}; INSERT INTO {name}({name}) VALUES('rebuild')"
 
 
 def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]":
@@ -146,54 +169,7 @@ def _what(column: ColumnChange, parent: str) -> str:
     return "; ".join(f"{count:,} {text}" if len(counts) > 1 else text for text, count in counts)
 
 
-def _weaker(
-    old: "Table", new: "Table", columns: dict[str, str], tables: dict[str, str]
-) -> "Iterator[str]":
-    """What held of a table's rows and no longer does; names as they are afterwards."""
-
-    def now(names: "Iterable[str]") -> list[str]:
-        return [columns.get(name, name) for name in names]
-
-    def there(names: "Iterable[str]") -> bool:
-        return all(name in new.columns for name in names)
-
-    for key in old.foreign_keys:
-        wanted = key._replace(
-            columns=tuple(now(key.columns)), parent=tables.get(key.parent, key.parent)
-        )
-        if wanted in new.foreign_keys or not there(wanted.columns) or not wanted.parent:
-            continue
-        like = [k for k in new.foreign_keys if k[:2] == wanted[:2]]
-        text = f"foreign key ({', '.join(wanted.columns)}) to {wanted.parent}"
-        if like:
-            was, is_now = _actions(wanted), _actions(like[0])
-            yield f"{text} had {was or 'no action'}, has {is_now or 'none'}"
-        else:
-            yield f"{text} is gone"
-    keyed = tuple(sorted(fold(c.name) for c in new.key))
-    for names in old.uniques:
-        wanted_unique = tuple(sorted(now(names)))
-        if wanted_unique not in new.uniques and wanted_unique != keyed and there(wanted_unique):
-            yield f"UNIQUE ({', '.join(wanted_unique)}) is gone"
-    for text in old.checks:
-        words = [columns.get(word, word) for word in text.split()]
-        dropped = (set(old.columns) - set(columns) - set(new.columns)) & set(words)
-        if " ".join(words) not in new.checks and not dropped:
-            yield f"CHECK ({text}) is gone"
-    for name, column in old.columns.items():
-        column_now = new.columns.get(columns.get(name, name))
-        if column.required and column_now and not column_now.required:
-            yield f"NOT NULL of {column_now.name} is gone"
-    if old.key and there(now(fold(c.name) for c in old.key)) and not new.key:
-        yield "PRIMARY KEY is gone"
-
-
-def _actions(key: "tuple[object, ...]") -> str:
-    kinds = zip(("ON UPDATE", "ON DELETE"), key[2:], strict=True)
-    return " ".join(f"{kind} {action}" for kind, action in kinds if action != "NO ACTION")
-
-
-def _changes(comparison: Comparison) -> "Iterator[str]":
+def _changes(comparison: Comparison, warnings: list[str]) -> "Iterator[str]":
     for change in comparison.tables:
         if not change.name:
             yield f"table {change.now} added ({change.rows_after:,} rows)"
@@ -212,4 +188,7 @@ def _changes(comparison: Comparison) -> "Iterator[str]":
             if change.added:
                 yield f"{change.added:,} rows added to {change.now}"
     yield from (f"{part.kind} {part.name} added" for part in comparison.parts_new)
-    yield from (f"{name} defined anew" for name in comparison.redefined)
+    for name in comparison.redefined:
+        # Of an index, a trigger or a view a warning says what is defined anew.
+        if not any(text.startswith((f"{name} ", f"{name}: ")) for text in warnings):
+            yield f"{name} defined anew"

@@ -6,8 +6,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from undrop.compare import ddl
-from undrop.compare.structure import Column, ForeignKey, Part, Structure, Table, fold
-from undrop.sqlitefile import check
+from undrop.compare.structure import Clause, Column, ForeignKey, Part, Structure, Table, fold
+from undrop.sqlitefile import check, virtual
 from undrop.sqlitefile.connect import Connection
 
 if TYPE_CHECKING:
@@ -23,29 +23,41 @@ def read(connection: Connection, schema: str, version_table: str) -> Structure:
         f"SELECT type, name, tbl_name, coalesce(sql, ''), rootpage FROM {schema}.sqlite_master"  # noqa: S608 - our own name
     ).fetchall()
     sql = {name: (text, root) for kind, name, _, text, root in master if kind == "table"}
-    owners = {fold(name): text for name, (text, _) in sql.items()}
     listed = connection.execute(
         "SELECT name, type, NOT wr FROM pragma_table_list WHERE schema = ?"
         " AND type <> 'view' AND substr(name, 1, 7) <> 'sqlite_'",
         [schema],
     ).fetchall()
-    tables, unread = [], sorted(check.not_loaded(connection, schema) & sql.keys())
+    passed_over = {*check.LITESTREAM, *virtual.kept(connection, schema)}
+    counters = _counters(connection, schema)
+    tables: list[Table] = []
+    derived: list[Table] = []
+    unread = sorted(check.not_loaded(connection, schema) & sql.keys())
+    of_others = {name for name, (text, _) in sql.items() if virtual.is_derived(text)}
     for name, kind, rowid in listed:
-        if name in check.LITESTREAM:
+        if name in passed_over:
             continue
         text, root = sql[name]
-        if ddl.is_derived(text) or (kind == "shadow" and not ddl.is_users(name, owners)):
-            continue
         try:
-            tables.append(_table(connection, schema, (name, kind, rowid), text, root))
+            table = _table(connection, schema, (name, kind, rowid), text, root)
         except sqlite3.OperationalError:  # a virtual table whose module only its application has
             if kind != "virtual":
                 raise
-            unread.append(name)
+            unread += [name] * (name not in of_others)
+        else:
+            counts = table.clauses.get(Clause("AUTOINCREMENT"))
+            counter = counters.get(fold(name), 0) if counts else 0
+            (derived if name in of_others else tables).append(table._replace(counter=counter))
     parts = [
-        Part(kind, name, table, ddl.definition(text, name))
+        Part(
+            kind,
+            name,
+            table,
+            ddl.definition(text, name),
+            ddl.index(text) if kind == "index" else {},
+        )
         for kind, name, table, text, _ in master
-        if text and (kind != "table" or ddl.is_derived(text) or name in unread)
+        if text and (kind != "table" or name in of_others or name in unread)
     ]
     return Structure(
         {
@@ -55,6 +67,7 @@ def read(connection: Connection, schema: str, version_table: str) -> Structure:
         },
         {(part.kind, fold(part.name)): part for part in parts},
         unread,
+        {fold(table.name): table for table in derived if virtual.content(sql[table.name][0])},
     )
 
 
@@ -62,6 +75,7 @@ def _table(
     connection: Connection, schema: str, listed: tuple[str, str, int], sql: str, root: int
 ) -> Table:
     name, kind, rowid = listed
+    declared = ddl.Declared(sql)
     return Table(
         name,
         kind == "virtual",
@@ -70,10 +84,24 @@ def _table(
         _has_key_index(connection, schema, name),
         frozenset(_foreign_keys(connection, schema, name)),
         frozenset(_uniques(connection, schema, name)),
-        frozenset(ddl.checks(sql)),
+        frozenset(declared.checks),
         ddl.definition(sql, name),
         root,
+        declared.clauses,
+        counter=0,
     )
+
+
+def _counters(connection: Connection, schema: str) -> dict[str, int]:
+    """By folded name of a table, the last number that it gave out (sqlite.org/autoinc.html)."""
+    there = f"SELECT 1 FROM {schema}.sqlite_master WHERE name = 'sqlite_sequence'"  # noqa: S608
+    if not connection.execute(there).fetchone():
+        return {}
+    rows = connection.execute(
+        f"SELECT name, max(seq) FROM {schema}.sqlite_sequence"  # noqa: S608 - our own name
+        " WHERE typeof(seq) = 'integer' AND typeof(name) = 'text' GROUP BY name"
+    )
+    return {fold(name): number for name, number in rows}
 
 
 def _columns(connection: Connection, schema: str, table: str) -> dict[str, Column]:

@@ -34,6 +34,26 @@ class ForeignKey(NamedTuple):
     on_delete: str
 
 
+class Clause(NamedTuple):
+    """What a constraint, a column or an index may say beside what it is; names are folded."""
+
+    kind: str
+    """``COLLATE``, ``ON CONFLICT``, ``DESC``, ``WHERE``…"""
+    of: str = ""
+    """The constraint: ``UNIQUE``, ``foreign key``…; empty for a column, a table or an index."""
+    columns: tuple[str, ...] = ()
+    """Those of the constraint."""
+    parent: str = ""
+    column: str = ""
+    """The one that it is about, if it is about one."""
+
+
+TEXT, NO_TEXT = Clause("content"), "content=''"
+"""Where a full-text index has what it shows; that it shows nothing."""
+NO_WHERE = "no WHERE"
+"""What a unique index says that is for every row."""
+
+
 class Table(NamedTuple):
     """A table that holds rows of its own; of a virtual one, what it shows."""
 
@@ -51,6 +71,10 @@ class Table(NamedTuple):
     """Its SQL with comments, spaces and its own name taken out."""
     root: int
     """Number of the page where it begins, or what else a renamed table keeps; 0 when unknown."""
+    clauses: dict[Clause, str]
+    """What is said, by what it is about; empty where nothing is said of what is there."""
+    counter: int
+    """The last number that AUTOINCREMENT gave to a row; 0 when it counts nothing."""
 
     @property
     def data(self) -> list[Column]:
@@ -84,6 +108,8 @@ class Part(NamedTuple):
     table: str
     definition: str
     """Its SQL with comments, spaces and its own name taken out."""
+    clauses: dict[Clause, str]
+    """Of an index, as those of a table."""
 
 
 class Structure(NamedTuple):
@@ -95,3 +121,5 @@ class Structure(NamedTuple):
     """By kind and folded name."""
     unread: list[str]
     """Tables that cannot be read; they are among the parts."""
+    external: dict[str, Table]
+    """By folded name, full-text indexes of another table's text; they are among the parts."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import digest, durable, errors
-from undrop.sqlitefile import connect, header
+from undrop.sqlitefile import connect, header, virtual
 from undrop.sqlitefile.connect import Connection
 from undrop.values import Definitions, Examined, Facts
 
@@ -197,13 +197,19 @@ def revisions(connection: Connection, table: str) -> list[str]:
 
 
 def rows(connection: Connection) -> dict[str, int]:
-    """Rows by table, but for SQLite's own and Litestream's, which it writes by itself."""
-    sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
-    tables = sorted(str(row[0]) for row in connection.execute(sql))
+    """Rows by table, but for SQLite's own and Litestream's, which it writes by itself.
+
+    Of virtual tables those count that keep rows of their own, where their module is here.
+    """
+    sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')"
+    tables = {str(row[0]): str(row[0]) for row in connection.execute(sql)}
+    for name in virtual.kept(connection):
+        del tables[name]
+    tables |= virtual.counted(connection)
     return {
-        table: int(connection.ask(f"SELECT count(*) FROM {quoted(table)}")[0][0])  # noqa: S608
-        for table in tables
-        if not table.startswith("sqlite_") and table not in LITESTREAM
+        name: int(connection.ask(f"SELECT count(*) FROM {quoted(tables[name])}")[0][0])  # noqa: S608
+        for name in sorted(tables)
+        if not name.startswith("sqlite_") and name not in LITESTREAM
     }
 
 

@@ -1,10 +1,11 @@
 """What a PostgreSQL database is made of, in the words of ``undrop.compare.structure``."""
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from undrop.compare import ddl
-from undrop.compare.structure import Column, ForeignKey, Part, Structure, Table, fold
+from undrop.compare.structure import Clause, Column, ForeignKey, Part, Structure, Table, fold
 from undrop.engines.postgres import catalogs, content
 from undrop.engines.postgres.catalogs import MEMBER, NAME, SYSTEM
 from undrop.errors import UndropError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.catalogs import Ask
 
 LARGE = "large objects"
+DEFERRABLE = re.compile(r"(?<! NOT )\bDEFERRABLE( INITIALLY DEFERRED)?")
 ACTIONS = {
     "a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"
 }  # fmt: skip
@@ -101,18 +103,28 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
     texts: dict[int, list[str]] = defaultdict(list)
     for oid, name, kind, required, default, key, hidden, identity, plain in ask(COLUMNS):
         _refuse_alike(name, columns[oid].get(fold(name)))
-        columns[oid][fold(name)] = Column(name, kind, required, default, key, hidden)
+        numbered = identity or (default or "").startswith("nextval(")
+        said = "nextval()" if numbered else default  # whichever sequence that is
+        columns[oid][fold(name)] = Column(name, kind, required, said, key, hidden)
         texts[oid].append(f"{name} {kind} {default} {identity} {hidden} {required}")
         if not hidden:
             types[oid][name] = plain
     keys: dict[int, set[ForeignKey]] = defaultdict(set)
     uniques: dict[int, set[tuple[str, ...]]] = defaultdict(set)
     checks: dict[int, set[str]] = defaultdict(set)
+    clauses: dict[int, dict[Clause, str]] = defaultdict(dict)
+    for oid, listed in columns.items():
+        for name, column in listed.items():
+            computed = f"GENERATED ALWAYS AS ({column.default})" if column.hidden else ""
+            clauses[oid][Clause("AS", column=name)] = computed
     for oid, kind, text, names, parent, update, delete in ask(CONSTRAINTS):
         texts[oid].append(text)
         folded = tuple(fold(name) for name in names or ())
         if kind == "f":
             keys[oid].add(ForeignKey(folded, fold(parent), ACTIONS[update], ACTIONS[delete]))
+            late = DEFERRABLE.search(text)
+            about = Clause("DEFERRABLE", "foreign key", folded, fold(parent))
+            clauses[oid][about] = late[0] if late else ""
         elif kind == "u":
             uniques[oid].add(tuple(sorted(folded)))
         elif kind == "c":
@@ -136,6 +148,8 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
             checks=frozenset(checks[oid]),
             definition=" ".join(sorted(texts[oid])),
             root=oid if rooted else 0,
+            clauses=clauses[oid],
+            counter=0,
         )
         sources[fold(name)] = Source(sql, kind, types[oid])
     parts = {
@@ -145,7 +159,7 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
     }
     if ask("SELECT 1 FROM pg_largeobject_metadata LIMIT 1"):
         tables[LARGE], sources[LARGE] = _large_objects()
-    return Structure(tables, parts, []), sources
+    return Structure(tables, parts, [], {}), sources
 
 
 def _refuse_alike(name: str, other: Table | Column | None) -> None:
@@ -172,6 +186,8 @@ def _large_objects() -> tuple[Table, Source]:
         checks=frozenset(),
         definition="",
         root=0,
+        clauses={},
+        counter=0,
     )
     return table, Source(content.EACH_LARGE_OBJECT, "", {"oid": "bigint", "content": "text"})
 
@@ -180,4 +196,5 @@ def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source
     """Its table goes by the name that people use, in one word: that may change, and its schema."""
     if source := sources.get(fold(table)):
         text = text.replace(f" {source.sql.removeprefix('ONLY ')} ", f' "{table}" ', 1)
-    return Part(kind, name, table, ddl.definition(text, name.rpartition(".")[2]))
+    clauses = ddl.index(text) if kind == "index" else {}
+    return Part(kind, name, table, ddl.definition(text, name.rpartition(".")[2]), clauses)

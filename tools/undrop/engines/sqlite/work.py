@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from undrop import durable
 from undrop.compare import files
-from undrop.engines.sqlite import orphans, replace, swap, workcopy
+from undrop.engines.sqlite import fulltext, orphans, replace, swap, workcopy
 from undrop.engines.sqlite.snapshot import Snapshot, ours
 from undrop.sqlitefile import check, connect, header
 from undrop.values import Session, Target
@@ -97,10 +97,20 @@ class Work(File):
         self.facts = check.verify(self.path, self._session)
 
     def compare(self, backup: "Path") -> "Comparison":
-        """From a backup to this."""
-        return files.compare(
-            backup, self.path, self._session.progress, version_table=self._session.version_table
+        """From a backup to this, and whether its full-text indexes match their rows."""
+        progress = self._session.progress
+        comparison = files.compare(
+            backup, self.path, progress, version_table=self._session.version_table
         )
+        errors = fulltext.unsound(self.path, progress, (backup, comparison))
+        if not errors:
+            return comparison
+        work = workcopy.beside(self._live)  # swept as that is
+        durable.require_space(self._live.parent, durable.size(backup))
+        with durable.scratch(work.with_name(f"{work.name}-before")) as copy:
+            shutil.copyfile(backup, copy)
+            before = fulltext.unsound(copy, progress)
+        return comparison._replace(full_text=fulltext.compared(comparison, errors, before))
 
     def tables(self) -> set[str]:
         """The tables in it."""
