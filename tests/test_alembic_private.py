@@ -84,17 +84,17 @@ def test_this_is_the_release_that_was_asked_for() -> None:
 def test_a_plan_goes_up_and_down_through_branches_and_merges(root: Path) -> None:
     script = ScriptDirectory.from_config(Config(str(root / "alembic.ini")))
 
-    def names(revision: str, current: tuple[str, ...], *, down: bool) -> list[str]:
-        plan = alembic_private.planned(script, revision, current, down=down)
+    def names(revision: str, *current: str) -> list[str]:
+        plan = alembic_private.planned(script, revision, current)
         return [step.revision.revision for step in plan]
 
-    up = names("head", (), down=False)
+    up = names("head")
     assert (up[0], {*up[1:3]}, up[3:]) == ("a", {"left", "right"}, ["both", "z"])
-    assert names("+1", ("both",), down=False) == ["z"]
-    assert names("-1", ("z",), down=True) == ["z"]
-    down = names("base", ("z",), down=True)
+    assert names("+1", "both") == ["z"]
+    assert names("-1", "z") == ["z"]
+    down = names("base", "z")
     assert (down[:2], {*down[2:4]}, down[4:]) == (["z", "both"], {"left", "right"}, ["a"])
-    [step] = alembic_private.planned(script, "both", ("left", "right"), down=False)
+    [step] = alembic_private.planned(script, "both", ("left", "right"))
     assert (set(step.from_revisions), step.to_revisions) == ({"left", "right"}, ("both",))
 
 

@@ -28,21 +28,6 @@ if TYPE_CHECKING:
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
 
 
-def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...]) -> bool:
-    """Whether ``revision`` lies below the current one(s)."""
-    if revision == "base" or revision.startswith("-"):
-        return True
-    if revision.startswith("+") or not current:
-        return False
-    wanted = {target.revision for target in script.get_revisions(revision) if target}
-    below = {
-        passed.revision
-        for passed in script.walk_revisions(head=current)  # type: ignore[arg-type]  # takes several too
-        if passed is not None
-    }
-    return wanted <= below - set(current)
-
-
 def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
     """Run the migrations that are asked for and say what was done."""
     config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
@@ -62,23 +47,23 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
     revision = asked.revision
     moved = Moved([], [], 0, [], VERSION_TABLE, [], 0.0)
 
+    def reach(heads: set[str]) -> None:
+        nonlocal moved
+        moved = moved._replace(revisions_after=sorted(heads))
+
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
         nonlocal moved
         guard.prepare(context.connection, target)
         known = {each.revision for each in script.walk_revisions()}
         if unknown := sorted(set(current) - known):
             raise UnknownRevisionError(unknown)
-        down = is_downgrade(script, revision, current)
-        plan = alembic_private.planned(script, revision, current, down=down)
+        plan = alembic_private.planned(script, revision, current)
         for step in plan:
             alembic_private.announce(step, fence.enter)
-        reached = set(current)
-        for step in plan:
-            reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
+        alembic_private.watch_heads(context, reach)
         accepts = [name for step in plan for name in _accepts_loss(step)]
-        moved = Moved(
-            sorted(current), sorted(reached), len(plan), accepts, context.version_table, [], 0.0
-        )
+        table = context.version_table
+        moved = Moved(sorted(current), sorted(current), len(plan), accepts, table, [], 0.0)
         live = target.live
         if live and (live.tried_from, live.tried_steps) != (moved.revisions_before, moved.steps):
             raise RuntimeError(
