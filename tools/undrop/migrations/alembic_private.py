@@ -29,17 +29,19 @@ def planned(
     Raises CommandError, in Alembic's words, where neither knows the way.
     """
     refused: list[Exception] = []
+    branch, _, _ = revision.rpartition("@")
+    script.get_revisions(branch or "base")  # downgrade overlooks a branch that there is not
     try:
         if up := list(script._upgrade_revs(revision, current)):  # type: ignore[arg-type]  # several
             return up
     except (CommandError, AssertionError) as error:  # it asserts that no walk ends below the base
         if isinstance(error.__cause__, ResolutionError | MultipleHeads):
-            raise  # it names nothing, or many: downgrade overlooks a branch that there is not
+            raise  # it names nothing, or many
         refused.append(error)
     try:
         return list(script._downgrade_revs(revision, current))  # type: ignore[arg-type]
     except (CommandError, AssertionError) as error:
-        if not refused and not isinstance(error.__cause__, ResolutionError):
+        if not refused:
             return []  # all of it ran already, on other branches or for those that depend on it
         refused.append(error)
     if "-" in revision:  # no name has one: it was to go down

@@ -1,5 +1,6 @@
 """The process in which project code runs: Alembic on one database and no other."""
 
+import configparser
 import os
 import sys
 import threading
@@ -11,6 +12,8 @@ from urllib.parse import quote, quote_plus
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import MultipleHeads, ResolutionError, RevisionError
+from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
 from undrop.engines import registry
@@ -22,16 +25,28 @@ from undrop.values import VERSION_TABLE, Moved
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
+    from undrop.engines.protocol import Migrating
     from undrop.engines.sqlite.fence import Fence
     from undrop.values import Target
 
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
 
 
-def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
-    """Run the migrations that are asked for and say what was done."""
+class WrongError(Exception):
+    """Alembic cannot use what it was given, and says why; no migration is at fault."""
+
+    def __init__(self, error: Exception) -> None:
+        cause = error.__cause__
+        why = f" ({cause})" if isinstance(cause, ResolutionError) else ""  # which it may have been
+        super().__init__(", ".join(str(error).splitlines()) + why)
+        several = isinstance(cause, MultipleHeads)
+        named = "heads" if several else "revision"
+        self.what = named if isinstance(cause, RevisionError) else "configuration"
+
+
+def _config(asked: Request, target: "Target", guard: "Migrating") -> Config:
+    """The project's, with the target as its database."""
     config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
-    guard = registry.migrating(asked.kind)
     config.attributes[WORK_COPY] = target
     address = guard.target_url(asked.url, target)
     own = config.get_main_option("sqlalchemy.url") or ""
@@ -41,9 +56,14 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     if asked.variable:
         os.environ[asked.variable] = url
+    return config
+
+
+def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
+    """Run the migrations that are asked for and say what was done."""
+    guard = registry.migrating(asked.kind)
     if asked.reroute:
         guard.reroute(fence.is_live, target)
-    script = ScriptDirectory.from_config(config)
     revision = asked.revision
     moved = Moved([], [], 0, [], VERSION_TABLE, [], 0.0)
 
@@ -72,8 +92,15 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
             )
         return plan
 
-    with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
-        script.run_env()
+    try:
+        config = _config(asked, target, guard)
+        script = ScriptDirectory.from_config(config)
+        with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
+            script.run_env()
+    except (CommandError, configparser.Error) as error:
+        if moved.steps:  # a migration raised it, or what comes behind them
+            raise
+        raise WrongError(error) from error
     return moved._replace(outside=guard.report())
 
 
@@ -141,8 +168,11 @@ def main() -> NoReturn:
         answer = _answer(asked, fence)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - migrations are anybody's code
         unknown = error.revisions if isinstance(error, UnknownRevisionError) else []
+        wrong = error.what if isinstance(error, WrongError) else ""
         if isinstance(error, UndropError):
             said = error.what
+        elif wrong:
+            said = str(error)
         else:
             if asked.target and not fence.refused():
                 sys.stderr.write(_hidden(traceback.format_exc(), asked))
@@ -150,6 +180,7 @@ def main() -> NoReturn:
         answer = Reply(
             error=_hidden(said, asked),
             has_live_moved=isinstance(error, LiveMovedError),
+            wrong=wrong,
             unknown=unknown,
         )
     if refused := fence.refused():  # also where somebody made light of it

@@ -222,6 +222,6 @@ def _finish(work: "Work", moved: Moved) -> None:
     if work.facts.revisions != moved.revisions_after:
         raise CheckError(
             f"the migrated copy is at {record.revision_names(work.facts.revisions)}, "
-            f"asked for was {record.revision_names(moved.revisions_after)}",
+            f"by Alembic it should be at {record.revision_names(moved.revisions_after)}",
             AGAIN,
         )
