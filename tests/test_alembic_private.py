@@ -112,6 +112,7 @@ def test_a_plan_goes_up_and_down_through_branches_and_merges(root: Path) -> None
         ("+9", "Relative revision +9 didn't produce 9 migrations"),
         ("a-9", "Walked too far"),
         ("a+9", "Ambiguous walk"),
+        ("", "Can't locate revision identified by ''"),
     ],
 )
 def test_where_no_way_leads_alembics_own_words_say_so(root: Path, revision: str, says: str) -> None:

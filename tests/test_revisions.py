@@ -112,7 +112,7 @@ def test_a_revision_typed_wrong_is_three_lines(
     what, changed, following = lines[at:]
     assert what.startswith(f"undrop: Alembic says: {says}")
     assert changed == "        The live database was not changed."
-    line = following.removeprefix("        Next: ").removesuffix(" shows them all")
+    line = following.removeprefix("        Next: ").removesuffix("  shows them all")
     assert line == (f"just {command} heads" if typed == "head" else "just run alembic history")
     assert parted.run("/bin/sh", "-c", line).code == 0
 

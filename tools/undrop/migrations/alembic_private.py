@@ -46,7 +46,11 @@ def planned(
         refused.append(error)
     if "-" in revision:  # no name has one: it was to go down
         refused.reverse()
-    raise next((error for error in refused if isinstance(error, CommandError)), refused[0])
+    for said in refused:
+        if isinstance(said, CommandError):
+            raise said
+    nothing = ResolutionError(f"No such revision or branch {revision!r}", revision)
+    raise CommandError(f"Can't locate revision identified by {revision!r}") from nothing
 
 
 def announce(step: "RevisionStep", to: "Callable[[str], None]") -> None:

@@ -159,7 +159,7 @@ def _wrong(settings: "Settings", answer: Reply) -> UsageError:
     file = Path(*list(settings.alembic_files.values())[:1])
     is_seen = file.parent == standing() and file.name in {"alembic.ini", "pyproject.toml"}
     where = () if is_seen else ("-c", str(file))
-    return UsageError(what, Action("run", "alembic", *where, "history"), "shows them all")
+    return UsageError(what, Action("run", "alembic", *where, "history"), " shows them all")
 
 
 def _refusal(settings: "Settings", answer: Reply) -> UndropError:
