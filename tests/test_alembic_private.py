@@ -5,6 +5,7 @@ admits too, in an environment of its own with nothing but pytest: no fixture of 
 """
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import alembic
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from undrop.migrations import alembic_private
 
@@ -84,18 +86,39 @@ def test_this_is_the_release_that_was_asked_for() -> None:
 def test_a_plan_goes_up_and_down_through_branches_and_merges(root: Path) -> None:
     script = ScriptDirectory.from_config(Config(str(root / "alembic.ini")))
 
-    def names(revision: str, current: tuple[str, ...], *, down: bool) -> list[str]:
-        plan = alembic_private.planned(script, revision, current, down=down)
+    def names(revision: str, *current: str) -> list[str]:
+        plan = alembic_private.planned(script, revision, current)
         return [step.revision.revision for step in plan]
 
-    up = names("head", (), down=False)
+    up = names("head")
     assert (up[0], {*up[1:3]}, up[3:]) == ("a", {"left", "right"}, ["both", "z"])
-    assert names("+1", ("both",), down=False) == ["z"]
-    assert names("-1", ("z",), down=True) == ["z"]
-    down = names("base", ("z",), down=True)
+    assert names("+1", "both") == ["z"]
+    assert names("-1", "z") == ["z"]
+    down = names("base", "z")
     assert (down[:2], {*down[2:4]}, down[4:]) == (["z", "both"], {"left", "right"}, ["a"])
-    [step] = alembic_private.planned(script, "both", ("left", "right"), down=False)
+    assert names("left", "left", "right") == names("heads", "z") == []
+    assert (names("left", "z"), names("left+1", "z")) == (["z", "both"], ["z"])
+    assert (names("z-1", "z"), names("left+2", "both")) == (["z"], ["z"])
+    [step] = alembic_private.planned(script, "both", ("left", "right"))
     assert (set(step.from_revisions), step.to_revisions) == ({"left", "right"}, ("both",))
+
+
+@pytest.mark.parametrize(
+    ("revision", "says"),
+    [
+        ("nosuch", "Can't locate revision identified by 'nosuch'"),
+        ("nosuch@base", "Can't locate revision identified by 'nosuch'"),
+        ("-9", "Relative revision -9 didn't produce 9 migrations"),
+        ("+9", "Relative revision +9 didn't produce 9 migrations"),
+        ("a-9", "Walked too far"),
+        ("a+9", "Ambiguous walk"),
+        ("", "Can't locate revision identified by ''"),
+    ],
+)
+def test_where_no_way_leads_alembics_own_words_say_so(root: Path, revision: str, says: str) -> None:
+    script = ScriptDirectory.from_config(Config(str(root / "alembic.ini")))
+    with pytest.raises(CommandError, match=re.escape(says)):
+        alembic_private.planned(script, revision, ("left",))
 
 
 def test_migrate_goes_up_and_down(root: Path) -> None:

@@ -333,7 +333,10 @@ def test_an_import_that_empties_a_table_empties_none(
         assert content(project.database) in [content(path) for path in project.saved()]
 
 
-LOOKS = (("status",), ("undo", "--list"), ("restore", "latest", "--dry-run"), ("diff",))
+LOOKS = (
+    *(("status",), ("list",), ("diff",), ("history",), ("verify",), ("audit",)),
+    *(("undo", "--list"), ("restore", "latest", "--dry-run")),
+)
 
 
 @pytest.mark.parametrize("command", LOOKS)

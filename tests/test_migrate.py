@@ -56,6 +56,30 @@ def test_alembic_on_a_damaged_database_warns_and_goes_on(project: Project) -> No
     assert "damaged" in done.err
 
 
+LOOKS = ("current -v", "history -i", "heads", "branches", "show current", "show head", "check")
+CHANGES = ("stamp --purge 0006", "downgrade -1", "upgrade head", "ensure_version")
+
+
+def test_alembics_commands_that_look_take_no_backup(stocked: Project) -> None:
+    live = stocked.exact()
+    for line in LOOKS:
+        stocked.ok("alembic", *line.split())
+    assert stocked.saved() == []
+    assert stocked.exact() == live
+    assert not stocked.backups.exists()
+
+
+def test_alembics_commands_that_change_the_database_are_each_behind_a_backup(
+    stocked: Project,
+) -> None:
+    for number, line in enumerate(CHANGES, 1):
+        before = stocked.content()
+        stocked.ok("alembic", *line.split())
+        taken = [path for path in stocked.saved() if "-alembic" in path.name.split("after")[0]]
+        assert len(taken) == number, line
+        assert content(taken[-1]) == before, line
+
+
 def test_migrates_what_a_dead_programs_wal_holds(project: Project) -> None:
     make(project.database)
     leave_wal(project.database)

@@ -154,7 +154,7 @@ def test_a_commit_around_the_change_to_another_page_size_is_not_lost(
     saved = inside.back_up(project)
     project.database.unlink()
     make(project.database, 400, wal=True, page_size=8192)
-    original = swap._change_journal_mode
+    original = swap._switch_journal_mode
     written: list[int] = []
 
     def changing(live: Path, mode: str) -> None:
@@ -167,7 +167,7 @@ def test_a_commit_around_the_change_to_another_page_size_is_not_lost(
         if moment == "before":
             original(live, mode)
 
-    monkeypatch.setattr(swap, "_change_journal_mode", changing)
+    monkeypatch.setattr(swap, "_switch_journal_mode", changing)
     assert inside.put_back(project, str(saved)) == saved
     assert written
     assert content(project.database) == content(saved)

@@ -12,6 +12,8 @@ from shop import Project, make
 
 from undrop import settings
 from undrop.steps import replica
+from undrop.steps.backup import State
+from undrop.store.catalog import Backup
 from undrop.values import Moved, Target
 
 SMALL, LARGE = 100, 700  # rows
@@ -88,9 +90,10 @@ class Unused:
 def a_copy_to_migrate(project: Project) -> Case:
     make(project.database)
     saved = back_up(project)
+    state = State("database", Backup(saved, None), None, "migrate")
 
     def act() -> None:
-        with command(project) as lock, lock.settings.engine.work(saved, Unused()):
+        with command(project) as lock, lock.settings.engine.work(state, Unused()):
             pass
 
     return Case(act, project.root, 2 * size(saved))

@@ -73,7 +73,7 @@ def test_prices_and_contacts_survive_the_way_down_and_up(filled: Project) -> Non
 
 @pytest.mark.smoke
 def test_what_fails_changes_nothing(filled: Project) -> None:
-    assert "no-such" in filled.refused(1, "just", "migrate", "no-such").err
+    assert "no-such" in filled.refused(2, "just", "migrate", "no-such").err
     filled.revise(*FAILS_HALF_WAY)
     assert "third operation" in filled.refused(1, "just", "migrate").err
     before = filled.content()

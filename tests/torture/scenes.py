@@ -72,7 +72,7 @@ def make_scene(folder: Path, command: list[str], state: str) -> Scene:
     else:
         (_restored if "undo" in command else _shop)(project)
         sql = "UPDATE t SET v = 'rewritten' || v"
-    STATES[state](project.database, sql)
+    {**STATES, **ASKING}[state](project.database, sql)
     aside = folder.with_name(f"{folder.name}-tried")
     aside.mkdir()
     old = seen(project.database, aside / "aside")
@@ -143,6 +143,24 @@ def garbage_with_wal(database: Path, sql: str) -> None:
     database.write_text("this is no database at all\n" * 100)
 
 
+def asking(mode: str) -> Callable[[Path, str], None]:
+    """The other mode, and a migration to come that asks for this one."""
+
+    def state(database: Path, _sql: str) -> None:
+        other = "WAL" if mode == "DELETE" else "DELETE"
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute(f"PRAGMA journal_mode = {other}")
+        database.with_name("alembic").joinpath("versions/9001_.py").write_text(
+            "from alembic import op\nrevision, down_revision = '9001', '0006'\ndef upgrade():\n"
+            "    with op.get_context().autocommit_block():\n"
+            f"        op.execute('PRAGMA journal_mode = {mode}')\n"
+        )
+
+    return state
+
+
+ASKING = {f"asks-for-{mode.lower()}": asking(mode) for mode in ("WAL", "DELETE")}
+"""States for ``migrate`` alone."""
 STATES: dict[str, Callable[[Path, str], object]] = {
     "rollback": lambda _database, _sql: None,
     "hot-journal": hot_journal,

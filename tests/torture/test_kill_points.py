@@ -22,7 +22,7 @@ from pathlib import Path
 import promises
 import pytest
 import traced
-from scenes import STATES, Scene, copied, make_scene
+from scenes import ASKING, STATES, Scene, copied, make_scene
 from tally import FULL, Tally, sampled, smoked
 
 LATEST = ["undrop", "restore", "latest"]
@@ -40,6 +40,7 @@ SCENES = {
     "reset-db missing": (["undrop", "reset-db"], "missing"),
     "migrate hot-journal": (["undrop", "migrate"], "hot-journal"),
     "migrate partial-wal": (["undrop", "migrate"], "partial-wal"),
+    **{f"migrate {state}": (["undrop", "migrate"], state) for state in ASKING},
     **{f"alembic {state}": (["alembic", "upgrade", "head"], state) for state in OPENABLE},
 }
 SAMPLE = {  # and how many points of each

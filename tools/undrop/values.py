@@ -110,7 +110,7 @@ class Moved(NamedTuple):
     revisions_before: list[str]
     """Revision(s) it started from."""
     revisions_after: list[str]
-    """Revision(s) it was asked for, resolved to their full names."""
+    """Revision(s) that it was at when the last one ended, as Alembic keeps them."""
     steps: int
     """Migrations that ran."""
     accepts: list[str]

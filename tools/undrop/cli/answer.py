@@ -120,6 +120,8 @@ def way_back(change: "Change") -> tuple[Text, ...]:
     if change.hold:
         waited = f"the last one made them wait up to {change.hold.seconds:.2f} s"
         told = (*told, f"others wrote during the first tries; {waited}")
+    if change.note:
+        told = (*told, change.note)
     if change.same:
         return (*told, "the content is what it was before")
     if change.backup is None:

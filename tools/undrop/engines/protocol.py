@@ -138,6 +138,10 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         """Something checked that can take the place of the live content."""
 
         facts: Facts
+        journal_mode: str
+        """The journal mode (``Origin``) that live is to have with it; empty to leave it alone."""
+        note: Text
+        """What of that could not be done, and what to type; empty where all was."""
 
         def carry_over(self, state: State, /) -> None:
             """Take over what a program beside us keeps in ``state`` and relies on.
@@ -276,8 +280,8 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def remove(self, state: State, log: Log) -> bool:
             """Take the live database away, if it still is ``state``; False when there was none."""
 
-        def work(self, backup: Path | None, alembic: Runner, /) -> AbstractContextManager[Work]:
-            """A copy of a backup, or an empty database, and what runs Alembic on it."""
+        def work(self, state: State | None, alembic: Runner, /) -> AbstractContextManager[Work]:
+            """A copy of a state, or an empty database, and what runs Alembic on it."""
 
         def sweep(self) -> None:
             """Remove what a killed run left beside the live database."""

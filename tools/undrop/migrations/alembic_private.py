@@ -6,24 +6,51 @@
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from alembic.script.revision import MultipleHeads, ResolutionError
+from alembic.util import CommandError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from alembic.runtime.migration import RevisionStep
+    from alembic.runtime.migration import MigrationContext, RevisionStep
     from alembic.script import Script, ScriptDirectory
 
 
 def planned(
-    script: "ScriptDirectory", revision: str, current: tuple[str, ...], *, down: bool
+    script: "ScriptDirectory", revision: str, current: tuple[str, ...]
 ) -> "list[RevisionStep]":
-    """The migrations from the revision(s) ``current`` to ``revision``, in their order.
+    """The migrations from the revision(s) ``current`` to ``revision``, in their order, up or down.
 
-    ``alembic upgrade`` and ``downgrade`` make their plans by these two. The public
-    ``iterate_revisions`` gives revisions only: it reads no ``+2`` or ``-1`` against several heads,
-    and does not say which rows of the version table a merge or a branch takes and leaves.
+    It is what ``alembic upgrade`` would run, and where that has nothing to run, or cannot go there,
+    what ``alembic downgrade`` would: these two make their plans. The public ``iterate_revisions``
+    gives revisions only: it reads no ``+2`` or ``-1`` against several heads, and does not say which
+    rows of the version table a merge or a branch takes and leaves.
+
+    Raises CommandError, in Alembic's words, where neither knows the way.
     """
-    plan = script._downgrade_revs if down else script._upgrade_revs
-    return list(plan(revision, current))  # type: ignore[arg-type]  # several revisions, too
+    refused: list[Exception] = []
+    branch, _, _ = revision.rpartition("@")
+    script.get_revisions(branch or "base")  # downgrade overlooks a branch that there is not
+    try:
+        if up := list(script._upgrade_revs(revision, current)):  # type: ignore[arg-type]  # several
+            return up
+    except (CommandError, AssertionError) as error:  # it asserts that no walk ends below the base
+        if isinstance(error.__cause__, ResolutionError | MultipleHeads):
+            raise  # it names nothing, or many
+        refused.append(error)
+    try:
+        return list(script._downgrade_revs(revision, current))  # type: ignore[arg-type]
+    except (CommandError, AssertionError) as error:
+        if not refused:
+            return []  # all of it ran already, on other branches or for those that depend on it
+        refused.append(error)
+    if "-" in revision:  # no name has one: it was to go down
+        refused.reverse()
+    for said in refused:
+        if isinstance(said, CommandError):
+            raise said
+    nothing = ResolutionError(f"No such revision or branch {revision!r}", revision)
+    raise CommandError(f"Can't locate revision identified by {revision!r}") from nothing
 
 
 def announce(step: "RevisionStep", to: "Callable[[str], None]") -> None:
@@ -39,6 +66,19 @@ def announce(step: "RevisionStep", to: "Callable[[str], None]") -> None:
             to("")
 
     step.migration_fn = announced
+
+
+def watch_heads(context: "MigrationContext", to: "Callable[[set[str]], None]") -> None:
+    """Have ``to`` know the rows of the version table after each migration.
+
+    Which those are where revisions depend on another branch's, Alembic alone knows. Its option
+    ``on_version_apply`` is ``env.py``'s to set, so that ours goes behind those.
+    """
+
+    def applied(*, heads: set[str], **_: Any) -> None:  # noqa: ANN401 - the rest it tells
+        to(heads)
+
+    context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, applied)
 
 
 def below(revision: "Script") -> list[str]:

@@ -1,5 +1,6 @@
 """The process in which project code runs: Alembic on one database and no other."""
 
+import configparser
 import os
 import sys
 import threading
@@ -11,6 +12,8 @@ from urllib.parse import quote, quote_plus
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import MultipleHeads, ResolutionError, RevisionError
+from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
 from undrop.engines import registry
@@ -22,31 +25,28 @@ from undrop.values import VERSION_TABLE, Moved
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
+    from undrop.engines.protocol import Migrating
     from undrop.engines.sqlite.fence import Fence
     from undrop.values import Target
 
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
 
 
-def is_downgrade(script: ScriptDirectory, revision: str, current: tuple[str, ...]) -> bool:
-    """Whether ``revision`` lies below the current one(s)."""
-    if revision == "base" or revision.startswith("-"):
-        return True
-    if revision.startswith("+") or not current:
-        return False
-    wanted = {target.revision for target in script.get_revisions(revision) if target}
-    below = {
-        passed.revision
-        for passed in script.walk_revisions(head=current)  # type: ignore[arg-type]  # takes several too
-        if passed is not None
-    }
-    return wanted <= below - set(current)
+class WrongError(Exception):
+    """Alembic cannot use what it was given, and says why; no migration is at fault."""
+
+    def __init__(self, error: Exception) -> None:
+        cause = error.__cause__
+        why = f" ({cause})" if isinstance(cause, ResolutionError) else ""  # which it may have been
+        super().__init__(", ".join(str(error).splitlines()) + why)
+        several = isinstance(cause, MultipleHeads)
+        named = "heads" if several else "revision"
+        self.what = named if isinstance(cause, RevisionError) else "configuration"
 
 
-def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
-    """Run the migrations that are asked for and say what was done."""
+def _config(asked: Request, target: "Target", guard: "Migrating") -> Config:
+    """The project's, with the target as its database."""
     config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
-    guard = registry.migrating(asked.kind)
     config.attributes[WORK_COPY] = target
     address = guard.target_url(asked.url, target)
     own = config.get_main_option("sqlalchemy.url") or ""
@@ -56,11 +56,20 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     if asked.variable:
         os.environ[asked.variable] = url
+    return config
+
+
+def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
+    """Run the migrations that are asked for and say what was done."""
+    guard = registry.migrating(asked.kind)
     if asked.reroute:
         guard.reroute(fence.is_live, target)
-    script = ScriptDirectory.from_config(config)
     revision = asked.revision
     moved = Moved([], [], 0, [], VERSION_TABLE, [], 0.0)
+
+    def reach(heads: set[str]) -> None:
+        nonlocal moved
+        moved = moved._replace(revisions_after=sorted(heads))
 
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
         nonlocal moved
@@ -68,17 +77,13 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
         known = {each.revision for each in script.walk_revisions()}
         if unknown := sorted(set(current) - known):
             raise UnknownRevisionError(unknown)
-        down = is_downgrade(script, revision, current)
-        plan = alembic_private.planned(script, revision, current, down=down)
+        plan = alembic_private.planned(script, revision, current)
         for step in plan:
             alembic_private.announce(step, fence.enter)
-        reached = set(current)
-        for step in plan:
-            reached = (reached - set(step.from_revisions)) | set(step.to_revisions)
+        alembic_private.watch_heads(context, reach)
         accepts = [name for step in plan for name in _accepts_loss(step)]
-        moved = Moved(
-            sorted(current), sorted(reached), len(plan), accepts, context.version_table, [], 0.0
-        )
+        table = context.version_table
+        moved = Moved(sorted(current), sorted(current), len(plan), accepts, table, [], 0.0)
         live = target.live
         if live and (live.tried_from, live.tried_steps) != (moved.revisions_before, moved.steps):
             raise RuntimeError(
@@ -87,8 +92,15 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
             )
         return plan
 
-    with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
-        script.run_env()
+    try:
+        config = _config(asked, target, guard)
+        script = ScriptDirectory.from_config(config)
+        with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
+            script.run_env()
+    except (CommandError, configparser.Error) as error:
+        if moved.steps:  # a migration raised it, or what comes behind them
+            raise
+        raise WrongError(error) from error
     return moved._replace(outside=guard.report())
 
 
@@ -156,8 +168,11 @@ def main() -> NoReturn:
         answer = _answer(asked, fence)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - migrations are anybody's code
         unknown = error.revisions if isinstance(error, UnknownRevisionError) else []
+        wrong = error.what if isinstance(error, WrongError) else ""
         if isinstance(error, UndropError):
             said = error.what
+        elif wrong:
+            said = str(error)
         else:
             if asked.target and not fence.refused():
                 sys.stderr.write(_hidden(traceback.format_exc(), asked))
@@ -165,6 +180,7 @@ def main() -> NoReturn:
         answer = Reply(
             error=_hidden(said, asked),
             has_live_moved=isinstance(error, LiveMovedError),
+            wrong=wrong,
             unknown=unknown,
         )
     if refused := fence.refused():  # also where somebody made light of it

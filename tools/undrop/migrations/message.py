@@ -60,6 +60,8 @@ class Reply(NamedTuple):
     """Files that were made on the way."""
     has_live_moved: bool = False
     """Whether it failed because somebody had written to the live database."""
+    wrong: str = ""
+    """``revision``, ``heads`` (there are several) or ``configuration``: what Alembic cannot use."""
     unknown: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """Revisions of the database that the migrations do not know."""
     revisions: list[Revision] | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from undrop import durable, version_table
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations.message import Reply, Request
-from undrop.recipes import Action
+from undrop.recipes import Action, standing
 from undrop.sqlitefile import header
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ class Alembic:
             raise UnknownRevisionError(answer.unknown)
         if answer.refused:
             raise _refusal(self._settings, answer)
+        if answer.wrong:
+            raise _wrong(self._settings, answer)
         if answer.moved is None:
             raise UndropError(f"the migration failed: {answer.error}", f"correct it, {AGAIN}")
         engine, table = self._settings.engine, answer.moved.version_table
@@ -144,6 +146,20 @@ def _request(settings: "Settings") -> Request:
         kind=settings.engine.kind,
         reroute=settings.reroute,
     )
+
+
+def _wrong(settings: "Settings", answer: Reply) -> UsageError:
+    """The error for a revision, or a configuration, that Alembic cannot use."""
+    what = f"Alembic says: {answer.error}"
+    if answer.wrong == "configuration":
+        return UsageError(what, f"correct that, {AGAIN}")
+    if answer.wrong == "heads":
+        typed = settings.engine.session.typed
+        return UsageError(what, Action(typed.name if typed else "migrate", "heads"))
+    file = Path(*list(settings.alembic_files.values())[:1])
+    is_seen = file.parent == standing() and file.name in {"alembic.ini", "pyproject.toml"}
+    where = () if is_seen else ("-c", str(file))
+    return UsageError(what, Action("run", "alembic", *where, "history"), " shows them all")
 
 
 def _refusal(settings: "Settings", answer: Reply) -> UndropError:

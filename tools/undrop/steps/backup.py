@@ -142,6 +142,8 @@ def after(lock: "Lock", state: State, content: "Replacement", filled: list[str])
                     **state.snapshot.origin()._asdict(),
                     shrunk=sorted(set(filled) - set(facts.filled)),
                 )
+                if content.journal_mode:
+                    record = record._replace(journal_mode=content.journal_mode)
                 durable.make_read_only(work)
                 published = catalog.publish(lock, work, record, settings.engine.suffix)
                 return After(published.path.name, known)

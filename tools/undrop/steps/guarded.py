@@ -12,6 +12,8 @@ from undrop.store.log import After
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from undrop.engines.protocol import Replacement
+    from undrop.recipes import Text
     from undrop.steps.backup import State
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
@@ -32,6 +34,8 @@ class Outcome(NamedTuple):
     """The state after, and what holds it."""
     same: bool = False
     """Whether the content is what it was before."""
+    note: "Text" = ""
+    """What could not be done, and what to type (``protocol.Replacement``)."""
 
 
 class Change(NamedTuple):
@@ -47,6 +51,8 @@ class Change(NamedTuple):
     """How long others' writes were made to wait before that; None where they were not."""
     moved_from: str = ""
     """What holds the state before the first try, where others wrote meanwhile."""
+    note: "Text" = ""
+    """What could not be done, and what to type."""
 
 
 class Attempt:
@@ -56,16 +62,26 @@ class Attempt:
         self.lock, self.kind, self.state = lock, kind, state
         self._step: log.Step | None = None
 
+    def put_in_place(self, content: "Replacement") -> float:
+        """Replace the live content; how long, in seconds, others were locked out.
+
+        Raises LiveMovedError and UndropError with live as it was, ChangedError when it is not.
+        """
+        content.carry_over(self.state)
+        snapshot, known = self.state.snapshot, content.facts.content or content.facts.digest
+        mode = snapshot.origin().journal_mode if snapshot and content.journal_mode else ""
+        mode_before = "" if mode == content.journal_mode else mode
+        return content.replace_live(self.state, self.changing(known, mode_before))
+
     @contextmanager
-    def changing(self, content_after: str = "") -> "Iterator[None]":
+    def changing(self, content_after: str = "", mode_before: str = "") -> "Iterator[None]":
         """Write the intent down before the block, and that it failed when it changed nothing.
 
-        ``content_after`` is what is put in place, where that is known. Killed in between, the step
-        stays open.
+        ``content_after`` is what is put in place, where that is known, ``mode_before`` the journal
+        mode, where that is not to stay. Killed in between, the step stays open.
         """
-        self._step = log.begin(
-            self.lock.settings, self.kind, self.state.name, log.Known(content_after)
-        )
+        known = log.Known(content_after, mode_before=mode_before)
+        self._step = log.begin(self.lock.settings, self.kind, self.state.name, known)
         try:
             yield
         except BaseException:
@@ -111,7 +127,7 @@ def run(
                     return Change(state.backup, 0.0, moved_from=moved_from)
                 attempt.end(outcome)
                 seconds, same = outcome.seconds, outcome.same
-                return Change(state.backup, seconds, same, state.hold, moved_from)
+                return Change(state.backup, seconds, same, state.hold, moved_from, outcome.note)
         except LiveMovedError as moved:
             moved_from = moved_from or state.name or "no database"
             writes += moved.writes

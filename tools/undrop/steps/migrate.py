@@ -68,7 +68,7 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
     def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
         nonlocal copy
         state = attempt.state
-        with _discarded(alembic), settings.engine.work(state.path, alembic) as work:
+        with _discarded(alembic), settings.engine.work(state, alembic) as work:
             copy = _migrated(work, state.path, revision)
             if copy.moved.steps == 0:
                 return None
@@ -78,8 +78,9 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
             # What an earlier backup misses is missed still, unless its table went on purpose.
             missed = set(state.record.shrunk if state.record else ()) & work.tables()
             filled = sorted(missed | set(work.facts.filled))
-            seconds = _put_in_place(work, attempt)
-            return guarded.Outcome(seconds, filled, backup.after(lock, state, work, filled))
+            seconds = attempt.put_in_place(work)
+            after = backup.after(lock, state, work, filled)
+            return guarded.Outcome(seconds, filled, after, note=work.note)
 
     with runner.Alembic(settings) as alembic, _advised(settings):
         done = guarded.run(lock, "migrate", change)
@@ -112,7 +113,7 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
         backup.covered(lock, backup.Purpose("before rehearse", "")) as state,
         guarded.compared(lock, state),
         ExitStack() as stack,
-        engine.work(state.path, alembic) as work,
+        engine.work(state, alembic) as work,
     ):
         stack.callback(alembic.discard)
         assert state.backup and state.record  # noqa: S101, PT018 - it is a database
@@ -185,19 +186,13 @@ def reset(lock: "Lock") -> Migrated:
             _finish(work, moved)
             filled = work.facts.filled
             same = _is_same(state, work)
-            seconds = _put_in_place(work, attempt)
-            return guarded.Outcome(seconds, filled, backup.after(lock, state, work, filled), same)
+            seconds = attempt.put_in_place(work)
+            after = backup.after(lock, state, work, filled)
+            return guarded.Outcome(seconds, filled, after, same, work.note)
 
     with runner.Alembic(settings) as alembic:
         done = guarded.run(lock, "reset-db", change)
     return Migrated(moved, UNMOVED.report, done)
-
-
-def _put_in_place(work: "Work", attempt: guarded.Attempt) -> float:
-    """Replace the live content; how long, in seconds, others were locked out."""
-    work.carry_over(attempt.state)
-    intent = attempt.changing(work.facts.content or work.facts.digest)
-    return work.replace_live(attempt.state, intent)
 
 
 def _is_same(state: "State", work: "Work") -> bool:
@@ -222,6 +217,6 @@ def _finish(work: "Work", moved: Moved) -> None:
     if work.facts.revisions != moved.revisions_after:
         raise CheckError(
             f"the migrated copy is at {record.revision_names(work.facts.revisions)}, "
-            f"asked for was {record.revision_names(moved.revisions_after)}",
+            f"by Alembic it should be at {record.revision_names(moved.revisions_after)}",
             AGAIN,
         )

@@ -75,11 +75,10 @@ def cost(settings: "Settings", chosen: "Backup", *, foreign: bool = False) -> "C
 def replace(attempt: guarded.Attempt, chosen: "Backup", content: "Replacement") -> guarded.Outcome:
     """Put ``content``, which is ``chosen``, in place of the state of that attempt."""
     state, record = attempt.state, chosen.record
-    content.carry_over(state)
+    seconds = attempt.put_in_place(content)
     facts = content.facts
     filled = sorted({*facts.filled, *(record.shrunk if record else ())})
     known = facts.content or facts.digest
-    seconds = content.replace_live(state, attempt.changing(known))
     content_before = state.record.state if state.snapshot and state.record else ""
     kept = (
         record is not None
@@ -92,7 +91,7 @@ def replace(attempt: guarded.Attempt, chosen: "Backup", content: "Replacement") 
         if kept
         else backup.after(attempt.lock, state, content, filled)
     )
-    return guarded.Outcome(seconds, filled, after, content_before == known)
+    return guarded.Outcome(seconds, filled, after, content_before == known, content.note)
 
 
 @contextmanager

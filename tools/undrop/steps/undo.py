@@ -115,6 +115,8 @@ def undo(lock: "Lock", *, whole: bool = False) -> Undone:
         chosen, instead = verify.intact(settings, target.backup)
         plan = plan._replace(target=target._replace(backup=chosen), instead=instead)
         with restore.admitted(settings, chosen) as content:
+            modes = (step.mode_before for step in plan.taken_back)
+            content.journal_mode = next(filter(None, modes), "")
             return restore.replace(attempt, chosen, content)
 
     done = guarded.run(lock, "undo", change)

@@ -32,6 +32,8 @@ KEYS = {"state_before": "before", "state_after": "after"}
 """What a field is called in the file, where that is another word."""
 LARGEST = 2**64  # device and inode
 COMMAND_LENGTH = 200  # characters of a command's line that are kept
+MODES = ("wal", "delete")
+"""Journal modes that a file is in (sqlite.org/fileformat2.html, 1.3.3)."""
 ABSENT = "absent"
 """What tells the state without a database from others."""
 
@@ -45,6 +47,8 @@ class Known(NamedTuple):
     """The line of somebody's own command."""
     session: str = ""
     """The agent's, whose call it is."""
+    mode_before: str = ""
+    """The journal mode, where that is to be another one afterwards."""
 
 
 NOTHING = Known()
@@ -88,6 +92,8 @@ class Step(NamedTuple):
     sequence: int = 0
     """Its place among all that was done, whatever the clock says; 0 where it has none."""
     home: Home = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    mode_before: str = ""
+    """The journal mode before, where the step changes that; empty where it leaves it alone."""
     opened: int = 0
     """The sequence of its beginning; not written down."""
 
@@ -295,5 +301,6 @@ def _parse(text: str) -> Step | None:
         and all(type(number) is int and 0 <= number < LARGEST for number in numbers)
         and step.sequence < 2**53  # where counting on still fits
         and step.phase in get_args(Phase)
+        and step.mode_before in {"", *MODES}
     )
     return step if sound else None

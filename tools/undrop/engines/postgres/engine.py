@@ -164,10 +164,10 @@ class Postgres(Site):
             empty.empty(session.asker(connection), there)
         return True
 
-    def work(self, backup: Path | None, alembic: "Runner") -> "AbstractContextManager[Work]":
+    def work(self, state: "State | None", alembic: "Runner") -> "AbstractContextManager[Work]":
         from undrop.engines.postgres import work
 
-        return work.work(self, backup, alembic)
+        return work.work(self, state.path if state else None, alembic)
 
     def compare(self, old: Path, new: Path) -> "Comparison":
         from undrop.engines.postgres import compare

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.site import Site
     from undrop.engines.protocol import Log, Runner, Snapshot, State
+    from undrop.recipes import Text
 
 
 class Dump:
     """A checked dump (``protocol.Replacement``)."""
+
+    journal_mode = ""
+    note: "Text" = ""
 
     def __init__(self, site: "Site", path: Path, facts: "Facts") -> None:
         self._site, self.path, self.facts = site, path, facts
@@ -44,6 +48,8 @@ class Work:
     """A scratch database (``protocol.Work``), and one with what was there before beside it."""
 
     facts: Facts
+    journal_mode = ""
+    note: "Text" = ""
 
     def __init__(
         self, site: "Site", backup: "Address | None", there: "Address", alembic: "Runner"

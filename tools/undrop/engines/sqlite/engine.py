@@ -210,10 +210,10 @@ class Sqlite:
                 livefiles.unlink(self.live, self.session)
         return True
 
-    def work(self, backup: Path | None, alembic: "Runner") -> "AbstractContextManager[Work]":
+    def work(self, state: "State | None", alembic: "Runner") -> "AbstractContextManager[Work]":
         from undrop.engines.sqlite import work
 
-        return work.work(self.live, backup, self.session, alembic)
+        return work.work(self.live, state, self.session, alembic)
 
     def compare(self, old: Path, new: Path) -> "Comparison":
         from undrop.compare import files

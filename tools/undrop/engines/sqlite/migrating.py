@@ -61,4 +61,6 @@ def transactional(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: "Connection") -> None:
-        connection.exec_driver_sql("BEGIN")
+        # Alembic's ``autocommit_block`` is for what no transaction holds: VACUUM, a journal mode.
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN")

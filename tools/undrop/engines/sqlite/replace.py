@@ -1,7 +1,9 @@
 """Make a checked file the live content: in place, or by rename where there is no database."""
 
 import os
+import shlex
 import shutil
+import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,12 +12,13 @@ from undrop.engines.sqlite import livefiles, swap, workcopy
 from undrop.engines.sqlite.snapshot import Snapshot, ours
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
-from undrop.sqlitefile import check, header
+from undrop.sqlitefile import check, header, holders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.engines.protocol import Log, State
+    from undrop.recipes import Text
     from undrop.record import Record
     from undrop.values import Session
 
@@ -81,6 +84,19 @@ def _swap(snapshot: Snapshot, state: "State", source: "Path", log: "Log") -> flo
             Action("restore", name),
         ) from error
     return seconds
+
+
+def change_journal_mode(live: "Path", mode: str) -> "Text":
+    """Give live the journal mode that its new content asks for; else what to do for that."""
+    try:
+        if swap.set_journal_mode(live, mode):
+            return ""
+        why = f"it is open{holders.describe(live)}"
+    except sqlite3.Error as error:  # the content is in place: no failure any more
+        why = f"SQLite says: {error}"
+    line = shlex.join(["sqlite3", str(live), f"PRAGMA journal_mode = {mode}"])
+    said = f"journal_mode {mode} was asked for and could not be set, {why}"
+    return f"{said}; once that is over: {line}"
 
 
 def _is_kept(live: "Path", record: "Record | None") -> bool:

@@ -164,28 +164,41 @@ def without_wal(snapshot: Snapshot, kept: Path) -> "Iterator[Snapshot]":
     it open.
     """
     snapshot.close()
-    _change_journal_mode(snapshot.path, "DELETE")
+    _switch_journal_mode(snapshot.path, "delete")
     try:
         with closing(Snapshot(snapshot.path, snapshot.session)) as reopened:
             if not reopened.is_copied_in(kept, quiet):
                 raise LiveMovedError("somebody wrote to the database", "the same again")
             yield reopened
     finally:
-        _change_journal_mode(snapshot.path, "WAL")
+        _switch_journal_mode(snapshot.path, "wal")
 
 
-def _change_journal_mode(live: Path, mode: str) -> None:
+def _switch_journal_mode(live: Path, mode: str) -> None:
     with connect.explained(live, "switching WAL off and on around a change of page size"):
-        connection = connect.connect(live, "rw")
-        try:
-            connection.execute(f"PRAGMA journal_mode = {mode}")
-        except sqlite3.OperationalError as error:
-            if not connect.is_busy(error):
-                raise
+        if not set_journal_mode(live, mode):
             raise UndropError(
                 f"the page size changes, which takes the file alone: {live} could not be switched "
                 f"to journal_mode {mode}, it is open{holders.describe(live)}",
                 "close that program, then the same command again",
-            ) from error
-        finally:
-            connection.close()
+            )
+
+
+def set_journal_mode(live: Path, mode: str) -> bool:
+    """Have a database in the journal mode ``wal`` or ``delete``; no where others keep it as it is.
+
+    Into WAL mode SQLite waits for readers only, out of it it wants the file alone: every
+    connection to a WAL database has a lock (sqlite.org/wal.html, pragma.html#pragma_journal_mode).
+    The change is a transaction: killed in it, the file is in the one mode or the other.
+    """
+    connection = connect.connect(live, "rw")
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+        [now] = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+    except sqlite3.OperationalError as error:
+        if not connect.is_busy(error):
+            raise
+        return False
+    finally:
+        connection.close()
+    return bool(now == mode)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.engines import protocol
     from undrop.engines.protocol import Log, Runner, State
+    from undrop.recipes import Text
     from undrop.record import Record
     from undrop.values import Facts, Moved, Orphans
 
@@ -27,6 +28,8 @@ class File:
     """A checked file (``protocol.Replacement``)."""
 
     facts: "Facts"
+    journal_mode = ""
+    note: "Text" = ""
 
     def __init__(
         self, live: "Path", path: "Path", session: "Session", *, wal: bool, record: "Record | None"
@@ -64,10 +67,17 @@ class File:
         self.facts = check.verify(work, self._session)
 
     def replace_live(self, state: "State", log: "Log") -> float:
-        """Make it the live content."""
-        return replace.replace(
+        """Make it the live content, and then give live the journal mode that goes with it.
+
+        That is for later readers: killed before it, the new content is there in the mode of old.
+        """
+        seconds = replace.replace(
             self._live, state, self.path, log, self._session, wal=self._wal, like=self._record
         )
+        if state.snapshot and self.journal_mode:
+            self.note = replace.change_journal_mode(self._live, self.journal_mode)
+            self.journal_mode = "" if self.note else self.journal_mode
+        return seconds
 
     def hand_over(self, target: "Path") -> bool:
         """Give away a work copy; a backup stays where it is."""
@@ -81,8 +91,10 @@ class File:
 class Work(File):
     """A work copy beside the live database (``protocol.Work``)."""
 
-    def __init__(self, live: "Path", path: "Path", session: "Session", alembic: "Runner") -> None:
-        super().__init__(live, path, session, wal=False, record=None)
+    def __init__(
+        self, live: "Path", path: "Path", session: "Session", alembic: "Runner", *, wal: bool
+    ) -> None:
+        super().__init__(live, path, session, wal=wal, record=None)
         self._alembic = alembic
 
     def migrate(self, revision: str) -> "Moved":
@@ -90,8 +102,10 @@ class Work(File):
         return self._alembic.run(Target(str(self.path)), revision)
 
     def finish(self, _moved: "Moved") -> None:
-        """Bring it into one file, remember whether it was left in WAL mode, and check it."""
-        self._wal = swap.settle(self.path)
+        """Bring it into one file, remember which journal mode was asked for, and check it."""
+        began, self._wal = self._wal, swap.settle(self.path)
+        if self._wal != began:
+            self.journal_mode = "wal" if self._wal else "delete"
         swap.pad(self.path)
         header.settle(self.path)
         self.facts = check.verify(self.path, self._session)
@@ -134,12 +148,19 @@ class Work(File):
 
 @contextmanager
 def work(
-    live: "Path", backup: "Path | None", session: "Session", alembic: "Runner"
+    live: "Path", state: "State | None", session: "Session", alembic: "Runner"
 ) -> "Iterator[Work]":
-    """A copy of ``backup``, or an empty file, beside the live database."""
+    """A copy of what holds the ``state``, or an empty file, beside the live database.
+
+    It begins in the journal mode that live has, so that a migration's asking for another shows.
+    """
+    backup = state.path if state else None
     if backup:
         durable.require_space(live.parent, 2 * durable.size(backup))
     with durable.scratch(workcopy.beside(live)) as path:
+        wal = False
         if backup:
             shutil.copyfile(backup, path)
-        yield Work(live, path, session, alembic)
+            if wal := bool(state and state.snapshot and ours(state.snapshot).wal):
+                header.set_journal_mode(path, header.WAL)
+        yield Work(live, path, session, alembic, wal=wal)
