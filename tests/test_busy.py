@@ -240,7 +240,7 @@ def test_what_a_restore_would_cost_is_found_out_beside_who_is_just_committing(
     """In rollback mode nobody can read then, and nobody can commit while somebody reads."""
     original = files.compare
 
-    def compare(old: Path, new: Path, progress: Progress, *, in_use: Path) -> Comparison:
+    def compare(old: Path, new: Path, progress: Progress, **known: str) -> Comparison:
         theirs = sqlite3.connect(
             shop.database, timeout=0, isolation_level=None, check_same_thread=False
         )
@@ -248,7 +248,7 @@ def test_what_a_restore_would_cost_is_found_out_beside_who_is_just_committing(
         passing = Timer(0.2, theirs.close)
         passing.start()
         try:
-            return original(old, new, progress, in_use=in_use)
+            return original(old, new, progress, **known)  # type: ignore[arg-type]  # as they were given
         finally:
             passing.join()
 

@@ -11,6 +11,8 @@ from undrop.compare import files, losses
 from undrop.compare.comparison import MISMATCH
 from undrop.engines.sqlite import fulltext, work
 from undrop.sqlitefile import check
+from undrop.steps import backup
+from undrop.store import catalog
 from undrop.values import Session, quiet
 
 ITEMS = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, note TEXT);"
@@ -210,7 +212,8 @@ def worked(folder: Path, setup: str, change: str) -> losses.Report:
     """The same of a backup and a work copy, as ``migrate`` compares the two."""
     live, before = folder / "live.db", folder / "before.db"
     run(before, setup)
-    with work.work(live, before, Session(quiet, 1), None) as copy:  # type: ignore[arg-type]
+    state = backup.State("database", catalog.Backup(before, None), None, "")
+    with work.work(live, state, Session(quiet, 1), None) as copy:  # type: ignore[arg-type]
         run(copy.path, change)
         copy.finish(None)  # type: ignore[arg-type]
         written = copy.path.read_bytes()

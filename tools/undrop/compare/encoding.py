@@ -10,6 +10,7 @@ from undrop.compare import reading
 from undrop.compare.structure import fold
 from undrop.sqlitefile import connect
 from undrop.sqlitefile.check import quoted
+from undrop.values import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,8 @@ def alike(old: Path, new: Path, in_use: Path | None) -> "Iterator[tuple[Path, Pa
 
 def _of(path: Path, in_use: Path | None) -> str:
     with closing(connect.connect(path, "ro" if path == in_use else "immutable")) as connection:
+        # Others may be committing.
+        connect.begin(connection, PATIENCE, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
         return str(connection.ask("PRAGMA encoding")[0][0])
 
 

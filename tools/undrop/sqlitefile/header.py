@@ -34,8 +34,8 @@ def parse(raw: bytes, size: int) -> Header:
     pages = int.from_bytes(raw[28:32], "big")
     if raw[24:28] != raw[92:96]:  # written by a SQLite before 3.7.0, which left the count alone
         pages = size // page_size
-    # What is behind the last page was allocated before it is needed (SQLITE_FCNTL_CHUNK_SIZE).
-    if size < pages * page_size:
+    # Pages behind the last one were allocated before they are needed (SQLITE_FCNTL_CHUNK_SIZE).
+    if size < pages * page_size or size % page_size:
         raise errors.damaged(f"its header claims {pages * page_size:,} bytes and it has {size:,}")
     return Header(page_size, pages, raw[18:20] == WAL, raw[24:28] + raw[92:96])
 

@@ -20,7 +20,6 @@ from undrop.values import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from undrop.engines.protocol import Work
     from undrop.settings import Settings
@@ -69,7 +68,7 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
         nonlocal copy
         state = attempt.state
         with _discarded(alembic), settings.engine.work(state, alembic) as work:
-            copy = _migrated(work, state.path, revision)
+            copy = _migrated(work, state, revision)
             if copy.moved.steps == 0:
                 return None
             left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
@@ -118,7 +117,7 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
         stack.callback(alembic.discard)
         assert state.backup and state.record  # noqa: S101, PT018 - it is a database
         seconds = 0.0
-        copy = _migrated(work, state.path, revision)
+        copy = _migrated(work, state, revision)
         left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
         if copy.moved.steps and state.snapshot:
             with durable.scratch(lock.partial()) as there:
@@ -157,12 +156,13 @@ class _Copy(NamedTuple):
 UNMOVED = _Copy(Moved([], [], 0, [], "", [], 0.0), losses.Report([], [], [], []))
 
 
-def _migrated(work: "Work", taken: "Path | None", revision: str) -> _Copy:
-    """Run Alembic on a copy of ``taken``; check it, say what is lost."""
+def _migrated(work: "Work", state: "State", revision: str) -> _Copy:
+    """Run Alembic on a copy of what holds ``state``; check it, say what is lost."""
+    taken = state.path
     moved = work.migrate(revision)
     if moved.steps == 0:
         return UNMOVED._replace(moved=moved)
-    _finish(work, moved)
+    _finish(work, moved, state.record.revisions if state.record else [])
     report = losses.report(work.compare(taken)) if taken else UNMOVED.report
     orphans = work.orphans(taken, report.tables)
     if broken := [each.what for each in orphans if not each.known]:
@@ -183,7 +183,7 @@ def reset(lock: "Lock") -> Migrated:
         state = attempt.state
         with _discarded(alembic), settings.engine.work(None, alembic) as work:
             moved = work.migrate("heads")
-            _finish(work, moved)
+            _finish(work, moved, [])
             filled = work.facts.filled
             same = _is_same(state, work)
             seconds = attempt.put_in_place(work)
@@ -208,13 +208,19 @@ def _is_same(state: "State", work: "Work") -> bool:
     return alike and work.compare(state.path).same
 
 
-def _finish(work: "Work", moved: Moved) -> None:
-    """Check a migrated copy. Raises CheckError when it is damaged or not where it should be."""
+def _finish(work: "Work", moved: Moved, known: list[str]) -> None:
+    """Check a migrated copy of what was at the revisions ``known``.
+
+    Raises CheckError when it is damaged or not where it should be.
+    """
     try:
         work.finish(moved)
     except DamagedError as damage:
         raise CheckError(f"the migrated copy is damaged: {damage.what}", AGAIN) from damage
-    if work.facts.revisions != moved.revisions_after:
+    # On a server, another application may have its own in the same database.
+    if work.facts.revisions != sorted(
+        {*known} - {*moved.revisions_before} | {*moved.revisions_after}
+    ):
         raise CheckError(
             f"the migrated copy is at {record.revision_names(work.facts.revisions)}, "
             f"by Alembic it should be at {record.revision_names(moved.revisions_after)}",
