@@ -29,6 +29,8 @@ def definition(sql: str, name: str) -> str:
 
 def alike(old: str, new: str, renames: dict[str, set[str]]) -> bool:
     """Whether two texts say the same, but for names that are others now."""
+    if old == new:
+        return True
     one, two = words(old), without_aliases(words(new), renames)
     return len(one) == len(two) == same_words(one, two, renames)
 
@@ -44,7 +46,7 @@ def without_aliases(now: list[str], renames: dict[str, set[str]]) -> list[str]:
     """The words but for those by which PostgreSQL has a view show a column under its old name."""
     listed: list[str] = []
     for word in now:
-        if listed[1:] and listed[-1] == "as" and listed[-2] in renames.get(word, ()):
+        if len(listed) > 1 and listed[-1] == "as" and listed[-2] in renames.get(word, ()):
             listed.pop()
         else:
             listed.append(word)

@@ -38,6 +38,11 @@ def as_text(value: str) -> str:
     return f"iif(typeof({value}) <> 'real', {texts[0]}, CASE {' '.join(cases)} ELSE {texts[2]} END)"
 
 
+def something(value: str) -> str:
+    """SQL for: it is not NULL, and not blank."""
+    return f"+{value} COLLATE BINARY NOT IN ('', x'')"
+
+
 def affinity(kind: str) -> str:
     """What a column of that declared type makes of values (sqlite.org/datatype3.html, 3.1)."""
     if "INT" in kind:
@@ -181,8 +186,9 @@ class Pair:
 
         Whether there are any: all of their values are there, and they are not all alike.
         """
-        movable = {name for name in changed if self.columns.get(name) == name}
-        movable -= {fold(column.name) for column in self.table_before.key}
+        stayed = {old for old, new in self.columns.items() if old == new}
+        stayed -= {fold(column.name) for column in self.table_before.key}
+        movable = {name for name in stayed if name in changed or self._is_empty(name)}
         moved: dict[str, str] = {}
         for name in sorted(movable):
             old = self.table_before.columns[name]
@@ -192,11 +198,17 @@ class Pair:
                     moved[name] = other
                     break
         moved = _cycles(moved)
-        told = (f"a.{quoted(self.table_before.columns[name].name)}" for name in moved)
+        told = [f"a.{quoted(self.table_before.columns[name].name)}" for name in moved]
         if not moved or all(self._distinct(column) < 2 for column in told):
             return False
         self.columns |= moved
         return True
+
+    def _is_empty(self, name: str) -> bool:
+        """Whether there is no value in it that could be lost."""
+        value = something(f"a.{quoted(self.table_before.columns[name].name)}")
+        table = quoted(self.table_before.name)
+        return not self._connection.ask(f"SELECT 1 FROM main.{table} AS a WHERE {value} LIMIT 1")  # noqa: S608
 
     def _is_renamed(self, old: "Column", new: "Column") -> bool:
         """Whether every value is under the new name, and that is no accident."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop.compare import reading
 from undrop.compare.comparison import ColumnChange, Sample, TableChange
-from undrop.compare.pairing import MOST, Join, Pair, affinity, as_text, same
+from undrop.compare.pairing import MOST, Join, Pair, affinity, as_text, same, something
 from undrop.compare.structure import fold
 from undrop.sqlitefile import connect
 from undrop.sqlitefile.check import quoted
@@ -82,10 +82,6 @@ def _in_parts(values: list[str]) -> list[str]:
     return [" || ".join(cells[n : n + PART]) for n in range(0, len(cells), PART)]
 
 
-def _something(value: str) -> str:
-    return f"+{value} COLLATE BINARY NOT IN ('', x'')"
-
-
 class _Rows:
     def __init__(self, connections: "Sequence[Connection]", pair: Pair) -> None:
         self.connection, self.second = connections
@@ -96,7 +92,7 @@ class _Rows:
 
     def compare(self) -> TableChange:
         best, join = self._best()
-        if best.lost and 1 < len(self._changed) <= SWAPPED and self.pair.swap(self._changed):
+        if best.lost and 0 < len(self._changed) <= SWAPPED and self.pair.swap(self._changed):
             best, join = self._best()
         best = self._with_samples(best, join)
         missing = tuple(change for column in self.pair.gone if (change := self._gone(column)).gone)
@@ -153,7 +149,7 @@ class _Rows:
         where = f"({join.mark} IS NULL OR {differ})"
         sums = [f"count(*) FILTER (WHERE {join.mark} IS {null} NULL)" for null in ("", "NOT")]
         for _, _, a, b in pairs:
-            was, stays = f"{join.mark} IS NOT NULL AND {_something(a)}", _something(b)
+            was, stays = f"{join.mark} IS NOT NULL AND {something(a)}", something(b)
             sums += [
                 f"count(*) FILTER (WHERE {was} AND {b} IS NULL)",
                 f"count(*) FILTER (WHERE {was} AND {b} IS NOT NULL AND NOT {stays})",
@@ -202,14 +198,14 @@ class _Rows:
 
     def _with_values(self, change: ColumnChange, join: Join) -> ColumnChange:
         a, b = f"a.{quoted(change.name)}", f"b.{quoted(change.now)}"
-        lost = f"{_something(a)} AND (({_something(b)}) IS NOT 1 OR NOT {same(a, b)})"
+        lost = f"{something(a)} AND (({something(b)}) IS NOT 1 OR NOT {same(a, b)})"
         rest = f"{self.pair.joined('CROSS JOIN', join)} WHERE {lost}"
         samples = self._samples(rest, change.lost, {"before": a, "after": b})
         return change._replace(samples=samples)
 
     def _gone(self, column: "Column") -> ColumnChange:
         a = f"a.{quoted(column.name)}"
-        rest = f"FROM main.{quoted(self.table_before.name)} AS a WHERE {_something(a)}"
+        rest = f"FROM main.{quoted(self.table_before.name)} AS a WHERE {something(a)}"
         [(values,)] = self._ask(f"SELECT count(*) {rest}")
         samples = self._samples(rest, values, {"before": a}) if values else ()
         return ColumnChange(column.name, "", (column.type, ""), values, samples=samples)
