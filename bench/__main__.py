@@ -84,6 +84,8 @@ def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
             take(scenarios.hook(place))
             print(f"{size}: a thousand backups", file=sys.stderr)
             take(scenarios.many(place))
+        print(f"{size}: compare", file=sys.stderr)
+        take(scenarios.comparison(place, size))
         if size == "1 GB":
             print(f"{size}: restore", file=sys.stderr)
             take(scenarios.restore(place, size))

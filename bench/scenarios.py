@@ -15,6 +15,10 @@ import contenders
 from contenders import LIMIT
 from measure import Place, disk_bytes, in_turn, peak_private, percentile
 
+from undrop.compare import files
+from undrop.values import quiet
+
+PROJ = Path("/usr/share/proj/proj.db")  # of Debian's proj-data: many tables, old statistics
 ROUNDS = {"5 MB": 15, "200 MB": 5, "1 GB": 3}
 CHEAP = """
 import sqlalchemy as sa
@@ -142,6 +146,43 @@ def restore(place: Place, size: str) -> Result:
         f"{size}: restore, its safety backup apart", found["restore"], "s", ratio, "2 cp + fsync"
     )
     return [line], [Bound(f"{size}: restore / (2 cp + fsync)", ratio, 3.0)]
+
+
+def comparison(place: Place, size: str) -> Result:
+    """A database against itself with one column added, next to copying it; PROJ's with one row."""
+    changed = "ALTER TABLE stock_movements ADD COLUMN rating"
+    result = _compared(
+        f"{size}: compare, one column added", place.database, place.folder, changed, 1.0
+    )
+    if size == "1 GB" and PROJ.exists():
+        changed = "UPDATE geodetic_crs SET name = name || '!' WHERE code = '4326'"
+        more = _compared("proj.db: compare, one row changed", PROJ, place.folder, changed, 2.0)
+        result = (result[0] + more[0], result[1] + more[1])
+    return result
+
+
+def _compared(what: str, source: Path, folder: Path, changed: str, most: float) -> Result:
+    before, after = folder / "before.db", folder / "after.db"
+
+    def copied() -> float:
+        began = time.perf_counter()
+        shutil.copyfile(source, before)
+        return time.perf_counter() - began
+
+    def ours() -> float:
+        began = time.perf_counter()
+        files.compare(before, after, quiet)
+        return time.perf_counter() - began
+
+    copied()
+    shutil.copyfile(source, after)
+    with closing(sqlite3.connect(after)) as connection, connection:
+        connection.execute(changed)
+    found = in_turn(3, {"compare": ours, "cp": copied}, lambda: None)
+    before.unlink()
+    after.unlink()
+    line = Line(what, found["compare"], "s", found["compare"] / found["cp"], "copying the file")
+    return [line], [Bound(f"{what}, seconds", found["compare"], most)]
 
 
 def migrate(place: Place, size: str) -> Result:

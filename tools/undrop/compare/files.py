@@ -89,13 +89,12 @@ class _Compare:
         by_name = {name: self._pair(old[name], new[name]) for name in old if name in new}
         # Whose content may be under another name, and the names under which it may be.
         lossy = {name for name, change in by_name.items() if change.lost}
-        roots = {old[name].root for name in lossy}
         free = {
             name: table
             for name, table in new.items()
             if name not in old
             or name in lossy
-            or (by_name[name].rows_before == 0 and table.root in roots)
+            or any(_is_rather(table, old[lost], old[name]) for lost in lossy)
         }
         moved: dict[str, TableChange] = {}
         waiting = [*(name for name in old if name in lossy), *(n for n in old if n not in new)]
@@ -105,7 +104,7 @@ class _Compare:
                 free.pop(fold(change.now))
                 moved[name] = change
                 if fold(change.now) in by_name and fold(change.now) not in waiting:
-                    waiting.append(fold(change.now))  # an empty one, whose name that was
+                    waiting.append(fold(change.now))  # whose name that was
         taken = {fold(change.now) for change in moved.values()}
         tables = []
         for name, table in old.items():
@@ -229,6 +228,12 @@ def _without(
     parts: dict[tuple[str, str], Part], tables: dict[str, Table]
 ) -> dict[tuple[str, str], Part]:
     return {key: part for key, part in parts.items() if key[0] != "table" or key[1] not in tables}
+
+
+def _is_rather(table: Table, one: Table, other: Table) -> bool:
+    """Whether a table has more of ``one`` than of the ``other``, which had its name."""
+    names = table.columns.keys()
+    return 0 != table.root == one.root or one.columns.keys() == names != other.columns.keys()
 
 
 def _may_hold(new: Table, old: Table) -> bool:

@@ -224,9 +224,10 @@ class Pair:
     def _has_values_of(self, old: "Column", new: "Column") -> bool:
         """Whether every value of one column is in the other."""
         a, b = f"a.{quoted(old.name)}", f"b.{quoted(new.name)}"
+        lost = f"{something(a)} AND {same(a, b)} IS NOT 1"
         if any(
             not self._connection.ask(
-                f"SELECT 1 {self.joined('CROSS JOIN', join)} WHERE NOT {same(a, b)} LIMIT 1",
+                f"SELECT 1 {self.joined('CROSS JOIN', join)} WHERE {lost} LIMIT 1",
             )
             for join in self.joins
         ):
