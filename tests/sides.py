@@ -18,6 +18,7 @@ def run(database: Path, script: str) -> None:
 def report(folder: Path, setup: str, change: str) -> losses.Report:
     """What ``change`` does to a database that ``setup`` made."""
     before, after = folder / "before.db", folder / "after.db"
+    before.unlink(missing_ok=True)
     run(before, setup)
     shutil.copyfile(before, after)
     run(after, change)

@@ -10,25 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sides import report
 
 from undrop.compare import files, losses, rows
 from undrop.compare.comparison import TableChange
-from undrop.compare.losses import Report
 from undrop.compare.structure import Table
 from undrop.sqlitefile import btree, connect
 from undrop.values import quiet
-
-
-def report(tmp_path: Path, setup: str, change: str) -> Report:
-    """What a script does to the database that another made."""
-    before, after = tmp_path / "before.db", tmp_path / "after.db"
-    for path, script in ((before, setup), (after, change)):
-        with closing(sqlite3.connect(path)) as connection:
-            connection.executescript(script)
-        if path == before:
-            shutil.copyfile(before, after)
-    return losses.report(files.compare(before, after, quiet))
-
 
 KEYS = {
     "none": "a INT",
@@ -48,8 +36,6 @@ def test_a_real_that_a_text_holds_in_part_is_lost(tmp_path: Path, key: str, orde
     first = KEYS[key].split(maxsplit=1)[0]
     found = report(tmp_path, setup, made + REBUILT.format(f"{first}, CAST(v AS TEXT)", order))
     assert [loss.lost for loss in found.losses] == [1]
-    for path in tmp_path.glob("*.db"):
-        path.unlink()
     digits = "CASE WHEN v > 1e9 AND v < 1e10 THEN printf('%!.17g', v) ELSE CAST(v AS TEXT) END"
     found = report(tmp_path, setup, made + REBUILT.format(f"{first}, {digits}", order))
     assert found.losses == []
@@ -125,8 +111,6 @@ def test_three_tables_that_change_names_and_one_that_lost_a_row(tmp_path: Path) 
         "ALTER TABLE t RENAME TO b"
     )
     assert report(tmp_path, setup, change).losses == []
-    for path in tmp_path.glob("*.db"):
-        path.unlink()
     found = report(tmp_path, setup, f"{change}; DELETE FROM a WHERE name = 'p'")
     assert sum(loss.lost for loss in found.losses) >= 1
 
@@ -265,8 +249,6 @@ def test_two_thousand_columns_are_compared(tmp_path: Path, key: str) -> None:
     setup = f"CREATE TABLE t ({columns}{key}); INSERT INTO t VALUES {', '.join(values)}"
     found = report(tmp_path, setup, "UPDATE t SET c1999 = 'other' WHERE c0 = '3x0'")
     assert [(loss.name, loss.lost) for loss in found.losses] == [("t.c1999", 1)]
-    for path in tmp_path.glob("*.db"):
-        path.unlink()
     change = "CREATE TABLE n AS SELECT * FROM t WHERE c0 <> '2x0' ORDER BY c0 DESC;"
     found = report(tmp_path, setup, f"{change} DROP TABLE t; ALTER TABLE n RENAME TO t")
     assert [(loss.name, loss.lost) for loss in found.losses] == [("rows t", 1)]

@@ -89,15 +89,15 @@ class _Compare:
         by_name = {name: self._pair(old[name], new[name]) for name in old if name in new}
         # Whose content may be under another name, and the names under which it may be.
         lossy = {name for name, change in by_name.items() if change.lost}
+        waiting = [*(name for name in old if name in lossy), *(n for n in old if n not in new)]
         free = {
             name: table
             for name, table in new.items()
             if name not in old
             or name in lossy
-            or any(_is_rather(table, old[lost], old[name]) for lost in lossy)
+            or any(_is_rather(table, old[other], old[name]) for other in waiting)
         }
         moved: dict[str, TableChange] = {}
-        waiting = [*(name for name in old if name in lossy), *(n for n in old if n not in new)]
         for name in waiting:
             there = {key: table for key, table in free.items() if key != name}
             if change := self._renamed(old[name], there):

@@ -72,13 +72,6 @@ class Join(NamedTuple):
     """The right side's, quoted."""
 
 
-def _cycles(moved: dict[str, str]) -> dict[str, str]:
-    """Those that only change places among themselves."""
-    while stray := moved.keys() ^ set(moved.values()):
-        moved = {old: new for old, new in moved.items() if not {old, new} & stray}
-    return moved
-
-
 class Pair:
     """A table, what is taken to be the same one afterwards, and how they join."""
 
@@ -182,27 +175,45 @@ class Pair:
             yield Join(f"{mark} = {rowid}", mark, False, rowid, columns)  # noqa: FBT003 - a field
 
     def swap(self, changed: set[str]) -> bool:
-        """Pair those of the ``changed`` columns (folded names) that have each other's names now.
+        """Pair those of the ``changed`` columns (folded names) whose values have another name now.
 
         Whether there are any: all of their values are there, and they are not all alike.
         """
-        stayed = {old for old, new in self.columns.items() if old == new}
-        stayed -= {fold(column.name) for column in self.table_before.key}
-        movable = {name for name in stayed if name in changed or self._is_empty(name)}
+        keys = {fold(column.name) for column in self.table_before.key}
+        stayed = {old for old, new in self.columns.items() if old == new} - keys
+        empty = {name for name in stayed - changed if self._is_empty(name)}
+        added = {fold(column.name) for column in self.new}
         moved: dict[str, str] = {}
-        for name in sorted(movable):
+        for name in sorted(changed & stayed):
             old = self.table_before.columns[name]
-            for other in sorted(movable - {name} - {*moved.values()}):
+            for other in sorted((changed & stayed | empty | added) - {name} - {*moved.values()}):
                 new = self.table_after.columns[other]
                 if old.type == new.type and self._has_values_of(old, new):
                     moved[name] = other
                     break
-        moved = _cycles(moved)
+        while stray := {*moved.values()} - moved.keys() - empty - added:
+            moved = {old: new for old, new in moved.items() if new not in stray}
         told = [f"a.{quoted(self.table_before.columns[name].name)}" for name in moved]
         if not moved or all(self._distinct(column) < 2 for column in told):
             return False
-        self.columns |= moved
+        self._move(moved)
         return True
+
+    def _move(self, moved: dict[str, str]) -> None:
+        """Take these pairs; what stood in their place is paired with a name that is free now."""
+        free = [name for name in moved if name not in moved.values()]
+        for name in [name for name in moved.values() if name in self.columns.keys() - moved.keys()]:
+            old = self.table_before.columns[name]
+            fits = [f for f in free if self.table_after.columns[f].type == old.type]
+            if fits:
+                free.remove(fits[0])
+                moved[name] = fits[0]
+            else:
+                del self.columns[name]
+                self.gone.append(old)
+        self.columns |= moved
+        left = [column for column in self.new if fold(column.name) not in moved.values()]
+        self.new = [*left, *(self.table_after.columns[name] for name in free)]
 
     def _is_empty(self, name: str) -> bool:
         """Whether there is no value in it that could be lost."""
