@@ -362,3 +362,18 @@ def test_what_has_the_same_pages_has_the_same_rows(
         with closing(sqlite3.connect(before)) as one, closing(sqlite3.connect(after)) as two:
             sql = f"SELECT id, v FROM {known[root]} ORDER BY id"
             assert one.execute(sql).fetchall() == two.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("emptied", ["", "UPDATE t SET a = NULL;", "UPDATE t SET b = NULL;"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE t RENAME COLUMN a TO x; ALTER TABLE t RENAME COLUMN b TO a",
+        "ALTER TABLE t RENAME COLUMN a TO x; ALTER TABLE t ADD COLUMN a TEXT",
+        f"{NAMES} ALTER TABLE t RENAME COLUMN a TO x",
+    ],
+)
+def test_a_column_that_takes_the_name_of_one_that_was_renamed_loses_nothing(
+    tmp_path: Path, emptied: str, change: str
+) -> None:
+    assert report(tmp_path, COLUMNS + f"; {emptied}", change).losses == []

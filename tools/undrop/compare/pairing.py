@@ -175,20 +175,24 @@ class Pair:
             yield Join(f"{mark} = {rowid}", mark, False, rowid, columns)  # noqa: FBT003 - a field
 
     def swap(self, changed: set[str]) -> bool:
-        """Pair those of the ``changed`` columns (folded names) whose values have another name now.
+        """Pair columns whose values stand under a name that another had: they changed places.
 
-        Whether there are any: all of their values are there, and they are not all alike.
+        Those that are ``changed`` (folded names), or gone. Whether there are any: all of their
+        values are there, and they are not all alike.
         """
         keys = {fold(column.name) for column in self.table_before.key}
         stayed = {old for old, new in self.columns.items() if old == new} - keys
         empty = {name for name in stayed - changed if self._is_empty(name)}
         added = {fold(column.name) for column in self.new}
+        gone = {fold(column.name) for column in self.gone if not column.key}
+        there = changed & stayed | empty | added
         moved: dict[str, str] = {}
-        for name in sorted(changed & stayed):
+        for name in sorted(changed & stayed | {name for name in gone if not self._is_empty(name)}):
             old = self.table_before.columns[name]
-            for other in sorted((changed & stayed | empty | added) - {name} - {*moved.values()}):
+            for other in sorted(there - {name} - {*moved.values()}):
                 new = self.table_after.columns[other]
-                if old.type == new.type and self._has_values_of(old, new):
+                is_elsewhere = name in gone and other in added and old.type != new.type
+                if not is_elsewhere and self._has_values_of(old, new):
                     moved[name] = other
                     break
         while stray := {*moved.values()} - moved.keys() - empty - added:
@@ -201,10 +205,11 @@ class Pair:
 
     def _move(self, moved: dict[str, str]) -> None:
         """Take these pairs; what stood in their place is paired with a name that is free now."""
-        free = [name for name in moved if name not in moved.values()]
+        self.gone = [column for column in self.gone if fold(column.name) not in moved]
+        free = [name for name in moved.keys() & self.columns if name not in moved.values()]
         for name in [name for name in moved.values() if name in self.columns.keys() - moved.keys()]:
             old = self.table_before.columns[name]
-            fits = [f for f in free if self.table_after.columns[f].type == old.type]
+            fits = sorted(free, key=lambda f: self.table_after.columns[f].type != old.type)
             if fits:
                 free.remove(fits[0])
                 moved[name] = fits[0]

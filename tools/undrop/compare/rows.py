@@ -92,7 +92,8 @@ class _Rows:
 
     def compare(self) -> TableChange:
         best, join = self._best()
-        if best.lost and 0 < len(self._changed) <= SWAPPED and self.pair.swap(self._changed):
+        may_have_moved = bool(self._changed and best.lost) or bool(self.pair.gone)
+        if may_have_moved and len(self._changed) <= SWAPPED and self.pair.swap(self._changed):
             best, join = self._best()
         best = self._with_samples(best, join)
         missing = tuple(change for column in self.pair.gone if (change := self._gone(column)).gone)
