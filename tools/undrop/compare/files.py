@@ -190,19 +190,13 @@ def _stored_alike(old: Table, new: Table) -> list[tuple[str, str]] | None:
     if (old.root, old.rowid, old.key_is_rowid) != (new.root, new.rowid, new.key_is_rowid):
         return None
     before, after = ([c for c in table.columns.values() if c.hidden != 2] for table in (old, new))
-    if len(after) < len(before) or [c.key for c in before] != [c.key for c in after[: len(before)]]:
+    pairs = list(zip(before, after, strict=False))
+    if len(pairs) < len(before) or any((a.key, a.hidden) != (b.key, b.hidden) for a, b in pairs):
         return None
-    renamed = [
-        pair
-        for pair in zip(before, after, strict=False)
-        if fold(pair[0].name) != fold(pair[1].name)
-    ]
-    kept = {fold(b.name) for b, _ in renamed} & new.columns.keys() or {
-        fold(a.name) for _, a in renamed
-    } & old.columns.keys()
-    if kept or any(b.hidden != a.hidden for b, a in zip(before, after, strict=False)):
+    renamed = [(a.name, b.name) for a, b in pairs if fold(a.name) != fold(b.name)]
+    if any(fold(a) in new.columns or fold(b) in old.columns for a, b in renamed):
         return None
-    return [(b.name, a.name) for b, a in renamed]
+    return renamed
 
 
 def _meeting(old: Structure, new: Structure) -> tuple[Structure, Structure]:
