@@ -100,3 +100,17 @@ def test_what_is_remembered_wrongly_harms_nothing(stocked: Project) -> None:
         stocked.ok("just", "status")
         stocked.ok("just", "migrate")
     assert revision(stocked) == ["0006"]
+
+
+def test_what_one_context_ran_is_kept_where_the_next_has_nothing_to_run(stocked: Project) -> None:
+    env = stocked.root / "alembic/env.py"
+    text = env.read_text()
+    once = "        with context.begin_transaction():\n            context.run_migrations()\n"
+    assert once in text
+    again = "        connection.commit()\n        context.configure(connection=connection)\n"
+    env.write_text(text.replace(once, once + again + once))
+    stocked.revise(
+        "op.execute('DELETE FROM stock_movements')", head="accepts_loss = ['rows stock_movements']"
+    )
+    assert stocked.ok("just", "migrate") == "0006 -> 9001\n"
+    assert revision(stocked) == ["9001"]

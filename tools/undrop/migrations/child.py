@@ -82,8 +82,12 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
             alembic_private.announce(step, fence.enter)
         alembic_private.watch_heads(context, reach)
         accepts = [name for step in plan for name in _accepts_loss(step)]
-        table = context.version_table
-        moved = Moved(sorted(current), sorted(current), len(plan), accepts, table, [], 0.0)
+        table, ran = context.version_table, moved
+        if ran.steps and not plan:  # env.py ran some already, by another context
+            return plan
+        accepts = [*ran.accepts, *accepts]
+        count = ran.steps + len(plan)
+        moved = Moved(sorted(current), sorted(current), count, accepts, table, [], 0.0)
         live = target.live
         if live and (live.tried_from, live.tried_steps) != (moved.revisions_before, moved.steps):
             raise RuntimeError(
