@@ -96,7 +96,13 @@ def test_what_a_newer_sqlite_made_is_backed_up_in_wal_mode(project: Project) -> 
         assert connection.execute("SELECT count(*) FROM newer").fetchall() == [(1,)]
 
 
-@pytest.mark.parametrize("how", ["no text", "no statement", "half a letter", "no page"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("no text", "no statement", "half a letter", "no page", "no such kind"),
+        *("a control character", "a quotation mark alone"),
+    ],
+)
 def test_a_schema_table_that_is_broken_is_damage(project: Project, how: str) -> None:
     make(project.database, 5)
     values = {
@@ -104,6 +110,9 @@ def test_a_schema_table_that_is_broken_is_damage(project: Project, how: str) -> 
         "no statement": "sql = 'DROP TABLE t'",
         "half a letter": "sql = CAST(CAST('CREATE TABLE t (id, v' AS BLOB) || x'ff' AS TEXT)",
         "no page": "rootpage = 0",
+        "no such kind": "sql = 'CREATE TAALE t (id, v)'",
+        "a control character": "sql = 'CREATE TABLE t (id, ' || char(14) || 'v)'",
+        "a quotation mark alone": "sql = 'CREATE TABLE t (id, `v)'",
     }
     with closing(sqlite3.connect(project.database, isolation_level=None)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
@@ -185,11 +194,51 @@ def test_what_only_the_application_can_say_is_named_as_not_checked(project: Proj
     project.ok("just", "backup")
     [kept] = project.saved()
     said = json.loads(kept.with_suffix(".json").read_text())["check"]
-    own = "(only its application knows)"
+    own = f"(this SQLite, {sqlite3.sqlite_version}, does not have it)"
     assert said == f"ok, not checked: what fine() gives {own}; the order by Mine {own}"
     assert "FINDING" not in project.ok("just", "audit")
     project.ok("just", "nuke-db")
     project.ok("just", "undo")
+
+
+def by_its_own_order(project: Project, script: str) -> None:
+    """Run SQL as the application does, which has a collation of its own."""
+    with closing(sqlite3.connect(project.database)) as connection:
+        connection.create_collation("Mine", lambda a, b: (b > a) - (b < a))
+        connection.executescript(script)
+
+
+def test_rows_are_compared_where_the_key_is_in_the_order_of_the_application(
+    project: Project,
+) -> None:
+    by_its_own_order(
+        project,
+        "CREATE TABLE t (k TEXT COLLATE Mine PRIMARY KEY, v) WITHOUT ROWID;"
+        "INSERT INTO t VALUES ('a', 1), ('b', 2), ('c', 3)",
+    )
+    project.ok("just", "backup")
+    by_its_own_order(project, "UPDATE t SET v = 9 WHERE k = 'b'")
+    told = json.loads(project.ok("undrop", "diff", "latest", "--json"))
+    assert [(table["added"], table["gone"], table["changed"]) for table in told["tables"]] == [
+        (0, 0, 1)
+    ]
+
+
+def test_a_foreign_key_in_the_order_of_the_application_is_not_said_to_be_broken(
+    project: Project,
+) -> None:
+    by_its_own_order(
+        project,
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, k TEXT COLLATE Mine UNIQUE);"
+        "INSERT INTO p (k) VALUES ('a'), ('b'), ('c'), ('d');"
+        "CREATE TABLE c (k TEXT REFERENCES p (k), p REFERENCES p);"
+        "INSERT INTO c SELECT k, id FROM p",
+    )
+    assert "FINDING" not in project.ok("just", "audit")
+    by_its_own_order(project, "UPDATE c SET p = 7 WHERE k = 'b'")
+    audit = project.run("just", "audit")
+    assert audit.code == 4
+    assert "1 row(s) of c point to no row of p" in audit.out
 
 
 DANGLING = {

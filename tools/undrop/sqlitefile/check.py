@@ -169,7 +169,7 @@ def not_checked(connection: Connection) -> str:
         names = ", ".join(sorted(not_loaded(connection) | connection.unread.keys()))
         said = "; ".join(f"{name}: {text}" for name, text in connection.unread.items())
         parts = [f"{names} (this SQLite, {sqlite3.sqlite_version}, cannot read {said})"]
-    own = "(only its application knows)"
+    own = f"(this SQLite, {sqlite3.sqlite_version}, does not have it)"
     parts += [f"what {name}() gives {own}" for name in sorted(connection.functions)]
     parts += [f"the order by {name} {own}" for name in sorted(connection.collations)]
     return f"not checked: {'; '.join(parts)}" if parts else ""
@@ -264,8 +264,10 @@ def orphans(
             continue
         sql = "SELECT fkid, count(*) FROM pragma_foreign_key_check(?) GROUP BY fkid"
         try:
-            for number, count in connection.ask(sql, table):
-                if keys[number].parent not in unread:
+            rows = connection.ask(sql, table)
+            unknown = _unknown_order(connection, table)
+            for number, count in rows:
+                if keys[number].parent not in unread and number not in unknown:
                     counts[keys[number]] = count
         except sqlite3.OperationalError as error:
             mismatch = MISMATCH.search(str(error))
@@ -273,6 +275,22 @@ def orphans(
                 raise
             counts[Key(table, (), mismatch[1])] = 1
     return counts
+
+
+def _unknown_order(connection: Connection, table: str) -> set[int]:
+    """Its foreign keys whose parent is looked for in the order of an application's collation.
+
+    The parent's index is the one that has that (sqlite.org/foreignkeys.html#fk_indexes).
+    """
+    if not connection.collations:
+        return set()
+    sql = (
+        'SELECT f.id, c.coll FROM pragma_foreign_key_list(?) AS f, pragma_index_list(f."table") AS '
+        'i, pragma_index_xinfo(i.name) AS c WHERE i."unique" AND c.key AND '
+        """(c.name = f."to" COLLATE NOCASE OR f."to" IS NULL AND i.origin = 'pk')"""
+    )
+    own = {name.casefold() for name in connection.collations}
+    return {number for number, name in connection.ask(sql, table) if name.casefold() in own}
 
 
 def foreign_keys(connection: Connection, table: str) -> dict[int, Key]:

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 MMAP = 1 << 40  # bytes that may be read without being copied first (sqlite.org/mmap.html)
 MALFORMED = re.compile(r"malformed database schema \((.*?)\)(?: - (.*))?", re.DOTALL)
-BROKEN = re.compile(r"invalid rootpage|orphan index|already exists|already another")
-"""What SQLite says of a schema table that is damaged; of SQL that it cannot read it says where."""
+BROKEN = re.compile(
+    r"invalid rootpage|orphan index|already exists|already another"
+    r"|unrecognized token: \"[\x00-\x1f\x7f'\"`\[]"
+)
+"""What SQLite says of a schema table that is damaged: of SQL that it cannot read it says where, and
+none has a control character, or a quotation mark alone."""
+STATEMENT = re.compile(r"CREATE\s+(?:UNIQUE\s+|VIRTUAL\s+)?(\w+)\b", re.IGNORECASE)
+"""How SQLite begins each definition that it keeps (its build.c, trigger.c), with what it is of."""
 FUNCTION = re.compile(r"(?:unknown|no such) function: (.+?)(?:\(\))?")
 UNSAFE = re.compile(r"unsafe use of (.+?)\(\)")
 NEVER = frozenset({"load_extension", "fts3_tokenizer"})
@@ -60,9 +66,9 @@ class Connection(sqlite3.Connection):
         """Whether there is another way than the one that SQLite refused with these words."""
         _, missing, name = said.partition("no such collation sequence: ")
         if missing and name not in self.collations:
-            self.create_collation(name, lambda one, other: (one > other) - (one < other))
-            self.collations.add(name)
-            return True
+            return self._order_by_bytes({name})
+        if said == "no query solution" and (names := self._unordered()):
+            return self._order_by_bytes(names)
         function = FUNCTION.fullmatch(said)
         if function and function[1] not in self.functions:
             self.create_function(function[1], -1, lambda *_: None, deterministic=True)
@@ -80,6 +86,27 @@ class Connection(sqlite3.Connection):
             return not self._has_broken_entry()
         return False
 
+    def _order_by_bytes(self, collations: set[str]) -> bool:
+        """Stand in for an application's collations, and read the schema anew.
+
+        To a table without rowid whose key has a collation that was not there when the schema was
+        read, SQLite finds no way ("no query solution").
+        """
+        for name in collations:
+            self.create_collation(name, lambda one, other: (one > other) - (one < other))
+        self.collations |= collations
+        super().execute("PRAGMA writable_schema = RESET")
+        if self.unread:
+            super().execute("PRAGMA writable_schema = ON")
+        return True
+
+    def _unordered(self) -> set[str]:
+        """Collations that the schema names and nobody has registered: SQLite lists these, too."""
+        sql = "PRAGMA collation_list"
+        with closing(sqlite3.connect(":memory:")) as bare:
+            there = {name for _, name in bare.execute(sql)} | self.collations
+        return {str(name) for _, name in super().execute(sql)} - there
+
     def _is_harmless(self, function: str) -> bool:
         """Whether it is SQLite's, or stands for the application's: nothing can come of it."""
         if function in self.functions:
@@ -92,10 +119,14 @@ class Connection(sqlite3.Connection):
         """Whether the schema table holds what nobody has written as a definition."""
         [(encoding,)] = super().execute("PRAGMA encoding").fetchall()
         for _, schema, _ in super().execute("PRAGMA database_list").fetchall():
-            sql = f"SELECT CAST(sql AS BLOB) FROM {schema}.sqlite_master"  # noqa: S608 - ours
-            for (raw,) in super().execute(f"{sql} WHERE type <> 'index' OR sql <> ''").fetchall():
-                text = (raw or b"").decode(encoding, "replace")
-                if text[:6].upper() != "CREATE" or {"\0", "\ufffd"} & {*text}:
+            sql = (
+                f"SELECT CAST(type AS BLOB), CAST(sql AS BLOB) FROM {schema}.sqlite_master "  # noqa: S608 - ours
+                "WHERE type <> 'index' OR sql <> ''"
+            )
+            for row in super().execute(sql).fetchall():
+                kind, text = ((raw or b"").decode(encoding, "replace") for raw in row)
+                begun = STATEMENT.match(text)
+                if not begun or begun[1].lower() != kind or {"\0", "\ufffd"} & {*text}:
                     return True
         return False
 
