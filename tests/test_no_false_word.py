@@ -201,6 +201,25 @@ def test_what_only_the_application_can_say_is_named_as_not_checked(project: Proj
     project.ok("just", "undo")
 
 
+@pytest.mark.parametrize(
+    ("using", "said"),
+    [("vec0 (a float)", "no such module: vec0"), ("fts5 (a, tokenize = 'own')", "own")],
+)
+def test_a_virtual_table_that_only_its_application_opens_is_named_as_not_checked(
+    project: Project, using: str, said: str
+) -> None:
+    make(project.database, 5)
+    with closing(sqlite3.connect(project.database, isolation_level=None)) as connection:
+        connection.execute("CREATE VIRTUAL TABLE q USING fts5 (a)")
+        connection.execute("PRAGMA writable_schema = ON")
+        sql = f"CREATE VIRTUAL TABLE q USING {using}"
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'q'", [sql])
+    record = Path(project.ok("just", "backup").strip()).with_suffix(".json")
+    check = json.loads(record.read_text())["check"]
+    assert check.startswith(f"ok, not checked: q (this SQLite, {sqlite3.sqlite_version}, ")
+    assert said in check
+
+
 def by_its_own_order(project: Project, script: str) -> None:
     """Run SQL as the application does, which has a collation of its own."""
     with closing(sqlite3.connect(project.database)) as connection:

@@ -169,10 +169,26 @@ def not_checked(connection: Connection) -> str:
         names = ", ".join(sorted(not_loaded(connection) | connection.unread.keys()))
         said = "; ".join(f"{name}: {text}" for name, text in connection.unread.items())
         parts = [f"{names} (this SQLite, {sqlite3.sqlite_version}, cannot read {said})"]
+    parts += [
+        f"{name} (this SQLite, {sqlite3.sqlite_version}, cannot read it: {said})"
+        for name, said in _without_module(connection).items()
+    ]
     own = f"(this SQLite, {sqlite3.sqlite_version}, does not have it)"
     parts += [f"what {name}() gives {own}" for name in sorted(connection.functions)]
     parts += [f"the order by {name} {own}" for name in sorted(connection.collations)]
     return f"not checked: {'; '.join(parts)}" if parts else ""
+
+
+def _without_module(connection: Connection) -> dict[str, str]:
+    """Virtual tables that only their application, or a newer SQLite, can open, and what is said."""
+    sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'virtual'"
+    said: dict[str, str] = {}
+    for (name,) in connection.ask(sql):
+        try:
+            connection.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 0")  # noqa: S608 - its own
+        except sqlite3.OperationalError as error:
+            said[str(name)] = str(error)
+    return said
 
 
 def not_loaded(connection: Connection, schema: str = "main") -> set[str]:
