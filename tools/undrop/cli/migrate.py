@@ -155,7 +155,7 @@ def _words(report: "Report", left: "list[Loss]") -> tuple[str, ...]:
     text = lines[:1]
     for line, each in zip(lines[1:], report.losses, strict=True):
         text += [line, *(f"    {_sample(sample)}" for sample in each.samples)]
-    text += [f"WARNING, no longer guaranteed: {warning}" for warning in report.warnings]
+    text += [f"WARNING: {warning}" for warning in report.warnings]
     if report.changes:
         text.append("also: " + ", ".join(report.changes))
     return tuple(map(tables.clean, text))
