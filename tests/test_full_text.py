@@ -380,3 +380,14 @@ def test_an_emptied_full_text_table_is_missed_as_any_other(stocked: Project) -> 
     run(stocked.database, "DELETE FROM notes")
     assert "had rows before and have none now: notes" in stocked.just("backup").err
     assert "have none in it: notes" in stocked.ok("just", "status")
+
+
+def test_what_one_of_another_kind_before_kept_decides_nothing(tmp_path: Path) -> None:
+    setup = "CREATE VIRTUAL TABLE notes USING fts4 (body); INSERT INTO notes VALUES ('a')"
+    change = (
+        "CREATE VIRTUAL TABLE n USING fts5 (body); INSERT INTO n SELECT body FROM notes;"
+        "DROP TABLE notes; ALTER TABLE n RENAME TO notes"
+    )
+    found = report(tmp_path, setup, change)
+    assert found.losses == []
+    assert not [text for text in found.changes if text.endswith("rows)")]

@@ -74,19 +74,23 @@ def kept(connection: Connection, schema: str = "main") -> set[str]:
     SQLite goes by their names alone, which a table of the user's may have, too
     (sqlite.org/vtab.html, 2.13).
     """
-    sql = "SELECT name FROM pragma_table_list WHERE schema = ? AND type = 'shadow'"
-    listed = [str(row[0]) for row in connection.ask(sql, schema)]
-    if not listed:
+    virtual = {name.lower(): text for name, text in defined(connection, schema).items()}
+    if not virtual:
         return set()
-    made = {name.lower(): shadows(text) for name, text in defined(connection, schema).items()}
+    made = {name: shadows(text) for name, text in virtual.items()}
+    # Which of them SQLite calls shadows depends on what else is attached.
+    sql = "SELECT name, type FROM pragma_table_list WHERE schema = ? AND type <> 'view'"
     names = set()
-    for name in listed:
+    for name, kind in connection.ask(sql, schema):
         owner, _, suffix = name.lower().rpartition("_")
-        theirs = made.get(owner)
+        if owner not in made:
+            continue
+        theirs = made[owner]
+        may_be_late = suffix == "stat" and module(virtual[owner]) in {"fts3", "fts4"}
         if (
-            theirs is None
-            or name in theirs
-            or (suffix == "stat" and _late(connection, schema, name))
+            kind == "shadow"
+            if theirs is None
+            else name in theirs or (may_be_late and _late(connection, schema, name))
         ):
             names.add(name)
     return names
