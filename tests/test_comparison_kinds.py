@@ -377,3 +377,74 @@ def test_a_column_that_takes_the_name_of_one_that_was_renamed_loses_nothing(
     tmp_path: Path, emptied: str, change: str
 ) -> None:
     assert report(tmp_path, COLUMNS + f"; {emptied}", change).losses == []
+
+
+def test_what_stands_for_a_value_that_a_row_lacks_may_change_with_no_page(tmp_path: Path) -> None:
+    setup = "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2);"
+    edit = "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, '5', '7');"
+    setup += "ALTER TABLE t ADD COLUMN price DEFAULT 5"
+    found = report(tmp_path, setup, edit + "PRAGMA writable_schema = RESET")
+    assert [(loss.name, loss.lost) for loss in found.losses] == [("t.price", 2)]
+
+
+@pytest.mark.parametrize("key", ["id INTEGER PRIMARY KEY", "id INT PRIMARY KEY", "id INT"])
+@pytest.mark.parametrize("values", ["(1, 11), (2, 12)", "(1, NULL), (2, NULL)"])
+def test_a_key_and_another_column_that_swap_names_lose_nothing(
+    tmp_path: Path, key: str, values: str
+) -> None:
+    kind = key.split()[1]
+    setup = f"CREATE TABLE t ({key}, ref {kind}); INSERT INTO t VALUES {values}"
+    swap = "".join(
+        f"ALTER TABLE t RENAME {one} TO {other};"
+        for one, other in (("id", "x"), ("ref", "id"), ("x", "ref"))
+    )
+    found = report(tmp_path, setup, swap)
+    assert found.losses == []
+    assert {*found.changes} >= {"t.id is now ref", "t.ref is now id"}
+
+
+@pytest.mark.parametrize("change", ["UPDATE {0} SET a = NULL", "DELETE FROM {0}"])
+def test_many_tables_that_all_lose_something_are_compared_with_few_others(
+    tmp_path: Path, change: str
+) -> None:
+    names = [f"t{n}" for n in range(60)]
+    setup = (
+        f"CREATE TABLE {n} (id INTEGER PRIMARY KEY, a); INSERT INTO {n} VALUES (1, '{n}');"
+        for n in names
+    )
+    found = report(tmp_path, "".join(setup), ";".join(change.format(name) for name in names))
+    assert len(found.losses) == len(names)
+
+
+def test_many_tables_that_were_renamed_are_known_by_where_they_begin(tmp_path: Path) -> None:
+    names = [f"t{n}" for n in range(60)]
+    setup = (
+        f"CREATE TABLE {n} (id INTEGER PRIMARY KEY, a); INSERT INTO {n} VALUES (1, 1);"
+        for n in names
+    )
+    change = (f"ALTER TABLE {n} RENAME TO new_{names[-at - 1]};" for at, n in enumerate(names))
+    found = report(tmp_path, "".join(setup), "".join(change))
+    assert found.losses == []
+    assert {*found.changes} == {
+        f"table {n} is now new_{names[-at - 1]}" for at, n in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize("kinds", [("", "INTEGER"), ("BLOB", "REAL"), ("INTEGER", "")])
+def test_a_whole_number_is_the_same_as_a_real_in_rows_without_a_key(
+    tmp_path: Path, kinds: tuple[str, str]
+) -> None:
+    one, two = kinds
+    setup = f"CREATE TABLE t (a {one}); INSERT INTO t VALUES (5.0), (-0.0), (7), ('x')"
+    change = f"CREATE TABLE n (a {two}); " + REBUILT.format("*", "ORDER BY a DESC")
+    assert report(tmp_path, setup, change).losses == []
+
+
+def test_a_column_renamed_and_retyped_is_known_though_its_rows_are_in_another_order(
+    tmp_path: Path,
+) -> None:
+    setup = (
+        "CREATE TABLE t (a INTEGER PRIMARY KEY, b); INSERT INTO t VALUES (1, 2), (2, 3), (10, 3)"
+    )
+    change = "CREATE TABLE n (k TEXT PRIMARY KEY, b); " + REBUILT.format("*", "ORDER BY 1 DESC")
+    assert report(tmp_path, setup, change).losses == []

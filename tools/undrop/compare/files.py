@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from undrop.compare import comparison, ddl, encoding, reading, rows
 from undrop.compare.comparison import Comparison, Counter, TableChange
-from undrop.compare.structure import NO_TEXT, TEXT, Part, Structure, Table, fold
+from undrop.compare.structure import NO_TEXT, TEXT, Column, Part, Structure, Table, fold
 from undrop.sqlitefile import btree, check, connect
 from undrop.sqlitefile.check import quoted
 from undrop.sqlitefile.connect import Connection
@@ -81,6 +81,7 @@ class _Compare:
             )
         )
         self.unread = [*self.structure_before.unread]
+        self.counts: dict[tuple[str, str], int] = {}
         roots = {table.root for table in self.structure_before.tables.values()} - {0}
         self.untouched = btree.untouched(*pages, roots) if pages and roots else set[int]()
 
@@ -147,6 +148,11 @@ class _Compare:
             return TableChange(old.name, new.name, count, gone=count)  # it could be read before
 
     def _count(self, schema: str, table: Table) -> int:
+        if (schema, table.name) not in self.counts:
+            self.counts[schema, table.name] = self._counted(schema, table)
+        return self.counts[schema, table.name]
+
+    def _counted(self, schema: str, table: Table) -> int:
         try:
             return rows.count(self.connection, schema, table)
         except sqlite3.OperationalError:
@@ -173,8 +179,15 @@ class _Compare:
                 ),
                 None,
             )
-        for candidate in added.values():
-            if candidate.virtual == gone.virtual and _may_hold(candidate, gone):
+        # One that was only renamed keeps its root.
+        candidates = sorted(added.values(), key=lambda table: table.root != gone.root)
+        rows_before = self._count("main", gone)
+        for candidate in candidates:
+            if (
+                candidate.virtual == gone.virtual
+                and _may_hold(candidate, gone)
+                and self._count("after", candidate) >= rows_before
+            ):
                 change = self._pair(gone, candidate)
                 if change.rows_before and not change.lost and _is_evident(gone, candidate, change):
                     return change
@@ -191,12 +204,21 @@ def _stored_alike(old: Table, new: Table) -> list[tuple[str, str]] | None:
         return None
     before, after = ([c for c in table.columns.values() if c.hidden != 2] for table in (old, new))
     pairs = list(zip(before, after, strict=False))
-    if len(pairs) < len(before) or any((a.key, a.hidden) != (b.key, b.hidden) for a, b in pairs):
+    if len(pairs) < len(before) or any(
+        (a.key, a.hidden, _absent(a)) != (b.key, b.hidden, _absent(b)) for a, b in pairs
+    ):
         return None
-    renamed = [(a.name, b.name) for a, b in pairs if fold(a.name) != fold(b.name)]
-    if any(fold(a) in new.columns or fold(b) in old.columns for a, b in renamed):
+    renamed = [(a, b) for a, b in pairs if fold(a.name) != fold(b.name)]
+    kept = any(fold(a.name) in new.columns or fold(b.name) in old.columns for a, b in renamed)
+    # Names that changed places: of columns that differ in nothing else nothing else can be meant.
+    if kept and any(a.type != b.type for a, b in renamed):
         return None
-    return renamed
+    return [(a.name, b.name) for a, b in renamed]
+
+
+def _absent(column: Column) -> tuple[str, str] | None:
+    """What stands for the value in a row that lacks it (sqlite.org/fileformat2.html, 2.1)."""
+    return None if column.default is None else (column.default, column.type)
 
 
 def _meeting(old: Structure, new: Structure) -> tuple[Structure, Structure]:

@@ -53,6 +53,23 @@ def affinity(kind: str) -> str:
     return "none" if "BLOB" in kind or kind in {"", "ANY"} else "numeric"
 
 
+def cells(old: "Column", new: "Column", *values: str) -> list[str]:
+    """SQL for what makes a value of either column one and the same to GROUP BY."""
+    kinds = {affinity(old.type), affinity(new.type)}
+    if old.type == new.type or kinds == {"numeric"}:
+        return [*values]
+    if "text" in kinds:
+        return [as_text(value) for value in values]
+    return [_as_number(value) for value in values]
+
+
+def _as_number(value: str) -> str:
+    """SQL for the same text of a REAL as of the INTEGER that equals it."""
+    whole = f"CAST({value} AS INTEGER)"
+    is_whole = f"typeof({value}) = 'real' AND {value} = {whole}"
+    return f"iif({is_whole}, CAST({whole} AS TEXT), {as_text(value)})"
+
+
 SCAN = re.compile(r"SCAN (TABLE .* AS )?b\b")
 COPY = "undrop_after"
 MOST = 1900  # columns of one statement: SQLite takes 2,000
@@ -248,7 +265,9 @@ class Pair:
             for join in self.joins
         ):
             return True
-        return not any(join.certain for join in self.joins) and self._same_values(a, b)
+        if any(join.certain for join in self.joins):
+            return False
+        return self._same_values(*cells(old, new, a, b))
 
     def _distinct(self, column: str) -> int:
         sql = f"SELECT count(DISTINCT {column}) FROM main.{quoted(self.table_before.name)} AS a"  # noqa: S608

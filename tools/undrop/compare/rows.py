@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop.compare import reading
 from undrop.compare.comparison import ColumnChange, Sample, TableChange
-from undrop.compare.pairing import MOST, Join, Pair, affinity, as_text, same, something
+from undrop.compare.pairing import MOST, Join, Pair, cells, same, something
 from undrop.compare.structure import fold
 from undrop.sqlitefile import connect
 from undrop.sqlitefile.check import quoted
@@ -66,11 +66,6 @@ def first(connection: Connection, table: "Table") -> tuple[Sample, ...]:
 def _rows(connection: Connection, rest: str, shown: dict[str, str]) -> tuple[Sample, ...]:
     rows = connection.ask(f"SELECT {', '.join(shown.values())} {rest}")
     return tuple(dict(zip(shown, map(_short, row), strict=True)) for row in rows)
-
-
-def _holds_alike(old: "Column", new: "Column") -> bool:
-    """Whether a value that is the same is kept as the same type's on both sides."""
-    return old.type == new.type or affinity(old.type) == affinity(new.type) == "numeric"
 
 
 def _in_parts(values: list[str]) -> list[str]:
@@ -246,8 +241,8 @@ class _Rows:
         """What tells a row from others, as SQL for either side."""
         sides: tuple[list[str], list[str]] = ([], [])
         for old, new, a, b in pairs:
-            for side, value in zip(sides, (a, b), strict=True):
-                side.append(value if _holds_alike(old, new) else as_text(value))
+            for side, cell in zip(sides, cells(old, new, a, b), strict=True):
+                side.append(cell)
         if len(pairs) <= MOST:
             return sides
         return _in_parts(sides[0]), _in_parts(sides[1])
