@@ -7,6 +7,7 @@ import alike
 import pytest
 from alike_cases import CASES, Case, Revision
 from shop import REPOSITORY
+from tally import sampled
 
 QUICK = {
     "depends_on: down to where another branch stands",
@@ -16,14 +17,15 @@ QUICK = {
     "VACUUM in an autocommit_block",
 }
 """Those that ``just test`` runs."""
+MORE = [
+    pytest.param(case, id=case.what, marks=pytest.mark.more)
+    for case in sampled([case for case in CASES if case.what not in QUICK], 30)
+]
 
 
-def marked(case: Case) -> object:
-    marks = () if case.what in QUICK else (pytest.mark.more,)
-    return pytest.param(case, id=case.what, marks=marks)
-
-
-@pytest.mark.parametrize("case", [marked(case) for case in CASES])
+@pytest.mark.parametrize(
+    "case", [*(pytest.param(case, id=case.what) for case in CASES if case.what in QUICK), *MORE]
+)
 def test_alembic_alone_and_undrop_leave_the_same_database(case: Case, tmp_path: Path) -> None:
     told = alike.legs(case, tmp_path)
     assert alike.is_meant(case, told), told

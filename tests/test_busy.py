@@ -302,7 +302,7 @@ def test_who_writes_now_and_then_is_not_kept_waiting_for_a_removal(
     assert said == ["400", "401", "402"]
 
 
-@pytest.fixture(params=["DELETE", "WAL"])
+@pytest.fixture(params=[pytest.param("DELETE", marks=pytest.mark.more), "WAL"])
 def busy(stocked: Project, request: pytest.FixtureRequest) -> Iterator[Project]:
     """A shop with a migration that takes a while, and an application that writes all the time."""
     stocked.sql(f"PRAGMA journal_mode = {request.param}")

@@ -38,7 +38,10 @@ def asks(project: Project, for_mode: str, back: str = "") -> None:
         file.write_text(file.read_text().partition("def downgrade")[0] + BACK.format(back))
 
 
-@pytest.mark.parametrize(("began", "asked"), [("delete", "wal"), ("wal", "delete")])
+@pytest.mark.parametrize(
+    ("began", "asked"),
+    [pytest.param("delete", "wal", marks=pytest.mark.more), ("wal", "delete")],
+)
 def test_the_mode_that_is_asked_for_is_the_mode_afterwards_both_ways(
     stocked: Project, began: str, asked: str
 ) -> None:

@@ -46,7 +46,8 @@ def used(project: Project, how: str) -> Iterator[None]:
     yield
 
 
-HOW = [pytest.param("rollback mode", marks=pytest.mark.more), "WAL mode", "in use"]
+MORE = [pytest.param(how, marks=pytest.mark.more) for how in ("rollback mode", "in use")]
+HOW = [*MORE, "WAL mode"]
 
 
 @pytest.fixture(params=HOW)

@@ -11,9 +11,11 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tally import FULL
 
 from undrop.compare import files, losses
 
+MANY = 1500 if FULL else 300
 COUNTS = "INTEGER PRIMARY KEY AUTOINCREMENT"
 KEYS = (
     "INTEGER PRIMARY KEY",
@@ -337,13 +339,13 @@ def examples(count: int) -> settings:
     return settings(max_examples=count, deadline=None, suppress_health_check=slow)
 
 
-@examples(150)
+@examples(80)
 @given(st.data())
 def test_random_lossless_migrations_never_alarm(data: st.DataObject) -> None:
     assert reported(data, lossy=False)[1] == []
 
 
-@examples(150)
+@examples(80)
 @given(st.data())
 def test_random_lossy_migrations_always_alarm(data: st.DataObject) -> None:
     destroyed, found = reported(data, lossy=True)
@@ -351,15 +353,15 @@ def test_random_lossy_migrations_always_alarm(data: st.DataObject) -> None:
 
 
 @pytest.mark.more
-@examples(1500)
+@examples(MANY)
 @given(st.data())
-def test_1500_random_lossless_migrations_never_alarm(data: st.DataObject) -> None:
+def test_many_random_lossless_migrations_never_alarm(data: st.DataObject) -> None:
     assert reported(data, lossy=False)[1] == []
 
 
 @pytest.mark.more
-@examples(1500)
+@examples(MANY)
 @given(st.data())
-def test_1500_random_lossy_migrations_always_alarm(data: st.DataObject) -> None:
+def test_many_random_lossy_migrations_always_alarm(data: st.DataObject) -> None:
     destroyed, found = reported(data, lossy=True)
     assert bool(found) == destroyed
