@@ -160,6 +160,11 @@ class Sqlite:
         if not path.is_file():
             raise CheckError(f"{path.name} is not a file", Action("list"))
         facts = check.verify(path, self.session)
+        if record and durable.size(path) != facts.bytes:
+            raise CheckError(
+                f"{path.name} is not what its record says: there is more behind its last page",
+                Action("list"),
+            )
         if record is None and not check.has_table(path):
             raise CheckError(f"{path} has no record and no table in it", Action("list"))
         return facts
