@@ -568,7 +568,7 @@ TEXTS = strategies.one_of(
 
 
 @given(text=TEXTS)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_no_text_confuses_it(shop: Project, text: str) -> None:
     """A line that no shell would take is decided, too, and nothing but a plain word only reads."""
     found = verdict.decide(text, shop.root, projects.load(shop.root))

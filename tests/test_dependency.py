@@ -62,7 +62,7 @@ stats
 """What somebody's fingers typed behind ``just`` or ``undrop``."""
 
 
-@pytest.fixture(params=["never backed up", "with backups"])
+@pytest.fixture(params=["never backed up", pytest.param("with backups", marks=pytest.mark.more)])
 def shop(request: pytest.FixtureRequest, stocked: Project) -> Project:
     """A project whose present state no backup holds."""
     if request.param == "with backups":

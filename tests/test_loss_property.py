@@ -339,13 +339,13 @@ def examples(count: int) -> settings:
     return settings(max_examples=count, deadline=None, suppress_health_check=slow)
 
 
-@examples(80)
+@examples(50)
 @given(st.data())
 def test_random_lossless_migrations_never_alarm(data: st.DataObject) -> None:
     assert reported(data, lossy=False)[1] == []
 
 
-@examples(80)
+@examples(50)
 @given(st.data())
 def test_random_lossy_migrations_always_alarm(data: st.DataObject) -> None:
     destroyed, found = reported(data, lossy=True)

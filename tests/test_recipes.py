@@ -69,7 +69,7 @@ class Place:
         return f"{self.runner.root}/bin:/usr/bin:/bin"
 
 
-@pytest.fixture(params=["here", "adopted"])
+@pytest.fixture(params=[pytest.param("here", marks=pytest.mark.more), "adopted"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """This repository's project, and one that ``undrop init`` adopted."""
     if request.param == "here":
