@@ -19,7 +19,7 @@ QUICK = {
 """Those that ``just test`` runs."""
 MORE = [
     pytest.param(case, id=case.what, marks=pytest.mark.more)
-    for case in sampled([case for case in CASES if case.what not in QUICK], 30)
+    for case in sampled([case for case in CASES if case.what not in QUICK], 16)
 ]
 
 

@@ -15,7 +15,7 @@ from tally import FULL
 
 from undrop.compare import files, losses
 
-MANY = 1500 if FULL else 300
+MANY = 1500 if FULL else 120
 COUNTS = "INTEGER PRIMARY KEY AUTOINCREMENT"
 KEYS = (
     "INTEGER PRIMARY KEY",
