@@ -97,7 +97,7 @@ def test_the_rows_of_an_older_name_are_content(stocked: Project) -> None:
 
 def test_what_is_remembered_wrongly_harms_nothing(stocked: Project) -> None:
     stocked.ok("just", "backup")
-    for text in ("[]", '{"quartermaster.db": 7}', '{"quartermaster.db": "nowhere"}'):
+    for text in ("[" * 100_000, '{"quartermaster.db": 7}', '{"quartermaster.db": "nowhere"}'):
         (stocked.backups / "version_tables.json").write_text(text)
         stocked.ok("just", "status")
         stocked.ok("just", "migrate")

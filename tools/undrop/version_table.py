@@ -32,7 +32,7 @@ def remember(backups: "Path", source: str, table: str) -> None:
 
 
 def _known(backups: "Path") -> dict[str, str]:
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):  # people edit files
         tables = json.loads((backups / NAME).read_bytes())
         if isinstance(tables, dict) and all(isinstance(name, str) for name in tables.values()):
             return tables
