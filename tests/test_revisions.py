@@ -3,21 +3,9 @@
 from pathlib import Path
 
 import pytest
+from alike_cases import OURS
 from shop import Project
 
-ENV = """
-from alembic import context
-from sqlalchemy import create_engine
-from undrop.alembic import backup_before, database_url, transactional_ddl
-
-backup_before(context)
-engine = create_engine(database_url(context))
-transactional_ddl(engine)
-with engine.connect() as connection:
-    context.configure(connection=connection, transactional_ddl=True)
-    with context.begin_transaction():
-        context.run_migrations()
-"""
 GRAPH: dict[str, tuple[str, str, str]] = {
     # down_revision, depends_on, branch_labels
     "a1": ("None", "None", "'A'"),
@@ -38,7 +26,7 @@ def lay(root: Path, graph: dict[str, tuple[str, str, str]] = GRAPH) -> None:
     (root / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/alembic\n")
     for file in (root / "alembic/versions").glob("*.py"):
         file.unlink()
-    (root / "alembic/env.py").write_text(ENV)
+    (root / "alembic/env.py").write_text(OURS)
     for revision, (down, depends_on, labels) in graph.items():
         (root / f"alembic/versions/{revision}.py").write_text(
             f"from alembic import op\nrevision = {revision!r}\ndown_revision = {down}\n"
@@ -144,7 +132,9 @@ def test_a_configuration_that_alembic_cannot_use_is_three_lines(parted: Project)
 
 def test_what_env_py_says_as_alembic_does_is_three_lines_too(parted: Project) -> None:
     file = parted.root / "alembic/env.py"
-    file.write_text(f"from alembic.util import CommandError\nraise CommandError('no stage')\n{ENV}")
+    file.write_text(
+        f"from alembic.util import CommandError\nraise CommandError('no stage')\n{OURS}"
+    )
     done = parted.refused(2, "undrop", "migrate")
     assert done.err.splitlines()[-3:-1] == [
         "undrop: Alembic says: no stage",
@@ -154,7 +144,7 @@ def test_what_env_py_says_as_alembic_does_is_three_lines_too(parted: Project) ->
 
 def test_an_env_py_that_resolves_the_revision_itself_is_told_alike(parted: Project) -> None:
     file = parted.root / "alembic/env.py"
-    file.write_text(f"from alembic import context\ncontext.get_revision_argument()\n{ENV}")
+    file.write_text(f"from alembic import context\ncontext.get_revision_argument()\n{OURS}")
     done = parted.refused(2, "undrop", "migrate", "nosuch")
     assert "Alembic says: Can't locate revision identified by 'nosuch'" in done.err
     assert "history" in done.err

@@ -169,19 +169,11 @@ class _Compare:
 
     def _renamed(self, gone: Table, added: dict[str, Table]) -> TableChange | None:
         """The new table that has all of this one's columns and rows, if there is one."""
-        if not self._count("main", gone):
-            return next(
-                (
-                    TableChange(gone.name, table.name, added=count, rows_after=count)
-                    for table in added.values()
-                    if gone.columns.keys() <= table.columns.keys() and 0 != table.root == gone.root
-                    for count in [self._count("after", table)]
-                ),
-                None,
-            )
+        rows_before = self._count("main", gone)
         # One that was only renamed keeps its root.
         candidates = sorted(added.values(), key=lambda table: table.root != gone.root)
-        rows_before = self._count("main", gone)
+        if not rows_before:
+            return self._renamed_empty(gone, candidates)
         for candidate in candidates:
             if (
                 candidate.virtual == gone.virtual
@@ -191,6 +183,14 @@ class _Compare:
                 change = self._pair(gone, candidate)
                 if change.rows_before and not change.lost and _is_evident(gone, candidate, change):
                     return change
+        return None
+
+    def _renamed_empty(self, gone: Table, candidates: list[Table]) -> TableChange | None:
+        """The same of one without rows: its root alone tells."""
+        for table in candidates:
+            if 0 != table.root == gone.root and gone.columns.keys() <= table.columns.keys():
+                count = self._count("after", table)
+                return TableChange(gone.name, table.name, added=count, rows_after=count)
         return None
 
 

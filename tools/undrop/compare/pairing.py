@@ -199,12 +199,15 @@ class Pair:
         """
         keys = {fold(column.name) for column in self.table_before.key}
         stayed = {old for old, new in self.columns.items() if old == new} - keys
+        gone = {fold(column.name) for column in self.gone if not column.key}
+        sought = changed & stayed | {name for name in gone if not self._is_empty(name)}
+        if not sought:
+            return False  # before every other column is gone through
         empty = {name for name in stayed - changed if self._is_empty(name)}
         added = {fold(column.name) for column in self.new}
-        gone = {fold(column.name) for column in self.gone if not column.key}
         there = changed & stayed | empty | added
         moved: dict[str, str] = {}
-        for name in sorted(changed & stayed | {name for name in gone if not self._is_empty(name)}):
+        for name in sorted(sought):
             old = self.table_before.columns[name]
             for other in sorted(there - {name} - {*moved.values()}):
                 new = self.table_after.columns[other]

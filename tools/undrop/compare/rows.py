@@ -70,11 +70,11 @@ def _rows(connection: Connection, rest: str, shown: dict[str, str]) -> tuple[Sam
 
 def _in_parts(values: list[str]) -> list[str]:
     """SQL for several values in one, each by its type and all of its bytes."""
-    cells = [
+    texts = [
         f"iif(typeof({v}) IN ('text', 'blob'), typeof({v}) || hex({v}), quote({v})) || ','"
         for v in values
     ]
-    return [" || ".join(cells[n : n + PART]) for n in range(0, len(cells), PART)]
+    return [" || ".join(texts[n : n + PART]) for n in range(0, len(texts), PART)]
 
 
 class _Rows:
@@ -113,13 +113,11 @@ class _Rows:
     def _with_samples(self, change: TableChange, join: Join | None) -> TableChange:
         """The same with some of what is lost; ``join`` is the identity that shows it."""
         if join is None:
+            if not change.gone:
+                return change
             rows, shown = self._grouped()
             rest = f"FROM {rows} WHERE n > 0 LIMIT {SAMPLES}"
-            return (
-                change._replace(samples=_rows(self.connection, rest, shown))
-                if change.gone
-                else change
-            )
+            return change._replace(samples=_rows(self.connection, rest, shown))
         samples: tuple[Sample, ...] = ()
         if change.gone:
             rest = f"{self.pair.joined('LEFT JOIN', join)} WHERE {join.mark} IS NULL"
