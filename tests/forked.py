@@ -130,8 +130,9 @@ def be(asked: dict[str, Any], fds: list[int]) -> NoReturn:
     except BaseException:  # noqa: BLE001 - as the interpreter does
         traceback.print_exc()
     finally:
-        for written in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):
+        # What was loaded before may hold the streams of then: Alembic's Config does.
+        for written in filter(None, (sys.stdout, sys.__stdout__, sys.stderr, sys.__stderr__)):
+            with suppress(OSError, ValueError):
                 written.flush()
         os._exit(code if isinstance(code, int) else 0)
     raise AssertionError
@@ -150,6 +151,7 @@ def settle(asked: dict[str, Any], fds: list[int]) -> None:
     os.chdir(asked["cwd"])
     os.environb.clear()
     os.environb.update(asked["env"])
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     time.tzset()
     sys.stdin = stream(0, "r")
     sys.stdout = stream(1, "w")
