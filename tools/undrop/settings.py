@@ -72,15 +72,23 @@ class Settings(NamedTuple):
         return {name: str(path) for name, path in files.items()}
 
 
-def load(start: Path, session: Session | None = None) -> Settings:
+def load(
+    start: Path, session: Session | None = None, instead: dict[str, Any] | None = None
+) -> Settings:
     """Settings of the project that ``start`` (a folder) is in.
 
-    ``session`` is the command that works on it; a look at them needs none.
+    ``session`` is the command that works on it; a look at them needs none. ``instead``: what is
+    otherwise than it is written there.
 
     Raises UsageError when there is no project, no URL, or a URL of another engine.
     """
     root, table = _find(start.resolve())
-    return of(root, table, session)
+    return of(root, {**table, **(instead or {})}, session)
+
+
+def of_url(url: str) -> dict[str, Any]:
+    """``load``'s ``instead`` for another database of the project's."""
+    return {"url": url, "url-variable": ""}
 
 
 def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Settings:

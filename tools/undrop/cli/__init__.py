@@ -40,7 +40,7 @@ def main() -> int:
     _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None)
+    arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None, instead=None)
     bar = Bar()
     session = Session(bar)
     try:
@@ -84,7 +84,7 @@ def _answer(arguments: Namespace, session: Session) -> answer.Answer:
     if arguments.bare:
         said = arguments.run(answer.Bare(arguments, session, _say))
     else:
-        project = settings.load(arguments.root, session)
+        project = settings.load(arguments.root, session, arguments.instead)
         arguments.root = project.root
         run = answer.Run(project, arguments, _say)
         answer.hold_lock(run)

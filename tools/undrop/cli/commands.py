@@ -1,6 +1,9 @@
 """Every command: its arguments, and which function of which module answers it."""
 
+import json
+import os
 from argparse import (
+    SUPPRESS,
     ArgumentParser,
     ArgumentTypeError,
     HelpFormatter,
@@ -66,6 +69,13 @@ def _seconds(text: str) -> float:
     raise ArgumentTypeError(f"{text!r} is no number of seconds between 0 and {A_DAY}")
 
 
+def _settings(variable: str) -> dict[str, Any]:
+    with suppress(KeyError, ValueError):
+        if isinstance(settings := json.loads(os.environ[variable]), dict):
+            return settings
+    raise ArgumentTypeError(f"{variable} holds no settings in JSON")
+
+
 SCHEMA = (
     _one("revision", nargs="?", default="head", help="as Alembic names it (head)"),
     _one("--accept-loss", action="store_true", help="whatever goes may go"),
@@ -92,6 +102,7 @@ COMMANDS = {
                 "--before", metavar="STEP", help="the step that comes, for which REASON is a hint"
             ),
             _one("--after", default="", metavar="STEP", help="a step that was only watched ends"),
+            _one("--instead", type=_settings, help=SUPPRESS),  # Alembic's hook alone has need of it
             _one("reason", nargs="*", default=["manual"], help="why; part of the file's name"),
             _one(
                 ACCEPT_SHRINK,

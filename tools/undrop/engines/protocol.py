@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     from sqlalchemy.engine import Engine as Connections
 
     from undrop.compare.comparison import Comparison, TableChange
+    from undrop.engines.sqlite.fence import Fence
     from undrop.recipes import Text
     from undrop.record import Record
     from undrop.values import (
@@ -346,10 +347,11 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def prepare(self, connection: Connection | None, target: Target, /) -> None:
             """Before the first migration: refuse any other database. Raises RuntimeError."""
 
-        def reroute(self, is_live: Callable[[object], bool], target: Target, /) -> None:
-            """Hand ``target`` to every engine of SQLAlchemy's that would go to the live database.
+        def divert(self, fence: Fence, target: Target, scratch: str, /) -> Callable[[], None]:
+            """While an application is loaded, have what it writes reach no database that is kept.
 
-            That is a file; ``is_live`` knows its names.
+            ``scratch``: a folder for copies. With the call of what is returned, SQLAlchemy's
+            engines get ``target`` where they would go to the live database, if that is a file.
             """
 
         def report(self) -> list[str]:

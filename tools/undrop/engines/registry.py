@@ -1,5 +1,6 @@
 """Which engine a URL names."""
 
+import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -91,6 +92,13 @@ def is_of_driver(error: Exception) -> bool:
     """Whether a database's driver raised it; known by name, so that none is loaded for it."""
     packages = {base.__module__.partition(".")[0] for base in type(error).__mro__}
     return bool(packages & {engine.driver for engine in ENGINES.values()})
+
+
+def is_same(one: "Engine", other: "Engine") -> bool:
+    """Whether two URLs name one database, as far as that shows without asking a server."""
+    if one.file and other.file:
+        return os.path.realpath(one.file) == os.path.realpath(other.file)
+    return (one.kind, one.source) == (other.kind, other.source)
 
 
 def only_one(root: "Path") -> str:

@@ -86,13 +86,37 @@ def below(revision: "Script") -> list[str]:
     return list(revision._all_down_revisions)
 
 
+def destination(context: Any) -> Any:  # noqa: ANN401 - Alembic's module of proxies
+    """Where the running command goes, as it was typed; None for one that goes nowhere.
+
+    The public ``get_revision_argument`` resolves it, for which it loads every migration: too early
+    for an env.py that sets ``version_locations`` later.
+    """
+    return _options(context).get("destination_rev")
+
+
+def configured(context: Any, then: "Callable[[MigrationContext], None]") -> None:  # noqa: ANN401
+    """Call ``then`` each time that env.py has told Alembic which database it migrates."""
+    environment = _environment(context)
+    configure = getattr(environment, "configure", None)
+    if configure is None:
+        return
+
+    @wraps(configure)
+    def told(*arguments: Any, **options: Any) -> None:  # noqa: ANN401 - whatever env.py gives
+        configure(*arguments, **options)
+        then(environment.get_context())
+
+    environment.configure = told
+
+
 def when_it_ends(context: Any, then: "Callable[[Any], None]") -> None:  # noqa: ANN401
     """Call ``then`` with the environment when the command is through with ``env.py``, well or not.
 
     ``EnvironmentContext.__exit__`` takes the functions out of ``alembic.context`` by
     ``_remove_proxy``; Alembic has no public hook there.
     """
-    environment: Any = getattr(context, "_proxy", None)
+    environment = _environment(context)
     remove = getattr(environment, "_remove_proxy", None)
     if remove is None:
         return
@@ -109,8 +133,15 @@ def when_it_ends(context: Any, then: "Callable[[Any], None]") -> None:  # noqa: 
 def ensures_version(context: Any) -> bool:  # noqa: ANN401 - Alembic's module of proxies
     """Whether the running command is ``alembic ensure_version``, which makes the version table.
 
-    ``alembic.context`` hands public names on to the environment that it hides in ``_proxy``, and
-    no public one tells which command is running: this one alone has a function of that name.
+    No public name tells which command is running: this one alone has a function of that name.
     """
-    options = getattr(getattr(context, "_proxy", None), "context_opts", {})
-    return getattr(options.get("fn"), "__name__", "") == "do_ensure_version"
+    return getattr(_options(context).get("fn"), "__name__", "") == "do_ensure_version"
+
+
+def _environment(context: Any) -> Any:  # noqa: ANN401
+    """What ``alembic.context`` hands its public names on to: it hides that in ``_proxy``."""
+    return getattr(context, "_proxy", None)
+
+
+def _options(context: Any) -> dict[str, Any]:  # noqa: ANN401
+    return getattr(_environment(context), "context_opts", {})

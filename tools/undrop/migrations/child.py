@@ -5,7 +5,9 @@ import os
 import sys
 import threading
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from io import StringIO
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, quote_plus
 
@@ -18,17 +20,20 @@ from sqlalchemy.engine import make_url
 
 from undrop.engines import registry
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError
-from undrop.migrations import alembic_private
+from undrop.migrations import alembic_private, flask_app
 from undrop.migrations.message import Reply, Request, Revision
 from undrop.values import VERSION_TABLE, Moved
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from alembic.runtime.migration import MigrationContext
 
     from undrop.engines.protocol import Migrating
     from undrop.engines.sqlite.fence import Fence
     from undrop.values import Target
 
+PROBE = "undrop_probe"  # the key by which it learns that nothing is migrated
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
 
 
@@ -44,26 +49,35 @@ class WrongError(Exception):
         self.what = named if isinstance(cause, RevisionError) else "configuration"
 
 
-def _config(asked: Request, target: "Target", guard: "Migrating") -> Config:
-    """The project's, with the target as its database."""
-    config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
-    config.attributes[WORK_COPY] = target
+@contextmanager
+def _configured(
+    asked: Request, target: "Target", guard: "Migrating", fence: "Fence"
+) -> "Iterator[Config]":
+    """The project's configuration with the target as its database, for as long as it lasts."""
     address = guard.target_url(asked.url, target)
+    config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
     own = config.get_main_option("sqlalchemy.url") or ""
     if own.startswith(f"{address.drivername}+"):
         address = address.set(drivername=own.partition(":")[0])  # the one that env.py can use
     url = address.render_as_string(hide_password=False)
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     if asked.variable:
         os.environ[asked.variable] = url
-    return config
+    with ExitStack() as stack:
+        flask = flask_app.folder(asked.config)
+        if flask or asked.reroute:
+            scratch = stack.enter_context(TemporaryDirectory())
+            turn = guard.divert(fence, target, scratch)
+            if flask:
+                config = stack.enter_context(flask_app.context(flask))
+            turn()
+        config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+        config.attributes[WORK_COPY] = target
+        yield config
 
 
 def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
     """Run the migrations that are asked for and say what was done."""
     guard = registry.migrating(asked.kind)
-    if asked.reroute:
-        guard.reroute(fence.is_live, target)
     revision = asked.revision
     moved = Moved([], [], 0, [], VERSION_TABLE, [], 0.0)
 
@@ -97,10 +111,10 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
         return plan
 
     try:
-        config = _config(asked, target, guard)
-        script = ScriptDirectory.from_config(config)
-        with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
-            script.run_env()
+        with _configured(asked, target, guard, fence) as config:
+            script = ScriptDirectory.from_config(config)
+            with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
+                script.run_env()
     except (CommandError, configparser.Error) as error:
         if moved.steps:  # a migration raised it, or what comes behind them
             raise
@@ -111,12 +125,26 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
 def known(asked: Request) -> Reply:
     """The project's revisions: loads every file of them."""
     sys.dont_write_bytecode = True  # it is only looked at
-    script = ScriptDirectory.from_config(Config(**asked.config))  # type: ignore[arg-type]
+    config = Config(**asked.config)  # type: ignore[arg-type]  # each by its name
+    if flask := flask_app.folder(asked.config):
+        config.set_main_option("script_location", str(flask))
+    script = ScriptDirectory.from_config(config)
+    if not script.get_heads():  # env.py may set version_locations
+        config.attributes[PROBE] = True
+        environment = EnvironmentContext(
+            config, script, fn=_nothing, as_sql=True, destination_rev="head"
+        )
+        with environment, redirect_stdout(StringIO()):
+            script.run_env()
     revisions = [
         Revision(each.revision, alembic_private.below(each), each.doc)
         for each in script.walk_revisions()
     ]
     return Reply(revisions=revisions[::-1], heads=sorted(script.get_heads()))
+
+
+def _nothing(_current: object, _context: object) -> list[Any]:
+    return []
 
 
 def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or StampStep

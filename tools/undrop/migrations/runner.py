@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from undrop import durable, version_table
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
+from undrop.migrations import flask_app
 from undrop.migrations.message import Reply, Request
 from undrop.recipes import Action, standing
 from undrop.sqlitefile import header
@@ -36,7 +37,9 @@ class _Child:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 # -P: no folder of the project's may shadow a module.
                 [sys.executable, "-P", "-m", "undrop.migrations.child", str(asked)],
-                cwd=settings.alembic_ini.parent,  # where people stand who call alembic
+                cwd=flask_app.home(
+                    settings.alembic_files, settings.root, settings.alembic_ini.parent
+                ),
                 stdout=subprocess.PIPE,
                 pass_fds=[asked],
             )

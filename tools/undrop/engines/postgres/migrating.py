@@ -1,5 +1,6 @@
 """What Alembic's own process does for PostgreSQL: the URL, the locks, what is not transactional."""
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import Pool
 
+from undrop.engines.diversion import Diversion
 from undrop.engines.postgres import address, exclusive
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Engine
 
+    from undrop.engines.sqlite.fence import Fence
     from undrop.values import Target
 
 SHARED = re.compile(
@@ -76,8 +79,17 @@ class Migrating:
         event.listen(connection, "before_cursor_execute", self._look)
         event.listen(connection, "commit", self._commit)
 
-    def reroute(self, _is_live: "Callable[[object], bool]", _target: "Target") -> None:
-        """Nothing: what is live is no file."""
+    def divert(self, _fence: "Fence", _target: "Target", _scratch: str) -> "Callable[[], None]":
+        """Have the server refuse what writes, until the answer is called: libpq's PGOPTIONS."""
+        given = os.environ.get("PGOPTIONS", "")
+        os.environ["PGOPTIONS"] = f"{given} -c default_transaction_read_only=on"
+        diversion = Diversion(lambda _: [], str)
+
+        def turn() -> None:
+            os.environ["PGOPTIONS"] = given
+            diversion.turn(str)
+
+        return turn
 
     def report(self) -> list[str]:
         """What of the migrations was not in their one transaction."""

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
 
+from undrop.engines.diversion import Diversion, Scratch
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Connection
 
+    from undrop.engines.sqlite.fence import Fence
     from undrop.values import Target
 
 
@@ -33,14 +36,17 @@ def prepare(connection: "Connection | None", target: "Target") -> None:
         )
 
 
-def reroute(is_live: "Callable[[object], bool]", target: "Target") -> None:
-    """Hand the work copy to every engine of SQLAlchemy's that would go to the live database."""
+def divert(fence: "Fence", target: "Target", scratch: str) -> "Callable[[], None]":
+    """Hand SQLAlchemy's engines copies in ``scratch``; from the call of the answer, the work copy.
 
-    @event.listens_for(Engine, "do_connect")
-    def _follow(dialect: Any, _record: object, arguments: list[Any], named: Any) -> None:  # noqa: ANN401
-        if dialect.name == "sqlite" and arguments and is_live(arguments[0]):
-            file = Path(target.database)
-            arguments[0] = file.as_uri() if named.get("uri") else str(file)
+    The work copy is for those alone that would go to the live database.
+    """
+
+    def to_target(path: str) -> str:
+        return target.database if fence.is_live(path) else path
+
+    diversion = Diversion(fence.paths, Scratch(scratch).copy)
+    return lambda: diversion.turn(to_target)
 
 
 def report() -> list[str]:

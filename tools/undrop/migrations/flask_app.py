@@ -1,0 +1,56 @@
+"""The application that the migrations of Flask-Migrate need: their env.py asks it for everything.
+
+The standard library, Alembic and the project's own Flask only: the project's Python, which may
+have no undrop, loads it from here.
+"""
+
+import configparser
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+LOADING = "UNDROP_LOADING"
+"""The variable that says, here and to what is started, that an application is only loaded."""
+
+
+def folder(config: dict[str, str]) -> Path | None:
+    """Flask-Migrate's folder, where these arguments for Alembic's ``Config`` name its alembic.ini.
+
+    It has no ``script_location``: the application gives that. None for any other.
+    """
+    ini = Path(config.get("file_", ""))
+    if not (ini.parent / "env.py").is_file():
+        return None
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(ini, "utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        return None  # Alembic says what is wrong with it
+    is_given = parser.has_option("alembic", "script_location") or "toml_file" in config
+    return None if is_given else ini.parent
+
+
+def home(config: dict[str, str], root: Path, plain: Path) -> Path:
+    """Where its commands are typed: ``flask`` in the project's folder, ``alembic`` in ``plain``."""
+    return root if folder(config) else plain
+
+
+@contextmanager
+def context(folder: Path) -> Iterator[Any]:
+    """Alembic's ``Config`` as Flask-Migrate makes it, in the application's context.
+
+    The application is the one that ``flask`` finds: FLASK_APP, wsgi.py or app.py, a factory in it.
+    Whatever its code raises is raised.
+    """
+    from flask import cli, current_app
+
+    cli.load_dotenv()
+    os.environ[LOADING] = "1"
+    try:
+        app = cli.ScriptInfo(os.environ.get("FLASK_APP")).load_app()
+    finally:
+        del os.environ[LOADING]
+    with app.app_context():
+        yield current_app.extensions["migrate"].migrate.get_config(str(folder))
