@@ -7,11 +7,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import pytest
 from forks import Done, Forks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -325,6 +326,12 @@ def shown(project: Project, *command: str) -> str:
 def python(script: str, *arguments: str) -> tuple[str, ...]:
     """The command line of a script."""
     return (sys.executable, "-c", script, *arguments)
+
+
+def some(values: Iterable[Any]) -> list[Any]:
+    """All of them as parameters, of which ``just test`` tries every third."""
+    more = pytest.mark.more
+    return [pytest.param(value, marks=more if n % 3 else ()) for n, value in enumerate(values)]
 
 
 def content(database: Path) -> list[str]:

@@ -9,13 +9,11 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from shop import Project, content
+from shop import Project, content, some
 
 LIVE = "LIVE = str(pathlib.Path('quartermaster.db').resolve())"
 HEAD = f"""
@@ -237,12 +235,6 @@ UNSEEN = "attached by an expression"
 @pytest.fixture
 def project(stocked: Project) -> Project:
     return stocked
-
-
-def some(names: Iterable[str]) -> list[Any]:
-    """All of them, of which ``just test`` tries every third."""
-    more = pytest.mark.more
-    return [pytest.param(name, marks=more if n % 3 else ()) for n, name in enumerate(names)]
 
 
 @pytest.mark.parametrize("way", some(WAYS))

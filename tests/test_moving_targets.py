@@ -31,7 +31,7 @@ def count(database: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM t").fetchone()[0])
 
 
-@pytest.fixture(params=["rollback", "wal"])
+@pytest.fixture(params=[pytest.param("rollback", marks=pytest.mark.more), "wal"])
 def pair(project: Project, request: pytest.FixtureRequest) -> tuple[Project, Path]:
     """A database of 400 rows in either mode, and a backup of it with 100."""
     make(project.database, 100, wal=request.param == "wal")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from shop import Project, make
+from shop import Project, make, some
 
 LOOKS = [("list",), ("status",), ("undo", "--list")]
 
@@ -142,7 +142,7 @@ NONSENSE = [
 ]
 
 
-@pytest.mark.parametrize("text", NONSENSE)
+@pytest.mark.parametrize("text", some(NONSENSE))
 def test_a_vault_that_says_nonsense_of_itself_is_passed_over(
     two: tuple[Project, Project], text: bytes
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from agents import bash, call, ended, hook
-from shop import Project, content, make
+from shop import Project, content, make, some
 
 from undrop import settings
 from undrop.store import home, log
@@ -137,7 +137,7 @@ LOST: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("kind", LOST)
+@pytest.mark.parametrize("kind", some(LOST))
 @pytest.mark.parametrize("wal", [False, True])
 def test_a_database_that_was_lost_comes_back_as_it_was_known_last(
     stocked: Project, kind: str, *, wal: bool

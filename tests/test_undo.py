@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from shop import Project, content
+from shop import Project, content, some
 
 
 def lose(project: Project) -> None:
@@ -15,13 +15,15 @@ def lose(project: Project) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [
-        ("just", "migrate", "-1", "--accept-loss"),
-        ("just", "restore", "latest"),
-        ("just", "reset-db"),
-        ("just", "nuke-db"),
-        ("alembic", "downgrade", "-1"),
-    ],
+    some(
+        [
+            ("just", "migrate", "-1", "--accept-loss"),
+            ("just", "restore", "latest"),
+            ("just", "reset-db"),
+            ("just", "nuke-db"),
+            ("alembic", "downgrade", "-1"),
+        ]
+    ),
     ids=lambda command: command[1],
 )
 def test_undo_and_redo_stay_in_wal_mode(stocked: Project, command: tuple[str, ...]) -> None:
