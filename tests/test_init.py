@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sqlite3
 import tempfile
 import tomllib
@@ -14,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from server import Server
-from shop import BIN, Runner, content
+from shop import Runner, content
 
 from undrop.adopt import blocks, envpy, jsontext
 
@@ -320,16 +319,6 @@ def test_what_cannot_be_read_is_named_and_nothing_is_written(
     assert Path(name).name in done.err
     assert "Next:" in done.err
     assert elsewhere.tree() == before
-
-
-def test_an_environment_of_its_own_without_undrop_is_said(elsewhere: Elsewhere) -> None:
-    """As when ``uvx`` runs us: ``env.py`` will have to import undrop there."""
-    elsewhere.with_alembic("generic", "sqlite:///app.db")
-    (elsewhere.root / ".venv/bin").mkdir(parents=True)
-    python = shutil.which("python3", path="/usr/bin") or os.path.realpath(BIN / "python")
-    script = f'#!/bin/sh\nexec {python} -I -S "$@"\n'
-    elsewhere.write(".venv/bin/python", script).chmod(0o755)
-    assert "uv add --dev undrop" in elsewhere.done("undrop", "init").err
 
 
 @given(

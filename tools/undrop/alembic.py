@@ -83,7 +83,7 @@ class _Run:
     def configured(self, migration: "MigrationContext") -> None:
         """Look whether Alembic goes to the database that is guarded."""
         connection = migration.connection
-        if connection is None:  # it writes SQL
+        if connection is None or migration.as_sql:
             return
         shown = connection.engine.url.render_as_string()
         try:

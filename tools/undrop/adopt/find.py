@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from undrop import settings
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
-from undrop.migrations import runner
+from undrop.migrations import flask_app, runner
 from undrop.recipes import Action
 
 GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
@@ -150,12 +150,9 @@ def _python(root: Path) -> str:
     return str(own) if own.exists() else sys.executable
 
 
-def has_undrop(root: Path) -> bool:
-    """Whether the project's own Python can import undrop, as ``env.py`` will have to."""
-    done = subprocess.run(  # noqa: S603 - the project's own interpreter
-        [_python(root), "-c", "import undrop.alembic"], capture_output=True, cwd=root, check=False
-    )
-    return done.returncode == 0
+def python(project: Project) -> str:
+    """The project's own Python."""
+    return _python(project.home)
 
 
 class _Told(NamedTuple):
@@ -177,7 +174,7 @@ def _probe(
     try:
         done = subprocess.run(  # noqa: S603 - our own script
             [python or _python(project.home), str(script), json.dumps(question)],
-            cwd=project.home,
+            cwd=flask_app.home(project.config, project.root, project.home),
             env={**os.environ, **(variables or {})},
             capture_output=True,
             timeout=PATIENCE,

@@ -1,23 +1,27 @@
 """Where ``env.py`` is, and which databases it would go to. Run by the project's own Python.
 
-``probe.py JSON`` with a ``Question``; prints an answer in JSON. The environment is loaded offline,
+``probe.py JSON`` with a question; prints an answer in JSON. The environment is loaded offline,
 so that nothing is connected to where it can be helped, and no migration runs; what is connected to
-all the same is behind the fence.
+all the same is behind the fence, and an application that is loaded for it gets scratch copies.
 """
 
 import io
-import json
-import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "engines/sqlite"))
-from fence import Fence  # type: ignore[import-not-found]  # there may be no undrop
+sys.path.insert(0, str(Path(__file__).parent))
+from projectside import main, ours  # type: ignore[import-not-found]  # there may be no undrop
+
+sys.path.pop(0)
+Fence = ours("engines/sqlite/fence.py").Fence
+flask_app = ours("migrations/flask_app.py")
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -25,15 +29,26 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {"env": "", "urls": [], "version_table": "", "failure": "", "made": []}
     fence = Fence("", [], question["root"])
     fence.install()
-    try:
-        config = Config(**question["config"])
-        config.attributes["undrop_probe"] = True  # where undrop is there already: no backup
-        script = ScriptDirectory.from_config(config)
-        told["env"] = script.env_py_location
-        if question["run"]:
-            _load(config, script, told)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - env.py is anybody's code
-        told["failure"] = f"{type(error).__name__}: {error}"
+    with ExitStack() as stack:
+        try:
+            flask = flask_app.folder(question["config"])
+            if flask:
+                told["env"] = str(flask / "env.py")
+            if flask and question["run"]:
+                copies = ours("engines/diversion.py")
+                scratch = copies.Scratch(stack.enter_context(TemporaryDirectory()))
+                copies.Diversion(fence.paths, scratch.copy)
+                config = stack.enter_context(flask_app.context(flask))
+            else:
+                config = Config(**question["config"])
+            config.attributes["undrop_probe"] = True  # where undrop is there already: no backup
+            if question["run"] or not flask:
+                script = ScriptDirectory.from_config(config)
+                told["env"] = script.env_py_location
+            if question["run"]:
+                _load(config, script, told)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - env.py is anybody's code
+            told["failure"] = f"{type(error).__name__}: {error}"
     if refused := fence.refused():
         told["failure"] = f"refused: {refused[0]}"
     return {**told, "made": fence.left()}
@@ -63,9 +78,4 @@ def _no_migrations(_revision: object, _context: object) -> list[Any]:
 
 
 if __name__ == "__main__":
-    out = os.dup(1)
-    os.dup2(2, 1)
-    sys.dont_write_bytecode = True  # it is only looked at
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - where alembic looks for modules, too
-    os.write(out, json.dumps(answer(json.loads(sys.argv[1]))).encode())
-    os._exit(0)
+    main(answer)

@@ -198,6 +198,7 @@ COMMANDS = {
         "put undrop into the project in this folder: settings, recipes, env.py, hooks",
         (
             _one("--dry-run", action="store_true", help="only show what would change"),
+            _one("--check", action="store_true", help="only try whether the guard holds; exit 4"),
             _one("--remove", action="store_true", help="take out what init put in"),
             _one("--url", default="", metavar="URL", help="the database, if it is not found"),
         ),

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import settings, version_table
-from undrop.adopt import find, plan
+from undrop.adopt import find, plan, proof
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
-from undrop.errors import UsageError
+from undrop.errors import CheckError, UsageError
 from undrop.recipes import Action, Text
 from undrop.steps import backup
 from undrop.store.lock import locked
@@ -18,17 +18,14 @@ if TYPE_CHECKING:
     from undrop.adopt.plan import Edit
     from undrop.cli.answer import Bare
 
-INSTALL = (
-    "undrop is not in this project's own environment, where env.py imports it: uv add --dev undrop"
-    ", or pip install undrop"
-)
-
 SAME = "nothing to change: this project is adopted already"
 
 
 def init(bare: "Bare") -> Answer:
     """Find out about the project, show what changes, write it, take a first backup."""
     root = Path.cwd()
+    if bare.arguments.check:
+        return _check(bare, root)
     if bare.arguments.remove:
         return _remove(root, dry=bare.arguments.dry_run)
     dry = bare.arguments.dry_run
@@ -55,8 +52,6 @@ def init(bare: "Bare") -> Answer:
         *project.unclear,
         *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
     )
-    if project.env and not find.has_undrop(root):
-        notes = (*notes, INSTALL)
     if not project.env:
         notes = (*notes, "without Alembic there is everything but migrate, rehearse and reset-db")
     if dry:
@@ -72,7 +67,33 @@ def init(bare: "Bare") -> Answer:
     seen = status.status(run)
     back: Text = ("adopted; to take it out again:", Action("init", "--remove"))
     notes = (*notes, back if edits else SAME)
-    return Answer({**result, "status": seen.result}, f"{diff}\n{seen.line}".lstrip(), notes)
+    proved = _proved(adopted, project)
+    return Answer(
+        {**result, "status": seen.result, **proved.result},
+        f"{diff}\n{seen.line}\n{proved.line}".strip(),
+        (*notes, *proved.notes),
+        code=proved.code,
+    )
+
+
+def _check(bare: "Bare", root: Path) -> Answer:
+    """Only try the guard, for CI. Raises UsageError where the project is not adopted."""
+    adopted = settings.load(root, bare.session)
+    return _proved(adopted, find.look_at_alembic(adopted.root, run=False))
+
+
+def _proved(adopted: settings.Settings, project: find.Project) -> Answer:
+    """Which doors are guarded, by trying; exit code 4 where Alembic is there and is not."""
+    if not project.config:
+        return Answer({"guarded": [], "not_guarded": []})
+    tried = proof.prove(adopted, project, find.python(project))
+    guarded = [] if tried.failures else [tried.door]
+    result = {"guarded": guarded, "not_guarded": tried.failures}
+    notes = (f"the upgrade of a copy failed: {tried.note}",) if tried.note else ()
+    lines = [f"Guarded: {', '.join(guarded)}"] if guarded else []
+    lines += [f"NOT guarded: {tried.door}, because {why}" for why in tried.failures]
+    code = CheckError.exit_code if tried.failures else 0
+    return Answer(result, "\n".join(lines), notes, code=code)
 
 
 def _cover(bare: "Bare", root: Path, url: str) -> str:

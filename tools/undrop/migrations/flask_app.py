@@ -37,19 +37,30 @@ def home(config: dict[str, str], root: Path, plain: Path) -> Path:
     return root if folder(config) else plain
 
 
+def loaded() -> Any:  # noqa: ANN401 - Flask's ``ScriptInfo``
+    """The application that ``flask`` finds: FLASK_APP, wsgi.py or app.py, a factory in it.
+
+    Whatever its code raises is raised.
+    """
+    from flask import cli
+
+    cli.load_dotenv()
+    found = cli.ScriptInfo(os.environ.get("FLASK_APP"))
+    found.load_app()
+    return found
+
+
 @contextmanager
 def context(folder: Path) -> Iterator[Any]:
     """Alembic's ``Config`` as Flask-Migrate makes it, in the application's context.
 
-    The application is the one that ``flask`` finds: FLASK_APP, wsgi.py or app.py, a factory in it.
-    Whatever its code raises is raised.
+    Raises as ``loaded`` does.
     """
-    from flask import cli, current_app
+    from flask import current_app
 
-    cli.load_dotenv()
     os.environ[LOADING] = "1"
     try:
-        app = cli.ScriptInfo(os.environ.get("FLASK_APP")).load_app()
+        app = loaded().load_app()
     finally:
         del os.environ[LOADING]
     with app.app_context():

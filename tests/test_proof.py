@@ -1,0 +1,199 @@
+"""``undrop init`` says that a project is guarded when it has tried that, and else what is wrong."""
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from server import Server
+from shop import content
+from test_init import MIGRATION, TEMPLATES, Elsewhere
+
+ENV = """
+import os
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+{before}
+engine = create_engine(os.environ.get("GO_TO", "sqlite:///app.db"), poolclass=pool.NullPool)
+if context.is_offline_mode():
+    context.configure(url="sqlite:///app.db")
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    with engine.connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+{after}
+"""
+LINES = "from undrop.alembic import backup_before\nbackup_before(context)"
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Elsewhere:
+    return Elsewhere(tmp_path / "theirs")
+
+
+def files(there: Elsewhere) -> dict[str, bytes]:
+    found = there.root.parent.rglob("*")
+    return {str(path): path.read_bytes() for path in found if path.is_file()}
+
+
+def reasons(there: Elsewhere) -> list[str]:
+    return sorted(path.name.split("-", 3)[3] for path in there.root.glob("backups/*.db"))
+
+
+def with_env(there: Elsewhere, before: str = "", after: str = "") -> None:
+    there.with_alembic("generic", "sqlite:///app.db")
+    there.write("migrations/env.py", ENV.format(before=before, after=after))
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_it_is_tried_and_nothing_of_that_stays(there: Elsewhere, template: str) -> None:
+    there.with_alembic(template, TEMPLATES[template])
+    before = (there.root / "app.db").read_bytes()
+    assert there.ok("undrop", "init").endswith("\nGuarded: alembic\n")
+    assert reasons(there) == ["undrop-init.db"]
+    assert (there.root / "app.db").read_bytes() == before
+    had = files(there)
+    assert there.ok("undrop", "init", "--check") == "Guarded: alembic\n"
+    assert files(there) == had
+
+
+def test_without_a_database_an_empty_one_is_tried_and_none_is_made(there: Elsewhere) -> None:
+    there.with_alembic("generic", "sqlite:///app.db")
+    (there.root / "app.db").unlink()
+    assert there.ok("undrop", "init").endswith("\nGuarded: alembic\n")
+    assert not (there.root / "app.db").exists()
+    there.ok("alembic", "upgrade", "head")
+    there.ok("just", "undo")
+    assert not (there.root / "app.db").exists()
+
+
+def test_a_guard_that_was_taken_out_or_comes_too_late_is_none(there: Elsewhere) -> None:
+    with_env(there, LINES)
+    assert there.ok("undrop", "init").endswith("\nGuarded: alembic\n")
+    for late in ("", LINES):
+        there.write("migrations/env.py", ENV.format(before="", after=late))
+        done = there.run("undrop", "init", "--check")
+        assert done.code == 4, done
+        assert "NOT guarded: alembic, because no backup was there" in done.out
+    there.write("migrations/env.py", ENV.format(before=LINES, after=""))
+    assert there.ok("undrop", "init", "--check") == "Guarded: alembic\n"
+
+
+def test_another_database_than_the_guarded_one_is_named_and_backed_up_too(
+    there: Elsewhere,
+) -> None:
+    with_env(there, LINES)
+    there.ok("undrop", "init")
+    with closing(sqlite3.connect(there.root / "b.db")) as connection, connection:
+        connection.execute("CREATE TABLE precious AS SELECT 7 AS v")
+    checked = there.run("undrop", "init", "--check", GO_TO="sqlite:///b.db")
+    assert checked.code == 4
+    assert "env.py migrates sqlite:///b.db, and undrop guards app.db" in checked.out
+    fresh = content(there.root / "b.db")
+
+    done = there.run("alembic", "upgrade", "head", GO_TO="sqlite:///b.db")
+    assert done.code == 0, done
+    assert "THIS MIGRATION GOES TO ANOTHER DATABASE: sqlite:///b.db" in done.err
+    [kept, _after] = sorted(there.root.glob("backups/b-*-alembic.db"), key=lambda p: len(p.name))
+    assert content(kept) == fresh
+    assert content(there.root / "b.db") != fresh
+
+
+def test_the_guarded_database_by_another_name_is_the_same_one(there: Elsewhere) -> None:
+    with_env(there, LINES)
+    there.ok("undrop", "init")
+    (there.root / "link.db").symlink_to("app.db")
+    for url in (f"sqlite:///{there.root}/app.db", "sqlite:///link.db", "sqlite+pysqlite:///app.db"):
+        assert there.ok("undrop", "init", "--check", GO_TO=url) == "Guarded: alembic\n"
+        done = there.run("alembic", "downgrade", "base", GO_TO=url)
+        assert "ANOTHER DATABASE" not in done.err
+        there.ok("just", "undo")
+
+
+def test_an_engine_that_is_not_supported_is_named(there: Elsewhere) -> None:
+    with_env(there, LINES)
+    there.ok("undrop", "init")
+    text = (there.root / "migrations/env.py").read_text()
+    text = text.replace("configure(connection=connection)", 'configure(url="mysql://h/shop")')
+    there.write("migrations/env.py", text)
+    done = there.run("undrop", "init", "--check")
+    assert done.code == 4, done
+    assert "env.py migrates mysql://h/shop: mysql is not supported" in done.out
+
+
+def test_a_backup_that_fails_is_said_in_its_words(there: Elsewhere) -> None:
+    with_env(there, LINES)
+    there.ok("undrop", "init")
+    text = ENV.format(before=LINES.replace("(context)", "(None)"), after="")
+    there.write("migrations/env.py", text)
+    done = there.run("undrop", "init", "--check")
+    assert done.code == 4, done
+    assert "'NoneType' object has no attribute 'config'" in done.out
+
+
+def test_a_migration_that_fails_says_nothing_of_the_guard(there: Elsewhere) -> None:
+    there.with_alembic("generic", "sqlite:///app.db")
+    broken = MIGRATION.replace('"1", None', '"2", "1"').replace(
+        "def upgrade():", "def upgrade():\n    raise ValueError('not yet')\n"
+    )
+    there.write("migrations/versions/2.py", broken)
+    done = there.done("undrop", "init")
+    assert done.out.endswith("\nGuarded: alembic\n")
+    assert "the upgrade of a copy failed: ValueError: not yet" in done.err
+
+
+def test_an_environment_without_undrop_migrates_on_and_says_so(
+    there: Elsewhere, tmp_path: Path
+) -> None:
+    """``uv sync --no-dev``: production has Alembic, and no undrop."""
+    there.with_alembic("generic", "sqlite:///app.db")
+    site = tmp_path / "site"
+    site.mkdir()
+    for name in ("alembic", "sqlalchemy", "mako", "markupsafe", "typing_extensions"):
+        where = sys.modules.get(name) or __import__(name)
+        path = Path(str(where.__file__))
+        path = path.parent if path.name == "__init__.py" else path
+        (site / path.name).symlink_to(path)
+    python = there.root / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    run = f'PYTHONPATH={site} exec {os.path.realpath(sys.executable)} -S -P "$@"'
+    python.write_text(f"#!/bin/sh\n{run}\n")
+    python.chmod(0o755)
+
+    done = there.run("undrop", "init")
+    assert done.code == 4, done
+    assert "NOT guarded: alembic, because undrop is not in its environment" in done.out
+    assert "uv add --dev undrop" in done.out
+    rows = content(there.root / "app.db")
+    migrated = there.run(str(python), "-m", "alembic", "downgrade", "base")
+    assert migrated.code == 0, migrated
+    assert migrated.err.count("undrop is not installed here") == 1
+    assert content(there.root / "app.db") != rows
+
+
+def test_without_alembic_there_is_nothing_to_try(there: Elsewhere) -> None:
+    with closing(sqlite3.connect(there.root / "app.db")) as connection, connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS v")
+    assert "Guarded" not in there.ok("undrop", "init")
+    assert there.ok("undrop", "init", "--check") == ""
+    (there.root / "pyproject.toml").unlink()
+    (there.root / "undrop.toml").unlink(missing_ok=True)
+    assert there.run("undrop", "init", "--check").code == 2
+
+
+def test_on_a_server_the_sql_is_tried_and_nothing_is_written(
+    there: Elsewhere, server: Server
+) -> None:
+    name = f"proved_{os.getpid()}"
+    server.sql(f"CREATE DATABASE {name}")
+    there.with_alembic("generic", server.url(name))
+    server.sql("DROP TABLE notes, alembic_version", name)
+    assert there.ok("undrop", "init").endswith("\nGuarded: alembic\n")
+    tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    assert server.sql(tables, name) == [(0,)]

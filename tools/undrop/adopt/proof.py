@@ -1,0 +1,163 @@
+"""Whether the guard holds: the project's own upgrade command, tried once on a throw-away copy."""
+
+import json
+import os
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy.engine import make_url
+
+from undrop.engines import registry
+from undrop.engines.diversion import duplicate
+from undrop.errors import UndropError
+from undrop.migrations import flask_app, runner
+from undrop.recipes import Text
+from undrop.values import Session
+
+if TYPE_CHECKING:
+    from undrop.adopt.find import Project
+    from undrop.settings import Settings
+
+PATIENCE = 300  # seconds for all migrations, on the copy
+NO_UNDROP = "undrop is not installed here"
+NO_BACKUP = "NO BACKUP WAS TAKEN BEFORE THIS MIGRATION: "
+INSTALL = "uv add --dev undrop, or pip install undrop, into the environment that runs it"
+LINES = "let env.py call backup_before(context) before it configures Alembic: undrop init does"
+
+
+class Proof(NamedTuple):
+    """What was tried, and how it ended."""
+
+    door: str
+    """The command that migrates, as it is typed."""
+    failures: list[Text]
+    """Why the guard does not hold, each with what to do; none where it holds."""
+    note: str = ""
+    """What failed of the command itself, which says nothing of the guard."""
+
+
+class _Told(NamedTuple):
+    """What ``prove.py`` answers."""
+
+    seen: list[tuple[str, bool]]
+    failure: str = ""
+    made: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+
+
+def prove(settings: "Settings", project: "Project", python: str) -> Proof:
+    """Run the project's upgrade command on a copy of its database, or on an empty one.
+
+    The guard's backup goes to a folder that goes again, and live is not touched: what would write
+    to it is refused, and it is watched. A server's database has no copy: what is tried there is
+    ``--sql``, which writes nothing. Raises OSError.
+    """
+    engine = settings.engine
+    flask = flask_app.folder(project.config)
+    door = "flask db" if flask else "alembic"
+    with TemporaryDirectory(prefix="undrop-proof-") as folder:
+        instead: dict[str, object] = {"backups": f"{folder}/backups", "vault": False}
+        copy = f"{folder}/{Path(engine.source).name}" if engine.file else ""
+        command = ["flask", "db", "upgrade", "heads"] if flask else [*_alembic(project), "heads"]
+        if engine.file:
+            instead |= {"url": f"sqlite:///{copy}", "url-variable": "", "env-file": ""}
+            _copied(engine.file, copy)
+        else:
+            command.append("--sql")
+        before = _watched(settings)
+        question: dict[str, object] = {
+            "root": str(project.root),
+            "live": str(engine.file or ""),
+            "copy": copy,
+            "scratch": folder,
+            "settings": instead,
+            # Of a server's database without a table there is no backup, and the step is written.
+            "proof": f"*-alembic{engine.suffix}" if copy or engine.exists() else "steps.jsonl",
+            "command": command,
+        }
+        told, said = _tried(project, python, question)
+        runner.discard(path for path in told.made if not path.startswith(folder))
+        if _watched(settings) != before:
+            return Proof(door, ["the live database was changed meanwhile, by it or by another"])
+    return _judged(settings, project, door, told, said)
+
+
+def _judged(settings: "Settings", project: "Project", door: str, told: _Told, said: str) -> Proof:
+    failures: list[Text] = []
+    own = False
+    for url, is_held in dict.fromkeys(told.seen):
+        try:
+            shown = make_url(url).render_as_string()
+            home = flask_app.home(project.config, project.root, project.home)
+            other = registry.choose(url, home, inside=False, verify_url="", session=Session())
+        except UndropError as error:
+            failures.append(f"env.py migrates {shown}: {error.what}")
+            continue
+        if other.in_memory:
+            continue
+        if not registry.is_same(settings.engine, other):
+            failures.append(f"env.py migrates {shown}, and undrop guards {settings.source}")
+            continue
+        own = True
+        if is_held:
+            continue
+        if NO_UNDROP in said:
+            failures.append(f"undrop is not in its environment, where env.py imports it: {INSTALL}")
+        elif NO_BACKUP in said:
+            failures.append(said.partition(NO_BACKUP)[2].splitlines()[0])
+        else:
+            failures.append(f"no backup was there when env.py configured Alembic: {LINES}")
+    if not told.seen:
+        why = told.failure or "env.py configured no database"
+        failures.append(f"it did not get as far as its database: {why}")
+    elif not own and not failures:
+        failures.append("env.py migrates a database in memory")
+    return Proof(door, failures, told.failure if own else "")
+
+
+def _alembic(project: "Project") -> list[str]:
+    ini = project.ini
+    named = ["-c", os.path.relpath(ini, project.home)] if ini else []
+    return ["alembic", *named, "upgrade"]
+
+
+def _copied(live: Path, copy: str) -> None:
+    """The live database's content, or an empty database, as a file. Raises OSError."""
+    try:
+        if live.exists():
+            duplicate(str(live), copy)
+        else:
+            with closing(sqlite3.connect(copy)) as connection:
+                connection.executescript("CREATE TABLE t (v); DROP TABLE t")
+    except sqlite3.Error as error:
+        raise OSError(f"{live} could not be copied: {error}") from error
+
+
+def _watched(settings: "Settings") -> list[object] | None:
+    return settings.engine.fingerprint() if settings.engine.file else None
+
+
+def _tried(project: "Project", python: str, question: dict[str, object]) -> tuple[_Told, str]:
+    """What the script answers, and what was printed on stderr."""
+    script = Path(__file__).with_name("prove.py")
+    try:
+        done = subprocess.run(  # noqa: S603 - our own script
+            [python, str(script), json.dumps(question)],
+            cwd=flask_app.home(project.config, project.root, project.home),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return _Told([], str(error)), ""
+    said = done.stderr.decode("utf-8", "replace")
+    try:
+        told = _Told(**json.loads(done.stdout))
+    except (ValueError, TypeError):
+        last = (said.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        return _Told([], last), said
+    return told._replace(seen=[(url, bool(held)) for url, held in told.seen]), said

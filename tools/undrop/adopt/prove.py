@@ -1,0 +1,83 @@
+"""The project's own upgrade command, tried on a throw-away copy. Run by the project's own Python.
+
+``prove.py JSON`` with a question; prints in JSON which databases Alembic was configured with, and
+whether a backup had been taken by then. The command runs as it is typed, behind the fence; the
+engines of SQLAlchemy's get the copy where they would go to the live database, and an application
+that is loaded before gets scratch copies.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from alembic.config import CommandLine
+from alembic.runtime.environment import EnvironmentContext
+from sqlalchemy.engine import make_url
+
+sys.path.insert(0, str(Path(__file__).parent))
+from projectside import main, ours  # type: ignore[import-not-found]  # there may be no undrop
+
+sys.path.pop(0)
+Fence = ours("engines/sqlite/fence.py").Fence
+copies = ours("engines/diversion.py")
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """``seen``: each database's URL, and whether there was a backup then; ``failure``."""
+    told: dict[str, Any] = {"seen": [], "failure": "", "made": []}
+    fence = Fence(question["live"], [question["copy"]], question["root"])
+    fence.install()
+    os.environ["UNDROP_PROOF"] = json.dumps(question["settings"])
+
+    def to_copy(path: str) -> str:
+        return question["copy"] if fence.is_live(path) else path
+
+    scratch = copies.Scratch(question["scratch"])
+    diversion = copies.Diversion(fence.paths, scratch.copy)
+    enter, configure = EnvironmentContext.__enter__, EnvironmentContext.configure
+
+    def entered(environment: EnvironmentContext) -> EnvironmentContext:
+        diversion.turn(to_copy)
+        return enter(environment)
+
+    def configured(
+        environment: EnvironmentContext,
+        connection: Any = None,  # noqa: ANN401
+        url: Any = None,  # noqa: ANN401
+        *arguments: Any,  # noqa: ANN401
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        known = url if connection is None else getattr(connection, "engine", connection).url
+        is_held = any(Path(question["settings"]["backups"]).glob(question["proof"]))
+        if known is not None:
+            text = make_url(known).render_as_string(hide_password=False)
+            told["seen"].append([text, is_held])
+        configure(environment, connection, url, *arguments, **options)
+
+    EnvironmentContext.__enter__ = entered  # type: ignore[method-assign]
+    EnvironmentContext.configure = configured  # type: ignore[method-assign,assignment]
+    try:
+        _typed(question["command"])
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is anybody's code
+        if not isinstance(error, SystemExit) or error.code:
+            told["failure"] = f"{type(error).__name__}: {error}"
+    if refused := fence.refused():
+        told["failure"] = f"refused: {refused[0]}"
+    return {**told, "made": fence.left()}
+
+
+def _typed(command: list[str]) -> None:
+    """What the command's own program does with the words behind its name."""
+    if command[0] == "alembic":
+        CommandLine(prog="alembic").main(argv=command[1:])
+        return
+    from flask.cli import FlaskGroup
+
+    application = ours("migrations/flask_app.py").loaded()
+    FlaskGroup().main(command[1:], "flask", standalone_mode=False, obj=application)
+
+
+if __name__ == "__main__":
+    main(answer)
