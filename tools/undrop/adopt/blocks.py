@@ -13,21 +13,22 @@ OWN = ", whose file this is"
 """Marks a file that had to be made: without the block it goes."""
 GLUED = ", with the line's end before it"
 """Marks a file whose last line had none."""
+WITHIN = ": "
+"""Begins what is said of a block between other lines, which has no line before it."""
 
 
 def add(text: str | None, body: str, comment: tuple[str, str] = HASH) -> str:
     """``text`` with a block at its end; None for a file that is not there yet."""
-    before, after = comment
-    newline = "\r\n" if text and "\r\n" in text else "\n"
+    newline = _newline(text or "")
     glue = bool(text) and not (text or "").endswith("\n")
     kind = OWN if text is None else GLUED if glue else ""
-    lines = [
-        f"{before}{BEGIN}{kind}{after}",
-        *body.rstrip("\n").split("\n"),
-        f"{before}{END}{after}",
-    ]
     gap = "" if text is None else newline * (2 if glue else 1)
-    return (text or "") + gap + newline.join(lines) + newline
+    return (text or "") + gap + _block(body, kind, comment, newline)
+
+
+def insert(text: str, at: int, body: str, what: str) -> str:
+    """``text`` with a block before the line that begins at character ``at``; it says ``what``."""
+    return text[:at] + _block(body, WITHIN + what, HASH, _newline(text)) + text[at:]
 
 
 def has(text: str | None) -> bool:
@@ -46,7 +47,23 @@ def remove(text: str) -> str | None:
     if block is None:
         return text
     kind, newline = block["kind"], block["newline"]
-    count = 0 if kind == OWN else 2 if kind == GLUED else 1
+    count = 2 if kind == GLUED else 1
+    if kind == OWN or kind.startswith(WITHIN):
+        count = 0
     gap = block["gap"].removesuffix(newline * count)
     left = text[: block.start()] + gap + text[block.end() :]
     return None if kind == OWN and not left else left
+
+
+def _block(body: str, kind: str, comment: tuple[str, str], newline: str) -> str:
+    before, after = comment
+    lines = [
+        f"{before}{BEGIN}{kind}{after}",
+        *body.rstrip("\n").split("\n"),
+        f"{before}{END}{after}",
+    ]
+    return newline.join(lines) + newline
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
