@@ -294,7 +294,9 @@ def test_two_databases_are_said_and_the_one_given_is_guarded(elsewhere: Elsewher
     done = elsewhere.run("undrop", "init")
     assert done.code == 2
     assert "several databases: sqlite:///a.db, sqlite:///b.db" in done.err
-    elsewhere.ok("undrop", "init", "--url", "sqlite:///b.db")
+    done = elsewhere.run("undrop", "init", "--url", "sqlite:///b.db")
+    assert done.code == 4
+    assert "env.py migrates sqlite:///a.db, and undrop guards b.db" in done.out
     assert 'url = "sqlite:///b.db"' in (elsewhere.root / "pyproject.toml").read_text()
 
 

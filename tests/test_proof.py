@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, pool
 {before}
 engine = create_engine(os.environ.get("GO_TO", "sqlite:///app.db"), poolclass=pool.NullPool)
 if context.is_offline_mode():
-    context.configure(url="sqlite:///app.db")
+    context.configure(url=engine.url)
     with context.begin_transaction():
         context.run_migrations()
 else:
@@ -173,8 +173,33 @@ def test_an_environment_without_undrop_migrates_on_and_says_so(
     rows = content(there.root / "app.db")
     migrated = there.run(str(python), "-m", "alembic", "downgrade", "base")
     assert migrated.code == 0, migrated
-    assert migrated.err.count("undrop is not installed here") == 1
+    assert migrated.err.count("NO BACKUP IS TAKEN BEFORE A MIGRATION") == 1
     assert content(there.root / "app.db") != rows
+
+
+def test_migrations_that_env_py_finds_late_are_known_all_the_same(there: Elsewhere) -> None:
+    """Prefect does so: where they are depends on the database."""
+    with_env(
+        there,
+        LINES.replace("backup_before(context)", "")
+        + """
+context.script.version_locations = [str(context.script.dir) + "/of_sqlite"]
+backup_before(context)""",
+    )
+    env = there.root / "migrations/env.py"
+    env.write_text(env.read_text().replace("GO_TO", "DATABASE_URL"))
+    (there.root / "migrations/versions").rename(there.root / "migrations/of_sqlite")
+    text = MIGRATION.replace('"1", None', '"2", "1"').replace("notes", "more")
+    there.write("migrations/of_sqlite/2.py", text)
+    adopted = there.ok("undrop", "init")
+    assert adopted.endswith("\nGuarded: alembic\n")
+    assert "revision   1, the code's head is 2" in adopted
+    there.ok("just", "migrate")
+    assert "revision   2\n" in there.ok("just", "status")
+    there.ok("alembic", "downgrade", "base")
+    assert "revision   no revision" in there.ok("just", "status")
+    there.ok("just", "undo")
+    assert "revision   2\n" in there.ok("just", "status")
 
 
 def test_without_alembic_there_is_nothing_to_try(there: Elsewhere) -> None:

@@ -11,12 +11,14 @@ from undrop.errors import UsageError
 
 MODULE, FUNCTION = "undrop.alembic", "backup_before"
 WHAT = "a verified backup before anything is migrated"
-CALL = """\
+MISSING = "NO BACKUP IS TAKEN BEFORE A MIGRATION"
+"""What the block says where undrop is not installed."""
+CALL = f"""\
 try:
     from undrop.alembic import backup_before
 except ImportError as undrop_missing:
     print(
-        f"undrop: NO BACKUP IS TAKEN BEFORE A MIGRATION: {undrop_missing}",
+        f"undrop: {MISSING}: {{undrop_missing}}",
         file=__import__("sys").stderr,
     )
 else:

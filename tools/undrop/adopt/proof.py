@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.engine import make_url
 
+from undrop.adopt import envpy
 from undrop.engines import registry
 from undrop.engines.diversion import duplicate
 from undrop.errors import UndropError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 PATIENCE = 300  # seconds for all migrations, on the copy
-NO_UNDROP = "undrop is not installed here"
 NO_BACKUP = "NO BACKUP WAS TAKEN BEFORE THIS MIGRATION: "
 INSTALL = "uv add --dev undrop, or pip install undrop, into the environment that runs it"
 LINES = "let env.py call backup_before(context) before it configures Alembic: undrop init does"
@@ -104,7 +104,7 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
         own = True
         if is_held:
             continue
-        if NO_UNDROP in said:
+        if envpy.MISSING in said:
             failures.append(f"undrop is not in its environment, where env.py imports it: {INSTALL}")
         elif NO_BACKUP in said:
             failures.append(said.partition(NO_BACKUP)[2].splitlines()[0])

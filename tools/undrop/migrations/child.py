@@ -7,6 +7,7 @@ import threading
 import traceback
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from io import StringIO
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, quote_plus
@@ -129,7 +130,7 @@ def known(asked: Request) -> Reply:
     if flask := flask_app.folder(asked.config):
         config.set_main_option("script_location", str(flask))
     script = ScriptDirectory.from_config(config)
-    if not script.get_heads():  # env.py may set version_locations
+    if "version_locations" in Path(script.env_py_location).read_text("utf-8", "replace"):
         config.attributes[PROBE] = True
         environment = EnvironmentContext(
             config, script, fn=_nothing, as_sql=True, destination_rev="head"
