@@ -222,3 +222,21 @@ def test_on_a_server_the_sql_is_tried_and_nothing_is_written(
     assert there.ok("undrop", "init").endswith("\nGuarded: alembic\n")
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
     assert server.sql(tables, name) == [(0,)]
+
+
+@pytest.mark.parametrize("offline", ["context.configure(url=None)", "raise SystemExit('online')"])
+def test_where_it_is_not_told_offline_env_py_is_asked_online(
+    there: Elsewhere, offline: str
+) -> None:
+    with_env(there)
+    env = there.root / "migrations/env.py"
+    env.write_text(env.read_text().replace("context.configure(url=engine.url)", offline))
+    ini = there.root / "alembic.ini"
+    ini.write_text(ini.read_text().replace("sqlalchemy.url = ", "nothing = "))
+    rows = content(there.root / "app.db")
+    (there.root / "app.db").rename(there.root / "there.db")
+    env.write_text(env.read_text().replace("app.db", "there.db"))
+    there.write("other.db", "").write_bytes((there.root / "there.db").read_bytes())
+    assert there.ok("undrop", "init").endswith("\nGuarded: alembic\n")
+    assert "there.db" in there.ok("just", "status")
+    assert content(there.root / "there.db") == rows

@@ -156,7 +156,8 @@ def transactional_ddl(engine: "Engine | AsyncEngine") -> None:
 
 
 def _folder(context: Any) -> Path:  # noqa: ANN401
-    name = context.config.config_file_name
+    config = context.config
+    name = config.config_file_name or getattr(config, "toml_file_name", None)
     return Path(name).resolve().parent if name else Path.cwd()
 
 

@@ -31,22 +31,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     fence.install()
     with ExitStack() as stack:
         try:
-            flask = flask_app.folder(question["config"])
-            if flask:
-                told["env"] = str(flask / "env.py")
-            if flask and question["run"]:
-                copies = ours("engines/diversion.py")
-                scratch = copies.Scratch(stack.enter_context(TemporaryDirectory()))
-                copies.Diversion(fence.paths, scratch.copy)
-                config = stack.enter_context(flask_app.context(flask))
-            else:
-                config = Config(**question["config"])
-            config.attributes["undrop_probe"] = True  # where undrop is there already: no backup
-            if question["run"] or not flask:
-                script = ScriptDirectory.from_config(config)
-                told["env"] = script.env_py_location
-            if question["run"]:
-                _load(config, script, told)
+            _ask(question, told, fence, stack)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - env.py is anybody's code
             told["failure"] = f"{type(error).__name__}: {error}"
     if refused := fence.refused():
@@ -54,18 +39,57 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     return {**told, "made": fence.left()}
 
 
-def _load(config: Config, script: ScriptDirectory, told: dict[str, Any]) -> None:
+def _ask(question: dict[str, Any], told: dict[str, Any], fence: Any, stack: ExitStack) -> None:  # noqa: ANN401
+    flask = flask_app.folder(question["config"])
+    if not question["run"]:
+        script = None if flask else ScriptDirectory.from_config(Config(**question["config"]))
+        told["env"] = script.env_py_location if script else str(flask / "env.py")
+        return
+    copies = ours("engines/diversion.py")
+    scratch = copies.Scratch(stack.enter_context(TemporaryDirectory()))
+    if flask:
+        told["env"] = str(flask / "env.py")
+        copies.Diversion(fence.paths, scratch.copy)
+        config = stack.enter_context(flask_app.context(flask))
+    else:
+        config = Config(**question["config"])
+    config.attributes["undrop_probe"] = True  # where undrop is there already: no backup
+    script = ScriptDirectory.from_config(config)
+    told["env"] = script.env_py_location
+    failure = None
+    try:
+        _load(config, script, told, as_sql=True)
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        failure = error
+    if told["urls"]:
+        return
+    if not flask:
+        copies.Diversion(fence.paths, scratch.copy)
+    try:  # as `alembic current` does, on copies: there may be no way offline
+        _load(config, script, told, as_sql=False)
+    except (Exception, SystemExit) as error:
+        if not told["urls"]:
+            raise (failure or error) from error
+
+
+def _load(config: Config, script: ScriptDirectory, told: dict[str, Any], *, as_sql: bool) -> None:
     environment = EnvironmentContext(
-        config, script, fn=_no_migrations, as_sql=True, destination_rev="head"
+        config,
+        script,
+        fn=_no_migrations,
+        dont_mutate=True,
+        **({"as_sql": True, "destination_rev": "head"} if as_sql else {}),
     )
     configure = environment.configure
 
     def noted(connection: Any = None, url: Any = None, **options: Any) -> None:  # noqa: ANN401
-        known = url if url is not None else getattr(connection, "engine", connection).url
-        text = getattr(known, "render_as_string", None)
-        told["urls"].append(text(hide_password=False) if text else str(known))
+        known = url if connection is None else getattr(connection, "engine", connection).url
+        if known is not None:
+            text = getattr(known, "render_as_string", None)
+            told["urls"].append(text(hide_password=False) if text else str(known))
         told["version_table"] = options.get("version_table", "")
-        options["output_buffer"] = io.StringIO()
+        if as_sql:
+            options["output_buffer"] = io.StringIO()
         configure(connection=connection, url=url, **options)
 
     environment.configure = noted  # type: ignore[method-assign,assignment]  # what env.py calls
