@@ -2,9 +2,7 @@
 
 import json
 import os
-import sqlite3
 import subprocess
-from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +11,6 @@ from sqlalchemy.engine import make_url
 
 from undrop.adopt import envpy
 from undrop.engines import registry
-from undrop.engines.diversion import duplicate
 from undrop.errors import UndropError
 from undrop.migrations import flask_app, runner
 from undrop.recipes import Text
@@ -60,11 +57,10 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
     door = "flask db" if flask else "alembic"
     with TemporaryDirectory(prefix="undrop-proof-") as folder:
         instead: dict[str, object] = {"backups": f"{folder}/backups", "vault": False}
-        copy = f"{folder}/{Path(engine.source).name}" if engine.file else ""
+        copy = registry.adopting(settings.url).copied(engine.file, folder)
         command = ["flask", "db", "upgrade", "heads"] if flask else [*_alembic(project), "heads"]
-        if engine.file:
+        if copy:
             instead |= {"url": f"sqlite:///{copy}", "url-variable": "", "env-file": ""}
-            _copied(engine.file, copy)
         else:
             command.append("--sql")
         before = _watched(settings)
@@ -122,18 +118,6 @@ def _alembic(project: "Project") -> list[str]:
     ini = project.ini
     named = ["-c", os.path.relpath(ini, project.home)] if ini else []
     return ["alembic", *named, "upgrade"]
-
-
-def _copied(live: Path, copy: str) -> None:
-    """The live database's content, or an empty database, as a file. Raises OSError."""
-    try:
-        if live.exists():
-            duplicate(str(live), copy)
-        else:
-            with closing(sqlite3.connect(copy)) as connection:
-                connection.executescript("CREATE TABLE t (v); DROP TABLE t")
-    except sqlite3.Error as error:
-        raise OSError(f"{live} could not be copied: {error}") from error
 
 
 def _watched(settings: "Settings") -> list[object] | None:

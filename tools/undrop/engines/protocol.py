@@ -369,6 +369,9 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def settled(self, url: str, home: Path, root: Path, /) -> str:
             """The URL as it is written down. Raises UsageError."""
 
+        def copied(self, live: Path | None, folder: str, /) -> str:
+            """The file of a throw-away copy of ``live`` in a folder; empty where there is none."""
+
         def only(self, root: Path, /) -> str:
             """The URL of the one database that lies in a project; empty without one."""
 

@@ -26,3 +26,8 @@ def settled(url: str, _home: Path, _root: Path) -> str:
 def only(_root: Path) -> str:
     """None: a server's databases lie in no project."""
     return ""
+
+
+def copied(_live: Path | None, _folder: str) -> str:
+    """None: that would need the right to make databases."""
+    return ""

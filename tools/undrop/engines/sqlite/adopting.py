@@ -1,7 +1,10 @@
 """What ``undrop init`` asks about a project whose database is SQLite."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from undrop.engines.diversion import duplicate
 from undrop.engines.sqlite import address
 from undrop.errors import DamagedError
 from undrop.sqlitefile import header
@@ -32,3 +35,22 @@ def only(root: Path) -> str:
                 continue
             databases.append(path.relative_to(root))
     return f"sqlite:///{databases[0]}" if len(databases) == 1 else ""
+
+
+def copied(live: Path | None, folder: str) -> str:
+    """The file of a copy in ``folder``, of an empty database where there is none; empty in memory.
+
+    Raises OSError.
+    """
+    if live is None:
+        return ""
+    copy = f"{folder}/{live.name}"
+    try:
+        if live.exists():
+            duplicate(str(live), copy)
+        else:
+            with closing(sqlite3.connect(copy)) as connection:
+                connection.executescript("CREATE TABLE t (v); DROP TABLE t")
+    except sqlite3.Error as error:
+        raise OSError(f"{live} could not be copied: {error}") from error
+    return copy
