@@ -4,11 +4,13 @@ Factories that fill tables, create them or upgrade when they are loaded are comm
 loaded writes to scratch copies, and live gets the migration alone.
 """
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from server import Server
 from shop import content, some
 from test_init import Elsewhere
 
@@ -41,9 +43,9 @@ FACTORIES = {
     "upgrades": "upgrade()",
 }
 MIGRATIONS = {
-    "1": (None, "CREATE TABLE notes (id INTEGER PRIMARY KEY, text)", "DROP TABLE notes"),
-    "2": ("1", "ALTER TABLE notes ADD COLUMN title", "ALTER TABLE notes DROP COLUMN title"),
-    "3": ("2", "ALTER TABLE notes DROP COLUMN text", "ALTER TABLE notes ADD COLUMN text"),
+    "1": (None, "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)", "DROP TABLE notes"),
+    "2": ("1", "ALTER TABLE notes ADD COLUMN title TEXT", "ALTER TABLE notes DROP COLUMN title"),
+    "3": ("2", "ALTER TABLE notes DROP COLUMN text", "ALTER TABLE notes ADD COLUMN text TEXT"),
 }
 MIGRATION = """
 from alembic import op
@@ -162,3 +164,26 @@ def test_nothing_of_it_stays_when_it_is_taken_out(flask: Elsewhere) -> None:
     assert flask.tree() == adopted
     flask.ok("undrop", "init", "--remove")
     assert flask.tree() == before
+
+
+def test_on_a_server_the_variable_leads_it_and_what_is_only_loaded_writes_nothing(
+    flask: Elsewhere, server: Server
+) -> None:
+    name = f"flask_{os.getpid()}"
+    server.sql(f"CREATE DATABASE {name}")
+    server.sql("CREATE TABLE setting (key VARCHAR(50) PRIMARY KEY)", name)
+    there = {"DATABASE_URL": server.url(name)}
+    text = APPLICATION.replace('"sqlite:///shop.db"', '__import__("os").environ["DATABASE_URL"]')
+    flask.write("shop/__init__.py", text.format(does="pass"))
+    adopted = flask.run("undrop", "init", **there)
+    assert adopted.out.endswith("\nGuarded: flask db\n"), adopted
+    done = flask.run("just", "migrate", **there)
+    assert done.code == 0, done.err
+    assert server.sql("SELECT count(*) FROM notes", name) == [(0,)]
+    flask.write("shop/__init__.py", text.format(does=FACTORIES["seeds"]))
+    refused = flask.run("just", "migrate", "1", "--accept-loss", **there)
+    assert refused.code == 1, refused
+    assert "read-only transaction" in refused.err
+    assert server.sql("SELECT count(*) FROM setting", name) == [(0,)]
+    flask.write("shop/__init__.py", text.format(does="pass"))
+    assert flask.run("just", "migrate", "1", "--accept-loss", **there).code == 0
