@@ -221,3 +221,99 @@ def test_what_a_driver_raises_is_told_from_a_fault_of_our_own(
 ) -> None:
     """The one is put in three lines, of the other the traceback is wanted."""
     assert registry.is_of_driver(error) == whose
+
+
+def own_file(project: Project, text: str) -> Path:
+    """Settings in undrop.toml alone."""
+    (project.root / "pyproject.toml").unlink(missing_ok=True)
+    file = project.root / "undrop.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_project_without_pyproject_has_undrop_toml(project: Project) -> None:
+    own_file(project, 'url = "sqlite:///mine.db"\nbackups = "safe"\n')
+    make(project.root / "mine.db")
+    (below := project.root / "a/b").mkdir(parents=True)
+    path = Path(project.ok("undrop", "backup", cwd=below).strip())
+    assert path.parent == project.root / "safe"
+
+
+def test_settings_in_two_places_are_refused(project: Project) -> None:
+    (project.root / "undrop.toml").write_text('url = "sqlite:///mine.db"\n')
+    done = project.undrop("backup")
+    assert done.code == 2
+    assert "undrop.toml and in [tool.undrop] of pyproject.toml" in done.err
+
+
+def test_the_nearest_settings_count_whichever_file_they_are_in(project: Project) -> None:
+    (inner := project.root / "inner").mkdir()
+    (inner / "pyproject.toml").write_text('[project]\nname = "x"\n')
+    assert load(inner).root == project.root
+    (inner / "undrop.toml").write_text('url = "sqlite:///inner.db"\n')
+    assert load(inner).url == "sqlite:///inner.db"
+
+
+@pytest.mark.parametrize("text", ["url = 3\n", "", "backups = '.'\nurl = 'sqlite:///x.db'\n"])
+def test_what_is_wrong_in_undrop_toml_names_it(project: Project, text: str) -> None:
+    own_file(project, text)
+    done = project.undrop("backup")
+    assert done.code == 2
+    assert "undrop.toml" in done.err
+    assert "pyproject" not in done.err
+    assert "Next:" in done.err
+
+
+def test_a_url_that_is_none_names_the_file_where_it_is(project: Project) -> None:
+    own_file(project, "url = 'sqlite:///x.db'\n")
+    for url in ("mysql://host/x", "nonsense", "sqlite://"):
+        own_file(project, f"url = '{url}'\n")
+        done = project.undrop("nuke-db")
+        assert 'set `url = "sqlite:///app.db"` in undrop.toml' in done.err, done
+
+
+def dotenv(project: Project, text: str, more: str = "") -> None:
+    """A project whose URL is in a dotenv file alone."""
+    own_file(project, f'url-variable = "APP_DB"\nenv-file = "conf/.env"\n{more}')
+    (project.root / "conf").mkdir(exist_ok=True)
+    (project.root / "conf/.env").write_text(text)
+
+
+def test_the_url_is_in_a_dotenv_file(project: Project) -> None:
+    """The environment goes first, ``url`` comes last; a path is from the project's folder."""
+    dotenv(project, "# ours\nexport APP_DB='sqlite:///mine.db'\nOTHER=1\n")
+    make(project.root / "mine.db")
+    assert Path(project.ok("undrop", "backup").strip()).name.startswith("mine-")
+    make(project.root / "shell.db")
+    said = project.ok("undrop", "backup", APP_DB="sqlite:///shell.db")
+    assert Path(said.strip()).name.startswith("shell-")
+    dotenv(project, "APP_DB=\n", 'url = "sqlite:///last.db"\n')
+    assert load(project.root).url == "sqlite:///last.db"
+    (project.root / "conf/.env").unlink()
+    assert load(project.root).url == "sqlite:///last.db"
+
+
+def test_where_the_dotenv_file_does_not_say_it_both_are_named(project: Project) -> None:
+    for text in ("", "APP_DB=\n", "APP_DB\n", "OTHER=secret\n"):
+        dotenv(project, text)
+        done = project.undrop("status")
+        assert done.code == 2
+        assert f"APP_DB is not in the environment, nor in {project.root}/conf/.env" in done.err
+        assert "Next: set APP_DB in conf/.env" in done.err
+        assert "secret" not in done.err
+    (project.root / "conf/.env").unlink()
+    assert project.undrop("status").code == 2
+    (project.root / "conf/.env").write_bytes(b"APP_DB=\xe9secret\n")
+    done = project.undrop("status")
+    assert (done.code, "secret" in done.err, "conf/.env is not UTF-8" in done.err) == (
+        2,
+        False,
+        True,
+    )
+
+
+def test_a_dotenv_file_without_a_variable_is_refused(project: Project) -> None:
+    own_file(project, 'env-file = ".env"\nurl = "sqlite:///x.db"\n')
+    done = project.undrop("status")
+    assert done.code == 2
+    assert 'set `url-variable = "DATABASE_URL"` in undrop.toml' in done.err

@@ -19,6 +19,10 @@ JUSTFILES = {"justfile", ".justfile"}
 OURS = "undrop-"
 """What the names of our recipes begin with where the project has its own."""
 PATIENCE = 5  # seconds for just to say which recipes there are
+OWN_FILE = "undrop.toml"
+"""Where a project has undrop's settings that has no pyproject.toml."""
+ENVIRONMENTS = (".venv", "venv")
+"""Folders where a project has its own programs."""
 
 
 class Action:
@@ -52,17 +56,35 @@ class Action:
         return " ".join((program, name or self.name, *words))
 
 
-Part = Action | str
-"""Of a sentence for people: an action, or words that are no command of ours."""
+class Setting:
+    """A line of undrop's settings that is to be set."""
+
+    __slots__ = ("line",)
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+
+    def within(self, place: str) -> str:
+        """The words for it where the settings are in ``place``."""
+        return f"set `{self.line}` in {place}"
+
+
+Part = Action | Setting | str
+"""Of a sentence for people: an action, a setting, or words that are neither."""
 Text = str | tuple[Part, ...]
 """Such a sentence; its parts have a blank between them, but before a sign."""
 
 
-def sentence(text: Text, line: Callable[[Action], str] = str) -> str:
-    """A text with each action in it as its ``line``."""
+def sentence(
+    text: Text, line: Callable[[Action], str] = str, place: str = "undrop's settings"
+) -> str:
+    """A text with each action in it as its ``line``, and ``place`` as where settings are."""
     said = ""
     for part in (text,) if isinstance(text, str) else text:
-        words = line(part) if isinstance(part, Action) else part
+        if isinstance(part, str):
+            words = part
+        else:
+            words = line(part) if isinstance(part, Action) else part.within(place)
         joined = not said or said.endswith("\n") or words.startswith((",", ";", ":", ")"))
         said += words if joined else f" {words}"
     return said
@@ -75,6 +97,12 @@ def actions(parts: Iterable[Part]) -> list[dict[str, Any]]:
         for part in parts
         if isinstance(part, Action) and part.typed
     ]
+
+
+def settings_place(root: Path) -> str:
+    """Where the project in ``root`` has undrop's settings, or would have them."""
+    own = (root / OWN_FILE).is_file() or not (root / "pyproject.toml").is_file()
+    return OWN_FILE if own else "[tool.undrop] of pyproject.toml"
 
 
 def standing() -> Path:
@@ -106,7 +134,7 @@ class Prompt:
 
     def text(self, text: Text) -> str:
         """A sentence with each action in it as the line to type."""
-        return sentence(text, self.line)
+        return sentence(text, self.line, settings_place(self._root))
 
     def line(self, action: Action) -> str:
         """The line to type: a recipe of this project, or undrop by a path that works there."""
@@ -149,10 +177,11 @@ class Prompt:
         """Undrop itself, as a shell in the folder where the line is for finds it."""
         if self._which("undrop"):
             return "undrop"
-        own = self._root / ".venv/bin/undrop"
-        if os.access(own, os.X_OK):
-            below = self._folder != self._root and not self._is_away(_has_settings)
-            return shlex.quote(str(own)) if below else ".venv/bin/undrop"
+        for name in (f"{folder}/bin/undrop" for folder in ENVIRONMENTS):
+            own = self._root / name
+            if os.access(own, os.X_OK):
+                below = self._folder != self._root and not self._is_away(_has_settings)
+                return shlex.quote(str(own)) if below else name
         beside = Path(sys.executable).with_name("undrop")
         python = shlex.quote(sys.executable)
         return shlex.quote(str(beside)) if os.access(beside, os.X_OK) else f"{python} -m undrop"
@@ -174,6 +203,8 @@ def _has_justfile(folder: Path) -> bool:
 
 
 def _has_settings(folder: Path) -> bool:
+    if (folder / OWN_FILE).is_file():
+        return True
     try:
         return b"[tool.undrop" in (folder / "pyproject.toml").read_bytes()
     except OSError:

@@ -11,13 +11,14 @@ from platformdirs.unix import Unix
 from undrop import version_table
 from undrop.engines import registry
 from undrop.errors import UsageError
+from undrop.recipes import OWN_FILE, Setting, settings_place
 from undrop.values import Session
 
 if TYPE_CHECKING:
     from undrop.engines.protocol import Engine
 
 T = TypeVar("T", str, bool, int)
-HOW_TO_SET = 'set `url = "sqlite:///app.db"` in [tool.undrop] of pyproject.toml'
+HOW_TO_SET = Setting('url = "sqlite:///app.db"')
 
 
 class Settings(NamedTuple):
@@ -88,17 +89,24 @@ def load(
 
 def of_url(url: str) -> dict[str, Any]:
     """``load``'s ``instead`` for another database of the project's."""
-    return {"url": url, "url-variable": ""}
+    return {"url": url, "url-variable": "", "env-file": ""}
 
 
 def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Settings:
-    """Settings of the project in ``root``, ``table`` being what ``[tool.undrop]`` has, or will."""
-    variable = _value(table, "url-variable", "")
-    url = (os.environ.get(variable) if variable else None) or _value(table, "url", "")
-    if not url:
-        raise UsageError("no database is configured", HOW_TO_SET)
-    backups = root / _value(table, "backups", "backups")
-    verify_url = _value(table, "verify-url", "")
+    """Settings of the project in ``root``, ``table`` being what its file has, or will."""
+    place = settings_place(root)
+
+    def value(key: str, default: T) -> T:
+        given = table.get(key, default)
+        if type(given) is not type(default):
+            kind = {str: "text", bool: "true or false", int: "a whole number"}[type(default)]
+            raise UsageError(f"{key} in {place} must be {kind}, not {given!r}", "correct it")
+        return given
+
+    variable = value("url-variable", "")
+    url = _url(root, variable, value("env-file", ""), value("url", ""))
+    backups = root / value("backups", "backups")
+    verify_url = value("verify-url", "")
     project = Settings(
         root=root,
         url=url,
@@ -112,11 +120,11 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
             session=session or Session(),
         ),
         verify_url=verify_url,
-        vault=_value(table, "vault", True),  # noqa: FBT003 - the default
-        vault_copy_limit=_value(table, "vault-copy-limit", 100_000_000),
-        litestream=root / replica if (replica := _value(table, "litestream", "")) else None,
-        reroute=_value(table, "reroute", False),  # noqa: FBT003 - the default
-        alembic_ini=root / _value(table, "alembic", "alembic.ini"),
+        vault=value("vault", True),  # noqa: FBT003 - the default
+        vault_copy_limit=value("vault-copy-limit", 100_000_000),
+        litestream=root / replica if (replica := value("litestream", "")) else None,
+        reroute=value("reroute", False),  # noqa: FBT003 - the default
+        alembic_ini=root / value("alembic", "alembic.ini"),
     )
     _refuse_folder(project)
     engine = project.engine
@@ -124,42 +132,91 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
     return project
 
 
+def _url(root: Path, variable: str, env_file: str, url: str) -> str:
+    """What the environment says, else the dotenv file, else the settings. Raises UsageError."""
+    if env_file and not variable:
+        raise UsageError(
+            f"env-file in {settings_place(root)} is {env_file}, and nothing says which variable "
+            "in it is the URL",
+            Setting('url-variable = "DATABASE_URL"'),
+        )
+    if variable and (given := os.environ.get(variable)):
+        return given
+    if env_file and (given := _in_env_file(root / env_file, variable)):
+        return given
+    if url:
+        return url
+    if not variable:
+        raise UsageError("no database is configured", HOW_TO_SET)
+    where = f"nor in {root / env_file}, " if env_file else ""
+    raise UsageError(
+        f"no database is configured: {variable} is not in the environment, {where}and there is "
+        "no url in the settings",
+        f"set {variable}" + (f" in {env_file}" if env_file else ""),
+    )
+
+
+def _in_env_file(file: Path, variable: str) -> str | None:
+    """What a dotenv file sets a variable to; a file that is not there sets none."""
+    from dotenv import dotenv_values
+
+    try:
+        return dotenv_values(file).get(variable)
+    except ValueError as error:
+        raise UsageError(f"{file} is not UTF-8: {error}", f"correct {file}") from None
+
+
 def _refuse_folder(project: Settings) -> None:
     """Raise UsageError for a folder of backups that holds what is none: it is closed to others."""
     real, live = Path(os.path.realpath(project.backups)), project.engine.file
-    own = 'set `backups = "backups"` in [tool.undrop]: a folder of its own'
+    own = Setting('backups = "backups"')
     if Path(os.path.realpath(project.root)).is_relative_to(real):
-        raise UsageError(f"{real} is no folder for backups: the project is in it", own)
+        raise UsageError(
+            f"{real} is no folder for backups: the project is in it", own, ": a folder of its own"
+        )
     if live and live.is_relative_to(real):
         raise UsageError(
             f"the live database {live} is inside {real}, where its backups go",
-            f"{own}, or move the database and let the URL name it",
+            own,
+            ": a folder of its own; or move the database and let the URL name it",
         )
 
 
 def _find(start: Path) -> tuple[Path, dict[str, Any]]:
     for folder in (start, *start.parents):
-        table = tools(folder).get("undrop")
-        if isinstance(table, dict):
-            return folder, table
-    raise UsageError(f"no [tool.undrop] in a pyproject.toml in {start} or above", HOW_TO_SET)
+        if (settings := table(folder)) is not None:
+            return folder, settings
+    raise UsageError(
+        f"no [tool.undrop] in a pyproject.toml, and no {OWN_FILE}, in {start} or above", HOW_TO_SET
+    )
+
+
+def table(folder: Path) -> dict[str, Any] | None:
+    """What undrop.toml, or ``[tool.undrop]``, in a folder says; None where there is neither.
+
+    Raises UsageError, also where both are there.
+    """
+    own, settings = _toml(folder / OWN_FILE), tools(folder).get("undrop")
+    if not isinstance(settings, dict):
+        return own
+    if own is None:
+        return settings
+    raise UsageError(
+        f"{folder} has settings in {OWN_FILE} and in [tool.undrop] of pyproject.toml",
+        "keep one of them",
+    )
 
 
 def tools(folder: Path) -> dict[str, Any]:
     """The tables of ``[tool]`` in a folder's pyproject.toml. Raises UsageError."""
-    file = folder / "pyproject.toml"
-    try:
-        tables = tomllib.loads(file.read_bytes().decode()).get("tool")
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:  # TOML's and UTF-8's
-        raise UsageError(f"{file} is not valid TOML: {error}", f"correct {file}") from None
+    tables = (_toml(folder / "pyproject.toml") or {}).get("tool")
     return tables if isinstance(tables, dict) else {}
 
 
-def _value(table: dict[str, Any], key: str, default: T) -> T:
-    value = table.get(key, default)
-    if type(value) is not type(default):
-        kind = {str: "text", bool: "true or false", int: "a whole number"}[type(default)]
-        raise UsageError(f"[tool.undrop] {key} must be {kind}, not {value!r}", "correct it")
-    return value
+def _toml(file: Path) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(file.read_bytes().decode())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:  # TOML's and UTF-8's
+        raise UsageError(f"{file} is not valid TOML: {error}", f"correct {file}") from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from undrop.agent import verdict
 from undrop.agent.places import Places
 from undrop.agent.verdict import Verdict
+from undrop.recipes import OWN_FILE
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -29,7 +30,7 @@ def judge(settings: "Settings", tool: str, given: dict[str, Any], folder: Path) 
     places = Places(settings, folder)
     if any(map(path.is_relative_to, places.guarded)):
         return Verdict("denied", f"{path} is where backups are", "backups")
-    if path in {places.project, *places.claude}:
+    if path in {*places.project, *places.claude}:
         text_before = path.read_text("utf-8") if path.is_file() else ""
         text_after = _after(text_before, given)
         was, will = _guarding(path, text_before), _guarding(path, text_after)
@@ -52,7 +53,9 @@ def _guarding(path: Path, text: str) -> object:
     """What of a settings file the guard depends on; None when it is broken."""
     try:
         if path.suffix == ".toml":
-            return str(tomllib.loads(text).get("tool", {}).get("undrop"))
+            settings = tomllib.loads(text)
+            own = path.name == OWN_FILE
+            return str(settings if own else settings.get("tool", {}).get("undrop"))
         written = json.loads(text or "{}")
         hooks = {
             event: [group for group in groups if "agent-hook" in json.dumps(group)]

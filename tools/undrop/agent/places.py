@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from undrop.recipes import OWN_FILE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,7 +31,7 @@ class Places:
         self.guarded = [
             _real(path) for path in (settings.backups, *([kept.parent] if kept else []))
         ]
-        self.project = _real(settings.root / "pyproject.toml")
+        self.project = [_real(settings.root / name) for name in ("pyproject.toml", OWN_FILE)]
         claude = (settings.root / ".claude", Path(os.path.expanduser("~/.claude")))  # noqa: PTH111 - never raises
         self.claude = [_real(place / name) for place in claude for name in CLAUDE]
 
@@ -55,7 +57,7 @@ class Places:
 
     def above(self, word: str) -> bool:
         """Whether a word names a folder that has one of them in it, or the guard's settings."""
-        what = [*self.guarded, self.project, *self.claude]
+        what = [*self.guarded, *self.project, *self.claude]
         return any(each.is_relative_to(path) for path in self.paths(word) for each in what)
 
     def whole(self, word: str) -> bool:
@@ -64,7 +66,7 @@ class Places:
 
     def is_setting(self, word: str) -> bool:
         """Whether a word names a file with settings of the guard."""
-        return any(path in {self.project, *self.claude} for path in self.paths(word))
+        return any(path in {*self.project, *self.claude} for path in self.paths(word))
 
 
 def _braces(word: str) -> "Iterator[str]":

@@ -63,7 +63,7 @@ SAFER: dict[str, Text] = {
         "; to put it back:",
         Action("restore", "NAME", typed=False),
     ),
-    "settings": "change the other lines with an edit; [tool.undrop] and the hook are a person's",
+    "settings": "change other lines with an edit; undrop's settings and the hook are a person's",
     "forget": "a person types that; to free space ask them",
 }
 
@@ -255,6 +255,8 @@ class _Judge:
             return None
         if any(place.name in code for place in self.places.backups) or "state/undrop" in code:
             return self._no("its code names the backups, and destroys", "backups")
-        if re.search(r"agent-hook|\[?tool\.undrop|\.claude/settings|pyproject\.toml", code):
+        if re.search(
+            r"agent-hook|\[?tool\.undrop|\.claude/settings|(pyproject|undrop)\.toml", code
+        ):
             return self._no("its code names the guard's settings, and writes", "settings")
         return None

@@ -101,11 +101,10 @@ def _cover(bare: "Bare", root: Path, url: str) -> str:
 
     Nothing of the project has run before, or only behind the fence.
     """
-    own = settings.tools(root).get("undrop")
-    if not url and not isinstance(own, dict):
+    own = settings.table(root)
+    if not url and own is None:
         return ""
-    table = own if isinstance(own, dict) else {"url": url}
-    project = settings.of(root, table, bare.session)
+    project = settings.of(root, {"url": url} if own is None else own, bare.session)
     if not project.engine.exists():
         return ""
     with locked(project, bare.say) as lock:

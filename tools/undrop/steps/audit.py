@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable, record
 from undrop.errors import CheckError, DamagedError
-from undrop.recipes import Action, Part
+from undrop.recipes import Action, Part, Setting
 from undrop.steps import status, undo, verify
 from undrop.store import catalog, damaged_sets, log
 from undrop.store.timeline import Timeline
@@ -140,8 +140,8 @@ def _vault(settings: "Settings", seen: "Status") -> "Iterator[Checked]":
         size = durable.size(settings.backups / name)
         said = f"{name} is not in {seen.vault}"
         if size > settings.vault_copy_limit:
-            more = f"set `vault-copy-limit = {size}` in [tool.undrop] of pyproject.toml, then"
-            yield Checked("vault", said, (more, Action("backup")))
+            more = Setting(f"vault-copy-limit = {size}")
+            yield Checked("vault", said, (more, ", then", Action("backup")))
         else:
             yield Checked("vault", said, (Action("backup"), "puts it there"))
     if not seen.not_in_vault:

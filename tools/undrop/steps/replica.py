@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
 from undrop.errors import CheckError, UndropError, UsageError
-from undrop.recipes import Action
+from undrop.recipes import Action, Setting
 from undrop.steps import guarded, live, restore, verify
 from undrop.store.catalog import Backup
 from undrop.store.lock import partial
@@ -143,7 +143,8 @@ def _there(settings: "Settings") -> "Replica":
     if kept is None:
         raise UsageError(
             f"no litestream.yml names {settings.engine.label} (Litestream is for SQLite's files)",
-            'set `litestream = "PATH"` in [tool.undrop], or write litestream.yml beside it',
+            Setting('litestream = "PATH"'),
+            ", or write litestream.yml beside it",
         )
     return kept
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import durable, version_table
 from undrop.engines.registry import SUFFIXES
 from undrop.errors import UndropError, UsageError
+from undrop.recipes import Setting
 from undrop.record import NAME
 from undrop.store import owners
 
@@ -107,7 +108,9 @@ def _refuse_link_out_of(settings: "Settings") -> None:
     if meant_inside and not real.is_relative_to(os.path.realpath(settings.root)):
         raise UsageError(
             f"{settings.backups} is a link out of the project, to {real}",
-            f'if it is yours, set `backups = "{real}"` in [tool.undrop]; else remove the link',
+            "if it is yours,",
+            Setting(f'backups = "{real}"'),
+            "; else remove the link",
         )
 
 
@@ -126,7 +129,8 @@ def _refuse_what_is_not_ours(settings: "Settings") -> None:
         if in_use or not (note or path.suffix in KINDS or name in PAGES):
             raise UsageError(
                 f"{settings.backups} is no folder for backups: {name} is in it",
-                "let `backups` in [tool.undrop] name a folder of its own",
+                Setting('backups = "FOLDER"'),
+                ", a folder of its own",
             )
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote
 
 from undrop.errors import UsageError
+from undrop.recipes import Setting
 from undrop.values import PATIENCE
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 EXTRA = "pip install 'undrop[postgres]'"
-HOW_TO_SET = 'set `url = "postgresql://HOST/NAME"` in [tool.undrop] of pyproject.toml'
+HOW_TO_SET = Setting('url = "postgresql://HOST/NAME"')
 SECRETS = {"password", "sslpassword", "passfile", "scram_client_key", "oauth_client_secret"}
 OURS = {"application_name", "fallback_application_name", "client_encoding"}
 """What connections of ours say themselves."""

@@ -12,6 +12,7 @@ from psycopg import sql
 from undrop import durable
 from undrop.engines.postgres import session
 from undrop.errors import UndropError
+from undrop.recipes import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +75,9 @@ class Scratch:
             except NOT_ALLOWED as error:
                 raise NoScratchError(
                     f"no scratch database can be made here: {error.diag.message_primary}",
-                    "ALTER ROLE … CREATEDB, or set `verify-url` in [tool.undrop] to a server where "
-                    "this user may make one, then the same again",
+                    "ALTER ROLE … CREATEDB, or",
+                    Setting('verify-url = "postgresql://HOST/NAME"'),
+                    ", a server where this user may make one, then the same again",
                 ) from error
         try:
             self._set_alike(name)

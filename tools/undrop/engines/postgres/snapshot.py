@@ -10,7 +10,7 @@ from undrop import digest, durable
 from undrop.engines.postgres import content, load, locks, programs, script, session
 from undrop.engines.postgres.scratch import BIRTH, NoScratchError
 from undrop.errors import DamagedError, UndropError
-from undrop.recipes import Action
+from undrop.recipes import Action, Setting
 from undrop.values import Definitions, Facts, Identity, Origin
 
 if TYPE_CHECKING:
@@ -214,8 +214,8 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
             said = " ".join(str(error.diag.message_primary).split())
             raise _NotHereError(
                 f"no scratch database here can take it: {said}",
-                "set `verify-url` in [tool.undrop] to a server where that can be done, then the "
-                "same again",
+                Setting('verify-url = "postgresql://HOST/NAME"'),
+                ", a server where that can be done, then the same again",
             ) from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise DamagedError(f"it cannot be restored: {error}", Action("list")) from error

@@ -6,13 +6,14 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
 from undrop.errors import UsageError
+from undrop.recipes import Setting
 
 SIMPLE_URL = re.compile(r"sqlite(?:\+pysqlite|\+aiosqlite)?:///([\w./-]+)", re.ASCII)
 DRIVERS = {"sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"}
 OFF = {"off", "no", "false", "0"}
 USUAL_LOCKS = {"vfs": {"off", "unix"}, "nolock": OFF, "immutable": OFF}
 """Options of a URI that are about locks, and which values change nothing."""
-HOW_TO_SET = 'set `url = "sqlite:///app.db"` in [tool.undrop] of pyproject.toml'
+HOW_TO_SET = Setting('url = "sqlite:///app.db"')
 
 
 def database_path(url: str, root: Path) -> Path | None:

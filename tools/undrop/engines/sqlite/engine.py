@@ -60,7 +60,8 @@ class Sqlite:
         if self.database is None:
             raise UsageError(
                 f"{self._url} is in memory: there is no file to change",
-                f"{address.HOW_TO_SET}, or a URL",
+                address.HOW_TO_SET,
+                ", or a URL",
             )
         return Path(os.path.realpath(self.database))
 
