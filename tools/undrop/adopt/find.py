@@ -64,7 +64,7 @@ def look(root: Path, url: str = "") -> Project:
         project.unclear.append(f"env.py migrates several databases: {several}")
     elif not url:
         url = project.urls[0] if project.urls else _literal(project.config)
-    relative = _settled(url, project.home, root) if url else registry.only_one(root)
+    relative = _settled(url, project.home, root) if url else _only_one(root)
     if relative and url and make_url(url).password != make_url(relative).password:
         project.unclear.append(
             "the password is not written down: PGPASSWORD, ~/.pgpass, or the variable"
@@ -207,6 +207,12 @@ def with_variable(project: Project) -> Project:
             if any(MARK in url for url in _probe(project, {name: given}).urls):
                 return project._replace(variable=name)
     return project
+
+
+def _only_one(root: Path) -> str:
+    """The URL of the one database that lies in a project; empty when there are none or several."""
+    urls = [*registry.seen(root).values()]
+    return urls[0] if len(urls) == 1 else ""
 
 
 def _settled(url: str, home: Path, root: Path) -> str:

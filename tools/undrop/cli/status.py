@@ -36,6 +36,8 @@ def status(run: Run) -> Answer:
     }
     lines = [f"{name:<10} {text}" for name, text in _lines(run, seen, behind=behind)]
     lines += [f"{'elsewhere':<10} {text}" for text in elsewhere.lines(others)]
+    if seen.unguarded:
+        lines.append(f"not guarded: {tables.some(seen.unguarded)}")
     text = "\n".join(map(tables.clean, lines))
     return Answer(result, text, code=0 if seen.covered else CheckError.exit_code)
 
@@ -100,4 +102,5 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
         back = Action("undo") if seen.undo else Action("restore", "latest")
         yield "LOST", f"no step of undrop did that; to bring it back: {line(back)}"
     elif seen.exists:
-        yield "covered", "yes" if seen.covered else "no: " + line(Action("backup"))
+        alone = ", this database alone" * bool(seen.unguarded)
+        yield "covered", f"yes{alone}" if seen.covered else "no: " + line(Action("backup"))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SHOWN = 3  # names on one line
+
 
 def age(when: datetime) -> str:
     """``just now``, ``5 min ago``, ``3 h ago``, ``12 days ago``."""
@@ -33,6 +35,12 @@ def size(count: int) -> str:
 def clean(text: str) -> str:
     """One printable line: a reason or a file's name can hold anything."""
     return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def some(names: "Sequence[str]") -> str:
+    """The first of them, and how many more there are."""
+    more = f" (and {len(names) - SHOWN} more)" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def show(columns: "Sequence[str]", *rows: "Sequence[str]") -> None:

@@ -7,7 +7,7 @@ What only some engines can do is a protocol of its own, and None where one canno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # nobody waits for these to be made
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Literal, Protocol
@@ -372,8 +372,8 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def copied(self, live: Path | None, folder: str, /) -> str:
             """The file of a throw-away copy of ``live`` in a folder; empty where there is none."""
 
-        def only(self, root: Path, /) -> str:
-            """The URL of the one database that lies in a project; empty without one."""
+        def seen(self, root: Path, apart: Collection[Path], /) -> dict[Path, str]:
+            """Databases that lie in a project as files, but for those ``apart``; their URLs."""
 
     class Family(Protocol):
         """An engine, as it is registered; a module, from which the others are reached."""

@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from undrop.engines.protocol import Adopting, Backups, Engine, Family, Migrating
@@ -101,10 +101,15 @@ def is_same(one: "Engine", other: "Engine") -> bool:
     return (one.kind, one.source) == (other.kind, other.source)
 
 
-def only_one(root: "Path") -> str:
-    """The URL of the one database that lies in a project; empty when there are none or several."""
-    found = filter(None, (adopting(kind).only(root) for kind in ENGINES))
-    return next(found, "")
+def seen(root: "Path", apart: "Collection[Path]" = ()) -> "dict[Path, str]":
+    """Databases that lie in a project as files, and their URLs: a bounded look at its folders.
+
+    Those ``apart``, files and folders, are not looked at.
+    """
+    files = {}
+    for kind in ENGINES:
+        files.update(adopting(kind).seen(root, apart))
+    return files
 
 
 def scheme(url: str) -> str:

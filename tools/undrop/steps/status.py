@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop.errors import CheckError, DamagedError, SlowError, UndropError
 from undrop.migrations import revisions
 from undrop.steps import backup, choose, replica, undo
-from undrop.store import catalog, vault
+from undrop.store import catalog, unguarded, vault
 from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class Status(NamedTuple):
     """The newest backup at a revision that they know, where there are such."""
     lost: bool = False
     """Whether the database was done away with, and no step did it."""
+    unguarded: list[str] = []  # noqa: RUF012
+    """Other databases of this project that are seen, and that nothing guards."""
     replica: str = ""
     """What replicates the database, and whether that is current; empty when nothing does."""
     replicated: bool | None = True
@@ -70,6 +72,7 @@ def look(settings: "Settings") -> Status:
         pending=revisions.pending(settings, seen.revisions),
         unknown=unknown,
         fitting=choose.fitting(settings) if unknown else "",
+        unguarded=unguarded.of(settings),
     )
 
 

@@ -15,15 +15,17 @@ from undrop.engines.registry import SUFFIXES
 from undrop.errors import UndropError, UsageError
 from undrop.recipes import Setting
 from undrop.record import NAME
-from undrop.store import owners
+from undrop.store import owners, unguarded
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.values import Session
 
 LOCK = ".lock"
-PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store", version_table.NAME}
+PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store"}
 """What people put into a folder for backups, before we do."""
+OURS = {version_table.NAME, unguarded.NAME}
+"""What we put there with no lock."""
 KINDS = {*SUFFIXES, ".damaged", ".zst", ".jsonl", ".partial"}
 PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")
 
@@ -126,7 +128,7 @@ def _refuse_what_is_not_ours(settings: "Settings") -> None:
         path = Path(name)
         in_use = {f"{name}-wal", f"{name}-shm", f"{name}-journal"} & names
         note = path.suffix == ".json" and NAME.fullmatch(path.stem)
-        if in_use or not (note or path.suffix in KINDS or name in PAGES):
+        if in_use or not (note or path.suffix in KINDS or name in PAGES | OURS):
             raise UsageError(
                 f"{settings.backups} is no folder for backups: {name} is in it",
                 Setting('backups = "FOLDER"'),

@@ -1,5 +1,6 @@
 """What ``undrop init`` asks about a project whose database is PostgreSQL."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from undrop.engines.postgres.address import SECRETS, parse
@@ -23,9 +24,9 @@ def settled(url: str, _home: Path, _root: Path) -> str:
     return plain.render_as_string(hide_password=False)
 
 
-def only(_root: Path) -> str:
+def seen(_root: Path, _apart: Collection[Path]) -> dict[Path, str]:
     """None: a server's databases lie in no project."""
-    return ""
+    return {}
 
 
 def copied(_live: Path | None, _folder: str) -> str:

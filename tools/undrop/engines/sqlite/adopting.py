@@ -1,13 +1,21 @@
 """What ``undrop init`` asks about a project whose database is SQLite."""
 
+import re
 import sqlite3
-from contextlib import closing
+import stat
+from collections.abc import Collection
+from contextlib import closing, suppress
 from pathlib import Path
 
+from undrop import folders
 from undrop.engines.diversion import duplicate
 from undrop.engines.sqlite import address
-from undrop.errors import DamagedError
 from undrop.sqlitefile import header
+
+NOBODYS = re.compile(r"^\.coverage|\.undrop-work")
+"""Files whose content nobody would miss: a tool makes them anew, or we were killed over them."""
+REPLICA = "-litestream"
+"""The end of the folder in which Litestream keeps what it knows of a database."""
 
 
 def probes(mark: str) -> list[str]:
@@ -24,17 +32,40 @@ def settled(url: str, home: Path, root: Path) -> str:
     return f"{url.partition(':')[0]}:///{name}"
 
 
-def only(root: Path) -> str:
-    """The URL of the one database that lies in a project; empty when there are none or several."""
-    databases = []
-    for path in [*root.glob("*"), *root.glob("instance/*"), *root.glob("data/*")]:
-        if path.suffix in {".db", ".sqlite", ".sqlite3"} and path.is_file():
-            try:
-                header.read(path)
-            except (DamagedError, OSError):
-                continue
-            databases.append(path.relative_to(root))
-    return f"sqlite:///{databases[0]}" if len(databases) == 1 else ""
+def seen(root: Path, apart: Collection[Path]) -> dict[Path, str]:
+    """Files of SQLite's in a project, hidden folders included, and the URL of each.
+
+    Told by how they begin; those in ``apart`` are not opened, whatever name leads to them: closing
+    any descriptor of a file drops the locks that this process has on it
+    (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    known = {identity for path in apart if (identity := _identity(path))}
+    databases = {}
+    for folder, files in folders.below(root, hidden=True, apart=apart):
+        if folder.name.endswith(REPLICA):
+            continue
+        for file in files:
+            path = folder / file.name
+            identity = None if NOBODYS.search(file.name) else _identity(path)
+            if identity and identity not in known and _begins_so(path):
+                known.add(identity)
+                databases[path] = f"sqlite:///{path.relative_to(root)}"
+    return databases
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of what may be a database: whole pages of 512 bytes at least."""
+    with suppress(OSError):
+        facts = path.stat()
+        if stat.S_ISREG(facts.st_mode) and facts.st_size and facts.st_size % 512 == 0:
+            return facts.st_dev, facts.st_ino
+    return None
+
+
+def _begins_so(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(header.MAGIC)) == header.MAGIC
+    return False
 
 
 def copied(live: Path | None, folder: str) -> str:
