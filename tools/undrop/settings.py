@@ -42,6 +42,8 @@ class Settings(NamedTuple):
     """Whether a migration that opens the live database itself is handed the work copy."""
     alembic_ini: Path = Path("alembic.ini")
     """Where Alembic's configuration is, if it is in a file of its own."""
+    alembic_section: str = "alembic"
+    """Which section of it: ``alembic -n``."""
 
     @property
     def source(self) -> str:
@@ -67,10 +69,13 @@ class Settings(NamedTuple):
     @property
     def alembic_files(self) -> dict[str, Any]:
         """What ``alembic.config.Config`` takes to read the configuration; empty without one."""
-        files = {"file_": self.alembic_ini} if self.alembic_ini.is_file() else {}
-        if "alembic" in tools(self.root):
-            files["toml_file"] = self.root / "pyproject.toml"  # since Alembic 1.16
-        return {name: str(path) for name, path in files.items()}
+        toml = self.alembic_ini.with_name("pyproject.toml")  # where Alembic looks, too
+        is_ini = self.alembic_ini != toml and self.alembic_ini.is_file()
+        files = {"file_": self.alembic_ini} if is_ini else {}
+        if "alembic" in tools(toml.parent):
+            files["toml_file"] = toml  # since Alembic 1.16
+        section = {"ini_section": self.alembic_section} if self.alembic_section != "alembic" else {}
+        return {name: str(path) for name, path in files.items()} | (section if files else {})
 
 
 def load(
@@ -125,6 +130,7 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
         litestream=root / replica if (replica := value("litestream", "")) else None,
         reroute=value("reroute", False),  # noqa: FBT003 - the default
         alembic_ini=root / value("alembic", "alembic.ini"),
+        alembic_section=value("alembic-section", "alembic"),
     )
     _refuse_folder(project)
     engine = project.engine

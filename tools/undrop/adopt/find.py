@@ -3,28 +3,34 @@
 import json
 import os
 import re
-import subprocess
+import shlex
 import sys
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from alembic.config import Config
+from dotenv import dotenv_values
 from sqlalchemy.engine import make_url
 
-from undrop import settings
+from undrop import folders, settings
+from undrop.adopt import environments, packaged, places
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
-from undrop.migrations import flask_app, runner
-from undrop.recipes import Action
+from undrop.migrations import runner
+from undrop.recipes import Action, Part, Text
 
 GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
-PASSED_OVER = {"node_modules", "site-packages", "build", "dist", "backups", "__pycache__"}
 READ_BY = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']""")
 FIELD = re.compile(r"^\s*(\w*(?:database|db|sqlalchemy)\w*)\s*:\s*\w", re.MULTILINE | re.IGNORECASE)
 LIKELY = re.compile(r"DATABASE|DB|SQL|DSN|URL|URI", re.IGNORECASE)
+DOTENV = re.compile(r"\.env(?!\.(?:example|sample|template|dist)\b)")
+"""Files that set variables; those that only show how one would look set none."""
 MARK = "undrop-probe"
 MOST = 8  # variables that are tried, a second each
-PATIENCE = 60  # seconds for env.py to load
+MOST_READ = 2_000  # files that are searched for their names
+PASSWORD = "the password is not written down: PGPASSWORD, ~/.pgpass, or the variable"  # noqa: S105
 
 
 class Project(NamedTuple):
@@ -34,61 +40,166 @@ class Project(NamedTuple):
     config: dict[str, str]
     """Arguments for Alembic's ``Config``; empty without Alembic."""
     ini: Path | None
+    """The file with its configuration, where that is not the root's pyproject.toml."""
     env: Path | None
+    """The project's own ``env.py``; None where it lies in somebody's package."""
     url: str
     """Relative paths are from the root; empty when it was not found."""
     variable: str
     """The environment variable that goes before the URL; empty when there is none."""
     unclear: list[str]
-    """What could not be found, and what to do."""
+    """What could not be found or is not guarded, and what to do."""
     urls: list[str]
     """What ``env.py`` said, where it was asked."""
     version_table: str = ""
     """Likewise; empty for Alembic's own."""
+    flask: bool = False
+    """Whether Alembic is called by Flask-Migrate, in its application's context."""
+    section: str = places.SECTION
+    """Which section of ``ini`` it is: ``alembic -n``."""
+    others: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """URLs that ``env.py`` goes to and that are not guarded, without passwords."""
+    candidates: list[str] = []  # noqa: RUF012
+    """URLs to choose from, where it is not clear which database it is."""
+    notes: tuple[Text, ...] = ()
+    """What is to be known: how an application's own command is guarded."""
+    public: bool = False
+    """Whether the URL may be written down: it is so already, or somebody gave it."""
+    adopted: bool = False
+    """Whether the settings are there already: nothing else is looked for."""
+    env_file: str = ""
+    """The file that sets the variable, from the root; empty when none does."""
 
     @property
     def home(self) -> Path:
-        """From where Alembic is called."""
-        return self.ini.parent if self.ini else self.root
+        """From where Alembic is called, and ``flask db``."""
+        return self.ini.parent if self.ini and not self.flask else self.root
+
+    @property
+    def is_packaged(self) -> bool:
+        """Whether its migrations are in somebody's package, whose ``env.py`` nobody edits."""
+        return self.ini is not None and packaged.is_packaged(self.ini)
+
+    @property
+    def written(self) -> str:
+        """The URL that goes into the settings; empty where only the variable says it."""
+        hidden = self.env_file or (self.variable and not self.public and _is_served(self))
+        return "" if hidden else self.url
+
+    @property
+    def alembic(self) -> str:
+        """Where ``ini`` is, as the settings have it: from the root, where it is below that."""
+        if not self.ini or self.ini == self.root / places.INI:
+            return ""
+        inside = self.ini.is_relative_to(self.root)
+        return str(self.ini.relative_to(self.root) if inside else self.ini)
 
 
-def look(root: Path, url: str = "") -> Project:
-    """Find out about the project in ``root``; a given ``url`` is not looked for.
+def project_root(start: Path) -> Path:
+    """Which project is meant by who stands in ``start``.
 
-    Loads ``env.py`` once, if it must be asked for the URL. Raises UsageError when the database
-    is of no kind that is known.
+    The one whose settings are there or in a folder above, in the same git repository; but where
+    migrations are that it does not guard, a project of its own begins. Raises UsageError.
     """
-    project = look_at_alembic(root, run=not url)
-    if not url and len(set(project.urls)) > 1:
-        several = ", ".join(map(_hidden, project.urls))
-        project.unclear.append(f"env.py migrates several databases: {several}")
-    elif not url:
-        url = project.urls[0] if project.urls else _literal(project.config)
-    relative = _settled(url, project.home, root) if url else _only_one(root)
-    if relative and url and make_url(url).password != make_url(relative).password:
-        project.unclear.append(
-            "the password is not written down: PGPASSWORD, ~/.pgpass, or the variable"
-        )
-    return project._replace(url=relative)
+    for folder in (start, *start.parents):
+        if (table := own_settings(folder)) is not None:
+            place = places.at(start / places.INI) or places.at(start / places.TOML)
+            guarded = _named(folder, table) or folder / places.INI
+            theirs = place and folder != start and place.file != guarded
+            return start if theirs else folder
+        if (folder / ".git").exists():
+            break
+    return start
+
+
+def own_settings(root: Path) -> dict[str, Any] | None:
+    """What ``[tool.undrop]`` of a project has; None without one. Raises UsageError."""
+    table = settings.tools(root).get("undrop")
+    return table if isinstance(table, dict) else None
+
+
+def given(url: str, standing: Path, root: Path) -> str:
+    """A URL as somebody who stands in ``standing`` has typed it, as it is written down.
+
+    Empty for an empty one. Raises UsageError.
+    """
+    return _settled(url, standing, root) if url else ""
+
+
+def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
+    """Find out about the project in ``root``; ``url`` is what somebody in ``standing`` has typed.
+
+    Loads ``env.py`` once, to be asked which databases it goes to. Raises UsageError when the
+    database is of no kind that is known, and where the settings name another one already.
+    """
+    table = own_settings(root)
+    project = look_at_alembic(root, run=True)
+    typed = given(url, standing or root, root)
+    chosen = typed if table is None else _respected(root, table, typed)
+    literal = _literal(project.config)
+    if not chosen and not project.urls and not literal:
+        chosen, candidates = _lying_there(root)
+        project = project._replace(candidates=candidates)
+    said = _settled_all(project, is_known=bool(chosen))
+    by_source = {_source(settled, root): settled for settled in said.values()}
+    if not chosen and len(by_source) > 1:
+        several = [*by_source.values()]
+        project.unclear.append(f"env.py migrates several databases: {', '.join(several)}")
+        return project._replace(candidates=several)
+    chosen = chosen or next(iter(by_source.values()), "")
+    in_ini = _settled(literal, project.home, root) if literal else ""
+    chosen = chosen or in_ini
+    if not chosen:
+        return project
+    ours = _source(chosen, root)
+    raw = [url, literal, *(asked for asked, settled in said.items() if settled == chosen)]
+    if any(_has_password(each) for each in raw if each):
+        project.unclear.append(PASSWORD)
+    project = project._replace(
+        url=chosen,
+        variable=(table or {}).get("url-variable", ""),
+        adopted=table is not None,
+        public=bool(typed) or table is not None or (in_ini != "" and _source(in_ini, root) == ours),
+        others=[settled for source, settled in by_source.items() if source != ours],
+    )
+    project.unclear.extend(f"NOT guarded: {each}, which env.py goes to" for each in project.others)
+    if table is not None and project.alembic and "alembic" not in table:
+        project.unclear.append(f'add  alembic = "{project.alembic}"  to the settings: it is there')
+    return project if project.config else _with_packaged(project)
 
 
 def look_at_alembic(root: Path, *, run: bool) -> Project:
     """The same without the database; with ``run``, ``env.py`` is asked which ones it goes to."""
     unclear: list[str] = []
-    ini = _ini(root, unclear)
-    config = _config(root, ini)
-    project = Project(root, config, ini, None, "", "", unclear, [])
-    if not config:
+    place = _place(root, unclear)
+    ini = place.file if place and place.file != root / places.TOML else None
+    project = Project(root, place.config if place else {}, ini, None, "", "", unclear, [])
+    if place is None:
         return project
+    project = project._replace(flask=place.flask, section=place.sections[0])
+    if project.section != places.SECTION:
+        project.config["ini_section"] = project.section
+    unclear += [
+        f"NOT guarded: the database of `alembic -n {name}`, another section of {place.file.name}"
+        for name in place.sections[1:]
+    ]
+    if packaged.is_packaged(place.file):
+        return project._replace(notes=packaged.told(place.file))
+    unclear += environments.broken(root, project.home)
     told = _probe(project, run=run)
-    if not told.env:  # the project's own Python may have no Alembic
+    if not told.env and not project.flask:  # the project's own Python may have no Alembic
         where = _probe(project, python=sys.executable, run=False)
         told = told._replace(env=where.env, failure=told.failure or where.failure)
     env = Path(project.home, told.env).resolve() if told.env else None
+    if place.flask and env is None:
+        env = place.file.with_name("env.py").resolve()
     if env is None:
         unclear.append(f"env.py: {told.failure}")
-    elif not env.is_relative_to(root.resolve()):
-        unclear.append(f"env.py is not in the project: {env}")
+    elif packaged.is_packaged(env) or not env.is_relative_to(root.resolve()):
+        unclear.append(f"env.py is not in the project: {env}; NOT guarded when it is used alone")
+        env = None
+    elif not env.is_file():
+        unclear.append(f"NOT guarded when it is used alone: {env} is not there as source")
         env = None
     else:
         env = root / env.relative_to(root.resolve())
@@ -104,55 +215,127 @@ def written(root: Path) -> str:
 
     Relative paths are from the root.
     """
-    ini = _ini(root, [])
-    url = _literal(_config(root, ini))
-    return _settled(url, ini.parent if ini else root, root) if url else ""
+    place = _place(root, [])
+    url = _literal(place.config) if place else ""
+    return _settled(url, place.file.parent, root) if place and url else ""
+
+
+def with_variable(project: Project) -> Project:
+    """The same with the variable that moves ``env.py`` to another database, tried out.
+
+    And with the file that sets it. What only code knows of a server is written nowhere.
+    """
+    if not project.url or project.adopted or project.env is None:
+        return project
+    project = _with_env_file(project._replace(variable=_variable(project)))
+    if project.public or project.env_file or not _is_served(project):
+        return project
+    if project.variable:
+        project.unclear.append(
+            f"NOT guarded where {project.variable} is not set, as it is in this shell: no file "
+            f"of the project's sets it, and a server's URL is not written down for it"
+        )
+        return project
+    project.unclear.append(
+        f"NOT guarded: only code knows {project.url}, and what it knows is not written down: let "
+        "env.py take the URL from a variable, or name it"
+    )
+    return project._replace(url="", candidates=[project.url])
+
+
+def missing(project: Project) -> tuple[Text, ...]:
+    """What is to be said where the database's file is not there yet."""
+    file = settings.of(project.root, {"url": project.url}).engine.file
+    if file is None or file.exists():
+        return ()
+    folder = file.parent
+    first: Text = (f"there is no {file} yet",)
+    if project.config:
+        first = (f"there is no {file} yet: the first", Action("migrate"), "makes it")
+    if folder.exists():
+        return (first,)
+    return (first, f"its folder is not there, either: mkdir -p {shlex.quote(str(folder))}")
+
+
+def nothing(project: Project) -> UsageError:
+    """The error where it is not clear which database is to be guarded, with a line for each."""
+    what = "; ".join([str(project.root), *project.unclear])
+    if not project.candidates:
+        return UsageError(f"no database was found in {what}", GIVE_URL)
+    names = ", ".join(project.candidates)
+    parts: list[Part] = []
+    for url in project.candidates:
+        parts += ["\nor", Action("init", "--url", url)]
+    return UsageError(f"no database is named in {what}; seen: {names}", *parts[1:])
+
+
+def _place(root: Path, unclear: list[str]) -> places.Place | None:
+    """The configuration that is guarded: what the settings name, what is in the root, the one."""
+    table = own_settings(root) or {}
+    named, section = _named(root, table), table.get("alembic-section")
+    if named and (place := places.at(named)):
+        return place.with_section(section)
+    every = places.every(root)
+    chosen = next((place for place in every if place.file.parent == root), None)
+    if chosen is None and len(every) == 1:
+        [chosen] = every
+    for place in every:
+        if place != chosen:
+            name, folder = (str(each.relative_to(root)) for each in (place.file, place.file.parent))
+            unclear.append(f"NOT guarded: {name}: cd {shlex.quote(folder)} && undrop init")
+    return chosen.with_section(section) if chosen else None
+
+
+def _named(root: Path, table: dict[str, Any]) -> Path | None:
+    """Where the settings say that Alembic's configuration is."""
+    name = table.get("alembic")
+    return root / name if isinstance(name, str) and name else None
+
+
+def _respected(root: Path, table: dict[str, Any], typed: str) -> str:
+    """The URL that the settings have. Raises UsageError where another one is typed."""
+    named = settings.of(root, table)
+    if typed and _source(typed, root) != named.source:
+        file = root / places.TOML
+        raise UsageError(
+            f"--url {typed} is not the database that {file} names: {named.source}",
+            f"correct that in {file}, then",
+            Action("init"),
+        )
+    return _settled(named.url, root, root)
+
+
+def _settled_all(project: Project, *, is_known: bool) -> dict[str, str]:
+    """What ``env.py`` said, and each as it is written down.
+
+    Raises UsageError for what is of no kind that is known, unless the database ``is_known``.
+    """
+    settled = {}
+    for url in project.urls:
+        try:
+            settled[url] = _settled(url, project.home, project.root)
+        except UsageError as error:
+            if not is_known:
+                raise
+            project.unclear.append(f"NOT guarded: {error.what}")
+    return settled
+
+
+def _lying_there(root: Path) -> tuple[str, list[str]]:
+    """The one database that lies in a project, hidden folders apart, or all to choose from."""
+    seen = registry.seen(root)
+    plain = [
+        url
+        for path, url in seen.items()
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    ]
+    return (plain[0], []) if len(plain) == 1 == len(seen) else ("", [*seen.values()])
 
 
 def _literal(config: dict[str, str]) -> str:
-    """The same as it is written, relative to where Alembic is called."""
+    """The URL that is written in Alembic's configuration, relative to where Alembic is called."""
     url = Config(**config).get_main_option("sqlalchemy.url") if config else None  # type: ignore[arg-type]  # each by its name
     return url if url and registry.scheme(url) in registry.ENGINES else ""
-
-
-def _ini(root: Path, unclear: list[str]) -> Path | None:
-    if (root / "alembic.ini").is_file():
-        return root / "alembic.ini"
-    below = [path for path in _files(root, "alembic.ini", 3) if path.is_file()]
-    if len(below) > 1:
-        unclear.append(f"Alembic: several alembic.ini: {', '.join(map(str, below))}")
-    return below[0] if len(below) == 1 else None
-
-
-def _files(root: Path, pattern: str, depth: int) -> list[Path]:
-    """Files below ``root``, not in hidden folders, environments and the like."""
-    files = []
-    for parent, folders, _ in os.walk(root):
-        here = Path(parent)
-        environment = (here / "pyvenv.cfg").exists()
-        if environment or len(here.relative_to(root).parts) >= depth:
-            folders.clear()
-        folders[:] = [each for each in folders if each not in PASSED_OVER and each[0] != "."]
-        files += [] if environment else sorted(here.glob(pattern))
-    return files
-
-
-def _config(root: Path, ini: Path | None) -> dict[str, str]:
-    options = {"file_": str(ini)} if ini else {}
-    if "alembic" in settings.tools(root):
-        options["toml_file"] = str(root / "pyproject.toml")
-    return options
-
-
-def _python(root: Path) -> str:
-    """The project's own Python: undrop may have been started by ``uvx``, outside of it."""
-    own = root / ".venv/bin/python"
-    return str(own) if own.exists() else sys.executable
-
-
-def python(project: Project) -> str:
-    """The project's own Python."""
-    return _python(project.home)
 
 
 class _Told(NamedTuple):
@@ -167,34 +350,42 @@ class _Told(NamedTuple):
 
 
 def _probe(
-    project: Project, variables: dict[str, str] | None = None, *, python: str = "", run: bool = True
+    project: Project,
+    variables: dict[str, str | None] | None = None,
+    *,
+    python: str = "",
+    run: bool = True,
 ) -> _Told:
-    question = {"config": project.config, "run": run, "root": str(project.root)}
-    script = Path(__file__).with_name("probe.py")
+    question = {
+        "config": project.config,
+        "run": run,
+        "root": str(project.root),
+    }
+    script = str(Path(__file__).with_name("probe.py"))
+    python = python or environments.python(project.root, project.home)
+    said = environments.ask([python, script, json.dumps(question)], project.home, variables)
     try:
-        done = subprocess.run(  # noqa: S603 - our own script
-            [python or _python(project.home), str(script), json.dumps(question)],
-            cwd=flask_app.home(project.config, project.root, project.home),
-            env={**os.environ, **(variables or {})},
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        told = _Told(**json.loads(done.stdout))
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        told = _Told(failure=str(error))
+        told = _Told(**json.loads(said.out))
+    except (ValueError, TypeError):  # nothing, or what somebody else printed
+        told = _Told(failure=said.failure or f"it answered {said.out.strip()[-80:]!r}")
     runner.discard(told.made)
     return told
 
 
-def with_variable(project: Project) -> Project:
-    """The same with the variable that moves ``env.py`` to another database, tried out."""
-    env, scheme = project.env, registry.scheme(project.url)
-    if env is None or not project.url:
-        return project
-    sources = [env, *_files(project.root, "*.py", 4), *project.root.glob(".env*")]
+def _variable(project: Project) -> str:
+    """The variable by which ``env.py`` is moved to another database; empty when none does."""
+    for name in _names(project)[:MOST]:
+        for url in registry.adopting(project.url).probes(MARK):
+            if any(MARK in told for told in _probe(project, {name: url}).urls):
+                return name
+    return ""
+
+
+def _names(project: Project) -> list[str]:
+    """Variables that the project's files speak of and that may hold a URL, likeliest first."""
+    scheme = registry.scheme(project.url)
     names = {name: None for name, value in os.environ.items() if value.startswith(scheme)}
-    for source in sources:
+    for source in [*filter(None, [project.env]), *_dotenvs(project), *_modules(project.root)]:
         if not source.is_file() or source.stat().st_size > 1_000_000:
             continue
         text = source.read_text("utf-8", "replace")
@@ -202,17 +393,96 @@ def with_variable(project: Project) -> Project:
         if source.name.startswith(".env"):
             candidates += re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)
         names |= {name: None for name in candidates if LIKELY.search(name)}
-    for name in list(names)[:MOST]:
-        for given in registry.adopting(project.url).probes(MARK):
-            if any(MARK in url for url in _probe(project, {name: given}).urls):
-                return project._replace(variable=name)
+    return [*names]
+
+
+def _modules(root: Path) -> list[Path]:
+    modules = (
+        folder / file.name
+        for folder, files in folders.below(root)
+        for file in files
+        if file.name.endswith(".py")
+    )
+    return [*islice(modules, MOST_READ)]
+
+
+def _dotenvs(project: Project) -> list[Path]:
+    """Files of the kind ``.env``: in the root, then beside Alembic's configuration."""
+    return [
+        path
+        for folder in {project.root: None, project.home: None}
+        for path in sorted(folder.glob(".env*"))
+        if DOTENV.match(path.name) and path.is_file()
+    ]
+
+
+def _with_env_file(project: Project) -> Project:
+    """The same with the file that sets the variable to the database that ``env.py`` goes to."""
+    name = project.variable
+    for file in _dotenvs(project) if name else ():
+        value = dotenv_values(file).get(name)
+        try:
+            source = _source(value, project.root) if value else ""
+        except UsageError:
+            continue
+        if source and source in _without_shell(project):
+            unclear = [text for text in project.unclear if text != PASSWORD]
+            inside = str(file.relative_to(project.root))
+            return project._replace(env_file=inside, unclear=unclear)
     return project
 
 
-def _only_one(root: Path) -> str:
-    """The URL of the one database that lies in a project; empty when there are none or several."""
-    urls = [*registry.seen(root).values()]
-    return urls[0] if len(urls) == 1 else ""
+def _without_shell(project: Project) -> set[str]:
+    """The databases that ``env.py`` goes to where the shell does not set the variable."""
+    urls = project.urls
+    if project.variable in os.environ:
+        urls = _probe(project, {project.variable: None}).urls
+    settled = (_settled(url, project.home, project.root) for url in urls)
+    return {_source(url, project.root) for url in settled}
+
+
+def _with_packaged(project: Project) -> Project:
+    """The same with the migrations that a package in the environment has for this database."""
+    revisions = _revisions(project)
+    matching = packaged.find(project.root, revisions) if revisions else []
+    if len(matching) > 1:
+        names = ", ".join(str(each.folder) for each in matching)
+        project.unclear.append(f"NOT guarded: several packages have these migrations: {names}")
+    if len(matching) != 1:
+        return project
+    [found] = matching
+    project = project._replace(notes=packaged.told(found.folder), variable=found.variable)
+    if found.ini is None:
+        project.unclear.append(f"there is no alembic.ini for {found.folder}: `migrate` cannot run")
+        return project
+    return project._replace(ini=found.ini, config=places.Place(found.ini).config)
+
+
+def _revisions(project: Project) -> list[str]:
+    """Where the database stands, as far as that can be told."""
+    try:
+        engine = settings.of(project.root, {"url": project.url}).engine
+        if not engine.exists():
+            return []
+        with closing(engine.look()) as live:
+            return live.revisions()
+    except (UndropError, OSError):
+        return []
+
+
+def _is_served(project: Project) -> bool:
+    """Whether the database is on a server, whose URL is nobody's business."""
+    engine = settings.of(project.root, {"url": project.url}).engine
+    return engine.file is None and not engine.in_memory
+
+
+def _has_password(url: str) -> bool:
+    return make_url(url).password is not None
+
+
+def _source(url: str, root: Path) -> str:
+    """What tells a database from others, driver and password apart. Raises UsageError."""
+    return settings.of(root, {"url": url}).source
 
 
 def _settled(url: str, home: Path, root: Path) -> str:

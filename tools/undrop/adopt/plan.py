@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tomlkit
 
 from undrop import durable, settings
-from undrop.adopt import blocks, envpy, jsontext
+from undrop.adopt import blocks, envpy, jsontext, places
 from undrop.adopt.find import Project
 from undrop.errors import UsageError
 from undrop.recipes import OURS, Action, Prompt
@@ -139,11 +139,14 @@ def _settings(project: Project) -> str | None:
     """``[tool.undrop]``; None where it is there already."""
     if "undrop" in settings.tools(project.root):
         return None
-    table = {"url": project.url}
-    if project.variable:
-        table["url-variable"] = project.variable
-    if project.ini and project.ini.parent != project.root:
-        table["alembic"] = str(project.ini.relative_to(project.root))
+    known = {
+        "url": project.written,
+        "url-variable": project.variable,
+        "env-file": project.env_file,
+        "alembic": project.alembic,
+        "alembic-section": "" if project.section == places.SECTION else project.section,
+    }
+    table = {key: value for key, value in known.items() if value}
     return tomlkit.dumps({"tool": {"undrop": table}})
 
 

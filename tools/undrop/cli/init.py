@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undrop import settings, version_table
-from undrop.adopt import find, plan, proof
+from undrop import recipes, settings, version_table
+from undrop.adopt import environments, find, plan, proof
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
-from undrop.errors import CheckError, UsageError
+from undrop.errors import CheckError
 from undrop.recipes import Action, Text
 from undrop.steps import backup
+from undrop.store import unguarded
 from undrop.store.lock import locked
 
 if TYPE_CHECKING:
@@ -23,22 +24,23 @@ SAME = "nothing to change: this project is adopted already"
 
 def init(bare: "Bare") -> Answer:
     """Find out about the project, show what changes, write it, take a first backup."""
-    root = Path.cwd()
+    root = bare.arguments.root = find.project_root(Path.cwd())
     if bare.arguments.check:
         return _check(bare, root)
     if bare.arguments.remove:
         return _remove(root, dry=bare.arguments.dry_run)
     dry = bare.arguments.dry_run
-    kept = "" if dry else _cover(bare, root, bare.arguments.url or find.written(root))
-    project = find.look(root, bare.arguments.url)
+    typed, standing = bare.arguments.url, recipes.standing()
+    named = find.given(typed, standing, root)
+    kept = "" if dry else _cover(bare, root, named or find.written(root))
+    project = find.look(root, typed, standing)
     if not project.url:
-        raise UsageError(
-            f"no database was found in {'; '.join([str(root), *project.unclear])}",
-            find.GIVE_URL,
-        )
+        raise find.nothing(project)
     # It is loaded again and again from here on.
     kept = kept or ("" if dry else _cover(bare, root, project.url))
     project = find.with_variable(project)
+    if not project.url:
+        raise find.nothing(project)
     taken = plan.clashes(root)
     edits = plan.adopt(project)
     result = {
@@ -49,10 +51,13 @@ def init(bare: "Bare") -> Answer:
     }
     diff = _diff(edits, root)
     notes: tuple[Text, ...] = (
+        *([f"this is the project in {root}"] if root != Path.cwd() else []),
         *project.unclear,
+        *find.missing(project),
+        *project.notes,
         *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
     )
-    if not project.env:
+    if not project.config:
         notes = (*notes, "without Alembic there is everything but migrate, rehearse and reset-db")
     if dry:
         return Answer(result, diff, (*notes, "nothing was written: leave out --dry-run"))
@@ -63,6 +68,7 @@ def init(bare: "Bare") -> Answer:
     if project.version_table:
         version_table.remember(adopted.backups, adopted.source, project.version_table)
         adopted = settings.load(root, bare.session)
+    unguarded.remember(adopted, project.others)
     run = Run(adopted, bare.arguments, bare.say)
     seen = status.status(run)
     back: Text = ("adopted; to take it out again:", Action("init", "--remove"))
@@ -84,9 +90,9 @@ def _check(bare: "Bare", root: Path) -> Answer:
 
 def _proved(adopted: settings.Settings, project: find.Project) -> Answer:
     """Which doors are guarded, by trying; exit code 4 where Alembic is there and is not."""
-    if not project.config:
+    if not project.config or project.is_packaged:
         return Answer({"guarded": [], "not_guarded": []})
-    tried = proof.prove(adopted, project, find.python(project))
+    tried = proof.prove(adopted, project, environments.python(project.root, project.home))
     guarded = [] if tried.failures else [tried.door]
     result = {"guarded": guarded, "not_guarded": tried.failures}
     notes = (f"the upgrade of a copy failed: {tried.note}",) if tried.note else ()

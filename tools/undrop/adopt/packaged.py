@@ -1,0 +1,122 @@
+"""Applications that bring their migrations along: Alembic's files in the environment's packages."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from alembic.config import Config
+
+from undrop.adopt import environments, places
+from undrop.errors import UndropError
+from undrop.recipes import Action, Text
+
+PACKAGES = {"site-packages", "dist-packages"}
+LISTED = re.compile(r"^(?P<folder>[^,\n]*)/env\.py,", re.MULTILINE)
+"""In a package's RECORD (packaging.python.org/specifications/recording-installed-packages)."""
+HOW_FAR = 3  # folders above env.py in which alembic.ini may be
+
+
+class Application(NamedTuple):
+    """How a known application is upgraded, and moved to another database."""
+
+    command: tuple[str, ...]
+    variable: str = ""
+
+
+KNOWN = {
+    "airflow": Application(("airflow", "db", "migrate"), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"),
+    "buildbot": Application(("buildbot", "upgrade-master")),
+    "jupyterhub": Application(("jupyterhub", "upgrade-db")),
+    "mlflow": Application(("mlflow", "db", "upgrade", "URL")),
+    "optuna": Application(("optuna", "storage", "upgrade", "--storage", "URL")),
+    "phoenix": Application(("phoenix", "serve"), "PHOENIX_SQL_DATABASE_URL"),
+    "prefect": Application(
+        ("prefect", "server", "database", "upgrade", "-y"), "PREFECT_API_DATABASE_CONNECTION_URL"
+    ),
+    "superset": Application(("superset", "db", "upgrade")),
+}
+"""By the package that has the migrations; what is in capitals is to be filled in."""
+OTHER = Application(("COMMAND",))
+
+
+class Packaged(NamedTuple):
+    """Migrations of a package's."""
+
+    folder: Path
+    """The one with ``env.py``."""
+    ini: Path | None
+    """The configuration that leads there, if there is one."""
+    variable: str
+    """The environment variable by which the application is moved, where that is known."""
+
+
+def is_packaged(path: Path) -> bool:
+    """Whether a file is somebody's package's, which nobody edits."""
+    return bool(PACKAGES & {*path.parts})
+
+
+def find(root: Path, revisions: Iterable[str]) -> list[Packaged]:
+    """Packages of the project's environments that have migrations at one of these revisions.
+
+    Their files are searched, nothing of theirs is run.
+    """
+    of_them = "|".join(map(re.escape, revisions))
+    names_one = re.compile(rf"""^revision\b[^=\n]*=\s*["'](?:{of_them})["']""", re.MULTILINE)
+    folders = (
+        folder
+        for site in environments.packages(root, root)
+        for folder in _with_env(site)
+        if any(names_one.search(text) for text in _modules(folder))
+    )
+    return [Packaged(each, _ini(each), _application(each)[1].variable) for each in {*folders}]
+
+
+def told(path: Path) -> tuple[Text, ...]:
+    """How the application is upgraded behind a backup, ``path`` being a file of its migrations."""
+    name, application = _application(path)
+    typed = not any(word.isupper() for word in application.command)
+    return (
+        (
+            f"the migrations are {name}'s own and stay what they are: its upgrade is NOT guarded "
+            "when it is typed alone. Type",
+            Action("run", *application.command, typed=typed),
+            "; a service gets ExecStartPre=undrop backup",
+        ),
+    )
+
+
+def _application(path: Path) -> tuple[str, Application]:
+    at = next(n for n, part in enumerate(path.parts) if part in PACKAGES)
+    name = path.parts[at + 1]
+    return name, KNOWN.get(name, OTHER)
+
+
+def _with_env(site: Path) -> Iterator[Path]:
+    """Folders of installed packages that have an ``env.py``."""
+    for record in site.glob("*.dist-info/RECORD"):
+        with suppress(OSError):
+            for match in LISTED.finditer(record.read_text("utf-8", "replace")):
+                yield site / match["folder"]
+
+
+def _modules(folder: Path) -> Iterator[str]:
+    for path in folder.rglob("*.py"):
+        with suppress(OSError):
+            yield path.read_text("utf-8", "replace")
+
+
+def _ini(folder: Path) -> Path | None:
+    """The ``alembic.ini`` beside or above whose migrations are those in ``folder``."""
+    for above in (folder, *folder.parents)[:HOW_FAR]:
+        ini = above / places.INI
+        with suppress(UndropError, Exception):  # a template of one is none
+            if ini.is_file() and _leads_to(ini) == folder.resolve():
+                return ini
+    return None
+
+
+def _leads_to(ini: Path) -> Path | None:
+    name = Config(str(ini)).get_main_option("script_location")
+    return Path(ini.parent, name).resolve() if name else None
