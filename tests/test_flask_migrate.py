@@ -8,6 +8,7 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from server import Server
@@ -172,7 +173,7 @@ def test_on_a_server_the_variable_leads_it_and_what_is_only_loaded_writes_nothin
     name = f"flask_{os.getpid()}"
     server.sql(f"CREATE DATABASE {name}")
     server.sql("CREATE TABLE setting (key VARCHAR(50) PRIMARY KEY)", name)
-    there = {"DATABASE_URL": server.url(name)}
+    there: dict[str, Any] = {"DATABASE_URL": server.url(name)}
     text = APPLICATION.replace('"sqlite:///shop.db"', '__import__("os").environ["DATABASE_URL"]')
     flask.write("shop/__init__.py", text.format(does="pass"))
     adopted = flask.run("undrop", "init", **there)

@@ -12,8 +12,9 @@ from sqlalchemy.engine import make_url
 from undrop.adopt import envpy
 from undrop.engines import registry
 from undrop.errors import UndropError
-from undrop.migrations import flask_app, runner
+from undrop.migrations import runner
 from undrop.recipes import Text
+from undrop.settings import of_url
 from undrop.values import Session
 
 if TYPE_CHECKING:
@@ -53,14 +54,13 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
     ``--sql``, which writes nothing. Raises OSError.
     """
     engine = settings.engine
-    flask = flask_app.folder(project.config)
-    door = "flask db" if flask else "alembic"
+    door = "flask db" if project.flask else "alembic"
     with TemporaryDirectory(prefix="undrop-proof-") as folder:
         instead: dict[str, object] = {"backups": f"{folder}/backups", "vault": False}
-        copy = registry.adopting(settings.url).copied(engine.file, folder)
-        command = ["flask", "db", "upgrade", "heads"] if flask else [*_alembic(project), "heads"]
+        copy, url = registry.adopting(settings.url).copied(engine.file, folder)
+        command = [*(("flask", "db") if project.flask else _alembic(project)), "upgrade", "heads"]
         if copy:
-            instead |= {"url": f"sqlite:///{copy}", "url-variable": "", "env-file": ""}
+            instead |= of_url(url)
         else:
             command.append("--sql")
         before = _watched(settings)
@@ -87,8 +87,9 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
     for url, is_held in dict.fromkeys(told.seen):
         try:
             shown = make_url(url).render_as_string()
-            home = flask_app.home(project.config, project.root, project.home)
-            other = registry.choose(url, home, inside=False, verify_url="", session=Session())
+            other = registry.choose(
+                url, project.home, inside=False, verify_url="", session=Session()
+            )
         except UndropError as error:
             failures.append(f"env.py migrates {shown}: {error.what}")
             continue
@@ -115,9 +116,8 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
 
 
 def _alembic(project: "Project") -> list[str]:
-    ini = project.ini
-    named = ["-c", os.path.relpath(ini, project.home)] if ini else []
-    return ["alembic", *named, "upgrade"]
+    named = ["-c", os.path.relpath(project.ini, project.home)] if project.ini else []
+    return ["alembic", *named, "-n", project.section]
 
 
 def _watched(settings: "Settings") -> list[object] | None:
@@ -130,7 +130,7 @@ def _tried(project: "Project", python: str, question: dict[str, object]) -> tupl
     try:
         done = subprocess.run(  # noqa: S603 - our own script
             [python, str(script), json.dumps(question)],
-            cwd=flask_app.home(project.config, project.root, project.home),
+            cwd=project.home,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PATIENCE,

@@ -369,8 +369,8 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def settled(self, url: str, home: Path, root: Path, /) -> str:
             """The URL as it is written down. Raises UsageError."""
 
-        def copied(self, live: Path | None, folder: str, /) -> str:
-            """The file of a throw-away copy of ``live`` in a folder; empty where there is none."""
+        def copied(self, live: Path | None, folder: str, /) -> tuple[str, str]:
+            """File and URL of a throw-away copy of ``live`` in a folder; empty where none is."""
 
         def seen(self, root: Path, apart: Collection[Path], /) -> dict[Path, str]:
             """Databases that lie in a project as files, but for those ``apart``; their URLs."""

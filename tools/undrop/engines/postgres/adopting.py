@@ -29,6 +29,6 @@ def seen(_root: Path, _apart: Collection[Path]) -> dict[Path, str]:
     return {}
 
 
-def copied(_live: Path | None, _folder: str) -> str:
+def copied(_live: Path | None, _folder: str) -> tuple[str, str]:
     """None: that would need the right to make databases."""
-    return ""
+    return "", ""

@@ -68,13 +68,13 @@ def _begins_so(path: Path) -> bool:
     return False
 
 
-def copied(live: Path | None, folder: str) -> str:
-    """The file of a copy in ``folder``, of an empty database where there is none; empty in memory.
+def copied(live: Path | None, folder: str) -> tuple[str, str]:
+    """File and URL of a copy in ``folder``, of an empty database where there is none to copy.
 
     Raises OSError.
     """
     if live is None:
-        return ""
+        return "", ""
     copy = f"{folder}/{live.name}"
     try:
         if live.exists():
@@ -84,4 +84,4 @@ def copied(live: Path | None, folder: str) -> str:
                 connection.executescript("CREATE TABLE t (v); DROP TABLE t")
     except sqlite3.Error as error:
         raise OSError(f"{live} could not be copied: {error}") from error
-    return copy
+    return copy, f"sqlite:///{copy}"
