@@ -15,7 +15,7 @@ from pg_rich import pg, rich, roles
 from served import Served
 from server import Server, lacking, running
 from shop import REPOSITORY, Project, Runner
-from tally import pytest_terminal_summary, strace, tally
+from tally import FULL, pytest_terminal_summary, strace, tally
 
 # These install others' applications: `just wild` asks for them.
 collect_ignore = [] if "UNDROP_WILD" in os.environ else ["wild"]
@@ -42,13 +42,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = config.option.basetemp or str(made / "pytest")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what ``just test`` leaves to ``just test-all``.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what ``just test`` leaves to ``just test-all``, and leave out repeats.
 
-    That is what needs a server or a daemon or is torture, unless it bears the mark ``smoke``.
+    The first is what needs a server or a daemon or is torture, unless it bears the mark ``smoke``;
+    the others are those of the mark ``full``.
     """
+    repeats = [] if FULL else [item for item in items if is_repeat(item)]
+    config.hook.pytest_deselected(items=repeats)
+    items[:] = [item for item in items if item not in repeats]
     for item in items:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        parameters = parameters_of(item)
         slow = (
             SLOW & {*item.path.parts, item.path.stem}
             or parameters.get("each") == "postgresql"
@@ -56,6 +60,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
         if slow and not item.get_closest_marker("smoke"):
             item.add_marker("more")
+
+
+def parameters_of(item: pytest.Item) -> dict[str, object]:
+    return getattr(getattr(item, "callspec", None), "params", {})
+
+
+def is_repeat(item: pytest.Item) -> bool:
+    values = parameters_of(item).values()
+    return any(all(value in values for value in mark.args) for mark in item.iter_markers("full"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -242,6 +242,7 @@ def test_what_analyze_once_found_makes_no_comparison_slow(
 
 
 @pytest.mark.more
+@pytest.mark.full("")
 @pytest.mark.parametrize("key", ["", ", PRIMARY KEY (c0)"])
 def test_two_thousand_columns_are_compared(tmp_path: Path, key: str) -> None:
     columns = ", ".join(f"c{n} TEXT" for n in range(2000))

@@ -76,6 +76,7 @@ def answers(project: Project) -> dict[str, object]:
     return {line: answer(project.undrop(*line.split(), "--json").out) for line in LOOKS}
 
 
+@pytest.mark.full("rollback mode")
 def test_looking_writes_nothing(looked_at: Project) -> None:
     """Not even what Python keeps of the migrations that it loads."""
     before = looked_at.tree()
@@ -86,6 +87,8 @@ def test_looking_writes_nothing(looked_at: Project) -> None:
         assert looked_at.tree() == before, line
 
 
+@pytest.mark.full("rollback mode", "a read-only folder")
+@pytest.mark.full("in use", "a full disk")
 @pytest.mark.parametrize(
     "why", ["a read-only folder", pytest.param("a full disk", marks=pytest.mark.more)]
 )

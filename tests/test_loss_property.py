@@ -15,7 +15,7 @@ from tally import FULL
 
 from undrop.compare import files, losses
 
-MANY = 1500 if FULL else 120
+MANY = 1500 if FULL else 80
 COUNTS = "INTEGER PRIMARY KEY AUTOINCREMENT"
 KEYS = (
     "INTEGER PRIMARY KEY",

@@ -138,6 +138,7 @@ KINDS: dict[str, tuple[Situation, str]] = {
 }
 
 
+@pytest.mark.full("postgresql", "theirs")
 @pytest.mark.parametrize("kind", some(KINDS))
 def test_every_kind_of_line_works_when_it_is_typed(shop: Project, kind: str) -> None:
     situation, around = KINDS[kind]

@@ -136,6 +136,9 @@ def told(project: Project, done: Done, path: Path) -> str:
     return line.removeprefix("sudo ")
 
 
+@pytest.mark.full.with_args(a_record)
+@pytest.mark.full.with_args(an_open_vault)
+@pytest.mark.full.with_args(all_vaults)
 @pytest.mark.parametrize("closed", FEW)
 def test_the_line_that_is_said_mends_it_and_what_was_left_out_is_kept(
     ours: Project, closed: object
@@ -218,6 +221,9 @@ def test_what_cannot_be_passed_over_is_told_with_the_line_that_mends_it(
     assert again.code == 0, again
 
 
+@pytest.mark.full.with_args(a_record)
+@pytest.mark.full.with_args(the_vault)
+@pytest.mark.full.with_args(an_open_vault)
 @pytest.mark.parametrize("closed", [*FEW, the_lock, the_backups])
 def test_a_direct_alembic_run_is_guarded_or_told_how_it_would_be(
     ours: Project, closed: object

@@ -43,6 +43,7 @@ def test_without_a_database_it_just_runs(each: Project) -> None:
     assert not each.backups.exists()
 
 
+@pytest.mark.full("postgresql", "drop")
 @pytest.mark.parametrize("kind", ["delete", "drop", "remove", "alembic"])
 def test_undo_gives_every_row_back(filled: Project, kind: str) -> None:
     command = {

@@ -24,6 +24,7 @@ def undone(project: Project) -> str:
     return str(json.loads(project.ok("undrop", "undo", "--json"))["undone"])
 
 
+@pytest.mark.full("postgresql", ("undrop", "restore", "latest"))
 @pytest.mark.parametrize(
     "command",
     [

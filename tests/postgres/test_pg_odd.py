@@ -10,6 +10,7 @@ from undrop.engines.postgres import address, adopting, script
 from undrop.errors import UsageError
 
 
+@pytest.mark.full("SQL_ASCII")
 @pytest.mark.parametrize(
     ("encoding", "value"),
     [("LATIN1", "'Mü' || chr(255)"), ("SQL_ASCII", r"E'\xff\xfe ok'"), ("EUC_JP", "'日本'")],
@@ -179,6 +180,7 @@ def test_what_belongs_to_the_server_is_not_tried_on_a_copy(pg: Rich, statement: 
     )
 
 
+@pytest.mark.full("-x a;b")
 @pytest.mark.parametrize("name", ["UPPER ünï.cødé", "per%cent quo\"te'", "-x a;b"])
 def test_names_of_databases(pg: Rich, name: str, server: Server) -> None:
     from urllib.parse import quote

@@ -107,6 +107,7 @@ def test_in_the_url(locked: Rich) -> None:
     unseen(locked, *done)
 
 
+@pytest.mark.full("query")
 @pytest.mark.parametrize("way", ["PGPASSWORD", ".pgpass", "service", "query"])
 def test_from_elsewhere(locked: Rich, way: str) -> None:
     folder = locked.root.parent

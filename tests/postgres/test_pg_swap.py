@@ -54,6 +54,7 @@ def test_a_writer_once(shop: Rich) -> None:
     assert shop.sql("SELECT count(*) FROM t") == [(22,)]
 
 
+@pytest.mark.full("reset-db")
 @pytest.mark.parametrize("command", ["restore latest", "reset-db", "migrate"])
 def test_a_writer_without_end(shop: Rich, command: str) -> None:
     shop.ok("undrop", "backup")
@@ -136,6 +137,8 @@ WAITING = (
 )
 
 
+@pytest.mark.full("SELECT lo_from_bytea(778, 'new')")
+@pytest.mark.full("COMMENT ON TYPE mood IS 'new'")
 @pytest.mark.parametrize(
     "statement",
     [
