@@ -1,14 +1,25 @@
 """What ``undrop init`` writes into somebody's files, and that it goes again."""
 
 import io
+import json
+import shlex
 import sys
+import tomllib
 import types
+from collections.abc import Collection
 from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
 
 import pytest
+from shop import BIN, make
+from test_init import Elsewhere
 
-from undrop.adopt import envpy
+from undrop import settings as projects
+from undrop.adopt import envpy, find, hooks, jsontext, plan
+from undrop.agent import calls
 from undrop.errors import UsageError
+from undrop.recipes import Prompt
 
 TOP = """import asyncio
 from logging.config import fileConfig
@@ -225,3 +236,301 @@ def test_the_call_gets_alembics_context(monkeypatch: pytest.MonkeyPatch) -> None
             )
             exec(envpy.add(source), {})  # noqa: S102 - what it writes
             assert called.pop() is context
+
+
+# The project around env.py.
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Elsewhere:
+    made = Elsewhere(tmp_path / "theirs")
+    made.ok("git", "init", "-q")
+    return made
+
+
+def modes(root: Path) -> dict[str, int]:
+    """Every file's and folder's mode, but for the backups, the database and git's own."""
+    return {
+        str(path.relative_to(root)): path.lstat().st_mode
+        for path in root.rglob("*")
+        if not {".git", "backups", "__pycache__"} & {*path.relative_to(root).parts}
+    }
+
+
+def with_table(elsewhere: Elsewhere, name: str = "app.db") -> Path:
+    """A database that Alembic knows nothing of."""
+    database = elsewhere.root / name
+    make(database)
+    return database
+
+
+def test_a_project_of_requirements_txt_gets_undrop_toml(elsewhere: Elsewhere) -> None:
+    with_table(elsewhere)
+    elsewhere.write("requirements.txt", "flask\n")
+    before, was = elsewhere.tree(), modes(elsewhere.root)
+    elsewhere.ok("undrop", "init")
+    settings = elsewhere.root / "undrop.toml"
+    assert tomllib.loads(settings.read_text()) == {"url": "sqlite:///app.db"}
+    assert not (elsewhere.root / "pyproject.toml").exists()
+    adopted = elsewhere.tree()
+    elsewhere.ok("undrop", "init")
+    assert elsewhere.tree() == adopted
+    elsewhere.ok("undrop", "init", "--remove")
+    assert elsewhere.tree() == before
+    assert modes(elsewhere.root) == was
+
+
+def test_settings_that_are_there_are_respected(elsewhere: Elsewhere) -> None:
+    with_table(elsewhere, "mine.db")
+    with_table(elsewhere, "other.db")
+    for name, text in {
+        "pyproject.toml": '[tool.undrop]\nurl = "sqlite:///mine.db"\n',
+        "undrop.toml": 'url = "sqlite:///mine.db"\n',
+    }.items():
+        file = elsewhere.write(name, text)
+        elsewhere.ok("undrop", "init", "--url", "sqlite:///mine.db")
+        assert file.read_text() == text
+        elsewhere.ok("undrop", "init", "--remove")
+        assert file.read_text() == text
+        file.unlink()
+
+
+def test_a_url_from_a_dotenv_file_is_not_written_down(tmp_path: Path) -> None:
+    """Only where it stands: the file is ignored by git, and what it says may change."""
+    project = find.Project(
+        tmp_path, {}, None, None, "sqlite:///app.db", "DATABASE_URL", [], [], env_file=".env"
+    )
+    written = {path.name: text for path, _, text in plan.adopt(project)}
+    table = tomllib.loads(str(written["undrop.toml"]))
+    assert table == {"url-variable": "DATABASE_URL", "env-file": ".env"}
+
+
+LEAVES = ("migrate", "rehearse", "reset-db")
+
+
+def recipes(elsewhere: Elsewhere) -> set[str]:
+    return set(elsewhere.ok("just", "--summary").split())
+
+
+def test_without_alembic_nothing_is_promised_that_cannot_work(elsewhere: Elsewhere) -> None:
+    """And it comes as soon as there is Alembic."""
+    database = with_table(elsewhere)
+    elsewhere.write("CLAUDE.md", "# Rules\r\n")
+    elsewhere.write("justfile", "migrate:\n    @echo theirs\n")
+    before = elsewhere.tree()
+    assert "your recipe migrate" not in elsewhere.done("undrop", "init").err
+    assert not {*LEAVES, "undrop-migrate"} & recipes(elsewhere) - {"migrate"}
+    assert {"backup", "run", "undo", "nuke-db", "restore"} <= recipes(elsewhere)
+    rule = elsewhere.root / "CLAUDE.md"
+    assert "just run" in rule.read_text()
+    assert "migrate" not in rule.read_text() + (elsewhere.root / "AGENTS.md").read_text()
+    elsewhere.ok("just", "run", "rm", "app.db")
+    elsewhere.ok("just", "undo")
+    database.unlink()
+    written = rule.read_bytes()
+    rule.write_bytes(written + b"More.\r\n")
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
+    elsewhere.ok("undrop", "init")
+    assert {"undrop-migrate", "rehearse", "reset-db"} <= recipes(elsewhere)
+    assert "`just undrop-migrate`, never by hand" in rule.read_text()
+    assert rule.read_bytes().endswith(b"More.\r\n")
+    assert rule.read_bytes().count(b"\n") == rule.read_bytes().count(b"\r\n")
+    adopted = elsewhere.tree()
+    elsewhere.ok("undrop", "init")
+    assert elsewhere.tree() == adopted
+    rule.write_bytes(rule.read_bytes().removesuffix(b"More.\r\n"))
+    elsewhere.ok("undrop", "init", "--remove")
+    assert {name: elsewhere.tree()[name] for name in before} == before
+
+
+def test_a_rule_that_somebody_has_edited_stays(elsewhere: Elsewhere) -> None:
+    with_table(elsewhere)
+    elsewhere.ok("undrop", "init")
+    rule = elsewhere.root / "CLAUDE.md"
+    rule.write_text(mine := rule.read_text().replace("Something is lost?", "Lost something?"))
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
+    elsewhere.ok("undrop", "init")
+    assert rule.read_text() == mine
+
+
+def ignored(elsewhere: Elsewhere) -> bool:
+    """Whether git leaves everything in backups/ alone."""
+    return "backups" not in elsewhere.ok("git", "status", "--porcelain", "-uall")
+
+
+def test_backups_stay_ignored_when_undrop_is_taken_out(elsewhere: Elsewhere) -> None:
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
+    elsewhere.write(".gitignore", "*.pyc\n")
+    before = elsewhere.tree()
+    elsewhere.ok("undrop", "init")
+    shown = elsewhere.done("undrop", "init", "--remove", "--dry-run")
+    assert "b/backups/.gitignore" in shown.out
+    assert not (elsewhere.root / "backups/.gitignore").exists()
+    said = elsewhere.done("undrop", "init", "--remove").err
+    assert "git goes on to ignore the backups" in said
+    assert elsewhere.tree() == before
+    assert ignored(elsewhere)
+    assert "nothing to take out" in elsewhere.done("undrop", "init", "--remove").err
+    elsewhere.ok("undrop", "init")
+    assert ignored(elsewhere)
+    for command in ("list", "verify", "status", "audit", "history"):
+        seen = elsewhere.run("undrop", command)
+        assert (seen.code, "gitignore" in seen.out + seen.err) == (0, False), seen
+    elsewhere.ok("just", "nuke-db")
+    elsewhere.ok("just", "undo")
+    assert (elsewhere.root / "backups/.gitignore").read_text() == "*\n"
+    assert not list(Path(elsewhere.environment["XDG_STATE_HOME"]).rglob(".gitignore"))
+    elsewhere.ok("undrop", "init", "--remove")
+    assert elsewhere.tree() == before
+
+
+def test_a_folder_of_backups_with_nothing_in_it_is_left_alone(elsewhere: Elsewhere) -> None:
+    elsewhere.ok("undrop", "init", "--url", "sqlite:///later.db", "--dry-run")
+    elsewhere.write("undrop.toml", 'url = "sqlite:///later.db"\nbackups = "kept"\n')
+    (elsewhere.root / "kept").mkdir()
+    elsewhere.ok("undrop", "init", "--url", "sqlite:///later.db")
+    elsewhere.ok("undrop", "init", "--remove")
+    assert not (elsewhere.root / "backups").exists()
+    assert {each.name for each in (elsewhere.root / "kept").iterdir()} <= {".lock", ".gitignore"}
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o600])
+def test_lines_of_the_users_own_stay_and_it_is_said(elsewhere: Elsewhere, mode: int) -> None:
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
+    env = elsewhere.root / "migrations/env.py"
+    call = "from undrop.alembic import backup_before\n\nbackup_before(context)\n"
+    text = env.read_text().replace("if context.is_offline", f"{call}if context.is_offline")
+    env.write_text(text)
+    env.chmod(mode)
+    elsewhere.ok("undrop", "init")
+    assert env.read_text() == text
+    said = elsewhere.done("undrop", "init", "--remove").err
+    assert "migrations/env.py still calls undrop" in said
+    assert env.read_text() == text
+    env.write_text(text.replace(call, ""))
+    elsewhere.ok("undrop", "init")
+    assert "# >>> undrop" in env.read_text()
+    assert env.stat().st_mode & 0o777 == mode
+    assert "still calls" not in elsewhere.done("undrop", "init", "--remove").err
+    assert env.read_text() == text.replace(call, "")
+    assert env.stat().st_mode & 0o777 == mode
+
+
+def test_an_environment_called_venv_is_found(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    """By the recipes, by the lines that are said, and by the hook."""
+    with_table(elsewhere)
+    elsewhere.ok("undrop", "init")
+    (elsewhere.root / "venv").symlink_to(BIN.parent)
+    path = tmp_path / "bin"
+    path.mkdir()
+    (path / "just").symlink_to(BIN / "just")
+    bare = f"{path}:/usr/bin:/bin"
+    assert "covered" in elsewhere.ok("just", "status", PATH=bare)
+    assert Prompt(elsewhere.root, elsewhere.root, "/usr/bin").program == "venv/bin/undrop"
+    answer = hooked(elsewhere, elsewhere.root, "SessionStart", PATH=f"{tmp_path}:/usr/bin:/bin")
+    told = answer["hookSpecificOutput"]["additionalContext"]
+    assert "`venv/bin/undrop undo`" in told
+
+
+def hooked(
+    elsewhere: Elsewhere, top: Path, event: str, number: int = 0, **variables: str
+) -> dict[str, Any]:
+    """What the hook answers that an agent finds which is started in ``top``."""
+    written = json.loads((top / ".claude/settings.json").read_text())
+    line = [group["hooks"][0]["command"] for group in written["hooks"][event]][number]
+    call = {"tool_name": "Bash", "tool_input": {"command": "rm -rf */backups"}, "cwd": str(top)}
+    said = json.dumps({"hook_event_name": event, "session_id": "1", "tool_use_id": "2", **call})
+    done = elsewhere.told(
+        said.encode(), "/bin/sh", "-c", line, CLAUDE_PROJECT_DIR=str(top), **variables
+    )
+    assert done.code == 0, done
+    return dict(json.loads(done.out))
+
+
+def below(elsewhere: Elsewhere, *names: str) -> None:
+    """Projects in folders of one repository."""
+    for name in names:
+        (elsewhere.root / name).mkdir()
+        with_table(elsewhere, f"{name}/app.db")
+
+
+@pytest.mark.parametrize("tree", ["repository", "worktree"])
+def test_an_agent_at_the_top_of_the_repository_is_guarded(elsewhere: Elsewhere, tree: str) -> None:
+    """It reads the settings of the folder that it is started in."""
+    if tree == "worktree":
+        commit = ("-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x", "--allow-empty")
+        elsewhere.ok("git", *commit)
+        elsewhere.ok("git", "worktree", "add", "-q", "../tree")
+        elsewhere.root = elsewhere.root.parent / "tree"
+        assert (elsewhere.root / ".git").is_file()
+    below(elsewhere, "my back'end", "api")
+    before = elsewhere.tree()
+    for name in ("my back'end", "api"):
+        elsewhere.ok("undrop", "init", cwd=elsewhere.root / name)
+        adopted = elsewhere.tree()
+        elsewhere.ok("undrop", "init", cwd=elsewhere.root / name)
+        assert elsewhere.tree() == adopted
+    assert ignored(elsewhere)
+    for number, name in enumerate(("my back'end", "api")):
+        start = hooked(elsewhere, elsewhere.root, "SessionStart", number)
+        told = start["hookSpecificOutput"]["additionalContext"]
+        assert f"{name}/app.db" in told
+        assert f"`cd {shlex.quote(str(elsewhere.root / name))} && just undo`" in told
+        answer = hooked(elsewhere, elsewhere.root, "PreToolUse", number)
+        assert answer["hookSpecificOutput"]["permissionDecision"] == "deny"
+        assert hooked(elsewhere, elsewhere.root / name, "SessionStart")
+    elsewhere.ok("undrop", "init", "--remove", cwd=elsewhere.root / "my back'end")
+    assert "api/app.db" in str(hooked(elsewhere, elsewhere.root, "SessionStart"))
+    elsewhere.ok("undrop", "init", "--remove", cwd=elsewhere.root / "api")
+    assert elsewhere.tree() == before
+
+
+@pytest.mark.parametrize("text", ["{}", '{\n "model": "x"\n}\n', '{"hooks": {"Stop": []}}', None])
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_each_of_several_projects_takes_out_its_own_hook(text: str | None, first: str) -> None:
+    """In whichever order they go; what is the user's own stays."""
+    both = hooks.add(hooks.add(text, "a"), "b")
+    assert hooks.add(hooks.add(both, "a"), "b") == both
+    second = "b" if first == "a" else "a"
+    left = hooks.remove(both, first)
+    assert f"/{first} undrop" not in str(left)
+    assert f"/{second} undrop" in str(left)
+    last = hooks.remove(left, second)
+    if text and "hooks" in text and first == "a":
+        assert json.loads(str(last))["hooks"]["Stop"] == []
+    else:
+        assert last == text
+    assert hooks.remove(both, "c") == both
+
+
+def test_the_hook_at_the_top_is_the_guards_setting(elsewhere: Elsewhere) -> None:
+    """An agent takes it out no more than that in the project."""
+    below(elsewhere, "api")
+    elsewhere.ok("undrop", "init", cwd=elsewhere.root / "api")
+    file = elsewhere.root / ".claude/settings.json"
+    project = projects.load(elsewhere.root / "api")
+    given = {"file_path": str(file), "content": "{}"}
+    assert calls.judge(project, "Write", given, elsewhere.root).kind == "denied"
+    own = {"file_path": str(elsewhere.root / "api/undrop.toml"), "content": "url = 'sqlite://'"}
+    assert calls.judge(project, "Write", own, elsewhere.root).kind == "denied"
+
+
+def test_a_home_that_is_a_repository_gets_no_hook_for_everything(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below(elsewhere, "api")
+    monkeypatch.setenv("HOME", str(elsewhere.root))
+    elsewhere.ok("undrop", "init", cwd=elsewhere.root / "api", HOME=str(elsewhere.root))
+    assert not (elsewhere.root / ".claude").exists()
+
+
+@pytest.mark.parametrize("events", [hooks.EVENTS, hooks.OLDER_EVENTS])
+def test_a_hook_of_an_older_undrop_is_renewed_and_taken_out(events: Collection[str]) -> None:
+    new, old = json.dumps(hooks.command()), json.dumps(hooks.OLDER)
+    older = hooks._own([""], events).replace(new, old)
+    assert hooks.add(older) == hooks.add(None)
+    assert hooks.remove(older) is None
+    theirs = '{"model": "x"}'
+    older = jsontext.insert(theirs, [], hooks._all_events("", events).replace(new, old))
+    assert json.loads(hooks.add(older)) == {"model": "x", **json.loads(hooks.add(None))}
+    assert hooks.remove(older) == theirs

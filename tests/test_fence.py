@@ -534,4 +534,4 @@ def test_the_database_that_is_written_down_is_adopted_where_env_py_cannot_be_loa
     imports(project, "raise RuntimeError('not today')\n")
     done = project.done("undrop", "init")
     assert "not today" in done.err
-    assert 'url = "sqlite:///quartermaster.db"' in (project.root / "pyproject.toml").read_text()
+    assert 'url = "sqlite:///quartermaster.db"' in (project.root / "undrop.toml").read_text()

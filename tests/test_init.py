@@ -212,14 +212,14 @@ def test_where_no_database_is_found_it_says_the_line_to_type(elsewhere: Elsewher
     assert "undrop init --url sqlite:///FILE.db" in done.err
     assert elsewhere.tree() == {}
     elsewhere.ok("undrop", "init", "--url", "sqlite:///later.db")
-    assert 'url = "sqlite:///later.db"' in (elsewhere.root / "pyproject.toml").read_text()
+    assert 'url = "sqlite:///later.db"' in (elsewhere.root / "undrop.toml").read_text()
 
 
 def test_a_file_of_any_name_is_written_down_as_toml_has_it(elsewhere: Elsewhere) -> None:
     name = "größe 😀 \N{DELETE}\"'\\.db"
     elsewhere.ok("undrop", "init", "--url", f"sqlite:///{name}")
-    pyproject = (elsewhere.root / "pyproject.toml").read_text("utf-8")
-    assert tomllib.loads(pyproject)["tool"]["undrop"] == {"url": f"sqlite:///{name}"}
+    written = (elsewhere.root / "undrop.toml").read_text("utf-8")
+    assert tomllib.loads(written) == {"url": f"sqlite:///{name}"}
 
 
 def test_another_engine_is_refused_and_nothing_is_written(elsewhere: Elsewhere) -> None:
@@ -266,7 +266,7 @@ def test_the_variable_that_moves_the_database_is_found(elsewhere: Elsewhere, kin
     env.write_text(text)
     elsewhere.ok("undrop", "init")
     name = {"environ": "APP_DB", "settings": "DATABASE_URL"}[kind]
-    assert f'url-variable = "{name}"' in (elsewhere.root / "pyproject.toml").read_text()
+    assert f'url-variable = "{name}"' in (elsewhere.root / "undrop.toml").read_text()
     elsewhere.ok("just", "migrate", "base", "--accept-loss")
     elsewhere.ok("just", "undo")
 
@@ -274,7 +274,7 @@ def test_the_variable_that_moves_the_database_is_found(elsewhere: Elsewhere, kin
 def test_a_configuration_in_a_folder_below_is_used_from_there(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db", "backend")
     elsewhere.ok("undrop", "init")
-    text = (elsewhere.root / "pyproject.toml").read_text()
+    text = (elsewhere.root / "undrop.toml").read_text()
     assert 'url = "sqlite:///backend/app.db"' in text
     assert 'alembic = "backend/alembic.ini"' in text
     rows = content(elsewhere.root / "backend/app.db")
@@ -297,7 +297,7 @@ def test_two_databases_are_said_and_the_one_given_is_guarded(elsewhere: Elsewher
     done = elsewhere.run("undrop", "init", "--url", "sqlite:///b.db")
     assert done.code == 4
     assert "env.py migrates sqlite:///a.db, and undrop guards b.db" in done.out
-    assert 'url = "sqlite:///b.db"' in (elsewhere.root / "pyproject.toml").read_text()
+    assert 'url = "sqlite:///b.db"' in (elsewhere.root / "undrop.toml").read_text()
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_a_project_on_postgresql_is_adopted_and_no_password_is_written(
     elsewhere.with_alembic("generic", url)
     server.sql("INSERT INTO notes VALUES (1, 'one')", name)
     elsewhere.run("undrop", "init")
-    settings = (elsewhere.root / "pyproject.toml").read_text()
+    settings = (elsewhere.root / "undrop.toml").read_text()
     assert name in settings
     assert "secret" not in settings
     done = elsewhere.run("undrop", "init")

@@ -31,6 +31,13 @@ def insert(text: str, at: int, body: str, what: str) -> str:
     return text[:at] + _block(body, WITHIN + what, HASH, _newline(text)) + text[at:]
 
 
+def replaced(text: str, older: str, newer: str) -> str:
+    """``text`` with another body in its block, where the one that it has is ``older``."""
+    newline = _newline(text)
+    older, newer = (f"{newline.join(body.splitlines())}{newline}" for body in (older, newer))
+    return text.replace(older, newer, 1)
+
+
 def has(text: str | None) -> bool:
     """Whether a block is in it."""
     return text is not None and BEGIN in text

@@ -102,7 +102,7 @@ def project_root(start: Path) -> Path:
     migrations are that it does not guard, a project of its own begins. Raises UsageError.
     """
     for folder in (start, *start.parents):
-        if (table := own_settings(folder)) is not None:
+        if (table := settings.table(folder)) is not None:
             place = places.at(start / places.INI) or places.at(start / places.TOML)
             guarded = _named(folder, table) or folder / places.INI
             theirs = place and folder != start and place.file != guarded
@@ -110,12 +110,6 @@ def project_root(start: Path) -> Path:
         if (folder / ".git").exists():
             break
     return start
-
-
-def own_settings(root: Path) -> dict[str, Any] | None:
-    """What ``[tool.undrop]`` of a project has; None without one. Raises UsageError."""
-    table = settings.tools(root).get("undrop")
-    return table if isinstance(table, dict) else None
 
 
 def given(url: str, standing: Path, root: Path) -> str:
@@ -132,7 +126,7 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
     Loads ``env.py`` once, to be asked which databases it goes to. Raises UsageError when the
     database is of no kind that is known, and where the settings name another one already.
     """
-    table = own_settings(root)
+    table = settings.table(root)
     project = look_at_alembic(root, run=True)
     typed = given(url, standing or root, root)
     chosen = typed if table is None else _respected(root, table, typed)
@@ -271,7 +265,7 @@ def nothing(project: Project) -> UsageError:
 
 def _place(root: Path, unclear: list[str]) -> places.Place | None:
     """The configuration that is guarded: what the settings name, what is in the root, the one."""
-    table = own_settings(root) or {}
+    table = settings.table(root) or {}
     named, section = _named(root, table), table.get("alembic-section")
     if named and (place := places.at(named)):
         return place.with_section(section)

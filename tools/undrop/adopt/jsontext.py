@@ -19,7 +19,7 @@ def insert(text: str, path: list[str], snippet: str) -> str:
 
 def remove(text: str, snippet: str) -> str:
     """``text`` as it was before ``snippet`` was inserted."""
-    for variant in (snippet + ",", snippet):
+    for variant in (snippet + ",", "," + snippet, snippet):
         if variant in text:
             return text.replace(variant, "", 1)
     return text

@@ -5,46 +5,38 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import tomlkit
 
 from undrop import durable, settings
-from undrop.adopt import blocks, envpy, jsontext, places
+from undrop.adopt import blocks, envpy, hooks, places
 from undrop.adopt.find import Project
+from undrop.agent.places import git_root
 from undrop.errors import UsageError
-from undrop.recipes import OURS, Action, Prompt
+from undrop.recipes import OURS, OWN_FILE, Action, Prompt
 
 RECIPES = "undrop.just"
 TEMPLATE = Path(__file__).with_name(RECIPES)
 NAMES = re.findall(r"(?m)^(?!export)(_?[a-z][a-z-]*)\b.*:(?!=)", TEMPLATE.read_text("utf-8"))
 """Of our recipes."""
 DEFAULT = "[private]\ndefault:\n    @just --list --unsorted\n\n"
-HOOK = {
-    "type": "command",
-    "command": 'PATH="$CLAUDE_PROJECT_DIR/.venv/bin:$PATH" undrop agent-hook || echo'
-    ' \'{"systemMessage": "undrop does not guard the database: it is not installed"}\'',
-}
-TOOLS = {"matcher": "Bash|Write|Edit|MultiEdit|NotebookEdit", "hooks": [HOOK]}
-EVENTS = {
-    "PreToolUse": TOOLS,
-    "PostToolUse": TOOLS,
-    "PostToolUseFailure": TOOLS,
-    "SessionStart": {"hooks": [HOOK]},
-}
-OLDER_EVENTS = {"PreToolUse", "SessionStart"}
-"""Those that an undrop before 0.3 wrote."""
 RULE = """
 ## The database is guarded by undrop
 
 **Run `{backup}` before any schema change or destructive command** (`rm`, truncate, `DROP`,
 `DELETE` without `WHERE`, `alembic downgrade`), or put `{run}` before it.
-Change the schema with `{migrate}`, never by hand; `{rehearse}` says what that would lose.
-Something is lost? `{undo}`, or `{list}` and `{restore}`.
+{schema}Something is lost? `{undo}`, or `{list}` and `{restore}`.
 Never delete or edit anything in `backups/`.
 """
+SCHEMA = """\
+Change the schema with `{migrate}`, never by hand; `{rehearse}` says what that would lose.
+"""
+WITH_ALEMBIC = ("migrate", "rehearse", "reset-db")
+"""Recipes that only a project with Alembic gets."""
+WITH_ALEMBIC_ONLY = re.compile(rf"(?m)^({'|'.join(WITH_ALEMBIC)}) .*:")
 WITHOUT_JUST = "Without just: `{program} backup`, `{program} undo`, …."
 ACTIONS = (
     Action("backup"),
@@ -55,6 +47,10 @@ ACTIONS = (
     Action("list"),
     Action("restore", "NAME", typed=False),
 )
+
+
+EVERYTHING = "*\n"
+"""What a .gitignore says that leaves nothing of its folder to git."""
 
 
 class Edit(NamedTuple):
@@ -68,14 +64,13 @@ class Edit(NamedTuple):
 def adopt(project: Project) -> list[Edit]:
     """What to write into a project; only what changes anything. Raises UsageError."""
     root = project.root
-    rule = _rule(root)
     edits = [
-        _block(root / "pyproject.toml", _settings(project)),
+        _settings(project),
         _justfile(root),
-        _file(root / RECIPES, lambda text: _renewed(text, _recipes(root))),
+        _file(root / RECIPES, lambda text: _renewed(text, _recipes(project))),
         _block(root / ".gitignore", "/backups/\n.*.undrop-work*"),
-        *(_block(path, rule, blocks.MARKDOWN) for path in _rules(root)),
-        _file(root / ".claude/settings.json", _hooked),
+        *_rules(project),
+        *_hooks(root, hooks.add),
     ]
     if project.env:
         edits.append(_file(project.env, lambda text: _guarded(text or "")))
@@ -88,16 +83,39 @@ def withdraw(root: Path, env: Path | None) -> list[Edit]:
         _file(path, lambda text: blocks.remove(text) if text else text)
         for path in (
             root / "pyproject.toml",
+            root / OWN_FILE,
             _justfiles(root),
             root / RECIPES,
             root / ".gitignore",
-            *_rules(root),
+            *_agents_files(root),
         )
     ]
-    edits.append(_file(root / ".claude/settings.json", _unhooked))
+    edits += _hooks(root, hooks.remove)
     if env and env.is_file():
         edits.append(_file(env, lambda text: envpy.remove(text) if text else text))
-    return [edit for edit in edits if edit.text_before != edit.text_after]
+    edits = [edit for edit in edits if edit.text_before != edit.text_after]
+    return [*edits, *_still_ignored(root)] if edits else []
+
+
+def _still_ignored(root: Path) -> list[Edit]:
+    """Git leaves backups alone, also when our line in the project's .gitignore has gone."""
+    folder = root / str((settings.table(root) or {}).get("backups", "backups"))
+    file = folder / ".gitignore"
+    if not folder.is_dir() or not os.listdir(folder) or file.exists():
+        return []
+    return [_file(file, lambda _: EVERYTHING)] if folder.is_relative_to(root) else []
+
+
+def ignored(edits: list[Edit]) -> Path | None:
+    """The file that goes on telling git to leave backups alone, if there is one to be written."""
+    return next((edit.path for edit in edits if edit.text_after == EVERYTHING), None)
+
+
+def by_hand(env: Path, edits: list[Edit]) -> Path | None:
+    """``env.py``, where lines that call undrop are left after these edits."""
+    left = {edit.path: edit.text_after for edit in edits}
+    edit = _file(env, lambda text: text)
+    return env if envpy.guarded(left.get(edit.path, edit.text_before) or "") else None
 
 
 def write(edits: list[Edit]) -> None:
@@ -128,17 +146,19 @@ def _file(path: Path, change: Callable[[str | None], str | None]) -> Edit:
     return Edit(path, text_before, change(text_before))
 
 
-def _block(path: Path, body: str | None, comment: tuple[str, str] = blocks.HASH) -> Edit:
+def _block(path: Path, body: str | None) -> Edit:
     def change(text: str | None) -> str | None:
-        return text if body is None or blocks.has(text) else blocks.add(text, body, comment)
+        return text if body is None or blocks.has(text) else blocks.add(text, body)
 
     return _file(path, change)
 
 
-def _settings(project: Project) -> str | None:
-    """``[tool.undrop]``; None where it is there already."""
-    if "undrop" in settings.tools(project.root):
-        return None
+def _settings(project: Project) -> Edit:
+    """In the project's pyproject.toml, else in a file of their own, unless they are there."""
+    pyproject = project.root / "pyproject.toml"
+    file = pyproject if pyproject.is_file() else project.root / OWN_FILE
+    if settings.table(project.root) is not None:
+        return _block(file, None)
     known = {
         "url": project.written,
         "url-variable": project.variable,
@@ -147,7 +167,7 @@ def _settings(project: Project) -> str | None:
         "alembic-section": "" if project.section == places.SECTION else project.section,
     }
     table = {key: value for key, value in known.items() if value}
-    return tomlkit.dumps({"tool": {"undrop": table}})
+    return _block(file, tomlkit.dumps({"tool": {"undrop": table}} if file == pyproject else table))
 
 
 def _justfiles(root: Path) -> Path:
@@ -160,31 +180,56 @@ def _justfile(root: Path) -> Edit:
     return _block(file, ("" if file.is_file() else DEFAULT) + f"import '{RECIPES}'")
 
 
-def clashes(root: Path) -> list[str]:
+def clashes(project: Project) -> list[str]:
     """Names of our recipes that are theirs here. Raises UsageError, see ``_recipes_in``."""
-    file, ours = _justfiles(root), root / RECIPES
+    file, ours = _justfiles(project.root), project.root / RECIPES
     theirs = _recipes_in(file) if file.is_file() else set()
     if theirs and blocks.has(file.read_text("utf-8", "surrogateescape")):
         theirs -= _recipes_in(ours)  # it imports them
-    return sorted(theirs & {*NAMES})
+    here = {*NAMES} if has_alembic(project) else {*NAMES}.difference(WITH_ALEMBIC)
+    return sorted(theirs & here)
 
 
-def _rule(root: Path) -> str:
+def has_alembic(project: Project) -> bool:
+    """Whether there is anything to migrate with."""
+    return bool(project.env or project.config)
+
+
+def _rules(project: Project) -> list[Edit]:
+    """The rule for agents; one that was written when there was no Alembic, or some, is renewed."""
+    root, alembic = project.root, has_alembic(project)
+    rule, other = (_rule(project, alembic=which) for which in (alembic, not alembic))
+
+    def change(text: str | None) -> str:
+        if not blocks.has(text):
+            return blocks.add(text, rule, blocks.MARKDOWN)
+        return blocks.replaced(text or "", other, rule)
+
+    return [_file(path, change) for path in _agents_files(root)]
+
+
+def _rule(project: Project, *, alembic: bool) -> str:
     """The rule for agents, with the lines as they are typed in this project."""
-    planned = None
-    if not (root / RECIPES).exists():
-        taken = clashes(root)
+    root, planned = project.root, None
+    file = root / RECIPES
+    if not file.exists() or blocks.has(file.read_text("utf-8", "surrogateescape")):
+        taken = clashes(project)
         planned = {each.name: OURS * (each.name in taken) + each.name for each in ACTIONS}
     prompt = Prompt(root, root, planned=planned)
     lines = {action.name: prompt.line(action) for action in ACTIONS}
     other = WITHOUT_JUST.format(program=prompt.program) if prompt.recipes else ""
-    return f"{RULE.strip().format(**lines)}\n{other}"
+    schema = SCHEMA.format(**lines) if alembic else ""
+    return f"{RULE.strip().format(schema=schema, **lines)}\n{other}"
 
 
-def _recipes(root: Path) -> str:
+def _recipes(project: Project) -> str:
     """Our recipes; one whose name the justfile has already begins with ``undrop-``."""
-    text = re.sub(r"(?m)^\[group\(.*", '[group("undrop")]', TEMPLATE.read_text("utf-8"))
-    for name in clashes(root):
+    text = TEMPLATE.read_text("utf-8")
+    if not has_alembic(project):
+        parts = text.split("\n\n")
+        text = "\n\n".join(part for part in parts if not WITH_ALEMBIC_ONLY.search(part))
+    text = re.sub(r"(?m)^\[group\(.*", '[group("undrop")]', text)
+    for name in clashes(project):
         # Where it begins, as a dependency with arguments and without, and where somebody reads it.
         text = re.sub(rf"(?m)(^|\(|: |just ){name}\b(?!-)", rf"\1{OURS}{name}", text)
     return text
@@ -217,56 +262,23 @@ def _just() -> str:
     return str(beside) if beside.exists() else "just"
 
 
-def _rules(root: Path) -> list[Path]:
+def _agents_files(root: Path) -> list[Path]:
     """The files with rules for agents; once where one is a link to the other."""
     files = {os.path.realpath(root / name): root / name for name in ("CLAUDE.md", "AGENTS.md")}
     return list(files.values())
 
 
-def _snippets() -> dict[str, str]:
-    return {name: json.dumps(hook) for name, hook in EVENTS.items()}
+def _hooks(root: Path, change: Callable[[str | None, str], str | None]) -> list[Edit]:
+    """Where agents are started: in the project, and at the top of the repository that it is in.
 
-
-def _hooked(text: str | None) -> str:
-    if text is None:
-        return _own_hooks()
-    try:
-        hooks = json.loads(text).get("hooks", {})
-        if text == _own_hooks(OLDER_EVENTS):
-            return _own_hooks()
-        if not hooks and "hooks" not in json.loads(text):
-            return jsontext.insert(text, [], _all_events())
-        for name, snippet in _snippets().items():
-            if "undrop agent-hook" in json.dumps(hooks.get(name, "")):
-                continue
-            if name in hooks:
-                text = jsontext.insert(text, ["hooks", name], snippet)
-            else:
-                text = jsontext.insert(text, ["hooks"], f'"{name}": [{snippet}]')
-    except (ValueError, AttributeError) as error:
-        raise UsageError(
-            f".claude/settings.json is not what is documented: {error}",
-            f"correct it, or add by hand {_all_events()}",
-        ) from None
-    return text
-
-
-def _unhooked(text: str | None) -> str | None:
-    if text is None or text == _own_hooks():
-        return None
-    text = jsontext.remove(text, _all_events())
-    for name, snippet in reversed(_snippets().items()):
-        text = jsontext.remove(jsontext.remove(text, f'"{name}": [{snippet}]'), snippet)
-    return text
-
-
-def _all_events() -> str:
-    return '"hooks": {' + ", ".join(f'"{n}": [{s}]' for n, s in _snippets().items()) + "}"
-
-
-def _own_hooks(events: Collection[str] = EVENTS) -> str:
-    hooks = {name: [EVENTS[name]] for name in EVENTS if name in events}
-    return json.dumps({"hooks": hooks}, indent=2) + "\n"
+    Not where that is somebody's home: the settings there are all projects'.
+    """
+    edits = [_file(root / hooks.FILE, lambda text: change(text, ""))]
+    top = git_root(root)
+    if top and top not in {root.resolve(), Path.home().resolve()}:
+        folder = str(root.resolve().relative_to(top))
+        edits.append(_file(top / hooks.FILE, lambda text: change(text, folder)))
+    return edits
 
 
 def _guarded(text: str) -> str:

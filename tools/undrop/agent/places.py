@@ -32,8 +32,9 @@ class Places:
             _real(path) for path in (settings.backups, *([kept.parent] if kept else []))
         ]
         self.project = [_real(settings.root / name) for name in ("pyproject.toml", OWN_FILE)]
-        claude = (settings.root / ".claude", Path(os.path.expanduser("~/.claude")))  # noqa: PTH111 - never raises
-        self.claude = [_real(place / name) for place in claude for name in CLAUDE]
+        home = Path(os.path.expanduser("~"))  # noqa: PTH111 - never raises
+        tops = (settings.root, git_root(settings.root) or settings.root, home)
+        self.claude = [_real(top / ".claude" / name) for top in tops for name in CLAUDE]
 
     def paths(self, word: str) -> list[Path]:
         """The files that a word may mean; braces and patterns are filled in."""
@@ -67,6 +68,13 @@ class Places:
     def is_setting(self, word: str) -> bool:
         """Whether a word names a file with settings of the guard."""
         return any(path in {*self.project, *self.claude} for path in self.paths(word))
+
+
+def git_root(folder: Path) -> Path | None:
+    """The top of the working tree that a folder is in; a worktree's has a file of that name."""
+    folder = _real(folder)
+    tops = (each for each in (folder, *folder.parents) if (each / ".git").exists())
+    return next(tops, None)
 
 
 def _braces(word: str) -> "Iterator[str]":

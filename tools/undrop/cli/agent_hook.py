@@ -125,8 +125,9 @@ def _only_reads(given: dict[str, Any]) -> bool:
 
 def _prompt(project: "Settings", folder: Path) -> Prompt:
     """Where the agent types: in ``folder``, without what our hook's line puts on PATH."""
-    ours = f"{os.environ.get('CLAUDE_PROJECT_DIR')}/.venv/bin:"
-    return Prompt(project.root, folder, os.environ.get("PATH", "").removeprefix(ours))
+    ours = f"{os.environ.get('CLAUDE_PROJECT_DIR')}/.venv/bin:"  # before 0.3
+    path = os.environ.get("UNDROP_USER_PATH")
+    return Prompt(project.root, folder, path or os.environ.get("PATH", "").removeprefix(ours))
 
 
 def _safer(verdict: "Verdict", prompt: Prompt) -> str:

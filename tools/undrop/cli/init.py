@@ -41,7 +41,7 @@ def init(bare: "Bare") -> Answer:
     project = find.with_variable(project)
     if not project.url:
         raise find.nothing(project)
-    taken = plan.clashes(root)
+    taken = plan.clashes(project)
     edits = plan.adopt(project)
     result = {
         "url": project.url,
@@ -130,7 +130,12 @@ def _remove(root: Path, *, dry: bool) -> Answer:
     if not dry:
         plan.write(edits)
     said = "nothing was written: leave out --dry-run" if dry else "taken out; backups are kept"
-    return Answer(result, _diff(edits, root), (said if edits else "there is nothing to take out",))
+    notes: list[Text] = [said if edits else "there is nothing to take out"]
+    if edits and (ignored := plan.ignored(edits)):
+        notes.append(f"git goes on to ignore the backups: {ignored} says so")
+    if files.env and (by_hand := plan.by_hand(files.env, edits)):
+        notes.append(f"{by_hand} still calls undrop, in lines that are not init's: they stay")
+    return Answer(result, _diff(edits, root), tuple(notes))
 
 
 def _diff(edits: "list[Edit]", root: Path) -> str:
