@@ -171,8 +171,6 @@ def look_at_alembic(root: Path, *, run: bool) -> Project:
     if place is None:
         return project
     project = project._replace(flask=place.flask, section=place.sections[0])
-    if project.section != places.SECTION:
-        project.config["ini_section"] = project.section
     unclear += [
         f"NOT guarded: the database of `alembic -n {name}`, another section of {place.file.name}"
         for name in place.sections[1:]
@@ -259,7 +257,7 @@ def nothing(project: Project) -> UsageError:
     names = ", ".join(project.candidates)
     parts: list[Part] = []
     for url in project.candidates:
-        parts += ["\nor", Action("init", "--url", url)]
+        parts += [",\nor", Action("init", "--url", url)]
     return UsageError(f"no database is named in {what}; seen: {names}", *parts[1:])
 
 
@@ -267,16 +265,16 @@ def _place(root: Path, unclear: list[str]) -> places.Place | None:
     """The configuration that is guarded: what the settings name, what is in the root, the one."""
     table = settings.table(root) or {}
     named, section = _named(root, table), table.get("alembic-section")
-    if named and (place := places.at(named)):
-        return place.with_section(section)
     every = places.every(root)
-    chosen = next((place for place in every if place.file.parent == root), None)
+    chosen = places.at(named) if named else None
+    chosen = chosen or next((place for place in every if place.file.parent == root), None)
     if chosen is None and len(every) == 1:
         [chosen] = every
     for place in every:
-        if place != chosen:
-            name, folder = (str(each.relative_to(root)) for each in (place.file, place.file.parent))
-            unclear.append(f"NOT guarded: {name}: cd {shlex.quote(folder)} && undrop init")
+        folder = place.file.parent
+        if place != chosen and (folder == root or own_settings(folder) is None):
+            name, there = place.file.relative_to(root), shlex.quote(str(folder.relative_to(root)))
+            unclear.append(f"NOT guarded: {name}: cd {there} && undrop init")
     return chosen.with_section(section) if chosen else None
 
 

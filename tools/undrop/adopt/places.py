@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from undrop import folders, settings
+from undrop.migrations import flask_app
 
 INI, TOML = "alembic.ini", "pyproject.toml"
 SECTION = "alembic"
@@ -33,6 +34,8 @@ class Place(NamedTuple):
         files = {"file_": str(self.file)} if self.file != toml else {}
         if SECTION in settings.tools(self.file.parent):
             files["toml_file"] = str(toml)  # since Alembic 1.16
+        if self.sections[0] != SECTION:
+            files["ini_section"] = self.sections[0]
         return files
 
 
@@ -46,7 +49,8 @@ def at(file: Path) -> Place | None:
         return Place(file, (SECTION, *(name for name in sections if name != SECTION)))
     if sections:
         return Place(file, tuple(sections))
-    return Place(file, flask=True) if file.with_name("env.py").is_file() else None
+    is_flask = flask_app.folder({"file_": str(file)}) is not None
+    return Place(file, flask=True) if is_flask else None
 
 
 def every(root: Path) -> list[Place]:
