@@ -26,6 +26,9 @@ def elsewhere(tmp_path: Path) -> Elsewhere:
 
 def written(elsewhere: Elsewhere) -> dict[str, Any]:
     """What init wrote down."""
+    own = elsewhere.root / "undrop.toml"
+    if own.exists():
+        return tomllib.loads(own.read_text())
     text = (elsewhere.root / "pyproject.toml").read_text()
     table: dict[str, Any] = tomllib.loads(text)["tool"]["undrop"]
     return table
@@ -327,7 +330,7 @@ def test_a_url_that_the_settings_contradict_is_refused(elsewhere: Elsewhere) -> 
     adopted = elsewhere.tree()
     done = elsewhere.run("undrop", "init", "--url", "sqlite:///other.db")
     assert done.code == 2
-    assert f"{elsewhere.root}/pyproject.toml" in done.err
+    assert f"pyproject.toml in {elsewhere.root} names: app.db" in done.err
     assert elsewhere.tree() == adopted
     elsewhere.ok("undrop", "init", "--url", "sqlite+aiosqlite:///./app.db")
 
@@ -365,6 +368,20 @@ def test_the_file_that_sets_the_variable_is_found(
     monkeypatch.setenv("APP_DB", "sqlite:///other.db")  # goes first, in this shell
     project = find.with_variable(find.look(elsewhere.root))
     assert (project.url, project.env_file) == ("sqlite:///other.db", ".env")
+
+
+def test_what_is_guarded_follows_the_file_that_names_it(elsewhere: Elsewhere) -> None:
+    """The URL of an ignored ``.env`` is in no file that is committed."""
+    dotenv_project(elsewhere, "sqlite:///app.db")
+    elsewhere.ok("undrop", "init")
+    assert written(elsewhere) == {"url-variable": "APP_DB", "env-file": ".env"}
+    make(elsewhere.root / "second.db")
+    elsewhere.write(".env", "APP_DB=sqlite:///second.db\n")
+    assert f"database   {elsewhere.root}/second.db" in elsewhere.run("undrop", "status").out
+    elsewhere.ok("undrop", "backup")
+    assert "not guarded: app.db" in elsewhere.ok("undrop", "status")
+    elsewhere.ok("alembic", "upgrade", "head")
+    assert list((elsewhere.root / "backups").glob("second-*.db"))
 
 
 def test_a_variable_of_the_shell_alone_has_no_file(

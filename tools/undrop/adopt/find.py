@@ -19,7 +19,7 @@ from undrop.adopt import environments, packaged, places
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
 from undrop.migrations import runner
-from undrop.recipes import Action, Part, Text
+from undrop.recipes import Action, Part, Text, settings_place
 
 GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
 READ_BY = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']""")
@@ -147,11 +147,13 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
         return project
     ours = _source(chosen, root)
     raw = [url, literal, *(asked for asked, settled in said.items() if settled == chosen)]
-    if any(_has_password(each) for each in raw if each):
+    env_file = (table or {}).get("env-file", "")
+    if not env_file and any(_has_password(each) for each in raw if each):
         project.unclear.append(PASSWORD)
     project = project._replace(
         url=chosen,
         variable=(table or {}).get("url-variable", ""),
+        env_file=env_file,
         adopted=table is not None,
         public=bool(typed) or table is not None or (in_ini != "" and _source(in_ini, root) == ours),
         others=[settled for source, settled in by_source.items() if source != ours],
@@ -272,7 +274,7 @@ def _place(root: Path, unclear: list[str]) -> places.Place | None:
         [chosen] = every
     for place in every:
         folder = place.file.parent
-        if place != chosen and (folder == root or own_settings(folder) is None):
+        if place != chosen and (folder == root or settings.table(folder) is None):
             name, there = place.file.relative_to(root), shlex.quote(str(folder.relative_to(root)))
             unclear.append(f"NOT guarded: {name}: cd {there} && undrop init")
     return chosen.with_section(section) if chosen else None
@@ -288,10 +290,10 @@ def _respected(root: Path, table: dict[str, Any], typed: str) -> str:
     """The URL that the settings have. Raises UsageError where another one is typed."""
     named = settings.of(root, table)
     if typed and _source(typed, root) != named.source:
-        file = root / places.TOML
+        where = settings_place(root)
         raise UsageError(
-            f"--url {typed} is not the database that {file} names: {named.source}",
-            f"correct that in {file}, then",
+            f"--url {typed} is not the database that {where} in {root} names: {named.source}",
+            f"correct that in {where}, then",
             Action("init"),
         )
     return _settled(named.url, root, root)
