@@ -101,7 +101,7 @@ def test_the_first_python_that_has_alembic_is_taken(
     tmp_path: Path, bare: pytest.MonkeyPatch
 ) -> None:
     bare.setenv("VIRTUAL_ENV", str(tmp_path / "active"))
-    interpreter(tmp_path / ".venv/bin/python", "-I", "-S")
+    interpreter(tmp_path / ".venv/bin/python", "-S")
     (tmp_path / "alembic").mkdir()  # a folder of migrations is no package
     assert environments.python(tmp_path, tmp_path) == sys.executable
     active = interpreter(tmp_path / "active/bin/python")
@@ -261,6 +261,14 @@ def test_the_one_section_is_used_and_others_are_named(elsewhere: Elsewhere) -> N
     assert "alembic -n shop" not in said
 
 
+def test_alembics_own_section_goes_first(elsewhere: Elsewhere) -> None:
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
+    ini = elsewhere.root / "alembic.ini"
+    ini.write_text("[warehouse]\nscript_location = migrations\n" + ini.read_text())
+    assert "`alembic -n warehouse`" in elsewhere.done("undrop", "init").err
+    assert "alembic-section" not in written(elsewhere)
+
+
 def test_an_env_py_without_source_is_said(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     env = elsewhere.root / "migrations/env.py"
@@ -333,6 +341,9 @@ def test_a_url_that_the_settings_contradict_is_refused(elsewhere: Elsewhere) -> 
     assert f"pyproject.toml in {elsewhere.root} names: app.db" in done.err
     assert elsewhere.tree() == adopted
     elsewhere.ok("undrop", "init", "--url", "sqlite+aiosqlite:///./app.db")
+    inside = elsewhere.root / "migrations"
+    elsewhere.ok("undrop", "init", "--url", "sqlite:///../app.db", cwd=inside)
+    assert elsewhere.run("undrop", "init", "--url", "sqlite:///app.db", cwd=inside).code == 2
 
 
 def test_settings_that_are_there_are_what_is_looked_at(elsewhere: Elsewhere) -> None:
