@@ -35,11 +35,11 @@ def written(elsewhere: Elsewhere) -> dict[str, Any]:
 
 
 def unguarded(elsewhere: Elsewhere, *options: str) -> str:
-    """What init says where it adopts a project and cannot guard what Alembic does."""
+    """What init says where it adopts a project and cannot guard all that Alembic does."""
     done = elsewhere.run("undrop", "init", *options)
     assert done.code == 4, done
-    assert "NOT guarded: alembic" in done.out
-    return done.err
+    assert "\nNOT guarded" in done.out
+    return done.out + done.err
 
 
 def change(elsewhere: Elsewhere, added: str, env: str = "migrations/env.py") -> None:
@@ -208,13 +208,13 @@ def test_migrations_in_a_package_are_found(elsewhere: Elsewhere, location: str) 
 def test_each_configuration_that_is_not_guarded_is_named(elsewhere: Elsewhere) -> None:
     for folder in (".", "services/a", "services/b"):
         elsewhere.with_alembic("generic", "sqlite:///app.db", folder)
-    said = elsewhere.done("undrop", "init").err
+    said = unguarded(elsewhere)
     for folder in ("services/a", "services/b"):
         line = f"NOT guarded: {folder}/alembic.ini: cd {folder} && undrop init"
         assert line in said
     elsewhere.ok("undrop", "init", cwd=elsewhere.root / "services/a")
     assert (elsewhere.root / "services/a/undrop.just").exists()
-    said = elsewhere.done("undrop", "init").err
+    said = unguarded(elsewhere)
     assert "services/a/alembic.ini" not in said
     assert "services/b/alembic.ini" in said
 
@@ -256,7 +256,7 @@ def test_the_one_section_is_used_and_others_are_named(elsewhere: Elsewhere) -> N
     assert written(elsewhere)["alembic-section"] == "shop"
     migrates(elsewhere, "app.db")
     ini.write_text(ini.read_text() + "\n[warehouse]\nscript_location = migrations\n")
-    said = elsewhere.done("undrop", "init").err
+    said = unguarded(elsewhere)
     assert "NOT guarded: the database of `alembic -n warehouse`" in said
     assert "alembic -n shop" not in said
 
@@ -265,7 +265,7 @@ def test_alembics_own_section_goes_first(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     ini = elsewhere.root / "alembic.ini"
     ini.write_text("[warehouse]\nscript_location = migrations\n" + ini.read_text())
-    assert "`alembic -n warehouse`" in elsewhere.done("undrop", "init").err
+    assert "`alembic -n warehouse`" in unguarded(elsewhere)
     assert "alembic-section" not in written(elsewhere)
 
 
@@ -298,7 +298,7 @@ def test_a_url_is_relative_to_where_it_is_typed(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db", "backend")
     make(elsewhere.root / "app.db")
     said = unguarded(elsewhere, "--url", "sqlite:///app.db")
-    assert "NOT guarded: sqlite:///backend/app.db, which env.py goes to" in said
+    assert "because env.py migrates sqlite:///backend/app.db, and undrop guards app.db" in said
     assert written(elsewhere)["url"] == "sqlite:///app.db"
 
 
@@ -338,7 +338,7 @@ def test_a_url_that_the_settings_contradict_is_refused(elsewhere: Elsewhere) -> 
     adopted = elsewhere.tree()
     done = elsewhere.run("undrop", "init", "--url", "sqlite:///other.db")
     assert done.code == 2
-    assert f"pyproject.toml in {elsewhere.root} names: app.db" in done.err
+    assert f"undrop.toml in {elsewhere.root} names: app.db" in done.err
     assert elsewhere.tree() == adopted
     elsewhere.ok("undrop", "init", "--url", "sqlite+aiosqlite:///./app.db")
     inside = elsewhere.root / "migrations"
@@ -351,7 +351,9 @@ def test_settings_that_are_there_are_what_is_looked_at(elsewhere: Elsewhere) -> 
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     make(elsewhere.root / "mine.db")
     elsewhere.write("pyproject.toml", '[tool.undrop]\nurl = "sqlite:///mine.db"\n')
-    assert "NOT guarded: sqlite:///app.db, which env.py goes to" in unguarded(elsewhere)
+    assert "because env.py migrates sqlite:///app.db, and undrop guards mine.db" in unguarded(
+        elsewhere
+    )
     assert "not guarded: app.db" in elsewhere.ok("undrop", "status")
     assert written(elsewhere) == {"url": "sqlite:///mine.db"}
 
@@ -527,9 +529,9 @@ def test_migrations_that_an_application_brings_along_are_found(
 ) -> None:
     migrations = installed(elsewhere, package, "%(here)s/migrations")
     before = less_database(elsewhere)
-    said = elsewhere.done("undrop", "init").err
+    said = unguarded(elsewhere)
     assert f"just run {command}" in said
-    assert "NOT guarded when it is typed alone" in said
+    assert f"NOT guarded: {package}'s own upgrade when it is typed alone" in said
     assert "ExecStartPre=undrop backup" in said
     ini = migrations.parent / "alembic.ini"
     table = written(elsewhere)
@@ -537,7 +539,7 @@ def test_migrations_that_an_application_brings_along_are_found(
     variable = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" if package == "airflow" else None
     assert table.get("url-variable") == variable
     migrates(elsewhere, "state.sqlite")
-    said = elsewhere.done("undrop", "init").err
+    said = unguarded(elsewhere)
     assert f"just run {command}" in said
     assert "adopted already" in said
     elsewhere.ok("undrop", "init", "--remove")
@@ -554,7 +556,7 @@ def less_database(elsewhere: Elsewhere) -> dict[str, bytes | str]:
 def test_migrations_without_a_usable_configuration_are_said(elsewhere: Elsewhere) -> None:
     """JupyterHub's ``alembic.ini`` is a template that it fills in itself."""
     installed(elsewhere, "jupyterhub", "{alembic_dir}")
-    said = elsewhere.done("undrop", "init").err
+    said = unguarded(elsewhere)
     assert "just run jupyterhub upgrade-db" in said
     assert "`migrate` cannot run" in said
     assert "alembic" not in written(elsewhere)
@@ -564,6 +566,6 @@ def test_a_package_with_other_migrations_is_not_taken(elsewhere: Elsewhere) -> N
     migrations = installed(elsewhere, "airflow", "%(here)s/migrations")
     file = migrations / "versions/1_notes.py"
     file.write_text(file.read_text().replace('"1"', '"2"'))
-    said = elsewhere.done("undrop", "init").err
+    said = unguarded(elsewhere)
     assert "airflow" not in said
     assert written(elsewhere) == {"url": "sqlite:///state.sqlite"}

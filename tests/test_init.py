@@ -296,7 +296,7 @@ def test_two_databases_are_said_and_the_one_given_is_guarded(elsewhere: Elsewher
     assert "several databases: sqlite:///a.db, sqlite:///b.db" in done.err
     done = elsewhere.run("undrop", "init", "--url", "sqlite:///b.db")
     assert done.code == 4
-    assert "env.py migrates sqlite:///a.db, and undrop guards b.db" in done.out
+    assert "Guarded: alembic\nNOT guarded: sqlite:///a.db, which env.py goes to" in done.out
     assert 'url = "sqlite:///b.db"' in (elsewhere.root / "undrop.toml").read_text()
 
 

@@ -207,8 +207,7 @@ def test_without_alembic_there_is_nothing_to_try(there: Elsewhere) -> None:
         connection.execute("CREATE TABLE t AS SELECT 1 AS v")
     assert "Guarded" not in there.ok("undrop", "init")
     assert there.ok("undrop", "init", "--check") == ""
-    (there.root / "pyproject.toml").unlink()
-    (there.root / "undrop.toml").unlink(missing_ok=True)
+    (there.root / "undrop.toml").unlink()
     assert there.run("undrop", "init", "--check").code == 2
 
 

@@ -27,6 +27,7 @@ FIELD = re.compile(r"^\s*(\w*(?:database|db|sqlalchemy)\w*)\s*:\s*\w", re.MULTIL
 LIKELY = re.compile(r"DATABASE|DB|SQL|DSN|URL|URI", re.IGNORECASE)
 DOTENV = re.compile(r"\.env(?!\.(?:example|sample|template|dist)\b)")
 """Files that set variables; those that only show how one would look set none."""
+NOT_GUARDED = "NOT guarded"
 MARK = "undrop-probe"
 MOST = 8  # variables that are tried, a second each
 MOST_READ = 2_000  # files that are searched for their names
@@ -48,7 +49,7 @@ class Project(NamedTuple):
     variable: str
     """The environment variable that goes before the URL; empty when there is none."""
     unclear: list[str]
-    """What could not be found or is not guarded, and what to do."""
+    """What could not be found, and what to do; what is not guarded begins with NOT_GUARDED."""
     urls: list[str]
     """What ``env.py`` said, where it was asked."""
     version_table: str = ""
@@ -61,8 +62,8 @@ class Project(NamedTuple):
     """URLs that ``env.py`` goes to and that are not guarded, without passwords."""
     candidates: list[str] = []  # noqa: RUF012
     """URLs to choose from, where it is not clear which database it is."""
-    notes: tuple[Text, ...] = ()
-    """What is to be known: how an application's own command is guarded."""
+    packaged: tuple[Text, ...] = ()
+    """How an application's own command is guarded, where it brings its migrations along."""
     public: bool = False
     """Whether the URL may be written down: it is so already, or somebody gave it."""
     adopted: bool = False
@@ -158,7 +159,6 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
         public=bool(typed) or table is not None or (in_ini != "" and _source(in_ini, root) == ours),
         others=[settled for source, settled in by_source.items() if source != ours],
     )
-    project.unclear.extend(f"NOT guarded: {each}, which env.py goes to" for each in project.others)
     if table is not None and project.alembic and "alembic" not in table:
         project.unclear.append(f'add  alembic = "{project.alembic}"  to the settings: it is there')
     return project if project.config else _with_packaged(project)
@@ -174,11 +174,11 @@ def look_at_alembic(root: Path, *, run: bool) -> Project:
         return project
     project = project._replace(flask=place.flask, section=place.sections[0])
     unclear += [
-        f"NOT guarded: the database of `alembic -n {name}`, another section of {place.file.name}"
+        f"{NOT_GUARDED}: the database of `alembic -n {name}`, another section of {place.file.name}"
         for name in place.sections[1:]
     ]
     if packaged.is_packaged(place.file):
-        return project._replace(notes=packaged.told(place.file))
+        return project._replace(packaged=packaged.told(place.file))
     unclear += environments.broken(root, project.home)
     told = _probe(project, run=run)
     if not told.env and not project.flask:  # the project's own Python may have no Alembic
@@ -190,10 +190,10 @@ def look_at_alembic(root: Path, *, run: bool) -> Project:
     if env is None:
         unclear.append(f"env.py: {told.failure}")
     elif packaged.is_packaged(env) or not env.is_relative_to(root.resolve()):
-        unclear.append(f"env.py is not in the project: {env}; NOT guarded when it is used alone")
+        unclear.append(f"{NOT_GUARDED} when it is used alone: env.py is not in the project: {env}")
         env = None
     elif not env.is_file():
-        unclear.append(f"NOT guarded when it is used alone: {env} is not there as source")
+        unclear.append(f"{NOT_GUARDED} when it is used alone: {env} is not there as source")
         env = None
     else:
         env = root / env.relative_to(root.resolve())
@@ -226,12 +226,12 @@ def with_variable(project: Project) -> Project:
         return project
     if project.variable:
         project.unclear.append(
-            f"NOT guarded where {project.variable} is not set, as it is in this shell: no file "
+            f"{NOT_GUARDED} where {project.variable} is not set, as it is in this shell: no file "
             f"of the project's sets it, and a server's URL is not written down for it"
         )
         return project
     project.unclear.append(
-        f"NOT guarded: only code knows {project.url}, and what it knows is not written down: let "
+        f"{NOT_GUARDED}: only code knows {project.url}, and what it knows is not written down: let "
         "env.py take the URL from a variable, or name it"
     )
     return project._replace(url="", candidates=[project.url])
@@ -276,7 +276,7 @@ def _place(root: Path, unclear: list[str]) -> places.Place | None:
         folder = place.file.parent
         if place != chosen and (folder == root or settings.table(folder) is None):
             name, there = place.file.relative_to(root), shlex.quote(str(folder.relative_to(root)))
-            unclear.append(f"NOT guarded: {name}: cd {there} && undrop init")
+            unclear.append(f"{NOT_GUARDED}: {name}: cd {there} && undrop init")
     return chosen.with_section(section) if chosen else None
 
 
@@ -311,7 +311,7 @@ def _settled_all(project: Project, *, is_known: bool) -> dict[str, str]:
         except UsageError as error:
             if not is_known:
                 raise
-            project.unclear.append(f"NOT guarded: {error.what}")
+            project.unclear.append(f"{NOT_GUARDED}: {error.what}")
     return settled
 
 
@@ -441,11 +441,11 @@ def _with_packaged(project: Project) -> Project:
     matching = packaged.find(project.root, revisions) if revisions else []
     if len(matching) > 1:
         names = ", ".join(str(each.folder) for each in matching)
-        project.unclear.append(f"NOT guarded: several packages have these migrations: {names}")
+        project.unclear.append(f"{NOT_GUARDED}: several packages have these migrations: {names}")
     if len(matching) != 1:
         return project
     [found] = matching
-    project = project._replace(notes=packaged.told(found.folder), variable=found.variable)
+    project = project._replace(packaged=packaged.told(found.folder), variable=found.variable)
     if found.ini is None:
         project.unclear.append(f"there is no alembic.ini for {found.folder}: `migrate` cannot run")
         return project

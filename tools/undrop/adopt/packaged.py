@@ -79,8 +79,8 @@ def told(path: Path) -> tuple[Text, ...]:
     typed = not any(word.isupper() for word in application.command)
     return (
         (
-            f"the migrations are {name}'s own and stay what they are: its upgrade is NOT guarded "
-            "when it is typed alone. Type",
+            f"NOT guarded: {name}'s own upgrade when it is typed alone, for its migrations lie in "
+            "a package and stay what they are. Type",
             Action("run", *application.command, typed=typed),
             "; a service gets ExecStartPre=undrop backup",
         ),

@@ -34,6 +34,8 @@ class Proof(NamedTuple):
     """The command that migrates, as it is typed."""
     failures: list[Text]
     """Why the guard does not hold, each with what to do; none where it holds."""
+    others: list[str]
+    """URLs of databases that it goes to as well, without passwords."""
     note: str = ""
     """What failed of the command itself, which says nothing of the guard."""
 
@@ -77,12 +79,14 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
         told, said = _tried(project, python, question)
         runner.discard(path for path in told.made if not path.startswith(folder))
         if _watched(settings) != before:
-            return Proof(door, ["the live database was changed meanwhile, by it or by another"])
+            failure = "the live database was changed meanwhile, by it or by another program"
+            return Proof(door, [failure], [])
     return _judged(settings, project, door, told, said)
 
 
 def _judged(settings: "Settings", project: "Project", door: str, told: _Told, said: str) -> Proof:
     failures: list[Text] = []
+    others: dict[str, None] = {}
     own = False
     for url, is_held in dict.fromkeys(told.seen):
         try:
@@ -96,7 +100,8 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
         if other.in_memory:
             continue
         if not registry.is_same(settings.engine, other):
-            failures.append(f"env.py migrates {shown}, and undrop guards {settings.source}")
+            adopting = registry.adopting(url)
+            others[adopting.settled(url, project.home, project.root)] = None
             continue
         own = True
         if is_held:
@@ -111,8 +116,9 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
         why = told.failure or "env.py configured no database"
         failures.append(f"it did not get as far as its database: {why}")
     elif not own and not failures:
-        failures.append("env.py migrates a database in memory")
-    return Proof(door, failures, told.failure if own else "")
+        migrated = ", ".join(others) or "a database in memory"
+        failures.append(f"env.py migrates {migrated}, and undrop guards {settings.source}")
+    return Proof(door, failures, [*others] if own else [], told.failure if own else "")
 
 
 def _alembic(project: "Project") -> list[str]:

@@ -10,7 +10,7 @@ from undrop.adopt import environments, find, plan, proof
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
-from undrop.recipes import Action, Text
+from undrop.recipes import Action, Prompt, Text
 from undrop.steps import backup
 from undrop.store import unguarded
 from undrop.store.lock import locked
@@ -50,17 +50,18 @@ def init(bare: "Bare") -> Answer:
         "changed": [str(each.path) for each in edits],
     }
     diff = _diff(edits, root)
+    unclear = [text for text in project.unclear if not text.startswith(find.NOT_GUARDED)]
     notes: tuple[Text, ...] = (
         *([f"this is the project in {root}"] if root != Path.cwd() else []),
-        *project.unclear,
+        *unclear,
         *find.missing(project),
-        *project.notes,
         *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
     )
     if not project.config:
         notes = (*notes, "without Alembic there is everything but migrate, rehearse and reset-db")
     if dry:
-        return Answer(result, diff, (*notes, "nothing was written: leave out --dry-run"))
+        known = _not_guarded(project, project.others)
+        return Answer(result, diff, (*notes, *known, "nothing was written: leave out --dry-run"))
     plan.write(edits)
     kept = kept or _cover(bare, root, project.url)
     notes = (*notes, f"backed up to {kept}") if kept else notes
@@ -89,17 +90,33 @@ def _check(bare: "Bare", root: Path) -> Answer:
 
 
 def _proved(adopted: settings.Settings, project: find.Project) -> Answer:
-    """Which doors are guarded, by trying; exit code 4 where Alembic is there and is not."""
-    if not project.config or project.is_packaged:
-        return Answer({"guarded": [], "not_guarded": []})
-    tried = proof.prove(adopted, project, environments.python(project.root, project.home))
-    guarded = [] if tried.failures else [tried.door]
-    result = {"guarded": guarded, "not_guarded": tried.failures}
-    notes = (f"the upgrade of a copy failed: {tried.note}",) if tried.note else ()
+    """Which doors are guarded, by trying; exit code 4 where Alembic is there and one is not."""
+    tried = None
+    if project.config and not project.is_packaged:
+        tried = proof.prove(adopted, project, environments.python(project.root, project.home))
+    guarded = [tried.door] if tried and not tried.failures else []
+    named = _not_guarded(project, tried.others if tried else [])
+    if tried:
+        named += [f"{find.NOT_GUARDED}: {tried.door}, because {why}" for why in tried.failures]
+    prompt = Prompt(project.root)
     lines = [f"Guarded: {', '.join(guarded)}"] if guarded else []
-    lines += [f"NOT guarded: {tried.door}, because {why}" for why in tried.failures]
-    code = CheckError.exit_code if tried.failures else 0
-    return Answer(result, "\n".join(lines), notes, code=code)
+    open_doors = [prompt.text(text) for text in named]
+    notes = (f"the upgrade of a copy failed: {tried.note}",) if tried and tried.note else ()
+    return Answer(
+        {"guarded": guarded, "not_guarded": open_doors},
+        "\n".join([*lines, *open_doors]),
+        notes,
+        code=CheckError.exit_code if open_doors else 0,
+    )
+
+
+def _not_guarded(project: find.Project, others: list[str]) -> list[Text]:
+    """What is known not to be guarded without trying, and the databases that are migrated too."""
+    return [
+        *(text for text in project.unclear if text.startswith(find.NOT_GUARDED)),
+        *(f"{find.NOT_GUARDED}: {url}, which env.py goes to" for url in others),
+        *project.packaged,
+    ]
 
 
 def _cover(bare: "Bare", root: Path, url: str) -> str:
