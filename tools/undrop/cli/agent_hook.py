@@ -25,10 +25,11 @@ ENDS = {"PostToolUse", "PostToolUseFailure"}
 PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
 RULE = (
     "undrop guards the database {database}: a verified backup is taken before every command that "
-    "may change it. Change the schema with `{migrate}` only. Something is lost or wrong? "
+    "may change it. {schema}Something is lost or wrong? "
     "`{undo}` takes the last step back; `{list}` and `{restore}` go further. "
     "Never touch {backups}."
 )
+SCHEMA = "Change the schema with `{migrate}` only. "
 ACTIONS = (
     Action("migrate"),
     Action("undo"),
@@ -69,6 +70,7 @@ def _decide(event: str, given: dict[str, Any], session: Session) -> dict[str, An
         covered = cover.begin(project, _watched(given, "agent session"))
         prompt = _prompt(project, folder)
         lines = {action.name: prompt.line(action) for action in ACTIONS}
+        lines["schema"] = SCHEMA.format(**lines) if project.alembic_files else ""
         rule = RULE.format(database=project.engine.label, backups=project.backups, **lines)
         return _said(event, project, folder, covered, rule)
     if event in ENDS:
