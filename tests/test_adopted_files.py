@@ -197,7 +197,7 @@ def test_lines_of_the_users_own_are_enough(line: str) -> None:
     "line",
     [
         "# from undrop.alembic import backup_before; backup_before(context)",
-        "from undrop.alembic import database_url",
+        "from undrop.alembic import database_url\ndatabase_url(context)",
         "from undrop.alembic import backup_before",
     ],
 )
@@ -495,11 +495,8 @@ def test_each_of_several_projects_takes_out_its_own_hook(text: str | None, first
     left = hooks.remove(both, first)
     assert f"/{first} undrop" not in str(left)
     assert f"/{second} undrop" in str(left)
-    last = hooks.remove(left, second)
-    if text and "hooks" in text and first == "a":
-        assert json.loads(str(last))["hooks"]["Stop"] == []
-    else:
-        assert last == text
+    assert json.loads(str(left))
+    assert hooks.remove(left, second) == text
     assert hooks.remove(both, "c") == both
 
 

@@ -90,8 +90,6 @@ def remove(text: str | None, folder: str = "") -> str | None:
         left = jsontext.remove(left, f'"{name}": [{group}]')
     for group in groups.values():  # in lists that others have something in, too
         left = jsontext.remove(left, group)
-    if OURS not in left:  # the first of several made this, and has gone before the last
-        left = jsontext.remove(left, _all_events(None))
     return text if left == renewed else left
 
 
@@ -99,10 +97,10 @@ def _group(name: str, folder: str) -> dict[str, object]:
     return {**EVENTS[name], "hooks": [{"type": "command", "command": command(folder)}]}
 
 
-def _all_events(folder: str | None, events: Collection[str] = EVENTS) -> str:
-    """What goes into settings without hooks; None: what is left of it without ours."""
-    lists = {name: [_group(name, folder)] if folder is not None else [] for name in EVENTS}
-    inner = ", ".join(f'"{name}": {json.dumps(lists[name])}' for name in EVENTS if name in events)
+def _all_events(folder: str, events: Collection[str] = EVENTS) -> str:
+    """What goes into settings without hooks."""
+    groups = {name: json.dumps(_group(name, folder)) for name in EVENTS if name in events}
+    inner = ", ".join(f'"{name}": [{group}]' for name, group in groups.items())
     return f'"hooks": {{{inner}}}'
 
 
