@@ -12,7 +12,7 @@ from undrop import durable, version_table
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations import flask_app
 from undrop.migrations.message import Reply, Request
-from undrop.recipes import Action, standing
+from undrop.recipes import Action, Setting, standing
 from undrop.sqlitefile import header
 
 if TYPE_CHECKING:
@@ -175,7 +175,8 @@ def _refusal(settings: "Settings", answer: Reply) -> UndropError:
             Action("run", "alembic", "upgrade", "head"),
         )
     variable = f"the URL from {settings.variable}, or " if settings.variable else ""
-    reroute = "" if settings.reroute else ", or set `reroute = true` in [tool.undrop]"
-    if reroute:
-        reroute += ", which hands SQLAlchemy's engines the work copy"
-    return UndropError(what, f"let it take {variable}op.get_bind(){reroute}; {AGAIN}")
+    way = f"let it take {variable}op.get_bind()"
+    if settings.reroute:
+        return UndropError(what, f"{way}; {AGAIN}")
+    hands = f", which hands SQLAlchemy's engines the work copy; {AGAIN}"
+    return UndropError(what, f"{way}, or", Setting("reroute = true"), hands)
