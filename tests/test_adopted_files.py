@@ -93,6 +93,20 @@ def test_the_backup_comes_before_the_first_line_that_can_migrate(ending: str) ->
     assert placed(TOP + ENDINGS[ending]) == (TOP, ENDINGS[ending])
 
 
+MAKING = {
+    "tables": ("", "Base.metadata.create_all(engine)\n"),
+    "a function": ("def anew():\n    metadata.drop_all(engine)\n", "anew()\n"),
+    "a statement": ("", "with engine.begin() as writer:\n    writer.execute('DELETE …')\n"),
+    "the driver's": ("", "engine.connect().exec_driver_sql('DELETE …')\n"),
+}
+
+
+@pytest.mark.parametrize("kind", MAKING)
+def test_the_backup_comes_before_what_env_py_changes_by_itself(kind: str) -> None:
+    defined, making = MAKING[kind]
+    assert placed(f"{TOP}{defined}{making}online()\n") == (TOP + defined, f"{making}online()\n")
+
+
 HELPED = {
     "a helper of the project's": (
         "from alembic import context\nfrom dotenv import load_dotenv\n"

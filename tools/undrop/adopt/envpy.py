@@ -35,6 +35,8 @@ BY_HAND = (
 )
 MIGRATING = {"run_migrations", "begin_transaction", "is_offline_mode"}
 """What of Alembic's context only somebody names who is about to migrate."""
+CHANGING = {"create_all", "drop_all", "exec_driver_sql", "execute"}
+"""What of SQLAlchemy's changes a database without Alembic."""
 HARMLESS = {*sys.stdlib_module_names, "alembic", "dotenv"}
 """Packages of which nothing that is called migrates by itself."""
 LONE = re.compile(r"\r(?!\n)")
@@ -69,8 +71,8 @@ def guarded(source: str) -> bool:
 def add(source: str) -> str:
     """``env.py`` with our block before the first statement at its top that can migrate.
 
-    That is one which names what only migrating needs, itself or through functions and classes of
-    the file. Where nothing does, it is the first that calls what the file imported, and where
+    That is one which names what only migrating needs, or what changes a database by itself
+    (``create_all``), directly or through functions and classes of the file. Where nothing does, it is the first that calls what the file imported, and where
     there is none of those either, the first that calls anything behind the imports. Too early
     costs nothing; too late would be a backup of what has been migrated already.
 
@@ -152,7 +154,7 @@ class _Statements:
         if not isinstance(node, ast.Attribute):
             return False
         of_context = node.attr == "configure" and ast.unparse(node.value) in self._contexts
-        return node.attr in MIGRATING or of_context
+        return node.attr in MIGRATING | CHANGING or of_context
 
     def _hands_over(self, statement: ast.stmt) -> bool:
         decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
