@@ -63,6 +63,18 @@ def test_it_is_tried_and_nothing_of_that_stays(there: Elsewhere, template: str) 
     assert files(there) == had
 
 
+def test_a_database_in_wal_mode_that_nobody_has_open_stays_alone(there: Elsewhere) -> None:
+    """What only reads it would leave an empty -wal beside it, and that is a change."""
+    there.with_alembic("generic", "sqlite:///app.db")
+    with closing(sqlite3.connect(there.root / "app.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    live = {path: path.read_bytes() for path in there.root.glob("app.db*")}
+    assert len(live) == 1
+    for arguments in (("init",), ("init", "--check")):
+        assert there.ok("undrop", *arguments).endswith("Guarded: alembic\n")
+        assert {path: path.read_bytes() for path in there.root.glob("app.db*")} == live
+
+
 def test_without_a_database_an_empty_one_is_tried_and_none_is_made(there: Elsewhere) -> None:
     there.with_alembic("generic", "sqlite:///app.db")
     (there.root / "app.db").unlink()

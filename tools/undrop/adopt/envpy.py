@@ -72,9 +72,10 @@ def add(source: str) -> str:
     """``env.py`` with our block before the first statement at its top that can migrate.
 
     That is one which names what only migrating needs, or what changes a database by itself
-    (``create_all``), directly or through functions and classes of the file. Where nothing does, it is the first that calls what the file imported, and where
-    there is none of those either, the first that calls anything behind the imports. Too early
-    costs nothing; too late would be a backup of what has been migrated already.
+    (``create_all``), directly or through functions and classes of the file. Where nothing does, it
+    is the first that calls what the file imported, and where there is none of those either, the
+    first that calls anything behind the imports. Too early costs nothing; too late would be a
+    backup of what has been migrated already.
 
     Raises UsageError saying which lines to add by hand when it is not clear where.
     """

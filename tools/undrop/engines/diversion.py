@@ -74,8 +74,15 @@ class Scratch:
 
 def duplicate(path: str, copy: str) -> None:
     """One snapshot of the database in ``path`` as a new file. Raises sqlite3.Error."""
+    # The last one to close a -wal writes it into the file, unless it only reads; who only reads
+    # leaves an empty one where there was none.
+    mode = "ro" if _has_content(f"{path}-wal") and not _has_content(f"{path}-journal") else "rw"
     with (
-        closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(f"{Path(path).as_uri()}?mode={mode}", uri=True)) as source,
         closing(sqlite3.connect(copy)) as made,
     ):
         source.backup(made)
+
+
+def _has_content(path: str) -> bool:
+    return os.path.isfile(path) and os.path.getsize(path) > 0  # noqa: PTH113, PTH202 - any text
