@@ -93,6 +93,7 @@ def test_a_guard_that_was_taken_out_or_comes_too_late_is_none(there: Elsewhere) 
         done = there.run("undrop", "init", "--check")
         assert done.code == 4, done
         assert "NOT guarded: alembic, because no backup was there" in done.out
+        assert ("comes too late" in done.out) == (late != "")
     there.write("migrations/env.py", ENV.format(before=LINES, after=""))
     assert there.ok("undrop", "init", "--check") == "Guarded: alembic\n"
 

@@ -25,6 +25,7 @@ PATIENCE = 300  # seconds for all migrations, on the copy
 NO_BACKUP = "NO BACKUP WAS TAKEN BEFORE THIS MIGRATION: "
 INSTALL = "uv add --dev undrop, or pip install undrop, into the environment that runs it"
 LINES = "let env.py call backup_before(context) before it configures Alembic: undrop init does"
+LATE = "the call of backup_before in env.py comes too late, or never: put it before that by hand"
 
 
 class Proof(NamedTuple):
@@ -111,7 +112,8 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
         elif NO_BACKUP in said:
             failures.append(said.partition(NO_BACKUP)[2].splitlines()[0])
         else:
-            failures.append(f"no backup was there when env.py configured Alembic: {LINES}")
+            correct = LATE if _is_called(project) else LINES
+            failures.append(f"no backup was there when env.py configured Alembic: {correct}")
     if not told.seen:
         why = told.failure or "env.py configured no database"
         failures.append(f"it did not get as far as its database: {why}")
@@ -119,6 +121,13 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
         migrated = ", ".join(others) or "a database in memory"
         failures.append(f"env.py migrates {migrated}, and undrop guards {settings.source}")
     return Proof(door, failures, [*others] if own else [], told.failure if own else "")
+
+
+def _is_called(project: "Project") -> bool:
+    """Whether ``env.py`` has the call already: ``init`` adds no other one then."""
+    if project.env is None or not project.env.is_file():
+        return False
+    return envpy.guarded(project.env.read_bytes().decode("utf-8", "surrogateescape"))
 
 
 def _alembic(project: "Project") -> list[str]:
