@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 import sys
 import tomllib
@@ -438,6 +439,20 @@ def test_a_file_that_only_code_knows_is_written_from_the_root(elsewhere: Elsewhe
     change(elsewhere, code, "backend/migrations/env.py")
     elsewhere.ok("undrop", "init")
     assert written(elsewhere)["url"] == "sqlite:///backend/app.db"
+
+
+def test_the_first_backup_is_of_what_env_py_goes_to_whatever_stands_in_the_ini(
+    elsewhere: Elsewhere,
+) -> None:
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
+    shutil.copy(elsewhere.root / "app.db", elsewhere.root / "other.db")
+    env = elsewhere.root / "migrations/env.py"
+    line = "config = context.config\n"
+    text = line + "config.set_main_option('sqlalchemy.url', 'sqlite:///other.db')\n"
+    env.write_text(env.read_text().replace(line, text))
+    adopted = elsewhere.ok("undrop", "init")
+    assert "covered    yes" in adopted
+    assert len([*elsewhere.root.glob("backups/other-*-undrop-init.db")]) == 1
 
 
 def test_of_several_databases_each_is_named_with_the_line_to_type(elsewhere: Elsewhere) -> None:

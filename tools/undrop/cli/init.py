@@ -32,12 +32,14 @@ def init(bare: "Bare") -> Answer:
     dry = bare.arguments.dry_run
     typed, standing = bare.arguments.url, recipes.standing()
     named = find.given(typed, standing, root)
-    kept = "" if dry else _cover(bare, root, named or find.written(root))
+    written = named or find.written(root)
+    kept = "" if dry else _cover(bare, root, written)
     project = find.look(root, typed, standing)
     if not project.url:
         raise find.nothing(project)
     # It is loaded again and again from here on.
-    kept = kept or ("" if dry else _cover(bare, root, project.url))
+    if not dry and not kept:
+        kept, written = _cover(bare, root, project.url), project.url
     project = find.with_variable(project)
     if not project.url:
         raise find.nothing(project)
@@ -63,7 +65,8 @@ def init(bare: "Bare") -> Answer:
         known = _not_guarded(project, project.others)
         return Answer(result, diff, (*notes, *known, "nothing was written: leave out --dry-run"))
     plan.write(edits)
-    kept = kept or _cover(bare, root, project.url)
+    if not kept or (not project.adopted and project.url != written):  # alembic.ini's is another
+        kept = _cover(bare, root, project.url)
     notes = (*notes, f"backed up to {kept}") if kept else notes
     adopted = settings.load(root, bare.session)
     if project.version_table:
