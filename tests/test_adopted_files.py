@@ -398,6 +398,23 @@ def test_backups_stay_ignored_when_undrop_is_taken_out(elsewhere: Elsewhere) -> 
     assert elsewhere.tree() == before
 
 
+@pytest.mark.parametrize(
+    ("backups", "line"), [("keep/them", "/keep/them/\n"), ("./kept/", "/kept/\n"), ("{above}/kept", "")]
+)
+def test_git_ignores_backups_where_the_settings_have_them(
+    elsewhere: Elsewhere, backups: str, line: str
+) -> None:
+    with_table(elsewhere, "app.db")
+    backups = backups.format(above=elsewhere.root.parent)
+    elsewhere.write("undrop.toml", f'url = "sqlite:///app.db"\nbackups = "{backups}"\n')
+    elsewhere.ok("git", "init", "-q")
+    elsewhere.ok("undrop", "init")
+    assert next((elsewhere.root / backups).glob("*.db"))
+    assert "undrop-init" not in elsewhere.ok("git", "status", "--porcelain", "-uall")
+    ignored = (elsewhere.root / ".gitignore").read_text()
+    assert ignored.splitlines(keepends=True)[1:-2] == ([line] if line else [])
+
+
 def test_a_folder_of_backups_with_nothing_in_it_is_left_alone(elsewhere: Elsewhere) -> None:
     elsewhere.ok("undrop", "init", "--url", "sqlite:///later.db", "--dry-run")
     elsewhere.write("undrop.toml", 'url = "sqlite:///later.db"\nbackups = "kept"\n')

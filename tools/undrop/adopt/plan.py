@@ -68,7 +68,7 @@ def adopt(project: Project) -> list[Edit]:
         _settings(project),
         _justfile(root),
         _file(root / RECIPES, lambda text: _renewed(text, _recipes(project))),
-        _block(root / ".gitignore", "/backups/\n.*.undrop-work*"),
+        _block(root / ".gitignore", _ignored_lines(root)),
         *_rules(project),
         *_hooks(root, hooks.add),
     ]
@@ -97,9 +97,21 @@ def withdraw(root: Path, env: Path | None) -> list[Edit]:
     return [*edits, *_still_ignored(root)] if edits else []
 
 
+def _backups(root: Path) -> Path:
+    """Where they go, by the settings that are there."""
+    return root / str((settings.table(root) or {}).get("backups", "backups"))
+
+
+def _ignored_lines(root: Path) -> str:
+    """For git, which takes them from the root; backups elsewhere are not in it."""
+    folder = Path(os.path.relpath(_backups(root), root))
+    kept = [] if ".." in folder.parts else [f"/{folder.as_posix()}/"]
+    return "\n".join([*kept, ".*.undrop-work*"])
+
+
 def _still_ignored(root: Path) -> list[Edit]:
     """Git leaves backups alone, also when our line in the project's .gitignore has gone."""
-    folder = root / str((settings.table(root) or {}).get("backups", "backups"))
+    folder = _backups(root)
     file = folder / ".gitignore"
     if not folder.is_dir() or not os.listdir(folder) or file.exists():
         return []
