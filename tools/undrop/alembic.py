@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from undrop.engines import protocol
     from undrop.values import Target
 
 PROOF = "UNDROP_PROOF"
@@ -88,18 +89,17 @@ class _Run:
         shown = connection.engine.url.render_as_string()
         try:
             url = connection.engine.url.render_as_string(hide_password=False)
-            guarded = settings.load(self._folder).engine
             migrated = registry.choose(
                 url, Path.cwd(), inside=False, verify_url="", session=Session()
             )
-            if migrated.in_memory or registry.is_same(guarded, migrated):
+            names = self._guards(migrated)
+            if migrated.in_memory or not names:
                 return
             url = migrated.url().render_as_string(hide_password=False)
             instead = {**self._instead[0], **settings.of_url(url)}
             self._instead.append(instead)
             code = self.backup("--before", "alembic", "alembic", of=len(self._instead) - 1)
             said = f"the backup of {shown} ended with {code}" if code else ""
-            names = f"undrop guards {guarded.source}"
         except UndropError as error:
             said, names = f"NO BACKUP OF IT WAS TAKEN: {error.what}", "it is not guarded"
         except Exception as error:  # noqa: BLE001 - the hook is soft by contract
@@ -108,6 +108,14 @@ class _Run:
             f"THIS MIGRATION GOES TO ANOTHER DATABASE: {shown}, and {names}",
             said or f"It has a backup now, too; {Action('undo')} and the rest do not know it.",
         )
+
+    def _guards(self, migrated: "protocol.Engine") -> str:
+        """What undrop guards instead of the database that is migrated; empty when it is that."""
+        try:
+            guarded = settings.load(self._folder).engine
+        except UndropError as error:  # a fresh clone has no .env
+            return f"undrop guards none: {error.what}"
+        return "" if registry.is_same(guarded, migrated) else f"undrop guards {guarded.source}"
 
     def ended(self, environment: Any) -> None:  # noqa: ANN401
         """Have ``undo`` know where the run ended; what comes next is its application's work."""
