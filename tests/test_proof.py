@@ -118,6 +118,43 @@ def test_another_database_than_the_guarded_one_is_named_and_backed_up_too(
     assert content(there.root / "b.db") != fresh
 
 
+def test_what_is_migrated_has_a_backup_where_nothing_says_which_is_guarded(
+    there: Elsewhere,
+) -> None:
+    """As in a fresh clone, which has no ``.env``: ``env.py`` has a URL for that in its code."""
+    with_env(there, LINES)
+    there.write("undrop.toml", 'url-variable = "GO_TO"\nenv-file = ".env"\n')
+    fresh = content(there.root / "app.db")
+    done = there.run("alembic", "downgrade", "base")
+    assert done.code == 0, done
+    assert "sqlite:///app.db, and undrop guards none: no database is configured" in done.err
+    assert "It has a backup now" in done.err
+    [kept, _after] = sorted(there.root.glob("backups/app-*-alembic.db"), key=lambda p: len(p.name))
+    assert content(kept) == fresh
+    assert content(there.root / "app.db") != fresh
+
+
+def test_a_path_in_the_variable_that_is_from_another_folder_is_said(there: Elsewhere) -> None:
+    """The commonest one: ``.env`` and ``alembic.ini`` in backend/, and settings above it."""
+    there.with_alembic("generic", "sqlite:///app.db", "backend")
+    env = there.root / "backend/.env"
+    env.write_text("DB_URL=sqlite:///app.db\n")
+    dotenv = "from dotenv import load_dotenv\nload_dotenv(os.path.abspath('.env'))"
+    source = ENV.format(before=dotenv, after="").replace("GO_TO", "DB_URL")
+    there.write("backend/migrations/env.py", source)
+    with closing(sqlite3.connect(there.root / "backend/app.db")) as connection, connection:
+        connection.execute("CREATE TABLE precious AS SELECT 7 AS v")
+    done = there.run("undrop", "init")
+    assert done.code == 4, done
+    own = f"sqlite:///{there.root}/backend/app.db"
+    assert (
+        "NOT guarded: alembic, because env.py sets DB_URL to sqlite:///app.db, which is app.db from "
+        f"{there.root}: write the whole path, {own}\n"
+    ) in done.out
+    env.write_text(f"DB_URL={own}\n")
+    assert there.ok("undrop", "init", "--check") == "Guarded: alembic\n"
+
+
 def test_the_guarded_database_by_another_name_is_the_same_one(there: Elsewhere) -> None:
     with_env(there, LINES)
     there.ok("undrop", "init")

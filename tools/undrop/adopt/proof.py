@@ -47,6 +47,7 @@ class _Told(NamedTuple):
     seen: list[tuple[str, bool]]
     failure: str = ""
     made: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    variable: str = ""
 
 
 def prove(settings: "Settings", project: "Project", python: str) -> Proof:
@@ -76,6 +77,7 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
             # Of a server's database without a table there is no backup, and the step is written.
             "proof": f"*-alembic{engine.suffix}" if copy or engine.exists() else "steps.jsonl",
             "command": command,
+            "variable": settings.variable,
         }
         told, said = _tried(project, python, question)
         runner.discard(path for path in told.made if not path.startswith(folder))
@@ -106,6 +108,7 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
             continue
         own = True
         if is_held:
+            failures += _misled(settings, told.variable)
             continue
         if envpy.MISSING in said:
             failures.append(f"undrop is not in its environment, where env.py imports it: {INSTALL}")
@@ -128,6 +131,26 @@ def _is_called(project: "Project") -> bool:
     if project.env is None or not project.env.is_file():
         return False
     return envpy.guarded(project.env.read_bytes().decode("utf-8", "surrogateescape"))
+
+
+def _misled(settings: "Settings", url: str) -> list[Text]:
+    """Why the guard goes to another database once ``env.py`` has set the variable, as it does.
+
+    A dotenv file in a folder below has paths from there, and settings have them from the root.
+    """
+    if not url:
+        return []
+    own = settings.engine.url().render_as_string()
+    try:
+        named = registry.choose(url, settings.root, inside=True, verify_url="", session=Session())
+    except UndropError as error:
+        return [f"env.py sets {settings.variable}: {error.what}; let it be {own}"]
+    if registry.is_same(settings.engine, named):
+        return []
+    return [
+        f"env.py sets {settings.variable} to {make_url(url).render_as_string()}, which is "
+        f"{named.source} from {settings.root}: write the whole path, {own}"
+    ]
 
 
 def _alembic(project: "Project") -> list[str]:

@@ -25,8 +25,11 @@ copies = ours("engines/diversion.py")
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """``seen``: each database's URL, and whether there was a backup then; ``failure``."""
-    told: dict[str, Any] = {"seen": [], "failure": "", "made": []}
+    """``seen``: each database's URL, and whether there was a backup then; ``failure``.
+
+    And ``variable``: what the project's variable is by then, which ``env.py`` may have set.
+    """
+    told: dict[str, Any] = {"seen": [], "failure": "", "made": [], "variable": ""}
     fence = Fence(question["live"], [question["copy"]], question["root"])
     fence.install()
     os.environ["UNDROP_PROOF"] = json.dumps(question["settings"])
@@ -54,6 +57,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         if known is not None:
             text = make_url(known).render_as_string(hide_password=False)
             told["seen"].append([text, is_held])
+            told["variable"] = os.environ.get(question["variable"], "")
         configure(environment, connection, url, *arguments, **options)
 
     EnvironmentContext.__enter__ = entered  # type: ignore[method-assign]
