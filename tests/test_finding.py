@@ -333,6 +333,22 @@ def test_in_a_folder_of_a_project_init_means_that_project(elsewhere: Elsewhere) 
     assert (inner / "undrop.just").exists()
 
 
+def test_in_a_folder_below_migrations_the_project_with_them_is_meant(elsewhere: Elsewhere) -> None:
+    """Else it would be adopted as one without Alembic, and the upgrade stay unguarded."""
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
+    elsewhere.ok("git", "init", "-q")
+    folder = elsewhere.root / "src/shop"
+    folder.mkdir(parents=True)
+    done = elsewhere.done("undrop", "init", "--url", "sqlite:///../../app.db", cwd=folder)
+    assert done.out.endswith("\nGuarded: alembic\n")
+    assert f"this is the project in {elsewhere.root}" in done.err
+    assert not [*folder.iterdir()]
+    elsewhere.ok("undrop", "init", "--remove")
+    (folder / "requirements.txt").touch()
+    elsewhere.ok("undrop", "init", "--url", "sqlite:///x.db", cwd=folder)
+    assert (folder / "undrop.just").exists()
+
+
 def test_a_url_that_the_settings_contradict_is_refused(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     elsewhere.ok("undrop", "init")
@@ -461,8 +477,9 @@ def test_of_several_databases_each_is_named_with_the_line_to_type(elsewhere: Els
     make(elsewhere.root / ".b/state")
     done = elsewhere.run("undrop", "init")
     assert done.code == 2
-    for url in ("sqlite:///a.db", "sqlite:///.b/state"):
-        assert f"undrop init --url {url}" in done.err
+    lines = ("Next: undrop init --url sqlite:///a.db", "or undrop init --url sqlite:///.b/state")
+    for line in lines:  # with nothing behind it that would be typed, too
+        assert f"        {line}\n" in done.err
     assert elsewhere.tree().keys() == {".b/state"}
     said = elsewhere.ok("undrop", "init", "--url", "sqlite:///a.db")
     assert "not guarded: .b/state" in said

@@ -85,7 +85,7 @@ def sentence(
             words = part
         else:
             words = line(part) if isinstance(part, Action) else part.within(place)
-        joined = not said or said.endswith("\n") or words.startswith((",", ";", ":", ")"))
+        joined = not said or said.endswith("\n") or words.startswith((",", ";", ":", ")", "\n"))
         said += words if joined else f" {words}"
     return said
 

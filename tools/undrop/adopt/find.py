@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from undrop import folders, settings
 from undrop.adopt import environments, packaged, places
+from undrop.agent.places import git_root
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
 from undrop.migrations import runner
@@ -27,6 +28,8 @@ FIELD = re.compile(r"^\s*(\w*(?:database|db|sqlalchemy)\w*)\s*:\s*\w", re.MULTIL
 LIKELY = re.compile(r"DATABASE|DB|SQL|DSN|URL|URI", re.IGNORECASE)
 DOTENV = re.compile(r"\.env(?!\.(?:example|sample|template|dist)\b)")
 """Files that set variables; those that only show how one would look set none."""
+OF_A_PROJECT = ("pyproject.toml", "requirements.txt", "setup.py", "package.json")
+"""Files that are in a project's own folder."""
 NOT_GUARDED = "NOT guarded"
 MARK = "undrop-probe"
 MOST = 8  # variables that are tried, a second each
@@ -100,7 +103,8 @@ def project_root(start: Path) -> Path:
     """Which project is meant by who stands in ``start``.
 
     The one whose settings are there or in a folder above, in the same git repository; but where
-    migrations are that it does not guard, a project of its own begins. Raises UsageError.
+    migrations are that it does not guard, a project of its own begins. Without settings, in a
+    folder of a project with Alembic, that project. Raises UsageError.
     """
     for folder in (start, *start.parents):
         if (table := settings.table(folder)) is not None:
@@ -109,6 +113,19 @@ def project_root(start: Path) -> Path:
             theirs = place and folder != start and place.file != guarded
             return start if theirs else folder
         if (folder / ".git").exists():
+            break
+    return start if places.every(start) else _with_alembic_above(start)
+
+
+def _with_alembic_above(start: Path) -> Path:
+    """The nearest folder with Alembic's configuration; ``start`` where another project is nearer.
+
+    Only in a git repository: what lies above one is not its project's.
+    """
+    for folder in (start, *start.parents):
+        if places.at(folder / places.INI) or places.at(folder / places.TOML):
+            return folder if git_root(folder) else start
+        if any((folder / name).exists() for name in (*OF_A_PROJECT, ".git")):
             break
     return start
 
@@ -259,7 +276,7 @@ def nothing(project: Project) -> UsageError:
     names = ", ".join(project.candidates)
     parts: list[Part] = []
     for url in project.candidates:
-        parts += [",\nor", Action("init", "--url", url)]
+        parts += ["\nor", Action("init", "--url", url)]
     return UsageError(f"no database is named in {what}; seen: {names}", *parts[1:])
 
 
