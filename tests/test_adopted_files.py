@@ -399,7 +399,8 @@ def test_backups_stay_ignored_when_undrop_is_taken_out(elsewhere: Elsewhere) -> 
 
 
 @pytest.mark.parametrize(
-    ("backups", "line"), [("keep/them", "/keep/them/\n"), ("./kept/", "/kept/\n"), ("{above}/kept", "")]
+    ("backups", "line"),
+    [("keep/them", "/keep/them/\n"), ("./kept/", "/kept/\n"), ("{above}/kept", "")],
 )
 def test_git_ignores_backups_where_the_settings_have_them(
     elsewhere: Elsewhere, backups: str, line: str

@@ -148,8 +148,8 @@ def test_a_path_in_the_variable_that_is_from_another_folder_is_said(there: Elsew
     assert done.code == 4, done
     own = f"sqlite:///{there.root}/backend/app.db"
     assert (
-        "NOT guarded: alembic, because env.py sets DB_URL to sqlite:///app.db, which is app.db from "
-        f"{there.root}: write the whole path, {own}\n"
+        "NOT guarded: alembic, because env.py sets DB_URL to sqlite:///app.db, which is app.db "
+        f"from {there.root}: write the whole path, {own}\n"
     ) in done.out
     env.write_text(f"DB_URL={own}\n")
     assert there.ok("undrop", "init", "--check") == "Guarded: alembic\n"
