@@ -131,3 +131,18 @@ def test_databases_that_env_py_goes_to_elsewhere_are_remembered(
     assert said(project) == ""
     (project.backups / unguarded.NAME).write_text("{ no json")
     assert said(project) == ""
+
+
+def test_what_init_found_open_is_said_until_it_is_shut(project: Project) -> None:
+    project.make()
+    project.ok("undrop", "backup")
+    env = project.root / "alembic/env.py"
+    source = env.read_text()
+    env.write_text(source.replace("backup_before(context)", "pass"))
+    assert project.run("undrop", "init", "--check").code == 4
+    done = project.run("undrop", "status")
+    assert "NOT guarded: alembic, because no backup was there" in done.out
+    assert json.loads(project.ok("undrop", "status", "--json"))["open_doors"]
+    env.write_text(source)
+    project.ok("undrop", "init", "--check")
+    assert "guarded" not in project.ok("undrop", "status")

@@ -105,6 +105,7 @@ def _proved(adopted: settings.Settings, project: find.Project) -> Answer:
     lines = [f"Guarded: {', '.join(guarded)}"] if guarded else []
     open_doors = [prompt.text(text) for text in named]
     notes = (f"the upgrade of a copy failed: {tried.note}",) if tried and tried.note else ()
+    unguarded.remember_doors(adopted, open_doors)
     return Answer(
         {"guarded": guarded, "not_guarded": open_doors},
         "\n".join([*lines, *open_doors]),

@@ -38,6 +38,7 @@ def status(run: Run) -> Answer:
     lines += [f"{'elsewhere':<10} {text}" for text in elsewhere.lines(others)]
     if seen.unguarded:
         lines.append(f"not guarded: {tables.some(seen.unguarded)}")
+    lines += seen.open_doors
     text = "\n".join(map(tables.clean, lines))
     return Answer(result, text, code=0 if seen.covered else CheckError.exit_code)
 

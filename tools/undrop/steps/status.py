@@ -55,6 +55,8 @@ class Status(NamedTuple):
     """Whether the database was done away with, and no step did it."""
     unguarded: list[str] = []  # noqa: RUF012
     """Other databases of this project that are seen, and that nothing guards."""
+    open_doors: list[str] = []  # noqa: RUF012
+    """What else was not guarded when `init` last tried, for people."""
     replica: str = ""
     """What replicates the database, and whether that is current; empty when nothing does."""
     replicated: bool | None = True
@@ -73,6 +75,7 @@ def look(settings: "Settings") -> Status:
         unknown=unknown,
         fitting=choose.fitting(settings) if unknown else "",
         unguarded=unguarded.of(settings),
+        open_doors=unguarded.doors(settings),
     )
 
 

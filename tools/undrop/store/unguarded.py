@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 NAME = "not_guarded.json"
-"""In ``backups/``: the databases beside this one that ``env.py`` was seen to go to."""
+"""In ``backups/``: the databases beside this one that ``env.py`` was seen to go to, and the doors
+that were found open."""
 
 
 def of(project: "Settings") -> list[str]:
@@ -35,25 +36,38 @@ def of(project: "Settings") -> list[str]:
     return [*files, *(name for name in others if name != project.source)]
 
 
+def doors(project: "Settings") -> list[str]:
+    """What else was found not to be guarded when that was last tried, for people."""
+    return _remembered(project, "doors")
+
+
 def remember(project: "Settings", urls: "Iterable[str]") -> None:
     """Write down which other databases ``env.py`` goes to. Raises OSError."""
     sources = []
     for url in urls:
         with suppress(UndropError):
             sources.append(settings.of(project.root, {"url": url}).source)
-    names = sorted({*sources} - {project.source})
-    if names == _remembered(project):
+    _write(project, sorted({*sources} - {project.source}), doors(project))
+
+
+def remember_doors(project: "Settings", lines: list[str]) -> None:
+    """Write down what else is not guarded. Raises OSError."""
+    _write(project, _remembered(project), lines)
+
+
+def _write(project: "Settings", databases: list[str], lines: list[str]) -> None:
+    if (databases, lines) == (_remembered(project), doors(project)):
         return
     durable.private_folder(project.backups)
     work = project.backups / f".{os.getpid()}.partial"
     with durable.scratch(work):
-        work.write_text(json.dumps(names))
+        work.write_text(json.dumps({"databases": databases, "doors": lines}))
         durable.move(work, project.backups / NAME)
 
 
-def _remembered(project: "Settings") -> list[str]:
-    with suppress(OSError, ValueError, RecursionError):  # people edit files
-        names = json.loads((project.backups / NAME).read_bytes())
+def _remembered(project: "Settings", key: str = "databases") -> list[str]:
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # people edit files
+        names = json.loads((project.backups / NAME).read_bytes())[key]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             return names
     return []
