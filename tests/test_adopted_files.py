@@ -563,3 +563,12 @@ def test_a_hook_of_an_older_undrop_is_renewed_and_taken_out(events: Collection[s
     older = jsontext.insert(theirs, [], hooks._all_events("", events).replace(new, old))
     assert json.loads(hooks.add(older)) == {"model": "x", **json.loads(hooks.add(None))}
     assert hooks.remove(older) == theirs
+
+
+def test_a_backup_of_an_init_that_fails_is_nothing_for_git_either(elsewhere: Elsewhere) -> None:
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
+    elsewhere.write("justfile", "this is: no justfile ((\n")
+    elsewhere.ok("git", "init", "-q")
+    assert elsewhere.run("undrop", "init").code == 2
+    assert [*elsewhere.root.glob("backups/*.db")]
+    assert ignored(elsewhere)

@@ -426,7 +426,7 @@ def test_a_variable_of_the_shell_alone_has_no_file(
     monkeypatch.setenv("APP_DB", SERVER)
     project = find.with_variable(find.look(elsewhere.root))
     assert (project.variable, project.written) == ("APP_DB", "")
-    assert any("APP_DB is not set" in text for text in project.unclear)
+    assert any("APP_DB must be set" in text for text in project.unclear)
 
 
 def test_a_servers_url_of_an_ignored_file_is_not_written_down(elsewhere: Elsewhere) -> None:
@@ -601,3 +601,23 @@ def test_a_package_with_other_migrations_is_not_taken(elsewhere: Elsewhere) -> N
     said = elsewhere.done("undrop", "init")
     assert "airflow" not in said.out + said.err
     assert written(elsewhere) == {"url": "sqlite:///state.sqlite"}
+
+
+def test_a_path_in_a_dotenv_file_is_from_where_alembic_is_called(elsewhere: Elsewhere) -> None:
+    elsewhere.with_alembic("generic", "sqlite:///app.db", "backend")
+    elsewhere.write("backend/.env", "DATABASE_URL=sqlite:///app.db\n")
+    code = "import os\nfrom dotenv import load_dotenv\nload_dotenv()\n"
+    code += "config.set_main_option('sqlalchemy.url', os.environ['DATABASE_URL'])\n"
+    change(elsewhere, code, "backend/migrations/env.py")
+    ini = elsewhere.root / "backend/alembic.ini"
+    ini.write_text(ini.read_text().replace("sqlalchemy.url = ", "nothing = "))
+    assert elsewhere.ok("undrop", "init").endswith("\nGuarded: alembic\n")
+    table = written(elsewhere)
+    assert "url" not in table
+    assert table["env-file"] == "backend/.env"
+    rows = content(elsewhere.root / "backend/app.db")
+    done = elsewhere.done("alembic", "downgrade", "base", cwd=elsewhere.root / "backend")
+    assert "ANOTHER" not in done.err
+    elsewhere.ok("undrop", "undo")
+    assert content(elsewhere.root / "backend/app.db") == rows
+    elsewhere.ok("undrop", "rehearse")

@@ -147,6 +147,20 @@ def test_a_loss_stops_it_and_reset_makes_an_empty_one(flask: Elsewhere) -> None:
     assert content(database(flask)) == rows
 
 
+def test_a_program_that_the_application_starts_finds_live_backed_up(flask: Elsewhere) -> None:
+    """It passes the fence, when the application is loaded for the first time."""
+    before = content(database(flask))
+    code = "import sqlite3; c = sqlite3.connect('instance/shop.db'); c.execute('DELETE FROM notes')"
+    does = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code + '; c.commit()'!r}])"
+    )
+    flask.write("shop/__init__.py", APPLICATION.format(does=does))
+    flask.run("undrop", "init")
+    assert content(database(flask)) != before
+    first = min(flask.root.glob("backups/*-undrop-init.db"))
+    assert content(first) == before
+
+
 def test_an_application_that_is_not_found_is_said_in_flasks_words(flask: Elsewhere) -> None:
     flask.write(".flaskenv", "")
     before = database(flask).read_bytes()

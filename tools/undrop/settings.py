@@ -108,8 +108,13 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
             raise UsageError(f"{key} in {place} must be {kind}, not {given!r}", "correct it")
         return given
 
-    variable = value("url-variable", "")
-    url = _url(root, variable, value("env-file", ""), value("url", ""))
+    variable, env_file = value("url-variable", ""), value("env-file", "")
+    url = _url(root, variable, env_file, value("url", ""))
+    alembic_ini = root / value("alembic", "alembic.ini")
+    file = root / env_file
+    # From where Alembic is called, and reads it, a path in it is a path from there.
+    if env_file and file.parent == alembic_ini.parent != root and url == _in(file, variable):
+        url = _absolute(url, file.parent)
     backups = root / value("backups", "backups")
     verify_url = value("verify-url", "")
     project = Settings(
@@ -129,7 +134,7 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
         vault_copy_limit=value("vault-copy-limit", 100_000_000),
         litestream=root / replica if (replica := value("litestream", "")) else None,
         reroute=value("reroute", False),  # noqa: FBT003 - the default
-        alembic_ini=root / value("alembic", "alembic.ini"),
+        alembic_ini=alembic_ini,
         alembic_section=value("alembic-section", "alembic"),
     )
     _refuse_folder(project)
@@ -148,7 +153,7 @@ def _url(root: Path, variable: str, env_file: str, url: str) -> str:
         )
     if variable and (given := os.environ.get(variable)):
         return given
-    if env_file and (given := _in_env_file(root / env_file, variable)):
+    if env_file and (given := _in(root / env_file, variable)):
         return given
     if url:
         return url
@@ -162,7 +167,7 @@ def _url(root: Path, variable: str, env_file: str, url: str) -> str:
     )
 
 
-def _in_env_file(file: Path, variable: str) -> str | None:
+def _in(file: Path, variable: str) -> str | None:
     """What a dotenv file sets a variable to; a file that is not there sets none."""
     from dotenv import dotenv_values
 
@@ -170,6 +175,12 @@ def _in_env_file(file: Path, variable: str) -> str | None:
         return dotenv_values(file).get(variable)
     except ValueError as error:
         raise UsageError(f"{file} is not UTF-8: {error}", f"correct {file}") from None
+
+
+def _absolute(url: str, folder: Path) -> str:
+    """The same database wherever it is typed; a relative path is from ``folder``."""
+    named = registry.choose(url, folder, inside=False, verify_url="", session=Session())
+    return named.url().render_as_string(hide_password=False)
 
 
 def _refuse_folder(project: Settings) -> None:

@@ -150,7 +150,7 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
     chosen = typed if table is None else _respected(root, table, typed)
     literal = _literal(project.config)
     if not chosen and not project.urls and not literal:
-        chosen, candidates = _lying_there(root)
+        chosen, candidates = lying_there(root)
         project = project._replace(candidates=candidates)
     said = _settled_all(project, is_known=bool(chosen))
     by_source = {_source(settled, root): settled for settled in said.values()}
@@ -243,8 +243,8 @@ def with_variable(project: Project) -> Project:
         return project
     if project.variable:
         project.unclear.append(
-            f"{NOT_GUARDED} where {project.variable} is not set, as it is in this shell: no file "
-            f"of the project's sets it, and a server's URL is not written down for it"
+            f"{project.variable} must be set wherever it is to be guarded, as in this shell: no "
+            "file of the project's sets it, and a server's URL is not written down for it"
         )
         return project
     project.unclear.append(
@@ -332,7 +332,7 @@ def _settled_all(project: Project, *, is_known: bool) -> dict[str, str]:
     return settled
 
 
-def _lying_there(root: Path) -> tuple[str, list[str]]:
+def lying_there(root: Path) -> tuple[str, list[str]]:
     """The one database that lies in a project, hidden folders apart, or all to choose from."""
     seen = registry.seen(root)
     plain = [
@@ -433,7 +433,8 @@ def _with_env_file(project: Project) -> Project:
     for file in _dotenvs(project) if name else ():
         value = dotenv_values(file).get(name)
         try:
-            source = _source(value, project.root) if value else ""
+            named = _settled(value, file.parent, project.root) if value else ""
+            source = _source(named, project.root) if named else ""
         except UsageError:
             continue
         if source and source in _without_shell(project):

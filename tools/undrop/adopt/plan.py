@@ -118,6 +118,13 @@ def _still_ignored(root: Path) -> list[Edit]:
     return [_file(file, lambda _: EVERYTHING)] if folder.is_relative_to(root) else []
 
 
+def keep_from_git(root: Path) -> None:
+    """Have git leave backups alone where init failed before the project's .gitignore says so."""
+    edit = _file(root / ".gitignore", lambda text: text)
+    if not blocks.has(edit.text_before):
+        write(_still_ignored(root))
+
+
 def ignored(edits: list[Edit]) -> Path | None:
     """The file that goes on telling git to leave backups alone, if there is one to be written."""
     return next((edit.path for edit in edits if edit.text_after == EVERYTHING), None)

@@ -14,7 +14,7 @@ from undrop.engines import registry
 from undrop.errors import UndropError
 from undrop.migrations import runner
 from undrop.recipes import Text
-from undrop.settings import of_url
+from undrop.settings import load, of_url
 from undrop.values import Session
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
             failures.append(f"env.py migrates {shown}: {error.what}")
             continue
         if other.in_memory:
+            own = own or settings.engine.in_memory
             continue
         if not registry.is_same(settings.engine, other):
             adopting = registry.adopting(url)
@@ -119,7 +120,9 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
             failures.append(f"no backup was there when env.py configured Alembic: {correct}")
     if not told.seen:
         why = told.failure or "env.py configured no database"
-        failures.append(f"it did not get as far as its database: {why}")
+        failures.append(
+            f"it did not get as far as its database: {why}; correct that, then init again"
+        )
     elif not own and not failures:
         migrated = ", ".join(others) or "a database in memory"
         failures.append(f"env.py migrates {migrated}, and undrop guards {settings.source}")
@@ -141,10 +144,16 @@ def _misled(settings: "Settings", url: str) -> list[Text]:
     if not url:
         return []
     own = settings.engine.url().render_as_string()
+    before = os.environ.get(settings.variable)
+    os.environ[settings.variable] = url
     try:
-        named = registry.choose(url, settings.root, inside=True, verify_url="", session=Session())
+        named = load(settings.root).engine
     except UndropError as error:
         return [f"env.py sets {settings.variable}: {error.what}; let it be {own}"]
+    finally:
+        del os.environ[settings.variable]
+        if before is not None:
+            os.environ[settings.variable] = before
     if registry.is_same(settings.engine, named):
         return []
     return [

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from undrop import recipes, settings, version_table
 from undrop.adopt import environments, find, plan, proof
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
-from undrop.errors import CheckError
+from undrop.errors import CheckError, UndropError, UsageError
 from undrop.recipes import Action, Prompt, Text
 from undrop.steps import backup
 from undrop.store import unguarded
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from undrop.adopt.plan import Edit
     from undrop.cli.answer import Bare
 
+WITHOUT = "without Alembic there is everything but migrate, rehearse and reset-db"
 SAME = "nothing to change: this project is adopted already"
 
 
@@ -29,10 +31,18 @@ def init(bare: "Bare") -> Answer:
         return _check(bare, root)
     if bare.arguments.remove:
         return _remove(root, dry=bare.arguments.dry_run)
+    try:
+        return _adopt(bare, root)
+    except UndropError:
+        plan.keep_from_git(root)
+        raise
+
+
+def _adopt(bare: "Bare", root: Path) -> Answer:
     dry = bare.arguments.dry_run
     typed, standing = bare.arguments.url, recipes.standing()
     named = find.given(typed, standing, root)
-    written = named or find.written(root)
+    written = named or find.written(root) or find.lying_there(root)[0]
     kept = "" if dry else _cover(bare, root, written)
     project = find.look(root, typed, standing)
     if not project.url:
@@ -60,7 +70,7 @@ def init(bare: "Bare") -> Answer:
         *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
     )
     if not project.config:
-        notes = (*notes, "without Alembic there is everything but migrate, rehearse and reset-db")
+        notes = (*notes, WITHOUT)
     if dry:
         known = _not_guarded(project, project.others)
         return Answer(result, diff, (*notes, *known, "nothing was written: leave out --dry-run"))
@@ -73,6 +83,7 @@ def init(bare: "Bare") -> Answer:
         version_table.remember(adopted.backups, adopted.source, project.version_table)
         adopted = settings.load(root, bare.session)
     unguarded.remember(adopted, project.others)
+    unguarded.remember_doors(adopted, [])  # they are tried anew below
     run = Run(adopted, bare.arguments, bare.say)
     seen = status.status(run)
     back: Text = ("adopted; to take it out again:", Action("init", "--remove"))
@@ -88,8 +99,12 @@ def init(bare: "Bare") -> Answer:
 
 def _check(bare: "Bare", root: Path) -> Answer:
     """Only try the guard, for CI. Raises UsageError where the project is not adopted."""
+    if settings.table(root) is None:
+        raise UsageError(f"the project in {root} is not adopted", Action("init"))
     adopted = settings.load(root, bare.session)
-    return _proved(adopted, find.look_at_alembic(adopted.root, run=False))
+    project = find.look_at_alembic(adopted.root, run=False)
+    proved = _proved(adopted, project)
+    return proved if proved.line else proved._replace(notes=(*proved.notes, WITHOUT))
 
 
 def _proved(adopted: settings.Settings, project: find.Project) -> Answer:
@@ -105,7 +120,8 @@ def _proved(adopted: settings.Settings, project: find.Project) -> Answer:
     lines = [f"Guarded: {', '.join(guarded)}"] if guarded else []
     open_doors = [prompt.text(text) for text in named]
     notes = (f"the upgrade of a copy failed: {tried.note}",) if tried and tried.note else ()
-    unguarded.remember_doors(adopted, open_doors)
+    with suppress(OSError):  # CI may have the project to read only
+        unguarded.remember_doors(adopted, open_doors)
     return Answer(
         {"guarded": guarded, "not_guarded": open_doors},
         "\n".join([*lines, *open_doors]),
