@@ -135,11 +135,10 @@ def test_what_is_migrated_has_a_backup_where_nothing_says_which_is_guarded(
 
 
 def test_a_path_in_the_variable_that_is_from_another_folder_is_said(there: Elsewhere) -> None:
-    """The commonest one: ``.env`` and ``alembic.ini`` in backend/, and settings above it."""
+    """A file sets it that settings do not name, and they have paths from the root."""
     there.with_alembic("generic", "sqlite:///app.db", "backend")
-    env = there.root / "backend/.env"
-    env.write_text("DB_URL=sqlite:///app.db\n")
-    dotenv = "from dotenv import load_dotenv\nload_dotenv(os.path.abspath('.env'))"
+    env = there.write("backend/conf/.env", "DB_URL=sqlite:///app.db\n")
+    dotenv = "from dotenv import load_dotenv\nload_dotenv(os.path.abspath('conf/.env'))"
     source = ENV.format(before=dotenv, after="").replace("GO_TO", "DB_URL")
     there.write("backend/migrations/env.py", source)
     with closing(sqlite3.connect(there.root / "backend/app.db")) as connection, connection:

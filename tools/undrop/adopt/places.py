@@ -44,13 +44,14 @@ def at(file: Path) -> Place | None:
     in_toml = SECTION in settings.tools(file.parent)
     if file.name == TOML or not file.is_file():
         return Place(file.with_name(TOML)) if in_toml else None
+    if not in_toml and flask_app.folder({"file_": str(file)}):
+        return Place(file, flask=True)
     sections = _sections(file)
     if SECTION in sections or in_toml:
         return Place(file, (SECTION, *(name for name in sections if name != SECTION)))
     if sections:
         return Place(file, tuple(sections))
-    is_flask = flask_app.folder({"file_": str(file)}) is not None
-    return Place(file, flask=True) if is_flask else None
+    return None
 
 
 def every(root: Path) -> list[Place]:

@@ -62,7 +62,9 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
     with TemporaryDirectory(prefix="undrop-proof-") as folder:
         instead: dict[str, object] = {"backups": f"{folder}/backups", "vault": False}
         copy, url = registry.adopting(settings.url).copied(engine.file, folder)
-        command = [*(("flask", "db") if project.flask else _alembic(project)), "upgrade", "heads"]
+        command = [*_typed(project), "upgrade", "heads"]
+        if project.flask and project.ini:
+            command += ["-d", os.path.relpath(project.ini.parent, project.home)]
         if copy:
             instead |= of_url(url)
         else:
@@ -162,7 +164,9 @@ def _misled(settings: "Settings", url: str) -> list[Text]:
     ]
 
 
-def _alembic(project: "Project") -> list[str]:
+def _typed(project: "Project") -> list[str]:
+    if project.flask:
+        return ["flask", "db"]
     named = ["-c", os.path.relpath(project.ini, project.home)] if project.ini else []
     return ["alembic", *named, "-n", project.section]
 

@@ -18,10 +18,12 @@ LOADING = "UNDROP_LOADING"
 def folder(config: dict[str, str]) -> Path | None:
     """Flask-Migrate's folder, where these arguments for Alembic's ``Config`` name its alembic.ini.
 
-    It has no ``script_location``: the application gives that. None for any other.
+    It has no ``script_location``, which the application gives, or its env.py wants to be run in the
+    application's context. None for any other.
     """
     ini = Path(config.get("file_", ""))
-    if not (ini.parent / "env.py").is_file():
+    env = ini.parent / "env.py"
+    if not env.is_file():
         return None
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -29,7 +31,9 @@ def folder(config: dict[str, str]) -> Path | None:
     except (configparser.Error, UnicodeDecodeError):
         return None  # Alembic says what is wrong with it
     is_given = parser.has_option("alembic", "script_location") or "toml_file" in config
-    return None if is_given else ini.parent
+    source = env.read_bytes()
+    wants_context = b"current_app" in source and b"app_context" not in source
+    return ini.parent if wants_context or not is_given else None
 
 
 def home(config: dict[str, str], root: Path, plain: Path) -> Path:
