@@ -237,6 +237,29 @@ APPS = [
     ),
 ]
 
+MASTER = """
+from buildbot.plugins import schedulers, util, worker
+
+c = BuildmasterConfig = {"db": {"db_url": "sqlite:///state.sqlite"}, "buildbotNetUsageData": None}
+c["protocols"] = {"pb": {"port": 9989}}
+c["workers"] = [worker.Worker("worker-1", "pass")]
+factory = util.BuildFactory()
+c["builders"] = [util.BuilderConfig(name="a", workernames=["worker-1"], factory=factory)]
+c["schedulers"] = [schedulers.ForceScheduler(name="force", builderNames=["a"])]
+"""
+BUILDBOT = App(  # its migrations stay in site-packages; one table for all masters, in WAL mode
+    "buildbot",
+    ("buildbot==4.3.0",),
+    "059",
+    ("workers", "name"),
+    database="state.sqlite",
+    files=(("master.cfg", MASTER.replace("{", "{{").replace("}", "}}")),),
+    upgrade=("buildbot", "upgrade-master", "."),
+    old_needs=("buildbot==3.5.0", "sqlalchemy<2", "setuptools<81"),
+    old_script="from buildbot.scripts.runner import run; import sys; "
+    "sys.argv[1:] = ['create-master', '.']; run()",
+)
+
 
 class Adopted(Runner):
     """A project with an environment of its own and an old, filled database."""

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from apps import APPS, Adopted, App
+from apps import APPS, BUILDBOT, Adopted, App
 from shop import content
 
 
@@ -41,7 +41,8 @@ def test_an_application_is_adopted_migrated_and_taken_back(
         assert content(there.database) == rows
     there.ok("just", "migrate", "head", *(["--accept-loss"] if app.loses else []))
     assert "the code's head" not in there.run("just", "status").out
-    assert content(there.database) == newest
+    assert unordered(content(there.database)) == unordered(newest)
+    newest = content(there.database)
     a_planted_loss_is_caught(there)
 
     there.ok("just", "undo")
@@ -85,6 +86,48 @@ def test_what_alembic_cannot_run_by_itself_is_said_and_its_own_command_takes_a_b
 
     there.ok("undrop", "init", "--remove")
     assert there.tree() == before
+
+
+def test_an_application_that_brings_its_migrations_along_is_named_and_guarded_by_what_is_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Buildbot: its master's folder has no migrations, and its package no env.py of ours."""
+    there = Adopted(BUILDBOT, tmp_path)
+    before, rows = there.tree(), content(there.database)
+    said = adopt(there, 4, capsys)
+    assert "NOT guarded: buildbot's own upgrade when it is typed alone" in said
+    assert "Type just run buildbot upgrade-master" in said
+    assert "NOT guarded: buildbot's" in there.run("just", "status").out
+    adopted = there.tree()
+    assert there.run("undrop", "init", "--check").code == 4
+    there.run("undrop", "init")
+    assert there.tree() == adopted
+
+    there.ok("just", "rehearse")
+    assert content(there.database) == rows
+    there.ok("just", "run", *BUILDBOT.upgrade)
+    [(taken, _)] = there.records("undrop init")  # the state before is held by it
+    assert content(taken) == rows
+    assert content(there.database) != rows
+    there.ok("just", "undo")
+    assert content(there.database) == rows
+    there.ok("just", "migrate")
+    there.own(BUILDBOT.upgrade)  # it finds nothing to do
+    newest = content(there.database)
+    there.ok("just", "undo", "--whole")
+    assert content(there.database) == rows
+    there.ok("just", "nuke-db")
+    there.ok("just", "restore", "latest")
+    assert content(there.database) in (rows, newest)
+
+    (there.root / "master.cfg.sample").unlink()  # its own command wrote that
+    there.ok("undrop", "init", "--remove")
+    assert there.tree() == before
+
+
+def unordered(rows: list[str]) -> list[list[str]]:
+    """Alembic's batch migrations put a table's unnamed constraints in any order."""
+    return [sorted(line.strip(" \t,") for line in text.splitlines()) for text in rows]
 
 
 def adopt(there: Adopted, code: int, capsys: pytest.CaptureFixture[str]) -> str:

@@ -70,7 +70,12 @@ def find(root: Path, revisions: Iterable[str]) -> list[Packaged]:
         for folder in _with_env(site)
         if any(names_one.search(text) for text in _modules(folder))
     )
-    return [Packaged(each, _ini(each), _application(each)[1].variable) for each in {*folders}]
+    once: dict[Path, Path] = {}  # environments may be links to one another
+    for folder in folders:
+        once.setdefault(folder.resolve(), folder)
+    return [
+        Packaged(folder, _ini(folder), _application(folder)[1].variable) for folder in once.values()
+    ]
 
 
 def told(path: Path) -> tuple[Text, ...]:
