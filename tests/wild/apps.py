@@ -82,6 +82,8 @@ class App(NamedTuple):
     """Whether Alembic, called by itself, can run its ``env.py``."""
     guarded: str = "alembic"
     """What ``init`` says that is guarded."""
+    others: str = ""
+    """A further configuration of Alembic's, for another database, which ``init`` says is not."""
     old_needs: tuple[str, ...] = ()
     """Where the history does not begin with an empty database: the old release, and…"""
     old_script: str = ""
@@ -97,7 +99,7 @@ APPS = [
         "optuna",
         ("optuna==5.0.0",),
         "v2.6.0.a",
-        ("studies", "study_name"),
+        ("trial_params", "distribution_json"),
         migrations="optuna/storages/_rdb/alembic",
         loses=True,
     ),
@@ -105,7 +107,7 @@ APPS = [
         "jupyterhub",
         ("jupyterhub==6.1.1",),
         "0eee8c825d24",
-        ("users", "name"),
+        ("groups", "properties"),
         migrations="jupyterhub/alembic",
         old_needs=("jupyterhub==4.1.6",),
         old_script="from jupyterhub import orm; orm.new_session_factory('sqlite:///app.db')()",
@@ -156,7 +158,7 @@ APPS = [
         "flask-shop",
         ("flask==3.1.3", "flask-migrate==4.1.0", "flask-sqlalchemy==3.1.1"),
         "2b3c4d5e6f7a",
-        ("role", "name"),
+        ("user", "name"),
         project="flask",
         database="instance/shop.db",
         upgrade=("flask", "db", "upgrade"),
@@ -201,7 +203,7 @@ APPS = [
         "mlflow",
         ("mlflow-skinny==3.17.2", "sqlalchemy==2.0.58", "alembic==1.20.1"),
         "acf3f17fdcc7",
-        ("experiments", "lifecycle_stage"),
+        ("experiment_tags", "value"),
         package="mlflow",
         files=(
             (
@@ -213,6 +215,7 @@ APPS = [
         versions="mlflow/store/db_migrations/versions",
         upgrade=("mlflow", "db", "upgrade", "sqlite:///app.db"),
         downgrade=(),
+        others="mlflow/server/auth/db/migrations/alembic.ini",
         old_script=MLFLOW,
     ),
     App(  # SQLModel; the URL is in a .env that git ignores, and pydantic-settings reads it
@@ -236,29 +239,6 @@ APPS = [
         database="tasks.db",
     ),
 ]
-
-MASTER = """
-from buildbot.plugins import schedulers, util, worker
-
-c = BuildmasterConfig = {"db": {"db_url": "sqlite:///state.sqlite"}, "buildbotNetUsageData": None}
-c["protocols"] = {"pb": {"port": 9989}}
-c["workers"] = [worker.Worker("worker-1", "pass")]
-factory = util.BuildFactory()
-c["builders"] = [util.BuilderConfig(name="a", workernames=["worker-1"], factory=factory)]
-c["schedulers"] = [schedulers.ForceScheduler(name="force", builderNames=["a"])]
-"""
-BUILDBOT = App(  # its migrations stay in site-packages; one table for all masters, in WAL mode
-    "buildbot",
-    ("buildbot==4.3.0",),
-    "059",
-    ("workers", "name"),
-    database="state.sqlite",
-    files=(("master.cfg", MASTER.replace("{", "{{").replace("}", "}}")),),
-    upgrade=("buildbot", "upgrade-master", "."),
-    old_needs=("buildbot==3.5.0", "sqlalchemy<2", "setuptools<81"),
-    old_script="from buildbot.scripts.runner import run; import sys; "
-    "sys.argv[1:] = ['create-master', '.']; run()",
-)
 
 
 class Adopted(Runner):
@@ -317,12 +297,18 @@ class Adopted(Runner):
         return str(revision)
 
     def records(self, reason: str) -> list[tuple[Path, dict[str, object]]]:
-        """The backups with the reason, and what their records say."""
+        """The backups with the reason and what their records say, the oldest first."""
         records = [
             (path, json.loads(path.with_suffix(".json").read_text()))
             for path in self.backups.glob("*.db")
         ]
-        return [(path, record) for path, record in records if record["reason"] == reason]
+        taken = [(path, record) for path, record in records if record["reason"] == reason]
+        return sorted(taken, key=lambda one: str(one[1]["created"]))
+
+    def settings(self) -> str:
+        """The text that has undrop's settings."""
+        own = self.root / "undrop.toml"
+        return (own if own.exists() else self.root / "pyproject.toml").read_text()
 
     def plant(self) -> Path:
         """A revision on top that drops a filled column."""
@@ -331,8 +317,7 @@ class Adopted(Runner):
         path.write_text(
             f'"""Planted."""\n\nfrom alembic import op\n\nrevision = "9999planted9"\n'
             f'down_revision = "{self.revision()}"\n\n\ndef upgrade():\n'
-            f"    with op.batch_alter_table({table!r}) as batch:\n"
-            f"        batch.drop_column({column!r})\n"
+            f"    op.drop_column({table!r}, {column!r})\n"
         )
         return path
 
@@ -357,7 +342,7 @@ def install(folder: Path, *packages: str) -> Path:
         python = f"--python={folder}"
         copied = "--link-mode=copy"  # its cache is not written to, whatever is done here
         subprocess.run(
-            [uv, *["pip", "install", "-q", "--compile-bytecode"], python, copied, *packages],
+            [uv, "pip", "install", "-q", "--compile-bytecode", python, copied, *packages],
             check=True,
         )
     else:

@@ -40,6 +40,7 @@ def run_migrations_offline() -> None:
     script output.
 
     """
+    context.script.version_locations = [str(Path(__file__).parent / "revisions")]
     url = config.get_main_option("sqlalchemy.url")
     context.configure(
         url=url,
