@@ -326,6 +326,7 @@ def recipes(elsewhere: Elsewhere) -> set[str]:
     return set(elsewhere.ok("just", "--summary").split())
 
 
+@pytest.mark.more
 def test_without_alembic_nothing_is_promised_that_cannot_work(elsewhere: Elsewhere) -> None:
     """And it comes as soon as there is Alembic."""
     database = with_table(elsewhere)
@@ -357,6 +358,7 @@ def test_without_alembic_nothing_is_promised_that_cannot_work(elsewhere: Elsewhe
     assert {name: elsewhere.tree()[name] for name in before} == before
 
 
+@pytest.mark.more
 def test_a_rule_that_somebody_has_edited_stays(elsewhere: Elsewhere) -> None:
     with_table(elsewhere)
     elsewhere.ok("undrop", "init")
@@ -426,6 +428,7 @@ def test_a_folder_of_backups_with_nothing_in_it_is_left_alone(elsewhere: Elsewhe
     assert {each.name for each in (elsewhere.root / "kept").iterdir()} <= {".lock", ".gitignore"}
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("mode", [0o755, 0o600])
 def test_lines_of_the_users_own_stay_and_it_is_said(elsewhere: Elsewhere, mode: int) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
@@ -486,6 +489,7 @@ def below(elsewhere: Elsewhere, *names: str) -> None:
         with_table(elsewhere, f"{name}/app.db")
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("tree", ["repository", "worktree"])
 def test_an_agent_at_the_top_of_the_repository_is_guarded(elsewhere: Elsewhere, tree: str) -> None:
     """It reads the settings of the folder that it is started in."""

@@ -67,6 +67,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("kind", ["plain", "dotted", "uv", "active", "conda", "pdm", "poetry"])
 @pytest.mark.parametrize("folder", [".", "backend"])
 def test_the_projects_own_python_is_found(
@@ -161,6 +162,7 @@ def test_what_env_py_prints_is_no_answer(elsewhere: Elsewhere) -> None:
     assert written(elsewhere) == {"url": "sqlite:///app.db"}
 
 
+@pytest.mark.more
 def test_an_env_py_that_never_ends_is_not_waited_for(
     elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +183,25 @@ def migrates(elsewhere: Elsewhere, database: str) -> None:
     assert content(elsewhere.root / database) == rows
 
 
+@pytest.mark.more
+def test_an_env_py_that_makes_its_own_url_of_a_variable_has_the_variable_alone(
+    elsewhere: Elsewhere,
+) -> None:
+    """Arize Phoenix: the variable's URL becomes one of an async driver, unless a file has one."""
+    elsewhere.with_alembic("async", "sqlite+aiosqlite:///app.db")
+    ini, env = elsewhere.root / "alembic.ini", elsewhere.root / "migrations/env.py"
+    ini.write_text(re.sub(r"(?m)^sqlalchemy.url = .*$", "", ini.read_text()))
+    section = "config.get_section(config.config_ini_section, {})"
+    own = 'os.environ["APP_URL"].replace("sqlite:", "sqlite+aiosqlite:")'
+    text = env.read_text().replace(section, f'{{"sqlalchemy.url": {own}, **{section}}}')
+    assert own in text
+    env.write_text(f"import os\n{text}")
+    elsewhere.environment["APP_URL"] = "sqlite:///app.db"
+    elsewhere.ok("undrop", "init")
+    assert written(elsewhere)["url-variable"] == "APP_URL"
+    migrates(elsewhere, "app.db")
+
+
 def test_migrations_are_found_in_any_folder(elsewhere: Elsewhere) -> None:
     deep = "src/package/storage/relational/migrating"
     elsewhere.with_alembic("generic", "sqlite:///app.db", deep)
@@ -193,6 +214,7 @@ def test_migrations_are_found_in_any_folder(elsewhere: Elsewhere) -> None:
     migrates(elsewhere, f"{deep}/app.db")
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("location", ["package:migrations", "%(here)s/package/migrations"])
 def test_migrations_in_a_package_are_found(elsewhere: Elsewhere, location: str) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
@@ -206,6 +228,7 @@ def test_migrations_in_a_package_are_found(elsewhere: Elsewhere, location: str) 
     migrates(elsewhere, "app.db")
 
 
+@pytest.mark.more
 def test_each_configuration_that_is_not_guarded_is_named(elsewhere: Elsewhere) -> None:
     for folder in (".", "services/a", "services/b"):
         elsewhere.with_alembic("generic", "sqlite:///app.db", folder)
@@ -230,6 +253,7 @@ def test_of_several_configurations_none_is_guessed(elsewhere: Elsewhere) -> None
         assert f"undrop init --url sqlite:///{folder}/app.db" in done.err
 
 
+@pytest.mark.more
 def test_a_configuration_in_a_folders_pyproject_is_used(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("pyproject", "sqlite:///app.db", "backend")
     (elsewhere.root / "backend/alembic.ini").unlink()
@@ -249,6 +273,7 @@ def test_a_configuration_in_a_folders_pyproject_is_used(elsewhere: Elsewhere) ->
     assert "1" in elsewhere.ok("just", "rehearse", "base", "--accept-loss")
 
 
+@pytest.mark.more
 def test_the_one_section_is_used_and_others_are_named(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     ini = elsewhere.root / "alembic.ini"
@@ -270,6 +295,7 @@ def test_alembics_own_section_goes_first(elsewhere: Elsewhere) -> None:
     assert "alembic-section" not in written(elsewhere)
 
 
+@pytest.mark.more
 def test_an_env_py_without_source_is_said(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     env = elsewhere.root / "migrations/env.py"
@@ -295,6 +321,7 @@ def test_flask_migrates_configuration_is_known_by_its_files(tmp_path: Path) -> N
     assert project.config == {"file_": str(tmp_path / "migrations/alembic.ini")}
 
 
+@pytest.mark.more
 def test_a_url_is_relative_to_where_it_is_typed(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db", "backend")
     make(elsewhere.root / "app.db")
@@ -310,6 +337,7 @@ def test_a_file_that_is_not_there_yet_is_said(elsewhere: Elsewhere) -> None:
     assert "just migrate" not in said
 
 
+@pytest.mark.more
 def test_a_database_that_alembic_has_not_made_yet_is_said(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     (elsewhere.root / "app.db").unlink()
@@ -319,6 +347,7 @@ def test_a_database_that_alembic_has_not_made_yet_is_said(elsewhere: Elsewhere) 
     assert "yet" not in elsewhere.done("undrop", "init").err
 
 
+@pytest.mark.more
 def test_in_a_folder_of_a_project_init_means_that_project(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     elsewhere.ok("undrop", "init")
@@ -349,6 +378,7 @@ def test_in_a_folder_below_migrations_the_project_with_them_is_meant(elsewhere: 
     assert (folder / "undrop.just").exists()
 
 
+@pytest.mark.more
 def test_a_url_that_the_settings_contradict_is_refused(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     elsewhere.ok("undrop", "init")
@@ -388,6 +418,7 @@ def dotenv_project(elsewhere: Elsewhere, url: str) -> None:
     elsewhere.write(".env.example", f"APP_DB={url}\n")
 
 
+@pytest.mark.more
 def test_the_file_that_sets_the_variable_is_found(
     elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,6 +431,7 @@ def test_the_file_that_sets_the_variable_is_found(
     assert (project.url, project.env_file) == ("sqlite:///other.db", ".env")
 
 
+@pytest.mark.more
 def test_what_is_guarded_follows_the_file_that_names_it(elsewhere: Elsewhere) -> None:
     """The URL of an ignored ``.env`` is in no file that is committed."""
     dotenv_project(elsewhere, "sqlite:///app.db")
@@ -414,6 +446,7 @@ def test_what_is_guarded_follows_the_file_that_names_it(elsewhere: Elsewhere) ->
     assert list((elsewhere.root / "backups").glob("second-*.db"))
 
 
+@pytest.mark.more
 def test_a_variable_of_the_shell_alone_has_no_file(
     elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,6 +462,7 @@ def test_a_variable_of_the_shell_alone_has_no_file(
     assert any("APP_DB must be set" in text for text in project.unclear)
 
 
+@pytest.mark.more
 def test_a_servers_url_of_an_ignored_file_is_not_written_down(elsewhere: Elsewhere) -> None:
     dotenv_project(elsewhere, SERVER)
     project = find.with_variable(find.look(elsewhere.root))
@@ -494,6 +528,7 @@ def test_a_database_in_a_hidden_folder_is_named_and_not_taken(elsewhere: Elsewhe
     assert "undrop init --url sqlite:///.tool/state.sqlite" in done.err
 
 
+@pytest.mark.more
 def test_the_others_of_several_databases_are_named_each_time(
     elsewhere: Elsewhere, tmp_path: Path
 ) -> None:

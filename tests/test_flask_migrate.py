@@ -37,10 +37,9 @@ def create_app():
     return app
 """
 FACTORIES = {
-    "plain": "pass",
-    "creates": "db.create_all()",
     "seeds": "db.create_all(); db.session.add(Setting(key='%s' % __import__('uuid').uuid4()));"
     " db.session.commit()",
+    "creates": "db.create_all()",
     "upgrades": "upgrade()",
 }
 MIGRATIONS = {
@@ -115,7 +114,7 @@ def test_it_is_adopted_rehearsed_and_migrated_and_live_is_only_read_till_then(
     assert content(database(flask)) == rows
 
 
-@pytest.mark.parametrize("command", [("upgrade",), ("downgrade",), ("stamp", "base")])
+@pytest.mark.parametrize("command", some([("upgrade",), ("downgrade",), ("stamp", "base")]))
 def test_flask_db_takes_a_backup_before_it_changes_anything(
     flask: Elsewhere, command: tuple[str, ...]
 ) -> None:
@@ -133,6 +132,7 @@ def test_flask_db_takes_a_backup_before_it_changes_anything(
     assert content(database(flask)) == rows
 
 
+@pytest.mark.more
 def test_a_loss_stops_it_and_reset_makes_an_empty_one(flask: Elsewhere) -> None:
     flask.ok("undrop", "init")
     rows = content(database(flask))
@@ -147,6 +147,7 @@ def test_a_loss_stops_it_and_reset_makes_an_empty_one(flask: Elsewhere) -> None:
     assert content(database(flask)) == rows
 
 
+@pytest.mark.more
 def test_a_program_that_the_application_starts_finds_live_backed_up(flask: Elsewhere) -> None:
     """It passes the fence, when the application is loaded for the first time."""
     before = content(database(flask))
@@ -161,6 +162,7 @@ def test_a_program_that_the_application_starts_finds_live_backed_up(flask: Elsew
     assert content(first) == before
 
 
+@pytest.mark.more
 def test_an_application_that_is_not_found_is_said_in_flasks_words(flask: Elsewhere) -> None:
     flask.write(".flaskenv", "")
     before = database(flask).read_bytes()
@@ -171,6 +173,7 @@ def test_an_application_that_is_not_found_is_said_in_flasks_words(flask: Elsewhe
     assert database(flask).read_bytes() == before
 
 
+@pytest.mark.more
 def test_nothing_of_it_stays_when_it_is_taken_out(flask: Elsewhere) -> None:
     before = flask.tree()
     flask.ok("undrop", "init")
@@ -181,6 +184,7 @@ def test_nothing_of_it_stays_when_it_is_taken_out(flask: Elsewhere) -> None:
     assert flask.tree() == before
 
 
+@pytest.mark.more
 def test_on_a_server_the_variable_leads_it_and_what_is_only_loaded_writes_nothing(
     flask: Elsewhere, server: Server
 ) -> None:

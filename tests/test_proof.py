@@ -63,6 +63,7 @@ def test_it_is_tried_and_nothing_of_that_stays(there: Elsewhere, template: str) 
     assert files(there) == had
 
 
+@pytest.mark.more
 def test_a_database_in_wal_mode_that_nobody_has_open_stays_alone(there: Elsewhere) -> None:
     """What only reads it would leave an empty -wal beside it, and that is a change."""
     there.with_alembic("generic", "sqlite:///app.db")
@@ -85,6 +86,7 @@ def test_without_a_database_an_empty_one_is_tried_and_none_is_made(there: Elsewh
     assert not (there.root / "app.db").exists()
 
 
+@pytest.mark.more
 def test_a_guard_that_was_taken_out_or_comes_too_late_is_none(there: Elsewhere) -> None:
     with_env(there, LINES)
     assert there.ok("undrop", "init").endswith("\nGuarded: alembic\n")
@@ -134,6 +136,7 @@ def test_what_is_migrated_has_a_backup_where_nothing_says_which_is_guarded(
     assert content(there.root / "app.db") != fresh
 
 
+@pytest.mark.more
 def test_a_path_in_the_variable_that_is_from_another_folder_is_said(there: Elsewhere) -> None:
     """A file sets it that settings do not name, and they have paths from the root."""
     there.with_alembic("generic", "sqlite:///app.db", "backend")
@@ -154,6 +157,7 @@ def test_a_path_in_the_variable_that_is_from_another_folder_is_said(there: Elsew
     assert there.ok("undrop", "init", "--check") == "Guarded: alembic\n"
 
 
+@pytest.mark.more
 def test_the_guarded_database_by_another_name_is_the_same_one(there: Elsewhere) -> None:
     with_env(there, LINES)
     there.ok("undrop", "init")
@@ -186,6 +190,7 @@ def test_a_backup_that_fails_is_said_in_its_words(there: Elsewhere) -> None:
     assert "'NoneType' object has no attribute 'config'" in done.out
 
 
+@pytest.mark.more
 def test_a_migration_that_fails_says_nothing_of_the_guard(there: Elsewhere) -> None:
     there.with_alembic("generic", "sqlite:///app.db")
     broken = MIGRATION.replace('"1", None', '"2", "1"').replace(
@@ -226,6 +231,7 @@ def test_an_environment_without_undrop_migrates_on_and_says_so(
     assert content(there.root / "app.db") != rows
 
 
+@pytest.mark.more
 def test_migrations_that_env_py_finds_late_are_known_all_the_same(there: Elsewhere) -> None:
     """Prefect does so: where they are depends on the database."""
     with_env(
@@ -260,6 +266,7 @@ def test_without_alembic_there_is_nothing_to_try(there: Elsewhere) -> None:
     assert there.run("undrop", "init", "--check").code == 2
 
 
+@pytest.mark.more
 def test_on_a_server_the_sql_is_tried_and_nothing_is_written(
     there: Elsewhere, server: Server
 ) -> None:
@@ -272,6 +279,7 @@ def test_on_a_server_the_sql_is_tried_and_nothing_is_written(
     assert server.sql(tables, name) == [(0,)]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("offline", ["context.configure(url=None)", "raise SystemExit('online')"])
 def test_where_it_is_not_told_offline_env_py_is_asked_online(
     there: Elsewhere, offline: str

@@ -180,6 +180,7 @@ APPS = [
         ),
         url_variable="PHOENIX_SQL_DATABASE_URL",
         stands="src/phoenix/db",
+        loses=True,
     ),
     App(  # its env.py runs in a thread of its own server alone: `alembic` by itself cannot
         "prefect",

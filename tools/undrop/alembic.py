@@ -120,7 +120,7 @@ class _Run:
     def ended(self, environment: Any) -> None:  # noqa: ANN401
         """Have ``undo`` know where the run ended; what comes next is its application's work."""
         # The hook is soft by contract, and the command said what it failed at.
-        if PROOF not in os.environ:
+        if PROOF not in os.environ and len(self._instead) == 1:  # else whose table is it
             with suppress(Exception):
                 project = settings.load(self._folder)
                 table = environment.get_context().version_table

@@ -71,7 +71,8 @@ def _configured(
             if flask:
                 config = stack.enter_context(flask_app.context(flask))
             turn()
-        config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+        if own or flask or not asked.variable:  # else env.py makes it of the variable, its own way
+            config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
         config.attributes[WORK_COPY] = target
         yield config
 
