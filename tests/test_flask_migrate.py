@@ -92,6 +92,7 @@ def backups(there: Elsewhere) -> int:
     return len([*there.root.glob("backups/*.db")])
 
 
+@pytest.mark.full("creates")
 @pytest.mark.parametrize("factory", some(FACTORIES))
 def test_it_is_adopted_rehearsed_and_migrated_and_live_is_only_read_till_then(
     flask: Elsewhere, factory: str
@@ -114,6 +115,7 @@ def test_it_is_adopted_rehearsed_and_migrated_and_live_is_only_read_till_then(
     assert content(database(flask)) == rows
 
 
+@pytest.mark.full(("stamp", "base"))
 @pytest.mark.parametrize("command", some([("upgrade",), ("downgrade",), ("stamp", "base")]))
 def test_flask_db_takes_a_backup_before_it_changes_anything(
     flask: Elsewhere, command: tuple[str, ...]

@@ -40,7 +40,7 @@ def main() -> int:
     _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None, instead=None)
+    arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None)
     bar = Bar()
     session = Session(bar)
     try:

@@ -284,7 +284,7 @@ def parser(wanted: str = "") -> ArgumentParser:
             added.add_argument(argument, **how)
         if command.json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
-        added.set_defaults(run=partial(_run, command.answer), bare=command.bare)
+        added.set_defaults(run=partial(_run, command.answer), bare=command.bare, instead=None)
     return top
 
 
