@@ -123,7 +123,7 @@ APPS = [
             "sqlalchemy-utils",
         ),
         "22d74df9897e",
-        ("users", "email"),
+        ("repos", "info"),
         migrations="dstack/_internal/server/migrations",
         variables=(
             ("DSTACK_DATABASE_URL", "sqlite+aiosqlite:///{root}/app.db"),
