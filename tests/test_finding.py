@@ -243,6 +243,13 @@ def test_each_configuration_that_is_not_guarded_is_named(elsewhere: Elsewhere) -
     assert "services/b/alembic.ini" in said
 
 
+def test_another_configuration_of_the_same_env_py_is_guarded_with_it(elsewhere: Elsewhere) -> None:
+    """mlflow has one beside its migrations, whose paths are from the root."""
+    elsewhere.with_alembic("generic", "sqlite:///app.db")
+    elsewhere.write("migrations/alembic.ini", "[alembic]\nscript_location = migrations\n")
+    assert "NOT guarded" not in elsewhere.ok("undrop", "init")
+
+
 def test_of_several_configurations_none_is_guessed(elsewhere: Elsewhere) -> None:
     for folder in ("a", "b"):
         elsewhere.with_alembic("generic", "sqlite:///app.db", folder)

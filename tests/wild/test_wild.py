@@ -93,7 +93,7 @@ def test_what_alembic_cannot_run_by_itself_is_said_and_its_own_command_takes_a_b
 
 
 def test_an_application_whose_migrations_are_in_its_package_is_guarded_behind_just_run(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Buildbot: a folder with a database and a configuration, and nothing else of its own."""
     install(
@@ -110,7 +110,10 @@ def test_an_application_whose_migrations_are_in_its_package_is_guarded_behind_ju
         connection.executescript(Path(__file__).with_name("buildbot.sql").read_text())
     rows = content(database)
 
+    started = time.time()
     adopted = there.run("undrop", "init")
+    [first] = there.root.glob("backups/*-undrop-init.db")
+    tell("buildbot", first, started, capsys)
     assert adopted.code == 4, adopted  # typed alone, its own command takes no backup
     assert "just run buildbot upgrade-master" in adopted.out + adopted.err
     rehearsed = there.run("just", "rehearse")
@@ -134,10 +137,15 @@ def adopt(there: Adopted, code: int, capsys: pytest.CaptureFixture[str]) -> str:
     assert done.code == code, done
     assert content(there.database) == rows
     [(first, _)] = there.records("undrop init")
+    tell(there.app.name, first, started, capsys)
+    return done.out + done.err
+
+
+def tell(name: str, first: Path, started: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print how long the first verified backup took to be there."""
     waited = first.with_suffix(".json").stat().st_mtime - started
     with capsys.disabled():
-        print(f"\n{there.app.name}: the first verified backup after {waited:.1f} s")
-    return done.out + done.err
+        print(f"\n{name}: the first verified backup after {waited:.1f} s")
 
 
 def upgraded_by_its_own_command(there: Adopted, rows: list[str]) -> list[str]:

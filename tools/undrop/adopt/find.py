@@ -1,5 +1,6 @@
 """What there is to adopt: Alembic's configuration, ``env.py``, the database's URL, its variable."""
 
+import configparser
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from alembic.config import Config
+from alembic.util import CommandError
 from dotenv import dotenv_values
 from sqlalchemy.engine import make_url
 
@@ -291,10 +293,19 @@ def _place(root: Path, unclear: list[str]) -> places.Place | None:
         [chosen] = every
     for place in every:
         folder = place.file.parent
-        if place != chosen and (folder == root or settings.table(folder) is None):
+        is_theirs = folder != root and settings.table(folder) is not None
+        if place != chosen and not is_theirs and not _same_scripts(place, chosen, root):
             name, there = place.file.relative_to(root), shlex.quote(str(folder.relative_to(root)))
             unclear.append(f"{NOT_GUARDED}: {name}: cd {there} && undrop init")
     return chosen.with_section(section) if chosen else None
+
+
+def _same_scripts(place: places.Place, chosen: places.Place | None, root: Path) -> bool:
+    """Whether two configurations lead to one ``env.py``, whose call guards both."""
+    try:
+        return bool(chosen and place.scripts(root) & chosen.scripts(root))
+    except (CommandError, configparser.Error, OSError):  # one of them is broken
+        return False
 
 
 def _named(root: Path, table: dict[str, Any]) -> Path | None:

@@ -4,6 +4,8 @@ import configparser
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from alembic.config import Config
+
 from undrop import folders, settings
 from undrop.migrations import flask_app
 
@@ -37,6 +39,15 @@ class Place(NamedTuple):
         if self.sections[0] != SECTION:
             files["ini_section"] = self.sections[0]
         return files
+
+    def scripts(self, root: Path) -> set[Path]:
+        """Folders with an ``env.py`` that it may mean: where Alembic is called from is not told."""
+        if self.flask:
+            return {self.file.parent}
+        config = Config(**self.config, ini_section=self.sections[0])  # type: ignore[arg-type]
+        name = config.get_main_option("script_location") or ""
+        folders = {Path(folder, name).resolve() for folder in (self.file.parent, root)}
+        return {folder for folder in folders if (folder / "env.py").is_file()}
 
 
 def at(file: Path) -> Place | None:
