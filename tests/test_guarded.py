@@ -57,6 +57,7 @@ def test_with_nothing_to_do_nothing_is_written_down(project: Project) -> None:
     assert [done.backup.path] == project.saved()
 
 
+@pytest.mark.more
 def test_each_try_sees_the_state_that_is_there_then_and_all_are_counted(project: Project) -> None:
     make(project.database)
     seen: list[str] = []

@@ -138,6 +138,7 @@ for number in range(int(sys.argv[1])):
 """
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("looked_at", ["in use"], indirect=True)
 def test_looking_beside_backups_that_come_and_go(looked_at: Project) -> None:
     """A name that was there a moment ago may lead to nothing."""

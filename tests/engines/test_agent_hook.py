@@ -20,7 +20,6 @@ def decision(answer: dict[str, Any]) -> str:
     return str(answer.get("hookSpecificOutput", {}).get("permissionDecision", "goes on"))
 
 
-@pytest.mark.smoke
 def test_a_command_goes_on_behind_a_backup_and_undo_takes_it_back(each: Project) -> None:
     """Nobody is asked: the agent learns where the state before is, and how to go back."""
     each.make()

@@ -25,7 +25,6 @@ def record(backup: Path) -> dict[str, object]:
     return dict(json.loads(backup.with_suffix(".json").read_text()))
 
 
-@pytest.mark.smoke
 def test_prints_one_path_of_a_file_that_holds_every_row_and_definition(filled: Project) -> None:
     done = filled.just("backup", "why not")
     [path] = done.out.splitlines()

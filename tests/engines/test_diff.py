@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from shop import Project
 
 
@@ -11,7 +10,6 @@ def write(project: Project, *statements: str) -> None:
         project.sql(statement)
 
 
-@pytest.mark.smoke
 def test_counts_rows_added_removed_and_changed_since_the_latest(filled: Project) -> None:
     filled.ok("undrop", "backup")
     assert "no difference" in filled.just("diff").err

@@ -129,7 +129,6 @@ def listed(project: Project) -> dict[str, dict[str, object]]:
     return {backup["reason"]: backup for backup in backups}
 
 
-@pytest.mark.smoke
 def test_a_backup_that_failed_stays_marked_until_it_is_whole_again(each: Project) -> None:
     """In the vault as well, and nothing is restored from it by itself."""
     each.make()

@@ -71,7 +71,6 @@ def test_prices_and_contacts_survive_the_way_down_and_up(filled: Project) -> Non
     assert filled.ok("undrop", "migrate", "base", "--accept-loss") == "0006 -> no revision\n"
 
 
-@pytest.mark.smoke
 def test_what_fails_changes_nothing(filled: Project) -> None:
     assert "no-such" in filled.refused(2, "just", "migrate", "no-such").err
     filled.revise(*FAILS_HALF_WAY)

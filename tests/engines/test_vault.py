@@ -51,7 +51,6 @@ def test_every_row_comes_back(filled: Project, loss: Callable[[Project], None]) 
     assert filled.content() == before
 
 
-@pytest.mark.smoke
 def test_undo_after_every_backup_was_wiped(filled: Project) -> None:
     before = filled.content()
     filled.ok("undrop", "nuke-db")

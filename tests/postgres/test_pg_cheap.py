@@ -39,7 +39,6 @@ def dumps(log: Path) -> int:
     return sum("--format" in line for line in log.read_text().splitlines())
 
 
-@pytest.mark.smoke
 def test_the_second_backup_is_a_link(shop: Rich) -> None:
     path, log = counted(shop)
     one = Path(shop.ok("undrop", "backup", PATH=path).strip())

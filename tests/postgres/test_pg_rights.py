@@ -51,7 +51,6 @@ def lines(done: Done, code: int, *words: str) -> None:
         assert word in done.err, done.err
 
 
-@pytest.mark.smoke
 def test_backups_are_taken_where_none_can_be_tried(limited: Rich) -> None:
     before = limited.exactly()
     limited.ok("undrop", "backup")
