@@ -252,6 +252,13 @@ def test_a_migration_that_goes_to_the_live_database_is_refused_before_a_byte_is_
         assert "Traceback" not in done.err
 
 
+for _n, _way in enumerate(WAYS):
+    if _n % 3:  # `migrate` goes the way that `rehearse` goes
+        pytest.mark.full("migrate", _way)(
+            test_a_migration_that_goes_to_the_live_database_is_refused_before_a_byte_is_written
+        )
+
+
 @pytest.mark.parametrize("way", some(FREE))
 def test_a_migration_may_read_everything_and_write_what_it_makes_itself(
     project: Project, tmp_path: Path, way: str

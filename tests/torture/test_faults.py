@@ -218,6 +218,7 @@ class Ordinary:
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+@pytest.mark.full("nuke-db rollback")
 @pytest.mark.parametrize("closed", CLOSED)
 @pytest.mark.parametrize("name", ["backup rollback", "restore rollback", "nuke-db rollback"])
 def test_a_closed_folder_or_file_breaks_no_promise(
