@@ -567,6 +567,7 @@ TEXTS = strategies.one_of(
 )
 
 
+@pytest.mark.more
 @given(text=TEXTS)
 @settings(deadline=None, max_examples=80)
 def test_no_text_confuses_it(shop: Project, text: str) -> None:

@@ -124,6 +124,7 @@ def test_the_environment_of_a_workspace_is_found_from_a_project_in_it(tmp_path: 
     assert environments.python(project, project) == sys.executable
 
 
+@pytest.mark.more
 def test_a_broken_environment_is_said_in_its_own_words(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db")
     (elsewhere.root / ".venv/bin").mkdir(parents=True)
@@ -595,6 +596,7 @@ def installed(elsewhere: Elsewhere, package: str, location: str) -> Path:
     return env.parent
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("package", "command"), [("airflow", "airflow db migrate"), ("harbour", "COMMAND")]
 )
@@ -645,6 +647,7 @@ def test_a_package_with_other_migrations_is_not_taken(elsewhere: Elsewhere) -> N
     assert written(elsewhere) == {"url": "sqlite:///state.sqlite"}
 
 
+@pytest.mark.more
 def test_a_path_in_a_dotenv_file_is_from_where_alembic_is_called(elsewhere: Elsewhere) -> None:
     elsewhere.with_alembic("generic", "sqlite:///app.db", "backend")
     elsewhere.write("backend/.env", "DATABASE_URL=sqlite:///app.db\n")

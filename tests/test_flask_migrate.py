@@ -115,6 +115,7 @@ def test_it_is_adopted_rehearsed_and_migrated_and_live_is_only_read_till_then(
     assert content(database(flask)) == rows
 
 
+@pytest.mark.more
 @pytest.mark.full(("stamp", "base"))
 @pytest.mark.parametrize("command", some([("upgrade",), ("downgrade",), ("stamp", "base")]))
 def test_flask_db_takes_a_backup_before_it_changes_anything(

@@ -343,6 +343,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.more
 @given(
     st.dictionaries(st.text(max_size=5), JSON, max_size=3),
     st.lists(JSON, max_size=3),

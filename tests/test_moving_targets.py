@@ -74,6 +74,7 @@ def test_a_commit_in_between_starts_the_step_over(
     assert count(done.change.backup.path) == 402
 
 
+@pytest.mark.more
 def test_a_writer_that_never_stops_makes_it_fail_with_nothing_changed(
     pair: tuple[Project, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -324,6 +324,7 @@ def test_an_agents_shell_has_not_the_path_of_our_hook(project: Project, tmp_path
     paste(project, line, PATH=path)
 
 
+@pytest.mark.more
 def test_a_rule_where_there_is_no_just(project: Project, tmp_path: Path) -> None:
     (project.root / "justfile").write_text(OWN)
     own_environment(project)

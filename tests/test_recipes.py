@@ -130,6 +130,7 @@ def test_a_dependency_backs_up_before_its_recipe_and_is_told_the_words_of_that(
     assert not list(place.runner.root.rglob("canary"))
 
 
+@pytest.mark.more
 def test_nothing_happens_for_help_a_wrong_option_or_odd_words(place: Place) -> None:
     """Nor is there a backup before help, or before an option that is not known."""
     live = place.database.read_bytes()

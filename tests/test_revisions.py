@@ -50,6 +50,7 @@ def way(project: Project, *revisions: str) -> str:
     return done.out.strip()
 
 
+@pytest.mark.more
 def test_it_goes_up_and_down_as_alembic_reads_what_is_typed(parted: Project) -> None:
     assert way(parted, "A@+1") == "no revision -> a1"
     assert way(parted, "+1") == "a1 -> a2"  # b1 first, which it depends on

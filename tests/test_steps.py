@@ -57,6 +57,7 @@ def write_log(project: Project, *wanted: tuple[str, str]) -> None:
         log.begin(settings.load(project.root), kind, before)
 
 
+@pytest.mark.more
 def test_a_line_cut_short_anywhere_hides_no_other_line(project: Project) -> None:
     """A full disk or a loss of power leaves half a line: what is written next stands alone."""
     write_log(project, *LOGGED[:2])
