@@ -30,15 +30,21 @@ class Said(NamedTuple):
 
     out: str
     failure: str = ""
+    err: str = ""
+    """What it printed on stderr."""
 
 
 def ask(
-    program: Sequence[str], folder: Path, variables: dict[str, str | None] | None = None
+    program: Sequence[str],
+    folder: Path,
+    variables: dict[str, str | None] | None = None,
+    patience: float | None = None,
 ) -> Said:
     """Run a program of the project's in ``folder`` to its end. Never raises.
 
-    ``variables`` are set for it, or taken from it where they are None.
+    ``variables`` are set for it, or taken from it where they are None; it has ``patience`` seconds.
     """
+    patience = PATIENCE if patience is None else patience
     environment = {**os.environ, **(variables or {})}
     try:
         done = subprocess.run(  # noqa: S603 - the project's own
@@ -47,19 +53,20 @@ def ask(
             env={name: value for name, value in environment.items() if value is not None},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=patience,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Said("", f"it did not come to an end in {PATIENCE} seconds")
+        return Said("", f"it did not come to an end in {patience} seconds")
     except OSError as error:
         return Said("", _why_not(Path(program[0]), error))
     out, lines = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     last = next((line.strip() for line in reversed(lines.splitlines()) if line.strip()), "")
     if done.returncode or not out.strip():
         silent = "" if out.strip() else " and no answer"
-        return Said(out, f"it ended with {done.returncode}{silent}" + (f": {last}" if last else ""))
-    return Said(out)
+        failure = f"it ended with {done.returncode}{silent}" + (f": {last}" if last else "")
+        return Said(out, failure, lines)
+    return Said(out, err=lines)
 
 
 def python(root: Path, home: Path) -> str:

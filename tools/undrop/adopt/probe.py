@@ -17,7 +17,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
 sys.path.insert(0, str(Path(__file__).parent))
-from projectside import main, ours  # type: ignore[import-not-found]  # there may be no undrop
+from projectside import main, migrated, ours  # type: ignore[import-not-found]  # there may be no undrop
 
 sys.path.pop(0)
 Fence = ours("engines/sqlite/fence.py").Fence
@@ -83,10 +83,8 @@ def _load(config: Config, script: ScriptDirectory, told: dict[str, Any], *, as_s
     configure = environment.configure
 
     def noted(connection: Any = None, url: Any = None, **options: Any) -> None:  # noqa: ANN401
-        known = url if connection is None else getattr(connection, "engine", connection).url
-        if known is not None:
-            text = getattr(known, "render_as_string", None)
-            told["urls"].append(text(hide_password=False) if text else str(known))
+        if text := migrated(connection, url):
+            told["urls"].append(text)
         told["version_table"] = options.get("version_table", "")
         if as_sql:
             options["output_buffer"] = io.StringIO()

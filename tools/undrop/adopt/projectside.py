@@ -24,6 +24,16 @@ def ours(name: str) -> Any:  # noqa: ANN401 - a module
     return module
 
 
+def migrated(connection: Any, url: Any) -> str:  # noqa: ANN401 - what ``configure`` takes
+    """The URL of the database that Alembic is configured with; empty where it is told none.
+
+    A text as it is: it may be no URL.
+    """
+    known = url if connection is None else getattr(connection, "engine", connection).url
+    text = getattr(known, "render_as_string", None)
+    return str(text(hide_password=False) if text else known or "")
+
+
 def main(answer: Callable[[Any], object]) -> None:
     """Answer on stdout, in JSON, the question in the first argument; others' prints go to stderr.
 

@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.engine import make_url
 
-from undrop.adopt import envpy
+from undrop.adopt import environments, envpy
 from undrop.engines import registry
 from undrop.errors import UndropError
 from undrop.migrations import runner
@@ -177,22 +176,11 @@ def _watched(settings: "Settings") -> list[object] | None:
 
 def _tried(project: "Project", python: str, question: dict[str, object]) -> tuple[_Told, str]:
     """What the script answers, and what was printed on stderr."""
-    script = Path(__file__).with_name("prove.py")
+    script = str(Path(__file__).with_name("prove.py"))
+    asked = [python, script, json.dumps(question)]
+    answered = environments.ask(asked, project.home, patience=PATIENCE)
     try:
-        done = subprocess.run(  # noqa: S603 - our own script
-            [python, str(script), json.dumps(question)],
-            cwd=project.home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return _Told([], str(error)), ""
-    said = done.stderr.decode("utf-8", "replace")
-    try:
-        told = _Told(**json.loads(done.stdout))
+        told = _Told(**json.loads(answered.out))
     except (ValueError, TypeError):
-        last = (said.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-        return _Told([], last), said
-    return told._replace(seen=[(url, bool(held)) for url, held in told.seen]), said
+        return _Told([], answered.failure or "it gave no answer"), answered.err
+    return told._replace(seen=[(url, bool(held)) for url, held in told.seen]), answered.err

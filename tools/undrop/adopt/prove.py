@@ -17,7 +17,7 @@ from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy.engine import make_url
 
 sys.path.insert(0, str(Path(__file__).parent))
-from projectside import main, ours  # type: ignore[import-not-found]  # there may be no undrop
+from projectside import main, migrated, ours  # type: ignore[import-not-found]  # there may be no undrop
 
 sys.path.pop(0)
 Fence = ours("engines/sqlite/fence.py").Fence
@@ -52,10 +52,9 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         *arguments: Any,  # noqa: ANN401
         **options: Any,  # noqa: ANN401
     ) -> None:
-        known = url if connection is None else getattr(connection, "engine", connection).url
         is_held = any(Path(question["settings"]["backups"]).glob(question["proof"]))
-        if known is not None:
-            text = make_url(known).render_as_string(hide_password=False)
+        if text := migrated(connection, url):
+            make_url(text)  # raises where it is none, before anybody reads it
             told["seen"].append([text, is_held])
             told["variable"] = os.environ.get(question["variable"], "")
         configure(environment, connection, url, *arguments, **options)
