@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     from sqlalchemy.engine import Engine as Connections
 
     from undrop.compare.comparison import Comparison, TableChange
+    from undrop.compare.merge import Conflict, Merge, Sides, Sources
     from undrop.engines.sqlite.fence import Fence
     from undrop.recipes import Text
     from undrop.record import Record
@@ -185,6 +186,16 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def try_replace(self, snapshot: Snapshot, backup: Path, /) -> float:
             """How long, in seconds, ``replace_live`` would lock others out, tried alone."""
 
+    class Merged(Replacement, Protocol):
+        """What three states come to, as they were merged."""
+
+        conflicts: list[Conflict]
+        """What was left as it is in ``Sources.ours``."""
+        counts: dict[str, dict[str, int]]
+        """Rows that were ``put``, ``change`` or ``gone``, by table of ours."""
+        set_aside: list[str]
+        """Triggers that did not run."""
+
     class Runner(Protocol):
         """Runs Alembic in a process of its own."""
 
@@ -283,6 +294,20 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def work(self, state: State | None, alembic: Runner, /) -> AbstractContextManager[Work]:
             """A copy of a state, or an empty database, and what runs Alembic on it."""
+
+        def merge(
+            self,
+            state: State,
+            sources: Sources,
+            work_out: Callable[[Sides], Merge],
+            /,
+            *,
+            triggers: bool,
+        ) -> AbstractContextManager[Merged]:
+            """What comes of three states, checked, to take the place of ``state``, the live one.
+
+            ``triggers``: all of them run, also those that do more than keep full text.
+            """
 
         def sweep(self) -> None:
             """Remove what a killed run left beside the live database."""

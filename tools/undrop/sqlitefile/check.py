@@ -86,7 +86,7 @@ def _quick_check_beside(connection: Connection, progress: "Progress") -> "Iterat
 
 @contextmanager
 def beside(
-    connections: "Sequence[Connection]",
+    connections: "Sequence[sqlite3.Connection]",
     work: "Callable[[], object]",
     tick: "Callable[[], None]",
 ) -> "Iterator[None]":

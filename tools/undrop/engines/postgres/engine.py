@@ -15,15 +15,25 @@ from undrop.recipes import Action
 from undrop.values import Definitions, Facts, quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from sqlalchemy.engine import URL
 
     from undrop.compare.comparison import Comparison
+    from undrop.compare.merge import Merge, Sides, Sources
     from undrop.engines.postgres.look import Look
     from undrop.engines.postgres.snapshot import Snapshot
-    from undrop.engines.protocol import Adopting, Log, Migrating, Replacement, Runner, State, Work
+    from undrop.engines.protocol import (
+        Adopting,
+        Log,
+        Merged,
+        Migrating,
+        Replacement,
+        Runner,
+        State,
+        Work,
+    )
     from undrop.record import Record
     from undrop.values import Holder, Origin, Progress, Session
 
@@ -168,6 +178,18 @@ class Postgres(Site):
         from undrop.engines.postgres import work
 
         return work.work(self, state.path if state else None, alembic)
+
+    def merge(
+        self,
+        state: "State",
+        sources: "Sources",
+        work_out: "Callable[[Sides], Merge]",
+        *,
+        triggers: bool,
+    ) -> "AbstractContextManager[Merged]":
+        from undrop.engines.postgres import merge
+
+        return merge.merged(self, state, sources, work_out, triggers=triggers)
 
     def compare(self, old: Path, new: Path) -> "Comparison":
         from undrop.engines.postgres import compare

@@ -15,14 +15,24 @@ from undrop.recipes import Action
 from undrop.sqlitefile import check, header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from sqlalchemy.engine import URL
 
     from undrop.compare.comparison import Comparison
+    from undrop.compare.merge import Merge, Sides, Sources
     from undrop.engines.litestream.replica import Litestream
-    from undrop.engines.protocol import Adopting, Log, Migrating, Replacement, Runner, State, Work
+    from undrop.engines.protocol import (
+        Adopting,
+        Log,
+        Merged,
+        Migrating,
+        Replacement,
+        Runner,
+        State,
+        Work,
+    )
     from undrop.engines.sqlite.live import Live
     from undrop.engines.sqlite.look import Look
     from undrop.record import Record
@@ -220,6 +230,18 @@ class Sqlite:
         from undrop.engines.sqlite import work
 
         return work.work(self.live, state, self.session, alembic)
+
+    def merge(
+        self,
+        state: "State",
+        sources: "Sources",
+        work_out: "Callable[[Sides], Merge]",
+        *,
+        triggers: bool,
+    ) -> "AbstractContextManager[Merged]":
+        from undrop.engines.sqlite import merge
+
+        return merge.merged(self.live, state, self.session, sources, work_out, triggers=triggers)
 
     def compare(self, old: Path, new: Path) -> "Comparison":
         from undrop.compare import files

@@ -123,17 +123,25 @@ def _backup_into(
         except LiveMovedError:
             raise
         except BaseException as error:
-            # A signal can strike in the very call that commits: the file itself tells.
-            if locked_at is not None and not snapshot.unchanged():
-                session.changed = True
-                raise ChangedError(
-                    f"interrupted ({error!r}) when the new content was committed", *LOOK
-                ) from error
-            if locked_at is not None and snapshot.wal:
-                _forget(live, session, error)
+            if locked_at is not None:
+                settle_failure(live, snapshot, error)
             raise
     snapshot.let_go()
     return time.monotonic() - (locked_at or deadline)
+
+
+def settle_failure(live: sqlite3.Connection, snapshot: Snapshot, error: BaseException) -> None:
+    """Once the write lock was ours: raise ChangedError where the new content is in place after all.
+
+    A signal can strike in the very call that commits: the file itself tells.
+    """
+    if not snapshot.unchanged():
+        snapshot.session.changed = True
+        raise ChangedError(
+            f"interrupted ({error!r}) when the new content was committed", *LOOK
+        ) from error
+    if snapshot.wal:
+        _forget(live, snapshot.session, error)
 
 
 def _forget(live: sqlite3.Connection, session: "Session", error: BaseException) -> None:

@@ -1,0 +1,382 @@
+"""A merge of three states on a work copy: done, checked, compared with what was asked."""
+
+import shutil
+import sqlite3
+import time
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING
+
+from undrop import durable
+from undrop.compare import encoding, files, merge
+from undrop.compare.merge import Conflict, Merge, Sides
+from undrop.compare.structure import fold
+from undrop.engines.sqlite import apply, fulltext, swap, workcopy
+from undrop.engines.sqlite.apply import ForeignKeys, Script
+from undrop.engines.sqlite.look import Look
+from undrop.engines.sqlite.snapshot import ours
+from undrop.engines.sqlite.work import File
+from undrop.errors import LiveMovedError, UndropError
+from undrop.sqlitefile import check, connect, header
+from undrop.sqlitefile.check import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from undrop.compare.comparison import Comparison, TableChange
+    from undrop.compare.merge import Into, Ops, Sources
+    from undrop.engines.protocol import Log, State
+    from undrop.engines.sqlite.snapshot import Snapshot
+    from undrop.values import Session
+
+SHARE = 4  # pages for a row that changes: with fewer, the whole file is sooner in place
+NUMBERS = ("user_version", "application_id")
+DIFFERS = "the merged copy is not what was asked for"
+
+
+class Merged(File):
+    """The work copy that came of it (``protocol.Merged``)."""
+
+    def __init__(self, live: "Path", path: "Path", session: "Session", *, wal: bool) -> None:
+        super().__init__(live, path, session, wal=wal, record=None)
+        self.conflicts: list[Conflict] = []
+        self.counts: dict[str, dict[str, int]] = {}
+        self.set_aside: list[str] = []
+        self.rows: tuple[Path, Script] | None = None
+        """What changes live row by row, where that is the way."""
+        self._is_live = False
+
+    def replace_live(self, state: "State", log: "Log") -> float:
+        """Make it the live content: whole, or by the same changes of rows."""
+        if self.rows is None or state.snapshot is None:
+            return super().replace_live(state, log)
+        seconds = _change_live(ours(state.snapshot), *self.rows, log)
+        with closing(Look(self._live, self._session)) as present:
+            self._is_live = present.state(self.path).content == self.facts.digest
+        return seconds
+
+    def hand_over(self, target: "Path") -> bool:
+        """Give the work copy away, where live is known to have its bytes."""
+        return (self.rows is None or self._is_live) and super().hand_over(target)
+
+
+@contextmanager
+def merged(  # noqa: PLR0913 - what is merged, and how
+    live: "Path",
+    state: "State",
+    session: "Session",
+    sources: "Sources",
+    work_out: "Callable[[Sides], Merge]",
+    *,
+    triggers: bool,
+) -> "Iterator[Merged]":
+    """What comes of ``work_out``, beside the live database, whose state is held.
+
+    ``triggers``: all of them run. Raises UndropError, DamagedError.
+    """
+    kept = state.path
+    assert kept is not None  # noqa: S101 - there is a database
+    begin, theirs = sources.ours or kept, sources.theirs or kept
+    durable.require_space(live.parent, 3 * durable.size(begin))
+    work = workcopy.beside(live)
+    operations = work.with_name(f"{work.name}-rows")  # swept as that is
+    wal = bool(state.snapshot and ours(state.snapshot).wal)
+    with durable.scratch(work), durable.scratch(operations):
+        result = Merged(live, work, session, wal=wal)
+        job = _Job(result, begin, operations, session)
+        with connect.explained(work, "merging"):
+            job.work_out(sources.base, theirs, work_out, triggers=triggers)
+            job.do()
+        if sources.ours is None and job.changes * SHARE <= header.read(work).pages:
+            result.rows = (operations, job.script)
+        yield result
+
+
+class _Job:
+    def __init__(
+        self, result: Merged, begin: "Path", operations: "Path", session: "Session"
+    ) -> None:
+        self.result, self.begin, self.operations, self.session = result, begin, operations, session
+        self.script = Script([], [], {}, {}, {}, [])
+        self.kept: frozenset[str] = frozenset()
+        """Full-text tables that triggers keep, by folded name."""
+        self.created = set[str]()
+        """Tables that were asked for."""
+        self.runs = False
+        """Whether triggers run that may do anything."""
+
+    @property
+    def changes(self) -> int:
+        """Rows that come, go or change."""
+        return sum(sum(count.values()) for count in self.result.counts.values())
+
+    def work_out(
+        self,
+        base: "Path | None",
+        theirs: "Path",
+        work_out: "Callable[[Sides], Merge]",
+        *,
+        triggers: bool,
+    ) -> None:
+        """Compare the three, and write down what is to be done."""
+        progress = self.session.progress
+        to_ours = base and files.compare(base, self.begin, progress, version_table="")
+        one, other = (base, theirs) if base else (theirs, self.begin)
+        to_theirs = files.compare(one, other, progress, version_table="")
+        with ExitStack() as stack:
+            connection = self._attached(base, theirs, stack)
+            structure = to_ours.structure_after if to_ours else to_theirs.structure_after
+            tables = list(structure.tables.values())
+            aside, kept = apply.triggers(connection, tables)
+            self.kept = frozenset(kept)
+            sides = Sides(connection, to_ours or None, to_theirs, self.kept)
+            done: list[Merge] = []
+            with check.beside(
+                [connection],
+                lambda: done.append(work_out(sides)),
+                lambda: progress("merge", 1, 1),
+            ):
+                pass
+            counted = [(ops, merge.counts(connection, ops)) for ops in done[0].ops]
+            needed = [ops for ops, count in counted if any(count.values())]
+            self.result.conflicts += done[0].conflicts
+            numbers = _numbers(connection) if base else {}
+            names = {fold(ops.table.name) for ops in needed}
+            fired = {name: sql for name, (table, sql) in aside.items() if table in names}
+            self.runs = bool(fired) and triggers
+            self.script = Script(
+                needed,
+                _into(done[0].into),
+                {} if triggers else fired,
+                _counters(needed) if base else {},
+                numbers,
+                [],
+            )
+            self.result.set_aside = sorted(self.script.triggers)
+            self.created = {done[0].into.name} if done[0].into else set()
+
+    def _attached(
+        self, base: "Path | None", theirs: "Path", stack: ExitStack
+    ) -> connect.Connection:
+        sources = {"base": base, "theirs": theirs}
+        connection = connect.connect(self.begin, "immutable")
+        stack.callback(connection.close)
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
+        for name, path in sources.items():
+            if path:
+                alike, _ = stack.enter_context(encoding.alike(path, self.begin, None))
+                # No quotation mark is in a URI.
+                connection.execute(f"ATTACH '{connect.uri(alike, 'immutable')}' AS {name}")
+        connection.execute(f"ATTACH '{connect.uri(self.operations, 'rw')}' AS ops")
+        connection.execute("PRAGMA ops.journal_mode = OFF")
+        connection.execute("PRAGMA ops.synchronous = OFF")
+        return connection
+
+    def do(self) -> None:
+        """Do it to the work copy, less what that refuses; check it, and what it came to."""
+        self._apply()
+        comparison = self._compared()
+        work, progress = self.result.path, self.session.progress
+        if errors := fulltext.unsound(work, progress, (self.begin, comparison)):
+            shutil.copyfile(self.begin, work)
+            before = fulltext.unsound(work, progress)
+            self.script = self.script._replace(rebuilt=sorted(errors.keys() - before.keys()))
+            self._apply()
+            comparison = self._compared()
+            if left := fulltext.unsound(work, progress).keys() - before.keys():
+                raise UndropError(
+                    f"{DIFFERS}: full-text index {', '.join(left)} does not match its rows",
+                    "the same without that table",
+                )
+        self._refuse_other_changes(comparison)
+        header.settle(work)
+        self.result.facts = check.verify(work, self.session)
+
+    def _apply(self) -> None:
+        work = self.result.path
+        shutil.copyfile(self.begin, work)
+        header.set_journal_mode(work, header.ROLLBACK)
+        with closing(apply.opened(work, self.operations)) as connection:
+            connection.execute("PRAGMA main.synchronous = OFF")
+            with check.beside(
+                [connection],
+                lambda: self._until_none_is_refused(connection),
+                lambda: self.session.progress("merge", 1, 1),
+            ):
+                pass
+
+    def _until_none_is_refused(self, connection: sqlite3.Connection) -> None:
+        while True:
+            connection.execute("BEGIN IMMEDIATE")
+            keys = ForeignKeys(connection, self.script.ops)
+            refused = apply.run(connection, self.script) or keys.broken()
+            if not refused:
+                self._require_done(connection)
+                connection.execute("COMMIT")
+                break
+            connection.execute("ROLLBACK")
+            self.result.conflicts += apply.drop(connection, refused)
+        self.result.counts = {
+            ops.table.name: merge.counts(connection, ops) for ops in self.script.ops
+        }
+
+    def _require_done(self, connection: sqlite3.Connection) -> None:
+        """Every row that was to come is there as it was to be; no row that was to go."""
+        for ops in self.script.ops:
+            for sql in _undone(ops):
+                [(count,)] = connection.execute(sql).fetchall()
+                if count:
+                    raise UndropError(
+                        f"{DIFFERS}: {count:,} row(s) of {ops.table.name}",
+                        "the same without that table",
+                    )
+
+    def _compared(self) -> "Comparison":
+        return files.compare(self.begin, self.result.path, self.session.progress, version_table="")
+
+    def _refuse_other_changes(self, comparison: "Comparison") -> None:
+        """Nothing else than what was asked for may have changed."""
+        wrong = [part.name for part in (*comparison.parts_gone, *comparison.parts_new)]
+        wrong += comparison.redefined
+        for change in comparison.tables:
+            name = change.now or change.name
+            if fold(name) not in self.kept and not self._is_as_asked(change):
+                wrong.append(name)
+        if wrong:
+            raise UndropError(
+                f"{DIFFERS}: {', '.join(sorted(wrong))} would change otherwise",
+                "the same without that table",
+            )
+
+    def _is_as_asked(self, change: "TableChange") -> bool:
+        if self.runs and change.name == change.now:
+            return True
+        if not change.name:
+            return change.now in self.created
+        count = self.result.counts.get(change.name, {"put": 0, "change": 0, "gone": 0})
+        wanted = (count["gone"] + count["change"], count["put"] + count["change"])
+        there = (change.gone + change.changed, change.added + change.changed)
+        return change.name == change.now and wanted == there
+
+
+def _numbers(connection: connect.Connection) -> dict[str, int]:
+    """What theirs changed of SQLite's numbers for the application, where ours did not."""
+    changed = {}
+    for name in NUMBERS:
+        one, base, other = (
+            connection.ask(f"PRAGMA {schema}.{name}")[0][0] for schema in ("main", "base", "theirs")
+        )
+        if base != other and one == base:
+            changed[name] = int(other)
+    return changed
+
+
+def _into(into: "Into | None") -> list[str]:
+    """Statements that make a table of recovered rows."""
+    if into is None:
+        return []
+    listed = [f"{quoted(column.name)} {column.type}".rstrip() for column in into.columns]
+    if keys := [quoted(column.name) for column in into.columns if column.key]:
+        listed.append(f"PRIMARY KEY ({', '.join(keys)})")
+    name = f"main.{quoted(into.name)}"
+    return [
+        f"CREATE TABLE {name} ({', '.join(listed)})",
+        f"INSERT INTO {name} SELECT * FROM {into.rows}",  # noqa: S608 - quoted
+    ]
+
+
+def _counters(ops: "list[Ops]") -> dict[str, int]:
+    """The highest number that AUTOINCREMENT gave out on any side, by table of ours."""
+    matches = [each.match for each in ops]
+    last = {m.ours.name: (m.ours.counter, max(m.base.counter, m.theirs.counter)) for m in matches}
+    return {name: theirs for name, (own, theirs) in last.items() if own and theirs > own}
+
+
+def _undone(ops: "Ops") -> "Iterator[str]":
+    """SQL that counts rows that are not as they were to be; none where no key tells them."""
+    match = ops.match
+    places = {fold(column.name): n for n, column in enumerate(ops.table.data)}
+    keys = [(c.ours.name, places[fold(c.ours.name)]) for c in match.key]
+    if not keys:
+        return
+    given = [(c.ours.name, places[fold(c.ours.name)]) for c in match.shared]
+    table = f"main.{quoted(ops.table.name)} AS o"
+    there, gone = (
+        " AND ".join(f"o.{quoted(name)} = x.{side}{n}" for name, n in keys) for side in "do"
+    )
+    values = (
+        ", ".join(f"o.{quoted(name)}" for name, _ in given),
+        ", ".join(f"x.d{n}" for _, n in given),
+    )
+    yield (
+        f"SELECT count(*) FROM {ops.rows} AS x WHERE does <> 'gone' AND NOT EXISTS "  # noqa: S608
+        f"(SELECT 1 FROM {table} WHERE {there} AND ({values[0]}) IS ({values[1]}))"
+    )
+    again = " AND ".join(f"y.d{n} = x.o{n}" for _, n in keys)
+    yield (
+        f"SELECT count(*) FROM {ops.rows} AS x WHERE does = 'gone' AND EXISTS "  # noqa: S608
+        f"(SELECT 1 FROM {table} WHERE {gone}) AND NOT EXISTS "
+        f"(SELECT 1 FROM {ops.rows} AS y WHERE does = 'put' AND {again})"
+    )
+
+
+def _change_live(snapshot: "Snapshot", operations: "Path", script: Script, log: "Log") -> float:
+    """The same in the live database, in one transaction, if it still is what ``snapshot`` saw.
+
+    Returns how long, in seconds, others could not write. Raises as ``swap.swap``.
+    """
+    session = snapshot.session
+    snapshot.release()
+    with (
+        log,
+        connect.explained(snapshot.path, "changing rows", session.patience),
+        closing(apply.opened(snapshot.path, operations, operations_mode="immutable")) as live,
+    ):
+        live.execute("PRAGMA main.synchronous = FULL")
+        if snapshot.hold:
+            # As late as can be. What somebody commits now, the comparison sees.
+            snapshot.let_write()
+        snapshot.replacing = True
+        connect.begin(live, session.patience, "BEGIN IMMEDIATE")
+        began = time.monotonic()
+        try:
+            _refuse_moved(snapshot)
+            if apply.run(live, script):
+                _refuse_moved(snapshot, always=True)
+            _commit(live, session)
+            session.changed = True
+        except LiveMovedError:
+            raise
+        except BaseException as error:
+            if live.in_transaction:
+                live.execute("ROLLBACK")
+            swap.settle_failure(live, snapshot, error)
+            raise
+    snapshot.let_go()
+    return time.monotonic() - began
+
+
+def _refuse_moved(snapshot: "Snapshot", *, always: bool = False) -> None:
+    """What the copy took is refused by what is no copy alone."""
+    if always or not snapshot.unchanged():
+        raise LiveMovedError(
+            "somebody wrote to the database", "the same again", writes=snapshot.writes()
+        )
+
+
+def _commit(live: sqlite3.Connection, session: "Session") -> None:
+    """Wait for those who read, in rollback mode: nobody new comes in meanwhile.
+
+    (sqlite.org/lockingv3.html, 3.0: PENDING.)
+    """
+    deadline = time.monotonic() + session.patience
+    while True:
+        try:
+            live.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if not connect.is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.001)
+        else:
+            return
