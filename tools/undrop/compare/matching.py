@@ -53,22 +53,40 @@ class Matches(NamedTuple):
 
 def matches(to_ours: "Comparison", to_theirs: "Comparison") -> Matches:
     """Both comparisons begin with the base."""
-    base = to_ours.structure_before
-    ours_by_base = {fold(change.name): change for change in to_ours.tables if change.name}
+    base, theirs = to_ours.structure_before, to_theirs.structure_after
+    here, there = _pairs(to_ours), _pairs(to_theirs)
     tables: list[Match] = []
     strays: list[tuple[Table | None, Table]] = []
-    for change in to_theirs.tables:
-        if not change.now:
-            continue
-        theirs = to_theirs.structure_after.tables[fold(change.now)]
-        there = ours_by_base.get(fold(change.name)) if change.name else None
-        if there is None or not there.now:
-            strays.append((base.tables.get(fold(change.name)) if change.name else None, theirs))
-            continue
-        ours = to_ours.structure_after.tables[fold(there.now)]
-        table = base.tables[fold(change.name)]
-        tables.append(_match(ours, table, theirs, columns(table, ours, there), change))
+    for name, table in base.tables.items():
+        if name in here and name in there:
+            tables.append(_match(here[name], table, there[name]))
+        elif name in there:
+            strays.append((table, there[name][0]))
+    known = {fold(table.name) for table, _ in there.values()}
+    strays += [(None, table) for name, table in theirs.tables.items() if name not in known]
     return Matches(tables, strays)
+
+
+def _pairs(comparison: "Comparison") -> "dict[str, tuple[Table, dict[str, str]]]":
+    """By folded name of a table, what it is afterwards, and what its columns are called there.
+
+    One that is defined as it was is itself: where values went from one name to another in it, they
+    were written there.
+    """
+    before, after = comparison.structure_before.tables, comparison.structure_after.tables
+    same = {
+        name
+        for name, table in before.items()
+        if name in after and after[name].columns == table.columns
+    }
+    pairs = {
+        name: (after[name], {column: column for column in before[name].columns}) for name in same
+    }
+    for change in comparison.tables:
+        old, new = fold(change.name), fold(change.now)
+        if old and new and old not in same and new not in same:
+            pairs[old] = (after[new], columns(before[old], after[new], change))
+    return pairs
 
 
 def since(lacking: "Comparison") -> Matches:
@@ -95,9 +113,12 @@ def since(lacking: "Comparison") -> Matches:
 
 
 def _match(
-    ours: "Table", base: "Table", theirs: "Table", to_ours: dict[str, str], change: "TableChange"
+    here: "tuple[Table, dict[str, str]]",
+    base: "Table",
+    there: "tuple[Table, dict[str, str]]",
 ) -> Match:
-    to_theirs = columns(base, theirs, change)
+    ours, to_ours = here
+    theirs, to_theirs = there
     from_ours = {new: old for old, new in to_ours.items()}
     shared = tuple(
         Shared(column, base.columns[old], theirs.columns[to_theirs[old]])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from undrop.recipes import Part
     from undrop.settings import Settings
     from undrop.steps.guarded import Change
+    from undrop.steps.keep import Keep, Kept
     from undrop.store.lock import Lock
     from undrop.store.log import Step
 
@@ -48,6 +49,8 @@ class Plan(NamedTuple):
     """What others did since, where that is taken back as well."""
     instead: str = ""
     """What is said where the state is put back from the second of a backup's two files."""
+    after: Moment | None = None
+    """The state that the step(s) led to, where others worked since."""
 
 
 class Undone(NamedTuple):
@@ -55,6 +58,8 @@ class Undone(NamedTuple):
 
     plan: Plan
     change: "Change"
+    kept: "Kept | None" = None
+    """What became of others' work, where that was kept."""
 
 
 class OthersWorkError(CheckError):
@@ -73,6 +78,11 @@ class OthersWorkError(CheckError):
             ways += [Action("restore", since.name), " takes back that alone\n"]
         if plan and plan.target.can_be_put_back:
             back = plan.target.name or "no database"
+            if plan.target.backup and since:
+                ways += [
+                    Action("undo", "--keep"),
+                    f" takes back {names(plan.taken_back)} and keeps that\n",
+                ]
             ways += [
                 Action("undo", "--whole"),
                 f" takes back {names(plan.taken_back)} as well, to {back}",
@@ -93,21 +103,28 @@ def names(steps: "tuple[Step, ...]") -> str:
     return " and ".join(dict.fromkeys(step.kind for step in steps))
 
 
-def undo(lock: "Lock", *, whole: bool = False) -> Undone:
+def undo(lock: "Lock", *, whole: bool = False, keep: "Keep | None" = None) -> Undone:
     """Put back the state from before the last change.
 
-    It is a step itself: undoing it is a redo. With ``whole`` also what others did since goes.
-    Raises OthersWorkError where that was not said, CheckError when there is nothing to undo or it
-    cannot be put back, and what ``restore`` raises.
+    It is a step itself: undoing it is a redo. With ``whole`` also what others did since goes, with
+    ``keep`` that stays. Raises OthersWorkError where neither was said, ConflictsError where both
+    the step and others changed a thing, CheckError when there is nothing to undo or it cannot be
+    put back, and what ``restore`` raises.
     """
     settings = lock.settings
     plan: Plan | None = None
+    kept: Kept | None = None
 
     def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
-        nonlocal plan
+        nonlocal plan, kept
         line = Timeline(settings)
-        plan = planned(settings, line, line.moment(attempt.state.name), whole=whole)
+        plan = planned(settings, line, line.moment(attempt.state.name), whole=whole or bool(keep))
         target = plan.target
+        if keep and plan.after:
+            from undrop.steps import keep as keeping
+
+            plan, kept, outcome = keeping.keep(attempt, plan, plan.after, keep)
+            return outcome
         if target.absent:
             return restore.remove(attempt)
         if target.backup is None or not target.can_be_put_back:
@@ -121,7 +138,7 @@ def undo(lock: "Lock", *, whole: bool = False) -> Undone:
 
     done = guarded.run(lock, "undo", change)
     assert plan is not None  # noqa: S101 - a change was made of it
-    return Undone(plan, done)
+    return Undone(plan, done, kept)
 
 
 def planned(settings: "Settings", line: Timeline, present: Moment, *, whole: bool) -> Plan:
@@ -148,7 +165,7 @@ def planned(settings: "Settings", line: Timeline, present: Moment, *, whole: boo
                 return plan
             if not whole:
                 raise _others_work(settings, moments[last:], plan)
-            return plan._replace(others=_work(settings, moments[last], present))
+            return plan._replace(others=_work(settings, moments[last], present), after=after)
         passed += after.steps
         current = before
     if _since(settings, moments[last:]):

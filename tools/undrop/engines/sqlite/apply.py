@@ -334,10 +334,10 @@ class _ForeignKey(NamedTuple):
 
 def triggers(
     connection: sqlite3.Connection, tables: "list[Table]"
-) -> tuple[dict[str, tuple[str, str]], set[str]]:
-    """Triggers that do more than keep full-text tables, and what the others keep; folded names.
+) -> tuple[dict[str, tuple[str, str]], dict[str, set[str]]]:
+    """Triggers that do more than keep full-text tables, and what the others keep, by their table.
 
-    Of each its table and its definition.
+    Of each its table and its definition; names of tables are folded.
 
     SQLite's own authorizer tells what each writes (sqlite.org/c3ref/set_authorizer.html), when a
     statement that fires it is prepared.
@@ -350,7 +350,7 @@ def triggers(
         if virtual.module(sql) in FULL_TEXT
     }
     aside: dict[str, tuple[str, str]] = {}
-    kept: set[str] = set()
+    kept: dict[str, set[str]] = {}
     for table in tables:
         sql = (
             "SELECT name, sql FROM main.sqlite_master "
@@ -363,10 +363,10 @@ def triggers(
         for name, definition in defined.items():
             written = writes.get(name) if writes is not None else None
             if written and written <= text:
-                kept |= written
+                kept.setdefault(fold(table.name), set()).update(map(fold, written))
             else:
                 aside[name] = (fold(table.name), definition)
-    return aside, {fold(name) for name in kept}
+    return aside, kept
 
 
 def _writes(

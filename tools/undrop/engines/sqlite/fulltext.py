@@ -12,7 +12,7 @@ from undrop.sqlitefile.check import quoted
 from undrop.sqlitefile.connect import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from undrop.compare.comparison import Comparison
@@ -29,19 +29,23 @@ CHECKS = {
 
 
 def unsound(
-    path: "Path", progress: "Progress", since: "tuple[Path, Comparison] | None" = None
+    path: "Path",
+    progress: "Progress",
+    since: "tuple[Path, Comparison] | None" = None,
+    among: "Callable[[str, str], bool]" = lambda _name, _definition: True,
 ) -> dict[str, str]:
     """What is wrong with each full-text index that has something wrong; the file stays as it is.
 
     What did not change ``since`` that backup is left out: on gigabytes that spares reading every
-    word. For the check SQLite wants to be able to write, and writes nothing. Raises UndropError.
+    word; and so is what is not ``among`` those that were asked for, by name and definition. For the
+    check SQLite wants to be able to write, and writes nothing. Raises UndropError.
     """
     errors: dict[str, str] = {}
     with connect.explained(path, "checking the full-text indexes"):
         connection = connect.connect(path, "rw")
         with closing(connection):
             connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-            indexes = _indexes(connection)
+            indexes = {name: sql for name, sql in _indexes(connection).items() if among(name, sql)}
             if not indexes:
                 return {}
             if since:

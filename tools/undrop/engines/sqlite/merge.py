@@ -7,23 +7,22 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from undrop import durable
-from undrop.compare import encoding, files, merge
+from undrop.compare import asked, encoding, files, merge
 from undrop.compare.merge import Conflict, Merge, Sides
-from undrop.compare.structure import fold
+from undrop.compare.structure import Structure, fold
 from undrop.engines.sqlite import apply, fulltext, swap, workcopy
 from undrop.engines.sqlite.apply import ForeignKeys, Script
 from undrop.engines.sqlite.look import Look
 from undrop.engines.sqlite.snapshot import ours
 from undrop.engines.sqlite.work import File
 from undrop.errors import LiveMovedError, UndropError
-from undrop.sqlitefile import check, connect, header
+from undrop.sqlitefile import btree, check, connect, header, virtual
 from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from undrop.compare.comparison import Comparison, TableChange
     from undrop.compare.merge import Into, Ops, Sources
     from undrop.engines.protocol import Log, State
     from undrop.engines.sqlite.snapshot import Snapshot
@@ -102,6 +101,9 @@ class _Job:
         """Full-text tables that triggers keep, by folded name."""
         self.created = set[str]()
         """Tables that were asked for."""
+        self.structure = Structure({}, {}, [], {})
+        self.text = set[str]()
+        """Tables that change, and full-text tables that their triggers write to; folded."""
         self.runs = False
         """Whether triggers run that may do anything."""
 
@@ -128,7 +130,8 @@ class _Job:
             structure = to_ours.structure_after if to_ours else to_theirs.structure_after
             tables = list(structure.tables.values())
             aside, kept = apply.triggers(connection, tables)
-            self.kept = frozenset(kept)
+            self.kept = frozenset().union(*kept.values())
+            self.structure = structure
             sides = Sides(connection, to_ours or None, to_theirs, self.kept)
             done: list[Merge] = []
             with check.beside(
@@ -142,6 +145,7 @@ class _Job:
             self.result.conflicts += done[0].conflicts
             numbers = _numbers(connection) if base else {}
             names = {fold(ops.table.name) for ops in needed}
+            self.text = names.union(*(texts for table, texts in kept.items() if table in names))
             fired = {name: sql for name, (table, sql) in aside.items() if table in names}
             self.runs = bool(fired) and triggers
             self.script = Script(
@@ -159,15 +163,20 @@ class _Job:
         self, base: "Path | None", theirs: "Path", stack: ExitStack
     ) -> connect.Connection:
         sources = {"base": base, "theirs": theirs}
+        connection = self._opened(stack)
+        for name, path in sources.items():
+            if path:
+                alike, _ = stack.enter_context(encoding.alike(path, self.begin, None))
+                connection.execute(f"ATTACH '{connect.uri(alike, 'immutable')}' AS {name}")
+        return connection
+
+    def _opened(self, stack: ExitStack) -> connect.Connection:
+        """What the result begins as, with the file of operations."""
         connection = connect.connect(self.begin, "immutable")
         stack.callback(connection.close)
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-        for name, path in sources.items():
-            if path:
-                alike, _ = stack.enter_context(encoding.alike(path, self.begin, None))
-                # No quotation mark is in a URI.
-                connection.execute(f"ATTACH '{connect.uri(alike, 'immutable')}' AS {name}")
+        # No quotation mark is in a URI.
         connection.execute(f"ATTACH '{connect.uri(self.operations, 'rw')}' AS ops")
         connection.execute("PRAGMA ops.journal_mode = OFF")
         connection.execute("PRAGMA ops.synchronous = OFF")
@@ -176,20 +185,19 @@ class _Job:
     def do(self) -> None:
         """Do it to the work copy, less what that refuses; check it, and what it came to."""
         self._apply()
-        comparison = self._compared()
-        work, progress = self.result.path, self.session.progress
-        if errors := fulltext.unsound(work, progress, (self.begin, comparison)):
+        work = self.result.path
+        if wrong := self._unsound():
             shutil.copyfile(self.begin, work)
-            before = fulltext.unsound(work, progress)
-            self.script = self.script._replace(rebuilt=sorted(errors.keys() - before.keys()))
+            before = self._unsound()
+            self.script = self.script._replace(rebuilt=sorted(wrong - before))
             self._apply()
-            comparison = self._compared()
-            if left := fulltext.unsound(work, progress).keys() - before.keys():
+            if left := self._unsound() - before:
                 raise UndropError(
                     f"{DIFFERS}: full-text index {', '.join(left)} does not match its rows",
                     "the same without that table",
                 )
-        self._refuse_other_changes(comparison)
+        if not self.runs:
+            self._refuse_other_changes()
         header.settle(work)
         self.result.facts = check.verify(work, self.session)
 
@@ -232,32 +240,44 @@ class _Job:
                         "the same without that table",
                     )
 
-    def _compared(self) -> "Comparison":
-        return files.compare(self.begin, self.result.path, self.session.progress, version_table="")
+    def _unsound(self) -> set[str]:
+        """Full-text indexes of what changed that do not match their rows."""
 
-    def _refuse_other_changes(self, comparison: "Comparison") -> None:
+        def among(name: str, definition: str) -> bool:
+            return bool({fold(name), fold(virtual.content(definition) or "")} & self.text)
+
+        return {*fulltext.unsound(self.result.path, self.session.progress, among=among)}
+
+    def _refuse_other_changes(self) -> None:
         """Nothing else than what was asked for may have changed."""
-        wrong = [part.name for part in (*comparison.parts_gone, *comparison.parts_new)]
-        wrong += comparison.redefined
-        for change in comparison.tables:
-            name = change.now or change.name
-            if fold(name) not in self.kept and not self._is_as_asked(change):
-                wrong.append(name)
+        work = self.result.path
+        roots = {table.root for table in self.structure.tables.values()} - {0}
+        untouched = btree.untouched(self.begin, work, roots)
+        with ExitStack() as stack:
+            connection = self._opened(stack)
+            connection.execute(f"ATTACH '{connect.uri(work, 'immutable')}' AS done")
+            before, after = (
+                connection.ask(
+                    f"SELECT type, name, sql FROM {schema}.sqlite_master "  # noqa: S608 - ours
+                    "WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY 1, 2"
+                )
+                for schema in ("main", "done")
+            )
+            wrong = sorted({row[1] for row in {*before} ^ {*after}} - self.created)
+            ops = self.script.ops
+            with check.beside(
+                [connection],
+                lambda: wrong.extend(
+                    asked.otherwise(connection, self.structure, ops, untouched, self.kept)
+                ),
+                lambda: self.session.progress("merge", 1, 1),
+            ):
+                pass
         if wrong:
             raise UndropError(
                 f"{DIFFERS}: {', '.join(sorted(wrong))} would change otherwise",
                 "the same without that table",
             )
-
-    def _is_as_asked(self, change: "TableChange") -> bool:
-        if self.runs and change.name == change.now:
-            return True
-        if not change.name:
-            return change.now in self.created
-        count = self.result.counts.get(change.name, {"put": 0, "change": 0, "gone": 0})
-        wanted = (count["gone"] + count["change"], count["put"] + count["change"])
-        there = (change.gone + change.changed, change.added + change.changed)
-        return change.name == change.now and wanted == there
 
 
 def _numbers(connection: connect.Connection) -> dict[str, int]:

@@ -1,0 +1,154 @@
+"""Undo that keeps what others did since: the step alone is taken back, by a merge of three states.
+
+The base is the state after the step. Where the step left the schema alone, what it did is taken
+back in the live database, row by row; where it changed that, others' work is done to the state
+before it.
+"""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from undrop.compare import merge
+from undrop.compare.merge import Conflict, Sides, Sources
+from undrop.errors import CheckError
+from undrop.recipes import Action
+from undrop.steps import backup, guarded, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.compare.comparison import Comparison
+    from undrop.compare.merge import Merge, Prefer
+    from undrop.recipes import Part
+    from undrop.settings import Settings
+    from undrop.steps.undo import Plan
+    from undrop.store.catalog import Backup
+    from undrop.store.timeline import Moment
+
+Keep = Literal["ask", "live", "before"]
+"""What is taken where both the step and others changed it; ``ask``: nothing, and undo stops."""
+SCHEMA = "the step and others both changed the schema"
+
+
+class Kept(NamedTuple):
+    """What became of others' work."""
+
+    counts: dict[str, dict[str, int]]
+    """Rows that were ``put`` in, to ``change`` and ``gone``, by table."""
+    of_live: bool
+    """Whether those are changes of the live database; else of the state before the step."""
+    set_aside: list[str]
+    """Triggers that did not run."""
+
+
+class ConflictsError(CheckError):
+    """Both sides changed a thing, and not alike: nobody can know which is meant."""
+
+    def __init__(
+        self, conflicts: list[Conflict], plan: "Plan", *, of_live: bool, asked: Keep
+    ) -> None:
+        from undrop.steps.undo import names
+
+        before = plan.target.name
+        ways: list[Part] = []
+        if asked == "ask":
+            ways += [
+                Action("undo", "--keep", "--live"),
+                " leaves what live holds there\n",
+                Action("undo", "--keep", "--before"),
+                f" takes what was before {names(plan.taken_back)} there\n",
+            ]
+        ways += [Action("undo", "--whole"), f" takes all of it back, to {before}"]
+        again = next((each for each in conflicts if each.why == merge.TAKEN and each.key), None)
+        if again and of_live:
+            key = ",".join(str(value) for value in again.key.values())
+            name = f"rows {again.table}"
+            line = Action("recover", "--from", before, name, "--key", key, "--new-keys")
+            ways += ["\n", line, " brings such a row back under another key"]
+        super().__init__(
+            f"{len(conflicts):,} conflict(s) between {names(plan.taken_back)} and others' work",
+            *ways,
+        )
+        self.conflicts, self.of_live, self.asked = conflicts, of_live, asked
+
+
+def keep(
+    attempt: guarded.Attempt, plan: "Plan", base: "Moment", asked: Keep
+) -> "tuple[Plan, Kept, guarded.Outcome]":
+    """Take back what led from ``plan.target`` to ``base``, and nothing else.
+
+    Raises ConflictsError, CheckError, UndropError with live as it was.
+    """
+    settings, state = attempt.lock.settings, attempt.state
+    before, instead = _whole(settings, plan, plan.target)
+    after, _ = _whole(settings, plan, base)
+    plan = plan._replace(target=plan.target._replace(backup=before), instead=instead)
+    if state.kind != "database" or state.backup is None:
+        raise _cannot(plan, "there is no whole live database")
+    schema_before, schema_after, schema_now = (
+        settings.engine.definitions(each.path, each.record).schema
+        for each in (before, after, state.backup)
+    )
+    of_live = schema_before == schema_after
+    others = not of_live and schema_now != schema_after
+    sources = (
+        Sources(None, after.path, before.path)
+        if of_live
+        else Sources(before.path, after.path, None)
+    )
+    prefers: dict[tuple[Keep, bool], Prefer] = {
+        ("live", True): "ours",
+        ("before", True): "theirs",
+        ("live", False): "theirs",
+        ("before", False): "ours",
+    }
+    prefer = prefers.get((asked, of_live))
+
+    def work_out(sides: Sides) -> "Merge":
+        done = merge.work_out(sides, prefer)
+        if others and prefer != "ours":
+            done.conflicts.extend(_of_schema(sides.to_theirs))
+        return done
+
+    with settings.engine.merge(state, sources, work_out, triggers=False) as merged:
+        if merged.conflicts and prefer != "ours":
+            raise ConflictsError(merged.conflicts, plan, of_live=of_live, asked=asked)
+        if not of_live:
+            modes = (step.mode_before for step in plan.taken_back)
+            merged.journal_mode = next(filter(None, modes), "")
+        filled = sorted(merged.facts.filled)
+        seconds = attempt.put_in_place(merged)
+        held = backup.after(attempt.lock, state, merged, filled)
+        outcome = guarded.Outcome(seconds, filled, held, note=merged.note)
+        return plan, Kept(merged.counts, of_live, merged.set_aside), outcome
+
+
+def _whole(settings: "Settings", plan: "Plan", moment: "Moment") -> "tuple[Backup, str]":
+    """The backup that holds a state, and what is said where that is the second of its files."""
+    if moment.backup is None or not moment.can_be_put_back:
+        raise _cannot(plan, "the state before it, or after it, is held by no whole backup")
+    return verify.intact(settings, moment.backup)
+
+
+def _cannot(plan: "Plan", why: str) -> CheckError:
+    from undrop.steps.undo import names
+
+    return CheckError(
+        f"others' work cannot be kept when {names(plan.taken_back)} is taken back: {why}",
+        Action("undo", "--whole"),
+        "takes both back",
+    )
+
+
+def _of_schema(comparison: "Comparison") -> "Iterator[Conflict]":
+    """What others changed of the schema, where the step changed it too."""
+    for part in (*comparison.parts_gone, *comparison.parts_new):
+        yield Conflict(f"{part.kind} {part.name}", {}, SCHEMA)
+    for name in comparison.redefined:
+        yield Conflict(name, {}, SCHEMA)
+    for change in comparison.tables:
+        if change.name and not change.now:
+            yield Conflict(f"table {change.name}", {}, SCHEMA)
+        for column in (*change.gone_columns, *change.new_columns):
+            yield Conflict(change.now or change.name, {}, SCHEMA, column)
+        for column, _ in change.renamed:
+            yield Conflict(change.name, {}, SCHEMA, column)
