@@ -151,6 +151,9 @@ COMMANDS = {
         "take back the last change, if it was a step's; twice is redo",
         (
             _one("--list", action="store_true", help="what was done, and what undo would do"),
+            _one("--keep", action="store_true", help="the step alone: what others did since stays"),
+            _one("--live", action="store_true", help="with it: live's value where both changed it"),
+            _one("--before", action="store_true", help="with it: the value from before the step"),
             _one("--whole", action="store_true", help="what others did since, too"),
             HOLD,
             DISCONNECT,

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from undrop.cli import elsewhere, tables
+from undrop.cli import conflicts, elsewhere, tables
 from undrop.cli.answer import Answer, Run, clients, disconnect, failure, kept, way_back
 from undrop.cli.diff import change_fields, changes
 from undrop.cli.steps import unknown_revisions
-from undrop.errors import CheckError
+from undrop.errors import CheckError, UsageError
 from undrop.recipes import Action
 from undrop.store import log, neighbours
 from undrop.store.lock import locked
@@ -14,18 +14,23 @@ from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
     from undrop.recipes import Text
+    from undrop.steps.keep import ConflictsError, Keep
     from undrop.steps.undo import Event, OthersWorkError, Undone, Work
     from undrop.store.log import Step
 
 COLUMNS = ("WHEN", "WHAT", "ROWS", "STATE BEFORE", "")
+VERBS = {"put": "row(s) back", "change": "row(s) as before", "gone": "row(s) taken away"}
+OTHERS_VERBS = {"put": "row(s) put in", "change": "row(s) changed", "gone": "row(s) taken away"}
 SHOWN = 3  # tables whose rows are named in a line
 
 
 def undo(run: Run) -> Answer:
     """Put back the state from before the last change."""
+    from undrop.steps import keep as keeping
     from undrop.steps import replica
     from undrop.steps import undo as core
 
+    keep = _keep(run)
     if run.arguments.list:
         return _timeline(run)
     for line in elsewhere.lines(neighbours.of(run.settings)):
@@ -35,9 +40,11 @@ def undo(run: Run) -> Answer:
     with locked(run.settings, run.say) as lock:
         disconnect(run)
         try:
-            done = core.undo(lock, whole=run.arguments.whole)
+            done = core.undo(lock, whole=run.arguments.whole, keep=keep)
         except core.OthersWorkError as stopped:
             return _stopped(run, stopped)
+        except keeping.ConflictsError as stopped:
+            return _conflicting(run, stopped)
     target, taken_back = done.plan.target, done.plan.taken_back
     source = str(target.backup.path) if target.backup else None
     back = target.name or "no database: there was none before"
@@ -48,6 +55,9 @@ def undo(run: Run) -> Answer:
     else:
         names = core.names(taken_back) + _command(step)
         said = f"undone: {names} of {tables.age(step.when)}; now in place: {back}"
+    if done.kept:
+        said += ", and others' work since then"
+        source = None
     result = {
         "database": live,
         "undone": step.kind if step else None,
@@ -55,6 +65,8 @@ def undo(run: Run) -> Answer:
         "restored": source,
         "passed_over": [each.to_dict() for each in done.plan.passed_over],
         "others": _tables(done.plan.others),
+        "kept": done.kept.counts if done.kept else None,
+        "triggers_set_aside": done.kept.set_aside if done.kept else [],
         **kept(done.change),
     }
     strange = unknown_revisions(run.settings, target.backup)
@@ -62,6 +74,34 @@ def undo(run: Run) -> Answer:
     notes = (said, *instead, *strange, *_passed_over(done), *_others(done), *way_back(done.change))
     told = replica.afterwards(run.settings, done.change)
     return Answer(result, source or live, (*notes, *told))
+
+
+def _keep(run: Run) -> "Keep | None":
+    """Whether others' work stays, and what is taken where both changed it. Raises UsageError."""
+    asked = run.arguments
+    if asked.keep and asked.whole:
+        raise UsageError(
+            "--keep keeps others' work and --whole takes it back", Action("undo", "--keep")
+        )
+    if (asked.live or asked.before) and not asked.keep:
+        raise UsageError("it goes with --keep", Action("undo", "--keep"))
+    if asked.live and asked.before:
+        raise UsageError("it is --live or --before", Action("undo", "--keep"))
+    if not asked.keep:
+        return None
+    return "live" if asked.live else "before" if asked.before else "ask"
+
+
+def _conflicting(run: Run, stopped: "ConflictsError") -> Answer:
+    """Both changed something: what, and the ways on."""
+    lines = conflicts.lines(stopped.conflicts, "before", of_live=stopped.of_live)
+    told = stopped.told(run.prompt.text(stopped.next_parts))
+    result = {
+        **failure(stopped, run.prompt),
+        "exit_code": CheckError.exit_code,
+        "conflicts": conflicts.fields(stopped.conflicts, of_live=stopped.of_live),
+    }
+    return Answer(result, notes=("\n".join(lines), told), code=CheckError.exit_code)
 
 
 def _stopped(run: Run, stopped: "OthersWorkError") -> Answer:
@@ -112,6 +152,15 @@ def _others(done: "Undone") -> tuple[str, ...]:
     if done.plan.others is None or done.change.backup is None:
         return ()
     what = _said(done.plan.others)
+    if done.kept:
+        verbs = VERBS if done.kept.of_live else OTHERS_VERBS
+        did = "of the step" if done.kept.of_live else "of others' work"
+        return (
+            f"others' work since then is kept: {what}",
+            f"{did}: {conflicts.counted(done.kept.counts, verbs)}",
+            f"others were locked out {done.change.seconds:.2f} s",
+            *conflicts.aside(done.kept.set_aside),
+        )
     return (f"others' work since then: {what}", f"that is kept in {done.change.backup.path.name}")
 
 
