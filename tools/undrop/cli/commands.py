@@ -40,6 +40,7 @@ in a project:
   undrop migrate               the schema at head; stops when data would be lost
   undrop run -- rm app.db      any other command, behind a backup
   undrop undo                  back to the state before the last step; twice is redo
+  undrop recover               what live lacks; with names, that comes back and the rest stays
   undrop list, restore NAME    further back
 
 `undrop COMMAND --help` says more. Exit codes: 0 done, 1 failed and the database is as it was,
@@ -155,6 +156,47 @@ COMMANDS = {
             _one("--live", action="store_true", help="with it: live's value where both changed it"),
             _one("--before", action="store_true", help="with it: the value from before the step"),
             _one("--whole", action="store_true", help="what others did since, too"),
+            HOLD,
+            DISCONNECT,
+        ),
+    ),
+    "recover": Command(
+        "recover.recover",
+        "bring back what live lacks: rows, values, tables; the rest of it stays",
+        (
+            _one(
+                "names",
+                nargs="*",
+                metavar="NAME",
+                help="`rows items`, `items.price`, `table legacy`, or `items` for all about it; "
+                "without any: what live lacks (exit 4)",
+            ),
+            _one(
+                "--from",
+                dest="source",
+                metavar="FILE",
+                help="as restore takes it; else the newest state that lacks nothing of it",
+            ),
+            _one("--key", action="append", metavar="KEYS", help="only these rows: 42,43"),
+            _one("--where", metavar="SQL", help="only those for which that is true in the backup"),
+            _one("--overwrite", action="store_true", help="also where live has another value"),
+            _one(
+                "--with-children",
+                action="store_true",
+                help="the rows that point to them, too, and went with them",
+            ),
+            _one(
+                "--new-keys",
+                action="store_true",
+                help="a new key for a row whose key is another row's in live",
+            ),
+            _one(
+                "--into",
+                metavar="TABLE",
+                help="the rows go into a new table, where live has no place for them",
+            ),
+            _one("--triggers", action="store_true", help="let every trigger run"),
+            _one("--dry-run", action="store_true", help="only say what would come back"),
             HOLD,
             DISCONNECT,
         ),

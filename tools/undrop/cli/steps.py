@@ -92,6 +92,8 @@ def _begins(step: str, run: Run, hint: "Namespace") -> bool:
     asked = run._replace(arguments=hint, say=lambda _: None)  # it is said when it is its turn
     if step == "restore":
         return not isinstance(wanted(asked), Answer)
+    if step == "recover":
+        return bool(hint.names)
     clients(asked)
     return True
 

@@ -65,11 +65,7 @@ class LossError(CheckError):
 
 def report(comparison: Comparison) -> Report:
     """What of a comparison is a loss, and what else is to be said."""
-    losses = [
-        loss
-        for change in comparison.tables
-        for loss in _losses(change, comparison.structure_before.tables)
-    ]
+    losses = lacking(comparison)
     losses += [
         Loss(f"{part.kind} {part.name}", f"{part.kind} gone", 1, 1)
         for part in comparison.parts_gone
@@ -94,6 +90,12 @@ def report(comparison: Comparison) -> Report:
             warnings.append(f"{index.name}: {_full_text(index)}")
     warnings += [f"{name}: it cannot be read, nothing is known" for name in comparison.unread]
     return Report(losses, warnings, list(_changes(comparison, warnings)), comparison.tables)
+
+
+def lacking(comparison: Comparison) -> list[Loss]:
+    """Rows, values and tables that are gone."""
+    tables = comparison.structure_before.tables
+    return [loss for change in comparison.tables for loss in _losses(change, tables)]
 
 
 def warned(report: Report, orphans: "Iterable[Orphans]", accepted: "Iterable[str]") -> Report:

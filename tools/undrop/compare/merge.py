@@ -512,7 +512,7 @@ def whole_rows(worker: Worker, prefer: Prefer, kept: "Sequence[Shared]" = ()) ->
     shared = match.shared
     if not shared:
         return []
-    sides = {side: _cells(worker, side) for side in "bto"}
+    sides = {side: cells_of(worker, side) for side in "bto"}
     names = [f"c{n}" for n in range(len(shared))]
     groups = ", ".join(names)
     parts = []
@@ -589,7 +589,7 @@ def _kept(worker: Worker, kept: "Sequence[Shared]") -> "Iterator[Conflict]":
                 )
 
 
-def _cells(worker: Worker, side: str) -> list[str]:
+def cells_of(worker: Worker, side: str) -> list[str]:
     """What makes a row's values one and the same to GROUP BY, whatever the side."""
     listed = []
     for column in worker.match.shared:

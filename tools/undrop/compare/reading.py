@@ -6,7 +6,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from undrop.compare import ddl
-from undrop.compare.structure import Clause, Column, ForeignKey, Part, Structure, Table, fold
+from undrop.compare.structure import (
+    Clause,
+    Column,
+    ForeignKey,
+    Part,
+    Reference,
+    Structure,
+    Table,
+    fold,
+)
 from undrop.sqlitefile import check, virtual
 from undrop.sqlitefile.connect import Connection
 
@@ -89,6 +98,7 @@ def _table(
         root,
         declared.clauses,
         counter=0,
+        references=tuple(_references(connection, schema, name)),
     )
 
 
@@ -126,6 +136,23 @@ def _foreign_keys(connection: Connection, schema: str, table: str) -> "Iterator[
     for _, key in groupby(rows, itemgetter(0)):
         columns = list(key)
         yield ForeignKey(tuple(row[1] for row in columns), *columns[0][2:])
+
+
+def _references(connection: Connection, schema: str, table: str) -> "Iterator[Reference]":
+    rows = connection.execute(
+        'SELECT id, "from", "table", "to", on_delete FROM pragma_foreign_key_list(?, ?) '
+        "ORDER BY id, seq",
+        [table, schema],
+    ).fetchall()
+    for _, group in groupby(rows, itemgetter(0)):
+        key = list(group)
+        parent, to = key[0][2], [row[3] for row in key]
+        if None in to:  # the parent's primary key is meant (sqlite.org/foreignkeys.html, 3)
+            info = "SELECT name FROM pragma_table_info(?, ?) WHERE pk ORDER BY pk"
+            to = [row[0] for row in connection.execute(info, [parent, schema])]
+        columns = tuple(fold(row[1]) for row in key)
+        if len(to) == len(columns):
+            yield Reference(columns, fold(parent), tuple(map(fold, to)), key[0][4])
 
 
 def _uniques(connection: Connection, schema: str, table: str) -> "Iterator[tuple[str, ...]]":

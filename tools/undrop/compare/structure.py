@@ -34,6 +34,16 @@ class ForeignKey(NamedTuple):
     on_delete: str
 
 
+class Reference(NamedTuple):
+    """Which columns hold the key of a row of which table."""
+
+    columns: tuple[str, ...]
+    parent: str
+    to: tuple[str, ...]
+    """The parent's columns; all names are folded."""
+    on_delete: str
+
+
 class Clause(NamedTuple):
     """What a constraint, a column or an index may say beside what it is; names are folded."""
 
@@ -75,6 +85,8 @@ class Table(NamedTuple):
     """What is said, by what it is about; empty where nothing is said of what is there."""
     counter: int
     """The last number that AUTOINCREMENT gave to a row; 0 when it counts nothing."""
+    references: tuple[Reference, ...] = ()
+    """Its foreign keys, with what they point to."""
 
     @property
     def data(self) -> list[Column]:

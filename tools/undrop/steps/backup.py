@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 INVOCATION = "UNDROP_INVOCATION"
 """What one call of just hands to all of its recipes."""
-STEPS = {"", "restore", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
+STEPS = {"", "restore", "recover", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
 # These must work on a damaged database; somebody's own command may be what mends it.
 RESCUES = {"restore", "reset-db", "nuke-db", "undo", "run", "agent"}
 

@@ -126,7 +126,7 @@ def _whole(settings: "Settings", plan: "Plan", moment: "Moment") -> "tuple[Backu
     """The backup that holds a state, and what is said where that is the second of its files."""
     if moment.backup is None or not moment.can_be_put_back:
         raise _cannot(plan, "the state before it, or after it, is held by no whole backup")
-    return verify.intact(settings, moment.backup)
+    return verify.whole(settings, moment.backup)
 
 
 def _cannot(plan: "Plan", why: str) -> CheckError:

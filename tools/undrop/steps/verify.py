@@ -64,6 +64,22 @@ def intact(settings: "Settings", chosen: "Backup") -> "tuple[Backup, str]":
     return chosen, ""
 
 
+def whole(settings: "Settings", chosen: "Backup") -> "tuple[Backup, str]":
+    """The same, read to its end: by its digest, or where no record has one by all of its checks.
+
+    Raises CheckError.
+    """
+    found, told = intact(settings, chosen)
+    if found.record is None or not found.record.digest:
+        verify(settings, found)
+    elif not _is_as_kept(settings, found):
+        raise CheckError(
+            f"{found.path} is not what its record says: the digest differs, it was changed",
+            Action("list"),
+        )
+    return found, told
+
+
 def _is_as_kept(settings: "Settings", place: "Backup") -> bool:
     """Whether a file has the digest that its record names; not where it cannot be read."""
     kept = place.record

@@ -1,0 +1,217 @@
+"""recover: what live lacks, and bringing it back."""
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+from undrop.cli import conflicts, tables
+from undrop.cli.answer import Answer, Run, clients, disconnect, kept, way_back
+from undrop.compare.merge import TAKEN
+from undrop.compare.recovery import OTHER, Request
+from undrop.errors import CheckError, UsageError
+from undrop.recipes import Action
+from undrop.steps import recover as core
+from undrop.store.lock import locked
+
+if TYPE_CHECKING:
+    from undrop.compare.losses import Loss
+    from undrop.compare.recovery import Along
+    from undrop.recipes import Text
+    from undrop.steps.recover import Looked, Recovered
+    from undrop.store.catalog import Backup
+
+COLUMNS = ("NAME", "LOST", "WHAT")
+VERBS = {"put": "row(s) back", "change": "row(s) with values back", "gone": "row(s) gone"}
+
+
+def recover(run: Run) -> Answer:
+    """What live lacks; with names, bring that back."""
+    from undrop.steps import replica
+
+    asked = run.arguments
+    names = _names(asked.names)
+    source = core.chosen(run.settings, asked.source, run.standing) if asked.source else None
+    if not names:
+        _refuse_options(run)
+        return _looked(run, core.look(run.settings, source))
+    request = Request(
+        (),
+        _keys(asked.key),
+        asked.where or "",
+        overwrite=asked.overwrite,
+        children=asked.with_children,
+        new_keys=asked.new_keys,
+        triggers=asked.triggers,
+        into=asked.into or "",
+    )
+    clients(run)
+    if source is None:
+        source = core.find(run.settings, names, request).backup
+    run.say(f"from {source.path.name}, of {tables.age(source.created)}")
+    if not asked.dry_run:
+        run.say(f"about to change {run.settings.engine.label}")
+    with locked(run.settings, run.say) as lock:
+        disconnect(run)
+        done = core.recover(lock, source, names, request, try_only=asked.dry_run)
+    result = {
+        "database": run.settings.engine.label,
+        "from": str(source.path),
+        "recovered": done.counts,
+        "conflicts": conflicts.fields(done.conflicts, of_live=True),
+        "came_along": [_fields(each) for each in done.parents],
+        "children": [_fields(each) for each in done.children],
+        "with_children": asked.with_children,
+        "new_keys": done.new_keys,
+        "into": done.into or None,
+        "triggers_set_aside": done.set_aside,
+        "dry_run": asked.dry_run,
+        **(kept(done.change) if done.change else {"backup": None}),
+    }
+    notes = list(_notes(run, done))
+    if done.change:
+        notes.append(f"others were locked out {done.change.seconds:.2f} s")
+        notes += [*way_back(done.change), *replica.afterwards(run.settings, done.change)]
+    elif asked.dry_run:
+        notes.append("nothing was kept, the database was not changed")
+    code = CheckError.exit_code if done.conflicts else 0
+    return Answer(result, run.settings.engine.label, tuple(notes), code=code)
+
+
+def _names(words: list[str]) -> list[str]:
+    """``rows items`` is one name, also where a shell made two words of it."""
+    names: list[str] = []
+    left = iter(words)
+    for word in left:
+        following = next(left, None) if word in core.KINDS else None
+        names.append(f"{word} {following}" if following else word)
+    return names
+
+
+def _keys(texts: "list[str] | None") -> tuple[str, ...]:
+    return tuple(
+        value.strip() for row in csv.reader(texts or (), skipinitialspace=True) for value in row
+    )
+
+
+def _refuse_options(run: Run) -> None:
+    """Options say how what is named comes back. Raises UsageError."""
+    asked = run.arguments
+    given = [asked.key, asked.where, asked.into, asked.overwrite, asked.with_children]
+    if any([*given, asked.new_keys, asked.triggers, asked.dry_run]):
+        raise UsageError(
+            "recover: which rows or values? Name what is to come back", Action("recover")
+        )
+
+
+def _looked(run: Run, looked: "Looked") -> Answer:
+    """The table of what live lacks."""
+    held = looked.held
+    result: dict[str, Any] = {
+        "from": str(held.backup.path) if held else None,
+        "lacking": [_loss(each) for each in held.lacking] if held else [],
+        "older": [
+            {"backup": str(backup.path), "lacking": [_loss(each) for each in more]}
+            for backup, more in looked.older
+        ],
+        "not_compared": looked.unread,
+        "not_looked_at": looked.left,
+    }
+    notes: list[Text] = [f"could not be compared: {name}" for name in looked.unread]
+    if looked.left:
+        notes.append(f"{looked.left} older state(s) were not looked at: it took too long")
+    if held is None:
+        return Answer(result, notes=("live lacks nothing that a backup holds", *notes))
+    rows = [(each.name, f"{each.lost:,} of {each.of:,}", each.what) for each in held.lacking]
+    name, of = held.backup.path.name, tables.age(held.backup.created)
+    first = held.lacking[0].name
+    told: list[Text] = [
+        f"what live lacks of {name}, of {of}",
+        *(_older(run, backup, more) for backup, more in looked.older),
+        ("to bring it back, name it:", Action("recover", first)),
+    ]
+    return Answer(result, notes=(*told, *notes), table=(COLUMNS, *rows), code=CheckError.exit_code)
+
+
+def _older(run: Run, backup: "Backup", more: "list[Loss]") -> str:
+    what = ", ".join(f"{each.name} ({each.lost:,})" for each in more[:SHOWN])
+    what += f" and {len(more) - SHOWN} more" if len(more) > SHOWN else ""
+    line = run.prompt.line(Action("recover", "--from", backup.path.name))
+    return f"{backup.path.name}, of {tables.age(backup.created)}, holds more: {what}  ({line})"
+
+
+SHOWN = 4  # names in a line
+
+
+def _loss(loss: "Loss") -> dict[str, Any]:
+    samples = [{k: conflicts.plain(v) for k, v in sample.items()} for sample in loss.samples]
+    return {
+        "name": loss.name,
+        "what": loss.what,
+        "lost": loss.lost,
+        "of": loss.of,
+        "samples": samples,
+    }
+
+
+def _fields(along: "Along") -> dict[str, Any]:
+    keys = [{name: conflicts.plain(value) for name, value in key.items()} for key in along.keys]
+    return {"table": along.table, "rows": along.rows, "keys": keys}
+
+
+def _notes(run: Run, done: "Recovered") -> "list[Text]":
+    """What came back, what came along, what did not."""
+    asked = run.arguments
+    told: list[Text] = [done.instead] if done.instead else []
+    said = conflicts.counted(done.counts, VERBS)
+    told.append(f"{'would come' if asked.dry_run else 'came'} back: {said}")
+    if done.into:
+        told.append(
+            f"into the new table {done.into}; a migration can move its rows on from there with "
+            "INSERT … SELECT, or UPDATE … FROM, and drop it"
+        )
+    told += [f"with them, since foreign keys need them: {_along(each)}" for each in done.parents]
+    told += [f"their new keys: {table}: {count:,} row(s)" for table, count in done.new_keys.items()]
+    if done.children:
+        what = "; ".join(f"{each.rows:,} row(s) of {each.table}" for each in done.children)
+        if asked.with_children:
+            told.append(f"with the rows that point to them: {what}")
+        else:
+            again = Action(
+                "recover", "--from", done.source.path.name, "--with-children", *_again(run)
+            )
+            told.append((f"gone with them, and not back: {what};", again, "brings those, too"))
+    told += conflicts.aside(done.set_aside)
+    if done.conflicts:
+        name = done.source.path.name
+        lines = conflicts.lines(done.conflicts, name, of_live=True)
+        told.append("\n".join(lines))
+        told.append(f"{len(done.conflicts):,} conflict(s): left as live has it")
+        whys = {conflict.why for conflict in done.conflicts}
+        if OTHER in whys:
+            again = Action("recover", "--from", name, "--overwrite", *_again(run))
+            told.append((again, "puts the backup's values in their place"))
+        if TAKEN in whys:
+            again = Action("recover", "--from", name, "--new-keys", *_again(run))
+            told.append((again, "brings such rows back under new keys"))
+    return told
+
+
+def _along(along: "Along") -> str:
+    keys = "; ".join(
+        ", ".join(f"{name} {conflicts.shown(value)}" for name, value in key.items())
+        for key in along.keys
+    )
+    return (
+        f"{along.rows:,} row(s) of {along.table} ({keys}{', …' * (along.rows > len(along.keys))})"
+    )
+
+
+def _again(run: Run) -> list[str]:
+    """What was typed, less ``--from`` and ``--dry-run``."""
+    asked = run.arguments
+    words = [*_names(asked.names)]
+    for key in asked.key or ():
+        words += ["--key", key]
+    words += ["--where", asked.where] if asked.where else []
+    words += ["--into", asked.into] if asked.into else []
+    flags = ("overwrite", "with_children", "new_keys", "triggers")
+    return words + [f"--{flag.replace('_', '-')}" for flag in flags if getattr(asked, flag)]

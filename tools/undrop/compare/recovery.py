@@ -1,0 +1,607 @@
+"""What live lacks, brought back from another state: rows, values, and what belongs to them.
+
+Ours, in SQL ``main`` as ``o``, is live and the base; theirs, as ``t``, is the state that has more.
+Nothing of ours goes, and nothing in it is overwritten that was not asked for.
+"""
+
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from undrop.compare import matching
+from undrop.compare.matching import Match, Shared
+from undrop.compare.merge import (
+    MOST,
+    TAKEN,
+    Conflict,
+    Into,
+    Merge,
+    Ops,
+    Worker,
+    identity,
+)
+from undrop.compare.pairing import something
+from undrop.compare.structure import Clause, fold
+from undrop.errors import UndropError, UsageError
+from undrop.recipes import Action
+from undrop.sqlitefile import connect
+from undrop.sqlitefile.check import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from undrop.compare.merge import Sides
+    from undrop.compare.structure import Reference, Table
+    from undrop.sqlitefile.connect import Connection
+
+OTHER = "live has another value"
+READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION}
+
+
+class Wish(NamedTuple):
+    """What of one table is wanted back; names are those that theirs has, folded."""
+
+    table: str
+    rows: bool = False
+    columns: frozenset[str] | None = frozenset()
+    """Columns whose values are wanted; None for all."""
+
+
+class Request(NamedTuple):
+    """What is wanted back, and how."""
+
+    wishes: tuple[Wish, ...]
+    keys: tuple[str, ...] = ()
+    """The values of the keys of the rows it is about, as somebody typed them; empty for all."""
+    where: str = ""
+    """An expression that is true of them."""
+    overwrite: bool = False
+    children: bool = False
+    """With the rows that point to what comes back and went with it."""
+    new_keys: bool = False
+    """Rows whose key is another row's in live get a new one."""
+    triggers: bool = False
+    """All of live's triggers run, also those that do more than keep full text."""
+    into: str = ""
+    """The table of their own that rows go into which live's schema has no place for."""
+    later: "tuple[Path, ...]" = ()
+    """Newer states than theirs: a key that was nobody's in one of them is another row's in live."""
+
+
+class Along(NamedTuple):
+    """Rows of another table that belong to what comes back."""
+
+    table: str
+    rows: int
+    keys: list[dict[str, object]]
+    """Some of them."""
+
+
+class Recovery(NamedTuple):
+    """What was worked out."""
+
+    merge: Merge
+    parents: list[Along]
+    """They come along: a foreign key needs them."""
+    children: list[Along]
+    """They were gone with them; whether they come along was asked (``Request.children``)."""
+    new_keys: dict[str, int]
+    """How many rows got a new key, by table."""
+
+
+def work_out(sides: "Sides", request: Request) -> Recovery:
+    """What brings back what is wanted.
+
+    Raises UsageError for what cannot be done so, UndropError, sqlite3.Error.
+    """
+    return _Job(sides, request).run()
+
+
+def holds(path: "Path", theirs: "Table", keys: tuple[str, ...]) -> int:
+    """How many rows with those keys a state has. Raises UsageError, UndropError."""
+    test, values = _by_keys(theirs, keys)
+    with connect.explained(path, "looking for rows"):
+        connection = connect.connect(path, "immutable")
+        try:
+            sql = f"SELECT count(*) FROM {quoted(theirs.name)} WHERE {test}"  # noqa: S608 - quoted
+            return int(connection.execute(sql, values).fetchall()[0][0])
+        finally:
+            connection.close()
+
+
+class _Job:
+    def __init__(self, sides: "Sides", request: Request) -> None:
+        self.sides, self.request = sides, request
+        self.connection = sides.connection
+        found = matching.since(sides.to_theirs)
+        self.matches = {fold(match.theirs.name): match for match in found.tables}
+        self.strays = {fold(theirs.name): theirs for _, theirs in found.strays}
+        self.workers: dict[str, _Recoverer] = {}
+        """By the folded name of theirs."""
+        self.by_ours = {fold(match.ours.name): match for match in found.tables}
+
+    def run(self) -> Recovery:
+        into = None
+        for wish in self.request.wishes:
+            if theirs := self.strays.get(wish.table):
+                into = self._into(theirs, list(theirs.data))
+                continue
+            match = self.matches[wish.table]
+            unplaced = [
+                column
+                for _, column in match.unplaced
+                if wish.columns is None or fold(column.name) in wish.columns
+            ]
+            named = unplaced if wish.columns else []
+            if named:
+                keys = [column for column in match.theirs.data if column.key]
+                into = self._into(match.theirs, [*keys, *(c for c in named if not c.key)])
+            self.worker(match).wish(wish)
+        self._parents()
+        children = self._children()
+        self._parents()
+        done = sorted(self.workers.values(), key=self._depth)
+        conflicts = [conflict for worker in done for conflict in worker.work()]
+        parents = [worker.along("parent") for worker in done]
+        gone_along = [along for along in children if along.rows]
+        new = {worker.match.ours.name: worker.new for worker in done if worker.new}
+        ops = [worker.ops for worker in done]
+        for worker in done:
+            worker.end()
+        merge = Merge(ops, conflicts, into)
+        return Recovery(merge, [along for along in parents if along.rows], gone_along, new)
+
+    def worker(self, match: Match) -> "_Recoverer":
+        """The table's."""
+        name = fold(match.theirs.name)
+        if name not in self.workers:
+            ops = Ops(len(self.workers), match)
+            self.workers[name] = _Recoverer(self.sides, ops, self.request, self.workers)
+        return self.workers[name]
+
+    def _into(self, theirs: "Table", columns: "list[Any]") -> Into:
+        request = self.request
+        if not request.into:
+            kind = "table" if fold(theirs.name) in self.strays else "column"
+            raise UsageError(
+                f"live's schema has no {kind} for that: its rows can go into a table of their own",
+                Action("recover", "--into", f"recovered_{theirs.name}", *self.said(theirs, kind)),
+                "; a migration can then move them with INSERT … SELECT, or UPDATE … FROM",
+            )
+        there = {fold(match.ours.name) for match in self.matches.values()}
+        if fold(request.into) in there or len(columns) > MOST:
+            raise UsageError(f"there is a table {request.into} already", "another name")
+        listed = ", ".join(quoted(column.name) for column in columns)
+        where = _picks(self.sides, theirs, request)
+        chosen = ""
+        if where is not None:
+            ids = ", ".join(identity(theirs))
+            chosen = f" WHERE ({ids}) IN (SELECT * FROM {where})"  # noqa: S608 - ours
+        self.connection.execute(
+            f"CREATE TABLE ops.into_rows AS SELECT {listed} FROM theirs.{quoted(theirs.name)}{chosen}"  # noqa: S608, E501
+        )
+        return Into(request.into, tuple(columns), "ops.into_rows")
+
+    def said(self, theirs: "Table", kind: str) -> list[str]:
+        """The names again that were typed for it."""
+        if kind == "table":
+            return [f"table {theirs.name}"]
+        wanted = [wish for wish in self.request.wishes if wish.table == fold(theirs.name)]
+        return [f"{theirs.name}.{column}" for wish in wanted for column in wish.columns or ()]
+
+    def _parents(self) -> None:
+        """What foreign keys of live need comes along, and what that needs."""
+        while any(
+            self._bring(worker, reference)
+            for worker in [*self.workers.values()]
+            for reference in worker.match.ours.references
+        ):
+            pass
+
+    def _bring(self, child: "_Recoverer", reference: "Reference") -> int:
+        match = self.by_ours.get(reference.parent)
+        if match is None or not child.keyed:
+            return 0
+        columns = [child.shared.get(name) for name in reference.columns]
+        to = {fold(column.ours.name): column for column in match.shared}
+        parents = [to.get(name) for name in reference.to]
+        if None in columns or None in parents:
+            return 0
+        parent = self.worker(match)
+        if not parent.keyed:
+            return 0
+        pairs = [(c, p) for c, p in zip(columns, parents, strict=True) if c and p]
+        points = " AND ".join(
+            f"t.{quoted(p.theirs.name)} = c.{quoted(c.theirs.name)}" for c, p in pairs
+        )
+        lacking = " AND ".join(
+            f"o.{quoted(p.ours.name)} = t.{quoted(p.theirs.name)}" for _, p in pairs
+        )
+        coming = child.coming("c", values=bool({*reference.columns} & child.wanted_names))
+        rows = (
+            f"{parent.source('t')} AS t WHERE EXISTS (SELECT 1 FROM {coming} "  # noqa: S608
+            f"WHERE {points}) AND NOT EXISTS "
+            f"(SELECT 1 FROM {parent.source('o')} AS o WHERE {lacking})"
+        )
+        return parent.add("parent", rows)
+
+    def _children(self) -> list[Along]:
+        """Rows of theirs that live lacks and that point to what comes back; down to the last."""
+        said: dict[str, Along] = {}
+        waiting = [*self.workers.values()]
+        while waiting:
+            parent = waiting.pop()
+            for match in self.matches.values():
+                for reference in match.theirs.references:
+                    if reference.parent != fold(parent.match.theirs.name):
+                        continue
+                    child = self.worker(match)
+                    if not child.keyed:
+                        continue
+                    before = child.count("child")
+                    if child.add("child", self._pointing(child, parent, reference)):
+                        waiting.append(child)
+                    if child.count("child") > before:
+                        said[match.ours.name] = child.along("child")
+        if not self.request.children:
+            for worker in self.workers.values():
+                worker.leave("child")
+        return list(said.values())
+
+    def _pointing(self, child: "_Recoverer", parent: "_Recoverer", reference: "Reference") -> str:
+        points = " AND ".join(
+            f"p.{quoted(to)} = t.{quoted(column)}"
+            for column, to in zip(reference.columns, reference.to, strict=True)
+        )
+        return (
+            f"{child.source('t')} AS t LEFT JOIN {child.lookup('o', 't')} ON {child.on('o', 't')} "  # noqa: S608
+            f"WHERE NOT ({child.has_key('o')}) AND EXISTS "
+            f"(SELECT 1 FROM {parent.coming('p', values=False)} WHERE {points})"
+        )
+
+    def _depth(self, worker: "_Recoverer", seen: "tuple[str, ...]" = ()) -> int:
+        """How many tables are above this one by foreign keys: parents come first."""
+        name = fold(worker.match.ours.name)
+        above = {reference.parent for reference in worker.match.ours.references} - {name, *seen}
+        others = [w for w in self.workers.values() if fold(w.match.ours.name) in above]
+        return max((1 + self._depth(other, (*seen, name)) for other in others), default=0)
+
+
+class _Recoverer(Worker):
+    """One table, from which rows and values are brought back."""
+
+    schemas = {"o": "main", "b": "main", "t": "theirs"}  # noqa: RUF012 - read only
+
+    def __init__(
+        self, sides: "Sides", ops: Ops, request: Request, others: "dict[str, _Recoverer]"
+    ) -> None:
+        super().__init__(sides.connection, ops)
+        self.sides, self.request, self.others = sides, request, others
+        self.wishes: list[Wish] = []
+        self.new = 0
+        """Rows that got a new key."""
+        keys = ", ".join(f"k{n}" for n in range(len(self.key_names) or 1))
+        self.connection.execute(
+            f"CREATE TABLE {self.touched} (kind, {keys}, UNIQUE ({keys}) ON CONFLICT IGNORE)"
+        )
+
+    @property
+    def wanted(self) -> "list[Shared]":
+        """Columns whose values are wanted."""
+        every = any(wish.columns is None for wish in self.wishes)
+        names = frozenset().union(*(wish.columns or frozenset() for wish in self.wishes))
+        return [c for c in self.values if every or fold(c.theirs.name) in names]
+
+    def wish(self, wish: Wish) -> None:
+        """Note which rows it is about."""
+        self.wishes.append(wish)
+        if not self.keyed:
+            return
+        joined = f"{self.source('t')} AS t LEFT JOIN {self.lookup('o', 't')} ON {self.on('o', 't')}"
+        there, picked = self.has_key("o"), self._picked()
+        if wish.rows:
+            self.add("row", f"{joined} WHERE NOT ({there}){picked}")
+            self.add("taken", f"{joined} WHERE {there} AND ({self._is_another()}){picked}")
+        if self.wanted:
+            differ = self.differ("o", "t", self.wanted)
+            self.add("value", f"{joined} WHERE {there} AND {differ}{picked}")
+
+    def _picked(self) -> str:
+        """SQL for: it is one of the rows that were asked for."""
+        table = _picks(self.sides, self.match.theirs, self.request)
+        if table is None:
+            return ""
+        ids = ", ".join(f"t.{name}" for name in identity(self.match.theirs))
+        return f" AND ({ids}) IN (SELECT * FROM {table})"  # noqa: S608 - ours
+
+    def _is_another(self) -> str:
+        """SQL for: live has another row under that key.
+
+        That is known where the key was nobody's in between; else it is taken for one where SQLite
+        may have given the key out again, and no value is the same.
+        """
+        if not (self.match.ours.key_is_rowid and self.match.theirs.key_is_rowid):
+            return "0"
+        tests = ["0"]
+        if self.match.ours.clauses.get(Clause("AUTOINCREMENT")):
+            return "0"
+        [key] = self.key("t")
+        table = f"temp.undrop_reused_{self.ops.number}"
+        self.connection.execute(f"CREATE TABLE {table} (k0)")
+        name = quoted(self.match.theirs.name)
+        for path in self.request.later:
+            self.connection.execute(f"ATTACH '{connect.uri(path, 'immutable')}' AS later")
+            with suppress(sqlite3.OperationalError):  # it had another name then, or another key
+                column = quoted(self.match.theirs.key[0].name)
+                there = f"SELECT 1 FROM later.{name} AS x WHERE x.{column} = {key}"  # noqa: S608
+                self.connection.execute(
+                    f"INSERT INTO {table} SELECT {key} FROM {self.source('t')} AS t CROSS JOIN "  # noqa: S608
+                    f"{self.source('o')} AS o ON {self.on('o', 't')} WHERE NOT EXISTS ({there})"
+                )
+            self.connection.execute("DETACH later")
+        tests.append(f"{key} IN (SELECT k0 FROM {table})")  # noqa: S608
+        if not self.request.overwrite:
+            filled = [something(self.cell("t", c)) for c in self.values]
+            kept = [
+                f"({something(self.cell('t', c))} AND {self.equal('o', 't', c)})"
+                for c in self.values
+            ]
+            if len(filled) > 1:
+                total = " + ".join(f"coalesce({test}, 0)" for test in filled)
+                alike = " + ".join(f"coalesce({test}, 0)" for test in kept)
+                tests.append(f"(({total}) > 1 AND ({alike}) = 0)")
+        return " OR ".join(tests)
+
+    def add(self, kind: str, rows: str) -> int:
+        """Note rows of theirs; how many were not noted yet. ``rows`` is what comes after FROM."""
+        where = " AND " if " WHERE " in rows else " WHERE "
+        done = self.connection.execute(
+            f"INSERT INTO {self.touched} SELECT '{kind}', {', '.join(self.key('t'))} "  # noqa: S608
+            f"FROM {rows}{where}{self.has_key('t')}"
+        )
+        return done.rowcount
+
+    def leave(self, kind: str) -> None:
+        """Let rows be that were noted."""
+        self.connection.execute(f"DELETE FROM {self.touched} WHERE kind = ?", [kind])  # noqa: S608
+
+    def count(self, kind: str) -> int:
+        """How many were noted."""
+        sql = f"SELECT count(*) FROM {self.touched} WHERE kind = ?"  # noqa: S608 - ours
+        return int(self.connection.ask(sql, kind)[0][0])
+
+    def along(self, kind: str) -> Along:
+        """Them, for people."""
+        if not self.keyed:
+            return Along(self.match.ours.name, 0, [])
+        sql = f"SELECT * FROM {self.touched} WHERE kind = ? LIMIT 3"  # noqa: S608 - ours
+        keys = [
+            dict(zip(self.key_names, row[1:], strict=True))
+            for row in self.connection.ask(sql, kind)
+        ]
+        return Along(self.match.ours.name, self.count(kind), keys)
+
+    @property
+    def wanted_names(self) -> set[str]:
+        """What ours calls the columns whose values are wanted, folded."""
+        return {fold(column.ours.name) for column in self.wanted}
+
+    def coming(self, alias: str, *, values: bool) -> str:
+        """Rows of theirs that come, or have ``values`` that do: what comes after FROM."""
+        pairs = zip(self.key("t"), self.key("k"), strict=True)
+        on = " AND ".join(f"{a.replace('t.', f'{alias}.', 1)} = {k}" for a, k in pairs)
+        kinds = ["row", "parent", "child"]
+        kinds += ["value"] * values + ["taken"] * self.request.new_keys
+        chosen = ", ".join(f"'{kind}'" for kind in kinds)
+        return (
+            f"(SELECT * FROM {self.touched} WHERE kind IN ({chosen})) AS k "  # noqa: S608 - ours
+            f"CROSS JOIN {self.source('t')} AS {alias} ON {on}"
+        )
+
+    def work(self) -> list[Conflict]:
+        """Write down what comes back; what cannot is returned."""
+        if not self.keyed:
+            if any(wish.rows for wish in self.wishes):
+                self._whole()
+            return []
+        found: list[Conflict] = []
+        if self.request.new_keys:
+            self._with_new_keys()
+        else:
+            found += self.conflicts(self.rows("taken", "t"), "t", TAKEN)
+        for kind in ("row", "parent", "child"):
+            self.put(self.rows(kind, "t"))
+        if self.wanted:
+            found += self._values()
+        return found
+
+    def value(self, column: "Shared | None") -> str:
+        """SQL for a value of a row that is put in: it points to where its parent is now."""
+        if column is None:
+            return "NULL"
+        own = self.cell("t", column)
+        for reference in self.match.ours.references:
+            if reference.columns == (fold(column.ours.name),):
+                for other in self.others.values():
+                    if other.new and fold(other.match.ours.name) == reference.parent:
+                        moved = f"SELECT new FROM {other.moved} WHERE old = {own}"  # noqa: S608
+                        own = f"coalesce(({moved}), {own})"
+        return own
+
+    def put(self, rows: str) -> None:
+        """Write down that theirs are to be put in, pointing to where their parents are now."""
+        data = self.match.ours.data
+        new = [self.value(self.shared.get(fold(column.name))) for column in data]
+        self.write("put", rows, new, self.rowid_of_theirs())
+
+    @property
+    def moved(self) -> str:
+        """Keys that rows had, and those that they get."""
+        return f"temp.undrop_moved_{self.ops.number}"
+
+    def _with_new_keys(self) -> None:
+        """Rows whose key is taken get one that nobody ever had."""
+        if not self.count("taken"):
+            return
+        ours, theirs, key = self.match.ours, self.match.theirs, self.match.key
+        whole = f"SELECT 1 FROM {self.touched} WHERE kind = 'taken' AND typeof(k0) <> 'integer'"  # noqa: S608
+        if len(key) != 1 or self.connection.ask(whole):
+            raise UndropError(
+                f"the key of {ours.name} is no number: none can be given to its rows",
+                "the same without --new-keys",
+            )
+        highest = [
+            f"(SELECT max({self.cell(side, key[0])}) FROM {self.source(side)} AS {side})"  # noqa: S608
+            for side in "ot"
+        ]
+        highest = [f"coalesce({each}, 0)" for each in highest]
+        last = f"max({', '.join(highest)}, {ours.counter}, {theirs.counter})"
+        self.connection.execute(
+            f"CREATE TABLE {self.moved} AS SELECT k0 AS old, "  # noqa: S608 - ours
+            f"{last} + row_number() OVER (ORDER BY k0) AS new "
+            f"FROM {self.touched} WHERE kind = 'taken'"
+        )
+        self.new = self.count("taken")
+        data = ours.data
+        new = [
+            "m.new"
+            if self.shared.get(fold(column.name)) == key[0]
+            else self.value(self.shared.get(fold(column.name)))
+            for column in data
+        ]
+        rows = f"{self.rows('taken', 't')} CROSS JOIN {self.moved} AS m ON m.old = k.k0"
+        self.write("put", rows, new)
+
+    def _values(self) -> "Iterator[Conflict]":
+        rows = self.rows("value", "t", "o")
+        value = {}
+        tests = []
+        for column in self.wanted:
+            a, b = self.cell("t", column), self.cell("o", column)
+            lost = f"({something(a)} AND ({something(b)}) IS NOT 1)"
+            take = "1" if self.request.overwrite else lost
+            value[fold(column.ours.name)] = f"CASE WHEN {take} THEN {a} ELSE {b} END"
+            clash = f"({something(a)} AND {something(b)} AND NOT {self.equal('o', 't', column)})"
+            tests.append((column.ours.name, clash, b, a))
+        self.change(rows, value)
+        if not self.request.overwrite:
+            yield from self.by_column(rows, "t", OTHER, tests)
+
+    def _whole(self) -> None:
+        """Rows that no key tells apart: each as often as theirs has it more."""
+        from undrop.compare.merge import cells_of
+
+        shared = self.match.shared
+        names = [f"c{n}" for n in range(len(shared))]
+        picked = self._picked()
+        parts = []
+        for side in "to":
+            cells = zip(cells_of(self, side), names, strict=True)
+            listed = ", ".join(f"+{cell} COLLATE BINARY AS {name}" for cell, name in cells)
+            mine = f"1 {picked}" if side == "t" else "0"
+            parts.append(
+                f"SELECT {listed}, {1 if side == 't' else -1} AS times, {mine} AS picked "  # noqa: S608
+                f"FROM {self.source(side)} AS {side}"
+            )
+        groups = ", ".join(names)
+        table = f"temp.undrop_counted_{self.ops.number}"
+        self.connection.execute(
+            f"CREATE TABLE {table} AS SELECT {groups}, min(sum(times), sum(picked)) AS more "  # noqa: S608
+            f"FROM ({' UNION ALL '.join(parts)}) GROUP BY {groups} "
+            "HAVING min(sum(times), sum(picked)) > 0"
+        )
+        [(most,)] = self.connection.ask(f"SELECT coalesce(max(more), 0) FROM {table}")  # noqa: S608
+        numbers = (
+            f"WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 "  # noqa: S608
+            f"FROM numbers WHERE number < {most}) "
+        )
+        places = {fold(column.ours.name): f"n.c{at}" for at, column in enumerate(shared)}
+        new = [places.get(fold(column.name), "NULL") for column in self.match.ours.data]
+        if most:
+            more = f"SELECT n.* FROM {table} AS n, numbers WHERE number <= n.more"  # noqa: S608
+            self.write("put", f"({numbers}{more}) AS n", new)
+
+
+def _picks(sides: "Sides", theirs: "Table", request: Request) -> str | None:
+    """The rows of theirs that were asked for by key or expression; None for all.
+
+    A table of what tells them apart. Raises UsageError.
+    """
+    if not (request.keys or request.where):
+        return None
+    connection = sides.connection
+    ids = identity(theirs)
+    name = f"undrop_picked_{theirs.root}_{abs(hash(theirs.name))}"
+    there = "SELECT 1 FROM sqlite_temp_master WHERE name = ?"
+    if connection.ask(there, name):
+        return f"temp.{name}"
+    if not ids:
+        raise UsageError(f"nothing tells the rows of {theirs.name} apart", "the same without that")
+    columns = ", ".join(f"i{n}" for n in range(len(ids)))
+    tests = ["1"]
+    values: list[Any] = []
+    if request.keys:
+        test, values = _by_keys(theirs, request.keys)
+        tests.append(test)
+    if request.where:
+        tests.append(f"({request.where}\n)")
+    sql = f"SELECT {', '.join(ids)} FROM theirs.{quoted(theirs.name)} WHERE {' AND '.join(tests)}"  # noqa: S608
+    rows = _read(connection, theirs, sql, values)
+    connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
+    marks = ", ".join("?" * len(ids))
+    connection.executemany(f"INSERT INTO temp.{name} VALUES ({marks})", rows)  # noqa: S608
+    return f"temp.{name}"
+
+
+def _read(connection: "Connection", theirs: "Table", sql: str, values: list[Any]) -> list[Any]:
+    """Rows by an expression of somebody's: it may read that table, and do nothing else."""
+
+    def allow(action: int, one: str | None, *_: object) -> int:
+        reads = action == sqlite3.SQLITE_READ and fold(one or "") == fold(theirs.name)
+        function = action == sqlite3.SQLITE_FUNCTION
+        return sqlite3.SQLITE_OK if reads or function or action in READS else sqlite3.SQLITE_DENY
+
+    connection.set_authorizer(allow)
+    try:
+        return connection.execute(sql, values).fetchall()
+    except sqlite3.Error as error:
+        raise UsageError(
+            f"SQLite says of that expression: {error}",
+            "an expression over the columns of",
+            theirs.name,
+        ) from error
+    finally:
+        connection.set_authorizer(None)
+
+
+def _by_keys(theirs: "Table", keys: tuple[str, ...]) -> tuple[str, list[Any]]:
+    """SQL for: it is one of those keys, as somebody typed them; and their values."""
+    names = [quoted(column.name) for column in theirs.key] or [quoted(theirs.rowid_name)]
+    if len(keys) % len(names):
+        raise UsageError(
+            f"a key of {theirs.name} has {len(names)} values ({', '.join(names)})",
+            "--key with the values of each, one after the other",
+        )
+    tests, values = [], list[Any]()
+    for start in range(0, len(keys), len(names)):
+        parts = []
+        for name, text in zip(names, keys[start : start + len(names)], strict=True):
+            meant = _meant(text)
+            parts.append(f"{name} IN ({', '.join('?' * len(meant))})")
+            values += meant
+        tests.append(" AND ".join(parts))
+    return f"({' OR '.join(f'({test})' for test in tests)})", values
+
+
+def _meant(text: str) -> list[Any]:
+    """What may be meant by a value that somebody typed."""
+    meant: list[Any] = [text]
+    for kind in (int, float):
+        with suppress(ValueError):
+            meant.append(kind(text))
+            break
+    if text[:2].lower() == "x'" and text.endswith("'"):
+        with suppress(ValueError):
+            meant.append(bytes.fromhex(text[2:-1]))
+    return meant

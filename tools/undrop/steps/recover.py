@@ -1,0 +1,306 @@
+"""Bring back what live lacks from a state that a backup holds; everything else in it stays."""
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop.compare import losses, recovery
+from undrop.compare.merge import Sources
+from undrop.compare.recovery import Request, Wish
+from undrop.compare.structure import fold
+from undrop.engines import registry
+from undrop.errors import CheckError, UndropError, UsageError
+from undrop.recipes import Action
+from undrop.steps import backup, choose, guarded, live, verify
+from undrop.store.timeline import Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from undrop.compare.comparison import Comparison
+    from undrop.compare.losses import Loss
+    from undrop.compare.merge import Conflict, Merge, Sides
+    from undrop.compare.recovery import Along, Recovery
+    from undrop.engines.protocol import Merged
+    from undrop.settings import Settings
+    from undrop.store.catalog import Backup
+    from undrop.store.lock import Lock
+
+PATIENCE = 20.0  # seconds in which older states are looked at
+KINDS = ("rows", "table")
+"""What a name may begin with (``losses.Loss.name``)."""
+
+
+class Held(NamedTuple):
+    """A state, and what of it live lacks."""
+
+    backup: "Backup"
+    comparison: "Comparison"
+    """From it to live."""
+
+    @property
+    def lacking(self) -> "list[Loss]":
+        """Rows, values and tables."""
+        return losses.lacking(self.comparison)
+
+
+class Looked(NamedTuple):
+    """What live lacks."""
+
+    held: Held | None
+    """The newest state that has something of it; None where no state has."""
+    older: "list[tuple[Backup, list[Loss]]]"
+    """Older states that hold more of something, and what."""
+    unread: list[str]
+    """Backups that could not be compared."""
+    left: int
+    """How many were not looked at: it took too long."""
+
+
+class Recovered(NamedTuple):
+    """What came back."""
+
+    source: "Backup"
+    counts: dict[str, dict[str, int]]
+    """Rows that were ``put`` in, and to ``change``, by table."""
+    conflicts: "list[Conflict]"
+    """What was left as it is in live."""
+    parents: "list[Along]"
+    children: "list[Along]"
+    new_keys: dict[str, int]
+    set_aside: list[str]
+    """Triggers that did not run."""
+    into: str
+    """The table of its own that rows went into; empty for none."""
+    change: guarded.Change | None
+    """None where nothing was changed."""
+    instead: str = ""
+    """What is said where the second of the backup's two files was taken."""
+
+
+def look(settings: "Settings", source: "Backup | None") -> Looked:
+    """What live lacks of ``source``, or else of the newest state that has something it lacks."""
+    if source:
+        held = Held(source, live.compare(settings, source.path))
+        return Looked(held if held.lacking else None, [], [], 0)
+    first: Held | None = None
+    older: list[tuple[Backup, list[Loss]]] = []
+    most: dict[str, int] = {}
+    states = _States(settings)
+    for held in states:
+        lacking = held.lacking
+        first = first or (held if lacking else None)
+        if held is not first and (more := [x for x in lacking if x.lost > most.get(x.name, 0)]):
+            older.append((held.backup, more))
+        most |= {each.name: max(each.lost, most.get(each.name, 0)) for each in lacking}
+    return Looked(first, older, states.unread, states.left)
+
+
+class _States:
+    """Every state that is held, the newest first, compared with live."""
+
+    def __init__(self, settings: "Settings") -> None:
+        self.settings = settings
+        self.unread: list[str] = []
+        self.left = 0
+
+    def __iter__(self) -> "Iterator[Held]":
+        began = time.monotonic()
+        candidates = held(self.settings)
+        for at, candidate in enumerate(candidates):
+            if time.monotonic() - began > PATIENCE:
+                self.left = len(candidates) - at
+                return
+            try:
+                yield Held(candidate, live.compare(self.settings, candidate.path))
+            except UsageError:
+                raise
+            except UndropError:  # its own collation, damage
+                self.unread.append(candidate.path.name)
+
+
+def held(settings: "Settings") -> "list[Backup]":
+    """A verified backup for each state of this database, that which was seen last first."""
+    seen: set[str] = set()
+    found = []
+    for moment in reversed(Timeline(settings, strangers=True).moments):
+        if moment.backup and moment.can_be_put_back and moment.content not in seen:
+            seen.add(moment.content)
+            found.append(moment.backup)
+    return found
+
+
+def find(settings: "Settings", names: "list[str]", request: Request) -> Held:
+    """The newest state that lacks nothing of what live lost of ``names``, or of rows by their keys.
+
+    Raises UsageError where no state has such a table or column, CheckError where nothing of it is
+    lost.
+    """
+    best: Held | None = None
+    known: Held | None = None
+    most = 0
+    problem: UsageError | None = None
+    states = _States(settings)
+    for state in states:
+        try:
+            wanted = wishes(state.comparison, names)
+        except UsageError as error:
+            problem = problem or error
+            continue
+        known = known or state
+        lost = sum(each.lost for each in state.lacking if _is_wished(each, wanted))
+        if lost and request.keys and settings.engine.light:
+            there = state.comparison.structure_before.tables
+            path = state.backup.path
+            lost = sum(recovery.holds(path, there[w.table], request.keys) for w in wanted)
+        if lost > most:
+            best, most = state, lost
+    if best:
+        return best
+    if known is None:
+        raise problem or _none(settings)
+    raise CheckError(
+        f"live lacks nothing of {', '.join(names)} that a backup holds", Action("recover")
+    )
+
+
+def _none(settings: "Settings") -> UsageError:
+    return UsageError(f"there is no verified backup in {settings.backups}", Action("backup"))
+
+
+def chosen(settings: "Settings", wanted: str, standing: "Path") -> "Backup":
+    """The backup that a user named. Raises UsageError, CheckError."""
+    source = choose.find(settings, wanted, standing)
+    if registry.of_backup(settings.engine, source.path) is not settings.engine:
+        raise UsageError(
+            f"{source.path.name} is a backup of another engine than {settings.engine.label}",
+            Action("list"),
+        )
+    return verify.whole(settings, source)[0]
+
+
+def wishes(comparison: "Comparison", names: "Iterable[str]") -> tuple[Wish, ...]:
+    """What is meant by names as the loss report has them, or by a table's. Raises UsageError."""
+    return tuple(_wish(comparison, name) for name in names)
+
+
+def _wish(comparison: "Comparison", name: str) -> Wish:
+    tables = comparison.structure_before.tables
+    said = {fold(change.name): fold(change.name) for change in comparison.tables if change.name}
+    said |= {fold(c.now): fold(c.name) for c in comparison.tables if c.now and c.name not in said}
+    kind, _, rest = name.partition(" ")
+    if fold(name) in said:
+        return Wish(said[fold(name)], rows=True, columns=None)
+    if kind in KINDS and fold(rest) in said:
+        table = said[fold(rest)]
+        return Wish(table, rows=True, columns=None if kind == "table" else frozenset())
+    for table, own in said.items():
+        column = fold(name).removeprefix(f"{table}.")
+        if column != fold(name):
+            renamed = {
+                fold(new): fold(old)
+                for change in comparison.tables
+                if fold(change.name) == own
+                for old, new in change.renamed
+            }
+            column = renamed.get(column, column)
+            if column in tables[own].columns:
+                return Wish(own, columns=frozenset({column}))
+    names = ", ".join(sorted(table.name for table in tables.values())[:12])
+    raise UsageError(f"there is no {name!r} in that state; its tables: {names}", Action("recover"))
+
+
+def _is_wished(loss: "Loss", wanted: tuple[Wish, ...]) -> bool:
+    for wish in wanted:
+        if fold(loss.name) in {f"rows {wish.table}", f"table {wish.table}"} and wish.rows:
+            return True
+        table, _, column = fold(loss.name).rpartition(".")
+        if table == wish.table and (wish.columns is None or column in wish.columns):
+            return True
+    return False
+
+
+def recover(
+    lock: "Lock",
+    source: "Backup",
+    names: "list[str]",
+    request: Request,
+    *,
+    try_only: bool = False,
+) -> Recovered:
+    """Bring back what was named, and what it needs; what cannot come back is left as it is.
+
+    Raises UsageError, CheckError, UndropError with live as it was, ChangedError as ``restore``.
+    """
+    settings = lock.settings
+    if not settings.engine.exists():
+        raise UsageError("there is no live database", Action("restore", source.path.name))
+    whole, instead = verify.whole(settings, source)
+    request = request._replace(later=_later(settings, source))
+    done: Recovered | None = None
+
+    def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
+        nonlocal done
+        worked: list[Recovery] = []
+
+        def work_out(sides: "Sides") -> "Merge":
+            wanted = request._replace(wishes=wishes(sides.to_theirs, names))
+            worked.append(recovery.work_out(sides, wanted))
+            return worked[0].merge
+
+        sources = Sources(None, None, whole.path)
+        with settings.engine.merge(
+            attempt.state, sources, work_out, triggers=request.triggers
+        ) as merged:
+            done = _recovered(source, merged, worked[-1], request, instead)
+            if try_only or not (any(map(_any, merged.counts.values())) or done.into):
+                return None
+            filled = sorted({*merged.facts.filled, *_shrunk(attempt)})
+            seconds = attempt.put_in_place(merged)
+            after = backup.after(lock, attempt.state, merged, filled)
+            return guarded.Outcome(seconds, filled, after, note=merged.note)
+
+    changed = guarded.run(lock, "recover", change)
+    assert done is not None  # noqa: S101 - a change was made of it
+    nothing = try_only or not (any(map(_any, done.counts.values())) or done.into)
+    return done if nothing else done._replace(change=changed)
+
+
+def _recovered(
+    source: "Backup", merged: "Merged", worked: "Recovery", request: Request, instead: str
+) -> Recovered:
+    return Recovered(
+        source,
+        merged.counts,
+        merged.conflicts,
+        worked.parents,
+        worked.children,
+        worked.new_keys,
+        merged.set_aside,
+        request.into if worked.merge.into else "",
+        None,
+        instead,
+    )
+
+
+def _any(count: dict[str, int]) -> bool:
+    return any(count.values())
+
+
+def _shrunk(attempt: guarded.Attempt) -> set[str]:
+    """What an earlier backup misses is missed still."""
+    return set(attempt.state.record.shrunk if attempt.state.record else ())
+
+
+def _later(settings: "Settings", source: "Backup") -> "tuple[Path, ...]":
+    """Newer states: what they lack was gone in between."""
+    if not settings.engine.light:
+        return ()
+    newer = []
+    for candidate in held(settings):
+        if source.record and candidate.record and candidate.record.state == source.record.state:
+            break
+        newer.append(candidate.path)
+    else:
+        return ()
+    return tuple(newer)
