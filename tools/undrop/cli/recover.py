@@ -61,7 +61,8 @@ def recover(run: Run) -> Answer:
         "children": [_fields(each) for each in done.children],
         "with_children": asked.with_children,
         "new_keys": done.new_keys,
-        "into": done.into or None,
+        "into": done.into[0] or None,
+        "rows_into": done.into[1],
         "triggers_set_aside": done.set_aside,
         "dry_run": asked.dry_run,
         **(kept(done.change) if done.change else {"backup": None}),
@@ -108,10 +109,7 @@ def _looked(run: Run, looked: "Looked") -> Answer:
     result: dict[str, Any] = {
         "from": str(held.backup.path) if held else None,
         "lacking": [_loss(each) for each in held.lacking] if held else [],
-        "older": [
-            {"backup": str(backup.path), "lacking": [_loss(each) for each in more]}
-            for backup, more in looked.older
-        ],
+        "older": [{"backup": str(backup.path), "missing": more} for backup, more in looked.older],
         "not_compared": looked.unread,
         "not_looked_at": looked.left,
     }
@@ -126,13 +124,18 @@ def _looked(run: Run, looked: "Looked") -> Answer:
     told: list[Text] = [
         f"what live lacks of {name}, of {of}",
         *(_older(run, backup, more) for backup, more in looked.older),
-        ("to bring it back, name it:", Action("recover", first)),
+        (
+            "to bring it back, name it:",
+            Action("recover", first),
+            "(it takes the newest state that lacks nothing of what was lost; --from names one)",
+        ),
     ]
     return Answer(result, notes=(*told, *notes), table=(COLUMNS, *rows), code=CheckError.exit_code)
 
 
-def _older(run: Run, backup: "Backup", more: "list[Loss]") -> str:
-    what = ", ".join(f"{each.name} ({each.lost:,})" for each in more[:SHOWN])
+def _older(run: Run, backup: "Backup", more: dict[str, int]) -> str:
+    texts = [f"{name} ({count:,})" for name, count in more.items()]
+    what = ", ".join(texts[:SHOWN])
     what += f" and {len(more) - SHOWN} more" if len(more) > SHOWN else ""
     line = run.prompt.line(Action("recover", "--from", backup.path.name))
     return f"{backup.path.name}, of {tables.age(backup.created)}, holds more: {what}  ({line})"
@@ -163,10 +166,11 @@ def _notes(run: Run, done: "Recovered") -> "list[Text]":
     told: list[Text] = [done.instead] if done.instead else []
     said = conflicts.counted(done.counts, VERBS)
     told.append(f"{'would come' if asked.dry_run else 'came'} back: {said}")
-    if done.into:
+    into, rows = done.into
+    if into:
         told.append(
-            f"into the new table {done.into}; a migration can move its rows on from there with "
-            "INSERT … SELECT, or UPDATE … FROM, and drop it"
+            f"into the new table {into}: {rows:,} row(s); a migration can move them on from there "
+            "with INSERT … SELECT, or UPDATE … FROM, and drop it"
         )
     told += [f"with them, since foreign keys need them: {_along(each)}" for each in done.parents]
     told += [f"their new keys: {table}: {count:,} row(s)" for table, count in done.new_keys.items()]

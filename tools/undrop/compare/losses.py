@@ -98,6 +98,21 @@ def lacking(comparison: Comparison) -> list[Loss]:
     return [loss for change in comparison.tables for loss in _losses(change, tables)]
 
 
+def missing(comparison: Comparison) -> dict[str, int]:
+    """Rows and values that are no longer there, by the names of losses.
+
+    What another value has taken the place of is not among them: an application does that.
+    """
+    counts: dict[str, int] = {}
+    for change in comparison.tables:
+        if change.name and change.gone:
+            counts[f"{'rows' if change.now else 'table'} {change.name}"] = change.gone
+        for column in change.columns if change.name else ():
+            if count := column.lost - column.overwritten:
+                counts[f"{change.name}.{column.name}"] = count
+    return counts
+
+
 def warned(report: Report, orphans: "Iterable[Orphans]", accepted: "Iterable[str]") -> Report:
     """The same with a warning of new foreign keys over rows that break them; not if accepted."""
     names = _names(accepted)

@@ -6,6 +6,7 @@ Nothing of ours goes, and nothing in it is overwritten that was not asked for.
 
 import sqlite3
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop.compare import matching
@@ -88,6 +89,8 @@ class Recovery(NamedTuple):
     """They were gone with them; whether they come along was asked (``Request.children``)."""
     new_keys: dict[str, int]
     """How many rows got a new key, by table."""
+    into_rows: int
+    """How many go into a table of their own."""
 
 
 def work_out(sides: "Sides", request: Request) -> Recovery:
@@ -98,14 +101,17 @@ def work_out(sides: "Sides", request: Request) -> Recovery:
     return _Job(sides, request).run()
 
 
-def holds(path: "Path", theirs: "Table", keys: tuple[str, ...]) -> int:
-    """How many rows with those keys a state has. Raises UsageError, UndropError."""
-    test, values = _by_keys(theirs, keys)
+def holds(path: "Path", theirs: "Table", request: Request) -> int:
+    """How many of the rows that were asked for by key or expression a state has.
+
+    Raises UsageError, UndropError.
+    """
+    test, values = _test(theirs, request)
     with connect.explained(path, "looking for rows"):
         connection = connect.connect(path, "immutable")
         try:
-            sql = f"SELECT count(*) FROM {quoted(theirs.name)} WHERE {test}"  # noqa: S608 - quoted
-            return int(connection.execute(sql, values).fetchall()[0][0])
+            sql = f"SELECT count(*) FROM main.{quoted(theirs.name)} WHERE {test}"  # noqa: S608
+            return int(_read(connection, theirs, sql, values)[0][0])
         finally:
             connection.close()
 
@@ -150,7 +156,8 @@ class _Job:
         for worker in done:
             worker.end()
         merge = Merge(ops, conflicts, into)
-        return Recovery(merge, [along for along in parents if along.rows], gone_along, new)
+        rows = self.connection.ask(f"SELECT count(*) FROM {into.rows}")[0][0] if into else 0  # noqa: S608
+        return Recovery(merge, [a for a in parents if a.rows], gone_along, new, int(rows))
 
     def worker(self, match: Match) -> "_Recoverer":
         """The table's."""
@@ -218,7 +225,8 @@ class _Job:
         lacking = " AND ".join(
             f"o.{quoted(p.ours.name)} = t.{quoted(p.theirs.name)}" for _, p in pairs
         )
-        coming = child.coming("c", values=bool({*reference.columns} & child.wanted_names))
+        values = {*reference.columns} & child.wanted_names
+        coming = child.coming("c", *["value"] * bool(values))
         rows = (
             f"{parent.source('t')} AS t WHERE EXISTS (SELECT 1 FROM {coming} "  # noqa: S608
             f"WHERE {points}) AND NOT EXISTS "
@@ -257,7 +265,7 @@ class _Job:
         return (
             f"{child.source('t')} AS t LEFT JOIN {child.lookup('o', 't')} ON {child.on('o', 't')} "  # noqa: S608
             f"WHERE NOT ({child.has_key('o')}) AND EXISTS "
-            f"(SELECT 1 FROM {parent.coming('p', values=False)} WHERE {points})"
+            f"(SELECT 1 FROM {parent.coming('p', 'back')} WHERE {points})"
         )
 
     def _depth(self, worker: "_Recoverer", seen: "tuple[str, ...]" = ()) -> int:
@@ -303,6 +311,8 @@ class _Recoverer(Worker):
         if wish.rows:
             self.add("row", f"{joined} WHERE NOT ({there}){picked}")
             self.add("taken", f"{joined} WHERE {there} AND ({self._is_another()}){picked}")
+            if self.request.children:  # they came back before
+                self.add("back", f"{joined} WHERE {there} AND {self.was_gone}{picked}")
         if self.wanted:
             differ = self.differ("o", "t", self.wanted)
             self.add("value", f"{joined} WHERE {there} AND {differ}{picked}")
@@ -316,42 +326,56 @@ class _Recoverer(Worker):
         return f" AND ({ids}) IN (SELECT * FROM {table})"  # noqa: S608 - ours
 
     def _is_another(self) -> str:
-        """SQL for: live has another row under that key.
+        """SQL for: live has another row under that key, which SQLite gave out again.
 
-        That is known where the key was nobody's in between; else it is taken for one where SQLite
-        may have given the key out again, and no value is the same.
+        Where a newer state had no row under it, little of what the row says is the same; elsewhere
+        nothing is.
         """
-        if not (self.match.ours.key_is_rowid and self.match.theirs.key_is_rowid):
-            return "0"
-        tests = ["0"]
-        if self.match.ours.clauses.get(Clause("AUTOINCREMENT")):
-            return "0"
-        [key] = self.key("t")
-        table = f"temp.undrop_reused_{self.ops.number}"
-        self.connection.execute(f"CREATE TABLE {table} (k0)")
-        name = quoted(self.match.theirs.name)
+        ours, theirs = self.match.ours, self.match.theirs
+        if not (ours.key_is_rowid and theirs.key_is_rowid):
+            return "0"  # who writes such a key means that row
+        if ours.clauses.get(Clause("AUTOINCREMENT")):
+            return "0"  # (sqlite.org/autoinc.html)
+        total, alike = (
+            " + ".join(f"coalesce({test}, 0)" for test in tests) or "0"
+            for tests in (
+                [something(self.cell("t", c)) for c in self.values],
+                [
+                    f"({something(self.cell('t', c))} AND {self.equal('o', 't', c)})"
+                    for c in self.values
+                ],
+            )
+        )
+        tests = [f"({self.was_gone} AND ({total}) > 2 * ({alike}))"]
+        if not self.request.overwrite:
+            tests.append(f"(({total}) > 1 AND ({alike}) = 0)")
+        return " OR ".join(tests)
+
+    @cached_property
+    def was_gone(self) -> str:
+        """SQL for: a newer state had no such row as live and theirs have now."""
+        table = f"temp.undrop_gone_{self.ops.number}"
+        names = ", ".join(f"k{n}" for n in range(len(self.key_names)))
+        self.connection.execute(f"CREATE TABLE {table} ({names})")
+        joined = (
+            f"{self.source('t')} AS t CROSS JOIN {self.lookup('o', 't')} ON {self.on('o', 't')}"
+        )
+        name = f"later.{quoted(self.match.theirs.name)}"
+        columns = [quoted(c.theirs.name) for c in self.match.key] or [
+            quoted(self.match.theirs.rowid_name)
+        ]
+        keys = self.key("t")
+        there = " AND ".join(f"x.{c} = {key}" for c, key in zip(columns, keys, strict=True))
+        wanted = "1" if self.request.children else self.differ("o", "t", self.values)
         for path in self.request.later:
             self.connection.execute(f"ATTACH '{connect.uri(path, 'immutable')}' AS later")
             with suppress(sqlite3.OperationalError):  # it had another name then, or another key
-                column = quoted(self.match.theirs.key[0].name)
-                there = f"SELECT 1 FROM later.{name} AS x WHERE x.{column} = {key}"  # noqa: S608
                 self.connection.execute(
-                    f"INSERT INTO {table} SELECT {key} FROM {self.source('t')} AS t CROSS JOIN "  # noqa: S608
-                    f"{self.source('o')} AS o ON {self.on('o', 't')} WHERE NOT EXISTS ({there})"
+                    f"INSERT INTO {table} SELECT {', '.join(keys)} FROM {joined} WHERE {wanted} "  # noqa: S608
+                    f"AND NOT EXISTS (SELECT 1 FROM {name} AS x WHERE {there})"
                 )
             self.connection.execute("DETACH later")
-        tests.append(f"{key} IN (SELECT k0 FROM {table})")  # noqa: S608
-        if not self.request.overwrite:
-            filled = [something(self.cell("t", c)) for c in self.values]
-            kept = [
-                f"({something(self.cell('t', c))} AND {self.equal('o', 't', c)})"
-                for c in self.values
-            ]
-            if len(filled) > 1:
-                total = " + ".join(f"coalesce({test}, 0)" for test in filled)
-                alike = " + ".join(f"coalesce({test}, 0)" for test in kept)
-                tests.append(f"(({total}) > 1 AND ({alike}) = 0)")
-        return " OR ".join(tests)
+        return f"({', '.join(keys)}) IN (SELECT * FROM {table})"  # noqa: S608 - ours
 
     def add(self, kind: str, rows: str) -> int:
         """Note rows of theirs; how many were not noted yet. ``rows`` is what comes after FROM."""
@@ -387,12 +411,11 @@ class _Recoverer(Worker):
         """What ours calls the columns whose values are wanted, folded."""
         return {fold(column.ours.name) for column in self.wanted}
 
-    def coming(self, alias: str, *, values: bool) -> str:
-        """Rows of theirs that come, or have ``values`` that do: what comes after FROM."""
+    def coming(self, alias: str, *more: str) -> str:
+        """Rows of theirs that come, and those of the kinds ``more``: what comes after FROM."""
         pairs = zip(self.key("t"), self.key("k"), strict=True)
         on = " AND ".join(f"{a.replace('t.', f'{alias}.', 1)} = {k}" for a, k in pairs)
-        kinds = ["row", "parent", "child"]
-        kinds += ["value"] * values + ["taken"] * self.request.new_keys
+        kinds = ["row", "parent", "child", *more, *["taken"] * self.request.new_keys]
         chosen = ", ".join(f"'{kind}'" for kind in kinds)
         return (
             f"(SELECT * FROM {self.touched} WHERE kind IN ({chosen})) AS k "  # noqa: S608 - ours
@@ -539,6 +562,17 @@ def _picks(sides: "Sides", theirs: "Table", request: Request) -> str | None:
     if not ids:
         raise UsageError(f"nothing tells the rows of {theirs.name} apart", "the same without that")
     columns = ", ".join(f"i{n}" for n in range(len(ids)))
+    test, values = _test(theirs, request)
+    sql = f"SELECT {', '.join(ids)} FROM theirs.{quoted(theirs.name)} WHERE {test}"  # noqa: S608
+    rows = _read(connection, theirs, sql, values)
+    connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
+    marks = ", ".join("?" * len(ids))
+    connection.executemany(f"INSERT INTO temp.{name} VALUES ({marks})", rows)  # noqa: S608
+    return f"temp.{name}"
+
+
+def _test(theirs: "Table", request: Request) -> tuple[str, list[Any]]:
+    """SQL for: the row was asked for; and the values in it. Raises UsageError."""
     tests = ["1"]
     values: list[Any] = []
     if request.keys:
@@ -546,12 +580,7 @@ def _picks(sides: "Sides", theirs: "Table", request: Request) -> str | None:
         tests.append(test)
     if request.where:
         tests.append(f"({request.where}\n)")
-    sql = f"SELECT {', '.join(ids)} FROM theirs.{quoted(theirs.name)} WHERE {' AND '.join(tests)}"  # noqa: S608
-    rows = _read(connection, theirs, sql, values)
-    connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
-    marks = ", ".join("?" * len(ids))
-    connection.executemany(f"INSERT INTO temp.{name} VALUES ({marks})", rows)  # noqa: S608
-    return f"temp.{name}"
+    return " AND ".join(tests), values
 
 
 def _read(connection: "Connection", theirs: "Table", sql: str, values: list[Any]) -> list[Any]:

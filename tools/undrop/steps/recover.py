@@ -48,9 +48,9 @@ class Looked(NamedTuple):
     """What live lacks."""
 
     held: Held | None
-    """The newest state that has something of it; None where no state has."""
-    older: "list[tuple[Backup, list[Loss]]]"
-    """Older states that hold more of something, and what."""
+    """The newest state with rows or values that are gone, else with other ones; None for none."""
+    older: "list[tuple[Backup, dict[str, int]]]"
+    """Older states that hold more of something, and how much of what."""
     unread: list[str]
     """Backups that could not be compared."""
     left: int
@@ -70,12 +70,17 @@ class Recovered(NamedTuple):
     new_keys: dict[str, int]
     set_aside: list[str]
     """Triggers that did not run."""
-    into: str
-    """The table of its own that rows went into; empty for none."""
+    into: tuple[str, int]
+    """The table of its own that rows went into, and how many; empty for none."""
     change: guarded.Change | None
     """None where nothing was changed."""
     instead: str = ""
     """What is said where the second of the backup's two files was taken."""
+
+    @property
+    def does(self) -> bool:
+        """Whether anything comes back."""
+        return bool(self.into[0]) or any(any(each.values()) for each in self.counts.values())
 
 
 def look(settings: "Settings", source: "Backup | None") -> Looked:
@@ -84,16 +89,19 @@ def look(settings: "Settings", source: "Backup | None") -> Looked:
         held = Held(source, live.compare(settings, source.path))
         return Looked(held if held.lacking else None, [], [], 0)
     first: Held | None = None
-    older: list[tuple[Backup, list[Loss]]] = []
+    overwritten: Held | None = None
+    older: list[tuple[Backup, dict[str, int]]] = []
     most: dict[str, int] = {}
     states = _States(settings)
-    for held in states:
-        lacking = held.lacking
-        first = first or (held if lacking else None)
-        if held is not first and (more := [x for x in lacking if x.lost > most.get(x.name, 0)]):
-            older.append((held.backup, more))
-        most |= {each.name: max(each.lost, most.get(each.name, 0)) for each in lacking}
-    return Looked(first, older, states.unread, states.left)
+    for state in states:
+        missing = losses.missing(state.comparison)
+        overwritten = overwritten or (state if state.lacking else None)
+        more = {name: count for name, count in missing.items() if count > most.get(name, 0)}
+        if first and more:
+            older.append((state.backup, more))
+        first = first or (state if missing else None)
+        most |= more
+    return Looked(first or overwritten, older, states.unread, states.left)
 
 
 class _States:
@@ -131,13 +139,14 @@ def held(settings: "Settings") -> "list[Backup]":
 
 
 def find(settings: "Settings", names: "list[str]", request: Request) -> Held:
-    """The newest state that lacks nothing of what live lost of ``names``, or of rows by their keys.
+    """The newest state that lacks nothing of what live lost of ``names``.
 
-    Raises UsageError where no state has such a table or column, CheckError where nothing of it is
-    lost.
+    Where nothing of it is gone, the newest with other values in it. Raises UsageError where no
+    state has such a table or column, CheckError where nothing of it is lost.
     """
     best: Held | None = None
     known: Held | None = None
+    differs: Held | None = None
     most = 0
     problem: UsageError | None = None
     states = _States(settings)
@@ -148,18 +157,35 @@ def find(settings: "Settings", names: "list[str]", request: Request) -> Held:
             problem = problem or error
             continue
         known = known or state
-        lost = sum(each.lost for each in state.lacking if _is_wished(each, wanted))
-        if lost and request.keys and settings.engine.light:
+        lacking = [each.name for each in state.lacking if _is_wished(each.name, wanted)]
+        if lacking and (request.keys or request.where) and settings.engine.light:
             there = state.comparison.structure_before.tables
             path = state.backup.path
-            lost = sum(recovery.holds(path, there[w.table], request.keys) for w in wanted)
+            try:
+                lost = sum(recovery.holds(path, there[w.table], request) for w in wanted)
+            except UsageError as error:  # a column that it has not, for one
+                problem = problem or error
+                continue
+            lacking = lacking if lost else []
+        else:
+            missing = losses.missing(state.comparison)
+            lost = sum(missing.get(name, 0) for name in lacking)
+        tables = {wish.table for wish in wanted if wish.rows}
+        may_be_others = any(fold(c.name) in tables and c.changed for c in state.comparison.tables)
+        differs = differs or (state if lacking or may_be_others else None)
         if lost > most:
             best, most = state, lost
-    if best:
-        return best
+    if found := best or differs:
+        return found
+    if problem and request.where:
+        raise problem
     if known is None:
         raise problem or _none(settings)
-    raise CheckError(
+    raise _nothing(names)
+
+
+def _nothing(names: "list[str]") -> CheckError:
+    return CheckError(
         f"live lacks nothing of {', '.join(names)} that a backup holds", Action("recover")
     )
 
@@ -210,11 +236,12 @@ def _wish(comparison: "Comparison", name: str) -> Wish:
     raise UsageError(f"there is no {name!r} in that state; its tables: {names}", Action("recover"))
 
 
-def _is_wished(loss: "Loss", wanted: tuple[Wish, ...]) -> bool:
+def _is_wished(name: str, wanted: tuple[Wish, ...]) -> bool:
+    """Whether the loss of that name is."""
     for wish in wanted:
-        if fold(loss.name) in {f"rows {wish.table}", f"table {wish.table}"} and wish.rows:
+        if fold(name) in {f"rows {wish.table}", f"table {wish.table}"} and wish.rows:
             return True
-        table, _, column = fold(loss.name).rpartition(".")
+        table, _, column = fold(name).rpartition(".")
         if table == wish.table and (wish.columns is None or column in wish.columns):
             return True
     return False
@@ -253,7 +280,9 @@ def recover(
             attempt.state, sources, work_out, triggers=request.triggers
         ) as merged:
             done = _recovered(source, merged, worked[-1], request, instead)
-            if try_only or not (any(map(_any, merged.counts.values())) or done.into):
+            if not (done.does or done.conflicts):
+                raise _nothing(names)
+            if try_only or not done.does:
                 return None
             filled = sorted({*merged.facts.filled, *_shrunk(attempt)})
             seconds = attempt.put_in_place(merged)
@@ -262,8 +291,7 @@ def recover(
 
     changed = guarded.run(lock, "recover", change)
     assert done is not None  # noqa: S101 - a change was made of it
-    nothing = try_only or not (any(map(_any, done.counts.values())) or done.into)
-    return done if nothing else done._replace(change=changed)
+    return done._replace(change=changed) if done.does and not try_only else done
 
 
 def _recovered(
@@ -277,14 +305,10 @@ def _recovered(
         worked.children,
         worked.new_keys,
         merged.set_aside,
-        request.into if worked.merge.into else "",
+        (request.into, worked.into_rows) if worked.merge.into else ("", 0),
         None,
         instead,
     )
-
-
-def _any(count: dict[str, int]) -> bool:
-    return any(count.values())
 
 
 def _shrunk(attempt: guarded.Attempt) -> set[str]:
