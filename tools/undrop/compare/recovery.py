@@ -67,7 +67,7 @@ class Request(NamedTuple):
     into: str = ""
     """The table of their own that rows go into which live's schema has no place for."""
     later: "tuple[Path, ...]" = ()
-    """Newer states than theirs: a key that was nobody's in one of them is another row's in live."""
+    """Some newer states than theirs: a key that was nobody's in one of them is another row's in live."""
 
 
 class Along(NamedTuple):
@@ -219,17 +219,16 @@ class _Job:
         if not parent.keyed:
             return 0
         pairs = [(c, p) for c, p in zip(columns, parents, strict=True) if c and p]
-        points = " AND ".join(
-            f"t.{quoted(p.theirs.name)} = c.{quoted(c.theirs.name)}" for c, p in pairs
-        )
+        to_there = ", ".join(f"t.{quoted(p.theirs.name)}" for _, p in pairs)
+        from_here = ", ".join(f"c.{quoted(c.theirs.name)}" for c, _ in pairs)
         lacking = " AND ".join(
             f"o.{quoted(p.ours.name)} = t.{quoted(p.theirs.name)}" for _, p in pairs
         )
         values = {*reference.columns} & child.wanted_names
         coming = child.coming("c", *["value"] * bool(values))
         rows = (
-            f"{parent.source('t')} AS t WHERE EXISTS (SELECT 1 FROM {coming} "  # noqa: S608
-            f"WHERE {points}) AND NOT EXISTS "
+            f"{parent.source('t')} AS t WHERE ({to_there}) IN "
+            f"(SELECT {from_here} FROM {coming}) AND NOT EXISTS "
             f"(SELECT 1 FROM {parent.source('o')} AS o WHERE {lacking})"
         )
         return parent.add("parent", rows)
@@ -258,14 +257,12 @@ class _Job:
         return list(said.values())
 
     def _pointing(self, child: "_Recoverer", parent: "_Recoverer", reference: "Reference") -> str:
-        points = " AND ".join(
-            f"p.{quoted(to)} = t.{quoted(column)}"
-            for column, to in zip(reference.columns, reference.to, strict=True)
-        )
+        from_here = ", ".join(f"t.{quoted(column)}" for column in reference.columns)
+        to_there = ", ".join(f"p.{quoted(column)}" for column in reference.to)
         return (
             f"{child.source('t')} AS t LEFT JOIN {child.lookup('o', 't')} ON {child.on('o', 't')} "  # noqa: S608
-            f"WHERE NOT ({child.has_key('o')}) AND EXISTS "
-            f"(SELECT 1 FROM {parent.coming('p', 'back')} WHERE {points})"
+            f"WHERE NOT ({child.has_key('o')}) AND ({from_here}) IN "
+            f"(SELECT {to_there} FROM {parent.coming('p', 'back')})"
         )
 
     def _depth(self, worker: "_Recoverer", seen: "tuple[str, ...]" = ()) -> int:
@@ -310,7 +307,9 @@ class _Recoverer(Worker):
         there, picked = self.has_key("o"), self._picked()
         if wish.rows:
             self.add("row", f"{joined} WHERE NOT ({there}){picked}")
-            self.add("taken", f"{joined} WHERE {there} AND ({self._is_another()}){picked}")
+            differ = self.differ("o", "t", self.values)
+            other = f"{there} AND {differ} AND ({self._is_another()})"
+            self.add("taken", f"{joined} WHERE {other}{picked}")
             if self.request.children:  # they came back before
                 self.add("back", f"{joined} WHERE {there} AND {self.was_gone}{picked}")
         if self.wanted:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from undrop.store.lock import Lock
 
 PATIENCE = 20.0  # seconds in which older states are looked at
+NEAR = 2  # states
 KINDS = ("rows", "table")
 """What a name may begin with (``losses.Loss.name``)."""
 
@@ -317,7 +318,7 @@ def _shrunk(attempt: guarded.Attempt) -> set[str]:
 
 
 def _later(settings: "Settings", source: "Backup") -> "tuple[Path, ...]":
-    """Newer states: what they lack was gone in between."""
+    """The next states after it, and the newest: what they lack was gone in between."""
     if not settings.engine.light:
         return ()
     newer = []
@@ -327,4 +328,4 @@ def _later(settings: "Settings", source: "Backup") -> "tuple[Path, ...]":
         newer.append(candidate.path)
     else:
         return ()
-    return tuple(newer)
+    return tuple(dict.fromkeys((*newer[:NEAR], *newer[-NEAR:])))

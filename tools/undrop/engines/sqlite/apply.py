@@ -5,7 +5,7 @@ to is known when live is changed.
 """
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.compare.merge import Conflict, Ops, identity
@@ -52,7 +52,9 @@ class Refused(NamedTuple):
 def opened(path: "Path", operations: "Path", operations_mode: str = "rw") -> sqlite3.Connection:
     """A database that is to be written to, with the file of operations attached.
 
-    What an application's own functions give is not guessed here: without them SQLite refuses.
+    What an application's own functions give is not guessed here: without them SQLite refuses. Its
+    triggers may write to virtual tables, as they may in the application
+    (sqlite.org/pragma.html#pragma_trusted_schema).
     """
     connection = sqlite3.connect(
         connect.uri(path, "rw"),
@@ -64,7 +66,6 @@ def opened(path: "Path", operations: "Path", operations_mode: str = "rw") -> sql
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     # It does nothing inside of a transaction (sqlite.org/pragma.html#pragma_foreign_keys).
     connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute(f"ATTACH '{connect.uri(operations, operations_mode)}' AS ops")
     return connection
 
@@ -333,15 +334,22 @@ class _ForeignKey(NamedTuple):
 
 
 def triggers(
-    connection: sqlite3.Connection, tables: "list[Table]"
+    path: "Path", tables: "list[Table]"
 ) -> tuple[dict[str, tuple[str, str]], dict[str, set[str]]]:
     """Triggers that do more than keep full-text tables, and what the others keep, by their table.
 
-    Of each its table and its definition; names of tables are folded.
+    Of each its table and its definition; names of tables are folded. Nobody writes the file.
 
     SQLite's own authorizer tells what each writes (sqlite.org/c3ref/set_authorizer.html), when a
     statement that fires it is prepared.
     """
+    with closing(sqlite3.connect(connect.uri(path, "immutable"), uri=True)) as connection:
+        return _triggers(connection, tables)
+
+
+def _triggers(
+    connection: sqlite3.Connection, tables: "list[Table]"
+) -> tuple[dict[str, tuple[str, str]], dict[str, set[str]]]:
     text = {
         name
         for name, sql in connection.execute(

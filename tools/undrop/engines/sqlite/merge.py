@@ -129,7 +129,7 @@ class _Job:
             connection = self._attached(base, theirs, stack)
             structure = to_ours.structure_after if to_ours else to_theirs.structure_after
             tables = list(structure.tables.values())
-            aside, kept = apply.triggers(connection, tables)
+            aside, kept = apply.triggers(self.begin, tables)
             self.kept = frozenset().union(*kept.values())
             self.structure = structure
             sides = Sides(connection, to_ours or None, to_theirs, self.kept)
