@@ -7,7 +7,7 @@ from undrop.cli import conflicts, tables
 from undrop.cli.answer import Answer, Run, clients, disconnect, kept, way_back
 from undrop.compare.merge import TAKEN
 from undrop.compare.recovery import OTHER, Request
-from undrop.errors import CheckError, UsageError
+from undrop.errors import NOT_CHANGED, CheckError, UsageError
 from undrop.recipes import Action
 from undrop.steps import recover as core
 from undrop.store.lock import locked
@@ -73,6 +73,8 @@ def recover(run: Run) -> Answer:
         notes += [*way_back(done.change), *replica.afterwards(run.settings, done.change)]
     elif asked.dry_run:
         notes.append("nothing was kept, the database was not changed")
+    else:
+        notes.append(NOT_CHANGED)
     code = CheckError.exit_code if done.conflicts else 0
     return Answer(result, run.settings.engine.label, tuple(notes), code=code)
 

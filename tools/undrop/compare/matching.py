@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from undrop.compare.pairing import same, something
 from undrop.compare.structure import fold
+from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison, TableChange
-    from undrop.compare.structure import Column, Table
+    from undrop.compare.structure import Column, Structure, Table
+    from undrop.sqlitefile.connect import Connection
 
 
 class Shared(NamedTuple):
@@ -51,10 +54,25 @@ class Matches(NamedTuple):
     """Tables that ours has not: the base's, where that has it, and theirs."""
 
 
-def matches(to_ours: "Comparison", to_theirs: "Comparison") -> Matches:
-    """Both comparisons begin with the base."""
-    base, theirs = to_ours.structure_before, to_theirs.structure_after
+Pairs = dict[str, "tuple[Table, dict[str, str]]"]
+"""By folded name of a table, the other one, and what its columns are called there."""
+
+
+def matches(
+    connection: "Connection", to_ours: "Comparison", to_theirs: "Comparison", *, ours_first: bool
+) -> Matches:
+    """The second comparison begins with the base, the first too, or else with ours.
+
+    What was renamed shows from the older to the newer of two. Raises sqlite3.Error.
+    """
+    base = to_ours.structure_after if ours_first else to_ours.structure_before
+    theirs = to_theirs.structure_after
     here, there = _pairs(to_ours), _pairs(to_theirs)
+    if ours_first:
+        older = to_ours.structure_before
+        for name, (after, known) in here.items():
+            known.update(_changed_too(connection, older.tables[name], after, known))
+        here = _turned(here, older)
     tables: list[Match] = []
     strays: list[tuple[Table | None, Table]] = []
     for name, table in base.tables.items():
@@ -62,54 +80,113 @@ def matches(to_ours: "Comparison", to_theirs: "Comparison") -> Matches:
             tables.append(_match(here[name], table, there[name]))
         elif name in there:
             strays.append((table, there[name][0]))
-    known = {fold(table.name) for table, _ in there.values()}
-    strays += [(None, table) for name, table in theirs.tables.items() if name not in known]
+    taken = {fold(table.name) for table, _ in there.values()}
+    strays += [(None, table) for name, table in theirs.tables.items() if name not in taken]
     return Matches(tables, strays)
 
 
-def _pairs(comparison: "Comparison") -> "dict[str, tuple[Table, dict[str, str]]]":
-    """By folded name of a table, what it is afterwards, and what its columns are called there.
+def since(connection: "Connection", lacking: "Comparison") -> Matches:
+    """The same where ours is the base itself, of a comparison that begins with theirs.
 
-    One that is defined as it was is itself: where values went from one name to another in it, they
-    were written there.
+    Raises sqlite3.Error.
+    """
+    tables: list[Match] = []
+    strays: list[tuple[Table | None, Table]] = []
+    pairs = _pairs(lacking)
+    taken = {fold(table.name) for table, _ in pairs.values()}
+    new = [t for name, t in lacking.structure_after.tables.items() if name not in taken]
+    for name, theirs in lacking.structure_before.tables.items():
+        for ours in new if name not in pairs else ():
+            if _is_mostly(connection, theirs, ours):
+                both = zip(theirs.data, ours.data, strict=True)
+                pairs[name] = (ours, {fold(one.name): fold(other.name) for one, other in both})
+    for name, theirs in lacking.structure_before.tables.items():
+        if name not in pairs:
+            strays.append((None, theirs))
+            continue
+        ours, columns = pairs[name]
+        there = {new: old for old, new in columns.items()}
+        tables.append(_match((ours, {name: name for name in ours.columns}), ours, (theirs, there)))
+    return Matches(tables, strays)
+
+
+def _pairs(comparison: "Comparison") -> Pairs:
+    """What a comparison takes for one and the same.
+
+    A table that has the columns that it had is itself: where values went from one name to another,
+    they were written there.
     """
     before, after = comparison.structure_before.tables, comparison.structure_after.tables
-    same = {
+    stayed = {
         name
         for name, table in before.items()
         if name in after and after[name].columns == table.columns
     }
     pairs = {
-        name: (after[name], {column: column for column in before[name].columns}) for name in same
+        name: (after[name], {column: column for column in before[name].columns}) for name in stayed
     }
     for change in comparison.tables:
         old, new = fold(change.name), fold(change.now)
-        if old and new and old not in same and new not in same:
+        if old and new and old not in stayed and new not in stayed:
             pairs[old] = (after[new], columns(before[old], after[new], change))
     return pairs
 
 
-def since(lacking: "Comparison") -> Matches:
-    """The same where ours is the base itself, of a comparison that begins with theirs."""
-    tables: list[Match] = []
-    strays: list[tuple[Table | None, Table]] = []
-    for change in lacking.tables:
-        if not change.name:
-            continue
-        theirs = lacking.structure_before.tables[fold(change.name)]
-        if not change.now:
-            strays.append((None, theirs))
-            continue
-        ours = lacking.structure_after.tables[fold(change.now)]
-        pairs = {new: old for old, new in columns(theirs, ours, change).items()}
-        shared = tuple(
-            Shared(column, column, theirs.columns[pairs[fold(column.name)]])
-            for column in ours.data
-            if fold(column.name) in pairs
-        )
-        unplaced = tuple((None, c) for c in theirs.data if fold(c.name) not in pairs.values())
-        tables.append(Match(ours, ours, theirs, shared, unplaced))
-    return Matches(tables, strays)
+def _is_mostly(connection: "Connection", theirs: "Table", ours: "Table") -> bool:
+    """Whether a table was renamed and lost rows: half of them are there under another name.
+
+    The one that was there keeps its root, which another may get that comes after it.
+    """
+    if not 0 != theirs.root == ours.root or [c.type for c in theirs.data] != [
+        c.type for c in ours.data
+    ]:
+        return False
+    sides = (
+        f"SELECT {', '.join(quoted(c.name) for c in table.data)} FROM {schema}.{quoted(table.name)}"  # noqa: S608
+        for schema, table in (("theirs", theirs), ("main", ours))
+    )
+    kept, there = (
+        connection.ask(f"SELECT count(*) FROM ({sql})")[0][0]  # noqa: S608 - quoted
+        for sql in (" INTERSECT ".join(sides), f"SELECT 1 FROM theirs.{quoted(theirs.name)}")  # noqa: S608
+    )
+    return bool(there and kept * 2 >= there)
+
+
+def _turned(pairs: Pairs, before: "Structure") -> Pairs:
+    """The same, looked at from the other side."""
+    return {
+        fold(after.name): (before.tables[name], {new: old for old, new in columns.items()})
+        for name, (after, columns) in pairs.items()
+    }
+
+
+def _changed_too(
+    connection: "Connection", before: "Table", after: "Table", columns: dict[str, str]
+) -> dict[str, str]:
+    """Columns that were renamed and of whose values some changed: half of them are there still.
+
+    ``before`` is ``main``'s, ``after`` the base's.
+    """
+    keys = [(c.name, columns[fold(c.name)]) for c in before.key if fold(c.name) in columns]
+    if not keys or len(keys) < len(before.key):
+        return {}
+    on = " AND ".join(f"b.{quoted(new)} = a.{quoted(old)}" for old, new in keys)
+    joined = f"main.{quoted(before.name)} AS a CROSS JOIN base.{quoted(after.name)} AS b ON {on}"
+    found: dict[str, str] = {}
+    free = [c for c in after.data if fold(c.name) not in columns.values()]
+    for old in [c for c in before.data if fold(c.name) not in columns and not c.key]:
+        for new in [c for c in free if c.type == old.type and not c.key]:
+            a, b = f"a.{quoted(old.name)}", f"b.{quoted(new.name)}"
+            sql = (
+                f"SELECT count(*), total({same(a, b)}), count(DISTINCT {a}) "  # noqa: S608 - quoted
+                f"FROM {joined} WHERE {something(a)}"
+            )
+            [(count, kept, different)] = connection.ask(sql)
+            if different > 1 and kept * 2 >= count:
+                found[fold(old.name)] = fold(new.name)
+                free.remove(new)
+                break
+    return found
 
 
 def _match(

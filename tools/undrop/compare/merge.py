@@ -106,11 +106,13 @@ class Sides(NamedTuple):
 
     connection: "Connection"
     to_ours: "Comparison | None"
-    """From the base; None where ours is the base."""
+    """From the base, or else from ours to it; None where ours is the base."""
     to_theirs: "Comparison"
     """From the base to theirs; where ours is the base, from theirs to ours."""
     kept: frozenset[str] = frozenset()
     """Full-text tables of ours that triggers keep, by folded name."""
+    ours_first: bool = False
+    """Whether ``to_ours`` begins with ours: where that is the older one."""
 
 
 def identity(table: "Table") -> tuple[str, ...]:
@@ -127,7 +129,9 @@ def work_out(sides: Sides, prefer: Prefer = None) -> Merge:
     """
     assert sides.to_ours  # noqa: S101 - a merge has a base
     connection = sides.connection
-    matches = matching.matches(sides.to_ours, sides.to_theirs)
+    matches = matching.matches(
+        connection, sides.to_ours, sides.to_theirs, ours_first=sides.ours_first
+    )
     ops: list[Ops] = []
     conflicts: list[Conflict] = []
     for match in matches.tables:

@@ -67,7 +67,7 @@ class Request(NamedTuple):
     into: str = ""
     """The table of their own that rows go into which live's schema has no place for."""
     later: "tuple[Path, ...]" = ()
-    """Some newer states than theirs: a key that was nobody's in one of them is another row's in live."""
+    """Some newer states: a key that was nobody's in one of them is another row's in live."""
 
 
 class Along(NamedTuple):
@@ -120,7 +120,7 @@ class _Job:
     def __init__(self, sides: "Sides", request: Request) -> None:
         self.sides, self.request = sides, request
         self.connection = sides.connection
-        found = matching.since(sides.to_theirs)
+        found = matching.since(sides.connection, sides.to_theirs)
         self.matches = {fold(match.theirs.name): match for match in found.tables}
         self.strays = {fold(theirs.name): theirs for _, theirs in found.strays}
         self.workers: dict[str, _Recoverer] = {}
@@ -227,7 +227,7 @@ class _Job:
         values = {*reference.columns} & child.wanted_names
         coming = child.coming("c", *["value"] * bool(values))
         rows = (
-            f"{parent.source('t')} AS t WHERE ({to_there}) IN "
+            f"{parent.source('t')} AS t WHERE ({to_there}) IN "  # noqa: S608 - ours
             f"(SELECT {from_here} FROM {coming}) AND NOT EXISTS "
             f"(SELECT 1 FROM {parent.source('o')} AS o WHERE {lacking})"
         )

@@ -178,7 +178,7 @@ def find(settings: "Settings", names: "list[str]", request: Request) -> Held:
             best, most = state, lost
     if found := best or differs:
         return found
-    if problem and request.where:
+    if problem and (request.keys or request.where):
         raise problem
     if known is None:
         raise problem or _none(settings)
@@ -214,7 +214,8 @@ def wishes(comparison: "Comparison", names: "Iterable[str]") -> tuple[Wish, ...]
 def _wish(comparison: "Comparison", name: str) -> Wish:
     tables = comparison.structure_before.tables
     said = {fold(change.name): fold(change.name) for change in comparison.tables if change.name}
-    said |= {fold(c.now): fold(c.name) for c in comparison.tables if c.now and c.name not in said}
+    kept = [change for change in comparison.tables if change.name and change.now]
+    said |= {fold(c.now): fold(c.name) for c in kept if fold(c.now) not in said}
     kind, _, rest = name.partition(" ")
     if fold(name) in said:
         return Wish(said[fold(name)], rows=True, columns=None)

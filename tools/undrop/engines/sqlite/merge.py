@@ -84,7 +84,7 @@ def merged(  # noqa: PLR0913 - what is merged, and how
         result = Merged(live, work, session, wal=wal)
         job = _Job(result, begin, operations, session)
         with connect.explained(work, "merging"):
-            job.work_out(sources.base, theirs, work_out, triggers=triggers)
+            job.work_out(sources, theirs, work_out, triggers=triggers)
             job.do()
         if sources.ours is None and job.changes * SHARE <= header.read(work).pages:
             result.rows = (operations, job.script)
@@ -114,25 +114,30 @@ class _Job:
 
     def work_out(
         self,
-        base: "Path | None",
+        sources: "Sources",
         theirs: "Path",
         work_out: "Callable[[Sides], Merge]",
         *,
         triggers: bool,
     ) -> None:
         """Compare the three, and write down what is to be done."""
-        progress = self.session.progress
-        to_ours = base and files.compare(base, self.begin, progress, version_table="")
+        progress, base = self.session.progress, sources.base
+        older = sources.ours is not None
+        to_ours = None
+        if base:
+            one, other = (self.begin, base) if older else (base, self.begin)
+            to_ours = files.compare(one, other, progress, version_table="")
         one, other = (base, theirs) if base else (theirs, self.begin)
         to_theirs = files.compare(one, other, progress, version_table="")
         with ExitStack() as stack:
             connection = self._attached(base, theirs, stack)
-            structure = to_ours.structure_after if to_ours else to_theirs.structure_after
+            compared = to_ours or to_theirs
+            structure = compared.structure_before if older else compared.structure_after
             tables = list(structure.tables.values())
             aside, kept = apply.triggers(self.begin, tables)
             self.kept = frozenset().union(*kept.values())
             self.structure = structure
-            sides = Sides(connection, to_ours or None, to_theirs, self.kept)
+            sides = Sides(connection, to_ours, to_theirs, self.kept, ours_first=older)
             done: list[Merge] = []
             with check.beside(
                 [connection],

@@ -1,0 +1,294 @@
+"""``recover``: what was lost comes back, and everything else stays."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from shop import Project
+from test_keep import SHOP, write
+
+
+@pytest.fixture
+def shop(project: Project) -> Project:
+    write(project, SHOP)
+    project.ok("undrop", "backup", "whole")
+    return project
+
+
+@pytest.mark.smoke
+def test_rows_come_back_and_what_came_since_stays(shop: Project) -> None:
+    write(shop, "DELETE FROM items WHERE id > 2; INSERT INTO items VALUES (9, 'screw', 90)")
+    write(shop, "UPDATE items SET price = 11 WHERE id = 1")
+    table = shop.run("undrop", "recover")
+    assert table.code == 4
+    assert "rows items" in table.out
+    assert "recover 'rows items'" in table.err
+    done = shop.done("just", "recover", "rows", "items")
+    assert "2 row(s) back" in done.err
+    assert "locked out" in done.err
+    assert shop.sql("SELECT * FROM items") == [
+        (1, "nut", 11), (2, "bolt", 20), (3, "nail", 30), (4, "pin", 40), (9, "screw", 90)
+    ]  # fmt: skip
+    shop.ok("just", "undo")
+    assert shop.sql("SELECT count(*) FROM items") == [(3,)]
+
+
+def test_nothing_is_lost(shop: Project) -> None:
+    write(shop, "INSERT INTO items VALUES (9, 'screw', 90)")
+    done = shop.done("undrop", "recover")
+    assert "lacks nothing" in done.err
+    shop.refused(4, "undrop", "recover", "rows", "items")
+
+
+def test_a_look_changes_nothing(shop: Project) -> None:
+    write(shop, "DELETE FROM items")
+    backups = shop.saved()
+    shop.refused(4, "just", "recover", "rows items", "--key", "77")
+    before = shop.exact()
+    assert shop.run("just", "recover").code == 4
+    told = json.loads(shop.run("just", "recover", "--json").out)
+    assert [each["name"] for each in told["lacking"]] == ["rows items"]
+    assert told["from"] == str(backups[0])
+    assert shop.exact() == before
+
+
+def test_values_that_were_emptied_come_back_and_others_only_on_purpose(shop: Project) -> None:
+    write(
+        shop, "UPDATE items SET price = NULL WHERE id < 3; UPDATE items SET price = 1 WHERE id = 4"
+    )
+    done = shop.run("undrop", "recover", "items.price", "--json")
+    assert done.code == 4
+    [conflict] = json.loads(done.out)["conflicts"]
+    assert (conflict["key"], conflict["live"], conflict["other"]) == ({"id": 4}, 1, 40)
+    assert shop.sql("SELECT price FROM items") == [(10,), (20,), (30,), (1,)]
+    shop.ok("undrop", "recover", "items.price", "--overwrite")
+    assert shop.sql("SELECT price FROM items") == [(10,), (20,), (30,), (40,)]
+
+
+@pytest.mark.parametrize(
+    ("options", "back"),
+    [
+        (("--key", "3"), [3]),
+        (("--key", "3,4"), [3, 4]),
+        (("--where", "name LIKE 'n%' AND price > 10"), [3]),
+        (("--where", "items.price = 40 -- and that"), [4]),
+    ],
+)
+def test_only_the_rows_that_were_asked_for(
+    shop: Project, options: tuple[str, ...], back: list[int]
+) -> None:
+    write(shop, "DELETE FROM items")
+    shop.ok("undrop", "recover", "rows items", *options)
+    assert [row for (row,) in shop.sql("SELECT id FROM items")] == back
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "1) UNION SELECT id FROM lines WHERE (1",
+        "id IN (SELECT item_id FROM lines)",
+        "load_extension('x')",
+        "nothing = 1",
+        "name LIKE",
+    ],
+)
+def test_an_expression_may_only_look_at_its_row(shop: Project, where: str) -> None:
+    write(shop, "DELETE FROM items")
+    shop.refused(2, "undrop", "recover", "rows items", "--where", where)
+
+
+def test_composite_and_text_keys(project: Project) -> None:
+    write(
+        project,
+        "CREATE TABLE stock (place TEXT, item INT, n INT, PRIMARY KEY (place, item)) WITHOUT ROWID;"
+        "INSERT INTO stock VALUES ('a,b', 1, 5), ('c', 1, 6), ('c', 2, 7)",
+    )
+    project.ok("undrop", "backup")
+    write(project, "DELETE FROM stock")
+    project.ok("undrop", "recover", "stock", "--key", '"a,b",1', "--key", "c,2")
+    assert project.sql("SELECT * FROM stock") == [("a,b", 1, 5), ("c", 2, 7)]
+    project.refused(2, "undrop", "recover", "stock", "--key", "c")
+
+
+def test_what_a_foreign_key_needs_comes_along(shop: Project) -> None:
+    write(shop, "DELETE FROM lines; DELETE FROM items WHERE id < 3")
+    done = shop.done("undrop", "recover", "rows lines", "--key", "1")
+    assert "foreign keys need them: 1 row(s) of items (id 1)" in done.err
+    assert shop.sql("SELECT id FROM items ORDER BY id") == [(1,), (3,), (4,)]
+    assert shop.sql("SELECT id FROM lines") == [(1,)]
+
+
+def test_what_went_with_them_is_said_with_a_line_that_works(shop: Project) -> None:
+    write(shop, "PRAGMA foreign_keys = ON; DELETE FROM items WHERE id < 3")
+    done = shop.done("undrop", "recover", "rows items", "--json")
+    told = json.loads(done.out)
+    assert [(each["table"], each["rows"]) for each in told["children"]] == [("lines", 2)]
+    assert shop.sql("SELECT id FROM lines") == [(3,)]
+    said = done.err[done.err.index("gone with them") :]
+    line = said[said.index("just recover") : said.index(" brings those")]
+    shop.ok("sh", "-c", line)
+    assert shop.sql("SELECT id FROM lines") == [(1,), (2,), (3,)]
+    shop.ok("undrop", "undo")
+    shop.ok("undrop", "undo")
+    shop.ok("undrop", "undo", "--list")
+
+
+def test_with_children_at_once(shop: Project) -> None:
+    write(shop, "PRAGMA foreign_keys = ON; DELETE FROM items WHERE id < 3")
+    shop.ok("undrop", "recover", "rows items", "--with-children", "--key", "2")
+    assert shop.sql("SELECT id FROM items") == [(2,), (3,), (4,)]
+    assert shop.sql("SELECT id FROM lines") == [(2,), (3,)]
+
+
+def test_a_key_that_live_uses_for_another_row(shop: Project) -> None:
+    write(shop, "DELETE FROM items WHERE id = 4; INSERT INTO items VALUES (4, 'screw', 90)")
+    write(shop, "INSERT INTO lines VALUES (4, 4, 1)")
+    done = shop.refused(4, "undrop", "recover", "rows", "items")
+    assert "another row's" in done.err
+    shop.ok("undrop", "recover", "rows items", "--new-keys")
+    assert shop.sql("SELECT * FROM items WHERE id > 3") == [(4, "screw", 90), (5, "pin", 40)]
+
+
+def test_new_keys_are_followed_by_what_points_to_them(shop: Project) -> None:
+    write(shop, "PRAGMA foreign_keys = ON; INSERT INTO lines VALUES (4, 4, 9)")
+    shop.ok("undrop", "backup")
+    write(shop, "PRAGMA foreign_keys = ON; DELETE FROM items WHERE id = 4")
+    write(shop, "INSERT INTO items VALUES (4, 'screw', 90)")
+    shop.ok("undrop", "recover", "rows items", "--new-keys", "--with-children")
+    assert shop.sql("SELECT * FROM items WHERE id > 3") == [(4, "screw", 90), (5, "pin", 40)]
+    assert shop.sql("SELECT * FROM lines WHERE id = 4") == [(4, 5, 9)]
+
+
+def test_a_table_that_the_schema_has_no_more(shop: Project) -> None:
+    write(
+        shop,
+        "DROP TABLE seen; ALTER TABLE items DROP COLUMN price; INSERT INTO lines VALUES (8, 1, 1)",
+    )
+    done = shop.refused(2, "undrop", "recover", "table seen")
+    assert "--into recovered_seen 'table seen'" in done.err
+    shop.refused(2, "undrop", "recover", "--into", "lines", "table seen")
+    shop.ok("undrop", "recover", "--into", "recovered_seen", "table seen")
+    assert sorted(shop.sql("SELECT * FROM recovered_seen")) == [
+        ("door", 1), ("door", 1), ("hall", 2)
+    ]  # fmt: skip
+    shop.ok("undrop", "recover", "--into", "old_prices", "items.price", "--key", "1,2")
+    assert shop.sql("SELECT * FROM old_prices") == [(1, 10), (2, 20)]
+    assert shop.sql("SELECT count(*) FROM lines") == [(4,)]
+
+
+def test_rows_without_a_key_by_their_number(shop: Project) -> None:
+    write(shop, "DELETE FROM seen WHERE rowid < 3; INSERT INTO seen VALUES ('roof', 3)")
+    shop.ok("undrop", "recover", "seen")
+    assert sorted(shop.sql("SELECT * FROM seen")) == [
+        ("door", 1), ("door", 1), ("hall", 2), ("roof", 3)
+    ]  # fmt: skip
+
+
+def test_under_the_names_that_things_have_now(shop: Project) -> None:
+    write(
+        shop,
+        "ALTER TABLE items RENAME TO goods; ALTER TABLE goods RENAME COLUMN price TO cents; "
+        "DELETE FROM goods WHERE id = 4",
+    )
+    shop.ok("undrop", "recover", "rows items")
+    assert shop.sql("SELECT * FROM goods WHERE id = 4") == [(4, "pin", 40)]
+    write(shop, "UPDATE goods SET cents = NULL WHERE id = 4")
+    shop.ok("undrop", "recover", "goods.cents")
+    assert shop.sql("SELECT * FROM goods WHERE id = 4") == [(4, "pin", 40)]
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("DELETE FROM items WHERE id = 4; INSERT INTO items VALUES (8, 'pin', 1)", "UNIQUE"),
+    ],
+)
+def test_a_row_that_live_refuses_stays_out(shop: Project, script: str, why: str) -> None:
+    write(shop, f"{script}; DELETE FROM items WHERE id = 3")
+    done = shop.run("undrop", "recover", "rows items")
+    assert done.code == 4
+    assert why in done.err
+    assert shop.sql("SELECT id FROM items ORDER BY id") == [(1,), (2,), (3,), (8,)]
+
+
+def test_the_newest_state_that_lacks_nothing_of_it(shop: Project) -> None:
+    write(shop, "DELETE FROM items WHERE id = 1")
+    shop.ok("undrop", "backup", "half")
+    write(shop, "DELETE FROM items WHERE id = 2")
+    shop.ok("undrop", "backup", "less")
+    write(shop, "UPDATE lines SET n = NULL WHERE id = 3")
+    done = shop.run("undrop", "recover")
+    assert "lines.n" in done.out
+    assert "holds more: rows items (1)" in done.err
+    assert "holds more: rows items (2)" in done.err
+    told = json.loads(shop.ok("undrop", "recover", "rows items", "--json"))
+    assert "whole" in told["from"]
+    assert shop.sql("SELECT count(*) FROM items") == [(4,)]
+    assert shop.sql("SELECT n FROM lines") == [(5,), (6,), (None,)]
+
+
+def test_stale_values_are_not_taken_where_newer_ones_are_held(shop: Project) -> None:
+    write(shop, "UPDATE items SET price = price + 1")
+    shop.ok("undrop", "backup", "newer")
+    write(shop, "UPDATE items SET price = NULL")
+    shop.ok("undrop", "recover", "items.price")
+    assert shop.sql("SELECT price FROM items") == [(11,), (21,), (31,), (41,)]
+
+
+def test_side_effects_are_not_repeated_but_on_request(shop: Project) -> None:
+    write(
+        shop,
+        "CREATE TABLE audit (what); CREATE TRIGGER told AFTER INSERT ON items BEGIN "
+        "INSERT INTO audit VALUES (new.name); END; DELETE FROM items WHERE id > 2",
+    )
+    done = shop.done("undrop", "recover", "rows items", "--key", "3")
+    assert "trigger told" in done.err
+    assert shop.sql("SELECT * FROM audit") == []
+    shop.ok("undrop", "recover", "rows items", "--triggers")
+    assert shop.sql("SELECT * FROM audit") == [("pin",)]
+
+
+def test_dry_run(shop: Project) -> None:
+    write(shop, "DELETE FROM items")
+    before = shop.content()
+    done = shop.done("just", "recover", "items", "--dry-run")
+    assert "would come back: items: 4 row(s) back" in done.err
+    assert shop.content() == before
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "items.nothing", "rows nothing", "--key 3"])
+def test_what_there_is_not(shop: Project, wrong: str) -> None:
+    write(shop, "DELETE FROM items")
+    shop.refused(2, "undrop", "recover", *wrong.split())
+
+
+def test_without_a_database(shop: Project) -> None:
+    shop.lose()
+    assert shop.run("undrop", "recover").code == 2
+    assert shop.run("undrop", "recover", "items").code == 2
+    assert not shop.exists()
+
+
+def test_generated_and_default_columns(project: Project) -> None:
+    write(
+        project,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT AS (a * 2) STORED, c AS (a + 1));"
+        "INSERT INTO t (id, a) VALUES (1, 5), (2, 6)",
+    )
+    project.ok("undrop", "backup")
+    write(
+        project, "DELETE FROM t WHERE id = 1; ALTER TABLE t ADD COLUMN d TEXT NOT NULL DEFAULT 'x'"
+    )
+    project.ok("undrop", "recover", "t")
+    assert project.sql("SELECT * FROM t") == [(1, 5, 10, 6, "x"), (2, 6, 12, 7, "x")]
+
+
+def test_in_another_encoding(project: Project) -> None:
+    write(project, "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (id INTEGER PRIMARY KEY, a)")
+    write(project, "INSERT INTO t VALUES (1, 'ä'), (2, '☃')")
+    project.ok("undrop", "backup")
+    write(project, "DELETE FROM t WHERE id = 2")
+    project.ok("undrop", "recover", "t")
+    with closing(sqlite3.connect(project.database)) as connection:
+        assert connection.execute("SELECT * FROM t").fetchall() == [(1, "ä"), (2, "☃")]
