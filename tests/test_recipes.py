@@ -90,7 +90,7 @@ def adopted(tmp_path: Path, justfile: str = "") -> Place:
 
 def test_a_recipe_says_what_the_contract_asks_of_it() -> None:
     assert "{{" not in TEXT.read_text()
-    assert guarded() == {"restore", "migrate", "undo", "reset-db", "nuke-db"}
+    assert guarded() == {"restore", "recover", "migrate", "undo", "reset-db", "nuke-db"}
     for name, recipe in recipes().items():
         by_position = "positional-arguments" in recipe["attributes"]
         assert by_position or all(each["export"] for each in recipe["parameters"]), name

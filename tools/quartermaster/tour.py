@@ -1,4 +1,4 @@
-"""The tour: lose a database in three ways, get every row back each time.
+"""The tour: lose a database in three ways, and some rows in a fourth; every row comes back.
 
 Runs the project's own recipes on a copy of the project in a temporary folder. Exits with 1 when
 a row is missing.
@@ -11,11 +11,15 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTS = ("justfile", "pyproject.toml", "alembic.ini", "alembic", "tools")
 ROWS = 2000
+ROWS_OF = tuple(
+    f'INSERT INTO "{table}" ' for table in ("items", "locations", "stock_movements", "suppliers")
+)
 CASCADING = '''"""Items get a colour; batch mode rebuilds the table for it."""
 
 import sqlalchemy as sa
@@ -86,6 +90,22 @@ class Tour:
         finally:
             connection.close()
 
+    def sql(self, statement: str) -> None:
+        """Somebody's own hand."""
+        print(f"\n$ sqlite3 {self.database.name} {shlex.quote(statement)}", flush=True)
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute(statement)
+
+    def expect_and_new(self, wanted: list[str], count: int) -> None:
+        """End the tour unless it holds what is ``wanted`` and that many rows more."""
+        before, now = (
+            [line for line in lines if line.startswith(ROWS_OF)]  # not how full text is kept
+            for lines in (wanted, self.content())
+        )
+        if not {*before} <= {*now} or len(now) != len(before) + count:
+            sys.exit("The tour failed: the rows are not back, or others are gone.")
+        print(f"  # every row is back, and the {count} new ones are there", flush=True)
+
     def expect(self, wanted: list[str]) -> None:
         """End the tour unless the database holds exactly ``wanted``."""
         if self.content() != wanted:
@@ -130,6 +150,16 @@ def walk(tour: Tour) -> None:
     tour.type("just", "restore", "latest")
     tour.expect(everything)
 
+    say("4. A bad DELETE, noticed a hundred new rows later: the rows come back, the hundred stay.")
+    tour.sql("DELETE FROM stock_movements WHERE item_id % 7 = 0")
+    tour.sql(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+        "INSERT INTO items (sku, name) SELECT 'NEW-' || i, 'a new one' FROM n"
+    )
+    tour.type("just", "recover", ends=4)
+    tour.type("just", "recover", "rows", "stock_movements")
+    tour.expect_and_new(everything, 100)
+
     say("All of it is still there.")
     tour.type("just", "list")
     tour.type("just", "verify")
@@ -160,7 +190,7 @@ def main() -> None:
     """Walk through it all and say how it ended."""
     with tempfile.TemporaryDirectory(prefix="undrop-tour-") as name:
         walk(Tour(Path(name).resolve()))
-    print("\nThe tour is over: three losses, and not one row missing.", flush=True)
+    print("\nThe tour is over: four losses, and not one row missing.", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ LABELS = {
     "compare": "Comparing",
     "replace": "Replacing",
     "count": "Counting",
+    "merge": "Merging",
 }
-OPEN_END = {"check", "compare"}
+OPEN_END = {"check", "compare", "merge"}
 """SQLite does not tell how far these are: when the digest is done the check is just going on."""
 
 

@@ -8,6 +8,7 @@ from undrop.errors import CheckError
 from undrop.recipes import Action
 from undrop.record import revision_names
 from undrop.store import neighbours
+from undrop.store.timeline import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +62,8 @@ def _undo(run: Run, seen: "Status") -> str:
     if not seen.undo.taken_back:
         return f"puts back what was lost, {to}: {line}"
     step = seen.undo.taken_back[-1]
-    names = core.names(seen.undo.taken_back)
-    return f"goes back before {names} of {tables.age(step.when)}, to {to}: {line}"
+    kinds = names(seen.undo.taken_back)
+    return f"goes back before {kinds} of {tables.age(step.when)}, to {to}: {line}"
 
 
 def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, str]]":

@@ -10,7 +10,7 @@ from undrop.errors import CheckError, UsageError
 from undrop.recipes import Action
 from undrop.store import log, neighbours
 from undrop.store.lock import locked
-from undrop.store.timeline import Timeline
+from undrop.store.timeline import Timeline, names
 
 if TYPE_CHECKING:
     from undrop.recipes import Text
@@ -53,8 +53,8 @@ def undo(run: Run) -> Answer:
         back += f", of {tables.age(target.backup.created)}" if target.backup else ""
         said = f"it was lost, and no step of undrop did that; now in place: {back}"
     else:
-        names = core.names(taken_back) + _command(step)
-        said = f"undone: {names} of {tables.age(step.when)}; now in place: {back}"
+        what = f"{names(taken_back)}{_command(step)} of {tables.age(step.when)}"
+        said = f"undone: {what}; now in place: {back}"
     if done.kept:
         said += ", and others' work since then"
         source = None
@@ -106,8 +106,6 @@ def _conflicting(run: Run, stopped: "ConflictsError") -> Answer:
 
 def _stopped(run: Run, stopped: "OthersWorkError") -> Answer:
     """Others worked since: what that was, in counts, and what to type."""
-    from undrop.steps import undo as core
-
     notes: list[Text] = [stopped.told(run.prompt.text(stopped.next_parts))]
     if stopped.since and (said := _said(stopped.work)):
         notes.insert(0, f"since {stopped.since.name}: {said}")
@@ -116,7 +114,7 @@ def _stopped(run: Run, stopped: "OthersWorkError") -> Answer:
         "exit_code": CheckError.exit_code,
         "since": stopped.since.name if stopped.since else None,
         "others": _tables(stopped.work),
-        "whole": core.names(stopped.plan.taken_back) if stopped.plan else None,
+        "whole": names(stopped.plan.taken_back) if stopped.plan else None,
     }
     return Answer(result, notes=tuple(notes), code=CheckError.exit_code)
 

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from undrop.sqlitefile.connect import Connection
 
 OTHER = "live has another value"
-READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION}
+READ = sqlite3.SQLITE_READ
+LOOKS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION}
 
 
 class Wish(NamedTuple):
@@ -586,9 +587,8 @@ def _read(connection: "Connection", theirs: "Table", sql: str, values: list[Any]
     """Rows by an expression of somebody's: it may read that table, and do nothing else."""
 
     def allow(action: int, one: str | None, *_: object) -> int:
-        reads = action == sqlite3.SQLITE_READ and fold(one or "") == fold(theirs.name)
-        function = action == sqlite3.SQLITE_FUNCTION
-        return sqlite3.SQLITE_OK if reads or function or action in READS else sqlite3.SQLITE_DENY
+        reads = action == READ and fold(one or "") == fold(theirs.name)
+        return sqlite3.SQLITE_OK if reads or action in LOOKS else sqlite3.SQLITE_DENY
 
     connection.set_authorizer(allow)
     try:

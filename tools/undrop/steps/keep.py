@@ -12,6 +12,7 @@ from undrop.compare.merge import Conflict, Sides, Sources
 from undrop.errors import CheckError
 from undrop.recipes import Action
 from undrop.steps import backup, guarded, verify
+from undrop.store.timeline import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +21,24 @@ if TYPE_CHECKING:
     from undrop.compare.merge import Merge, Prefer
     from undrop.recipes import Part
     from undrop.settings import Settings
-    from undrop.steps.undo import Plan
     from undrop.store.catalog import Backup
+    from undrop.store.log import Step
     from undrop.store.timeline import Moment
 
 Keep = Literal["ask", "live", "before"]
 """What is taken where both the step and others changed it; ``ask``: nothing, and undo stops."""
 SCHEMA = "the step and others both changed the schema"
+
+
+class Between(NamedTuple):
+    """What is taken back."""
+
+    before: "Moment"
+    """The state before it, which comes back but for others' work."""
+    after: "Moment"
+    """The state that it led to."""
+    steps: "tuple[Step, ...]"
+    """What led there."""
 
 
 class Kept(NamedTuple):
@@ -44,18 +56,16 @@ class ConflictsError(CheckError):
     """Both sides changed a thing, and not alike: nobody can know which is meant."""
 
     def __init__(
-        self, conflicts: list[Conflict], plan: "Plan", *, of_live: bool, asked: Keep
+        self, conflicts: list[Conflict], between: Between, *, of_live: bool, asked: Keep
     ) -> None:
-        from undrop.steps.undo import names
-
-        before = plan.target.name
+        before = between.before.name
         ways: list[Part] = []
         if asked == "ask":
             ways += [
                 Action("undo", "--keep", "--live"),
                 " leaves what live holds there\n",
                 Action("undo", "--keep", "--before"),
-                f" takes what was before {names(plan.taken_back)} there\n",
+                f" takes what was before {names(between.steps)} there\n",
             ]
         ways += [Action("undo", "--whole"), f" takes all of it back, to {before}"]
         again = next((each for each in conflicts if each.why == merge.TAKEN and each.key), None)
@@ -65,25 +75,25 @@ class ConflictsError(CheckError):
             line = Action("recover", "--from", before, name, "--key", key, "--new-keys")
             ways += ["\n", line, " brings such a row back under another key"]
         super().__init__(
-            f"{len(conflicts):,} conflict(s) between {names(plan.taken_back)} and others' work",
+            f"{len(conflicts):,} conflict(s) between {names(between.steps)} and others' work",
             *ways,
         )
         self.conflicts, self.of_live, self.asked = conflicts, of_live, asked
 
 
 def keep(
-    attempt: guarded.Attempt, plan: "Plan", base: "Moment", asked: Keep
-) -> "tuple[Plan, Kept, guarded.Outcome]":
-    """Take back what led from ``plan.target`` to ``base``, and nothing else.
+    attempt: guarded.Attempt, between: Between, asked: Keep
+) -> "tuple[Backup, str, Kept, guarded.Outcome]":
+    """Take back that, and nothing else.
 
-    Raises ConflictsError, CheckError, UndropError with live as it was.
+    Returns what holds the state before it, and what is said where that is the second of a backup's
+    two files. Raises ConflictsError, CheckError, UndropError with live as it was.
     """
     settings, state = attempt.lock.settings, attempt.state
-    before, instead = _whole(settings, plan, plan.target)
-    after, _ = _whole(settings, plan, base)
-    plan = plan._replace(target=plan.target._replace(backup=before), instead=instead)
+    before, instead = _whole(settings, between, between.before)
+    after, _ = _whole(settings, between, between.after)
     if state.kind != "database" or state.backup is None:
-        raise _cannot(plan, "there is no whole live database")
+        raise _cannot(between, "there is no whole live database")
     schema_before, schema_after, schema_now = (
         settings.engine.definitions(each.path, each.record).schema
         for each in (before, after, state.backup)
@@ -111,29 +121,27 @@ def keep(
 
     with settings.engine.merge(state, sources, work_out, triggers=False) as merged:
         if merged.conflicts and prefer != "ours":
-            raise ConflictsError(merged.conflicts, plan, of_live=of_live, asked=asked)
+            raise ConflictsError(merged.conflicts, between, of_live=of_live, asked=asked)
         if not of_live:
-            modes = (step.mode_before for step in plan.taken_back)
+            modes = (step.mode_before for step in between.steps)
             merged.journal_mode = next(filter(None, modes), "")
         filled = sorted(merged.facts.filled)
         seconds = attempt.put_in_place(merged)
         held = backup.after(attempt.lock, state, merged, filled)
         outcome = guarded.Outcome(seconds, filled, held, note=merged.note)
-        return plan, Kept(merged.counts, of_live, merged.set_aside), outcome
+        return before, instead, Kept(merged.counts, of_live, merged.set_aside), outcome
 
 
-def _whole(settings: "Settings", plan: "Plan", moment: "Moment") -> "tuple[Backup, str]":
+def _whole(settings: "Settings", between: Between, moment: "Moment") -> "tuple[Backup, str]":
     """The backup that holds a state, and what is said where that is the second of its files."""
     if moment.backup is None or not moment.can_be_put_back:
-        raise _cannot(plan, "the state before it, or after it, is held by no whole backup")
+        raise _cannot(between, "the state before it, or after it, is held by no whole backup")
     return verify.whole(settings, moment.backup)
 
 
-def _cannot(plan: "Plan", why: str) -> CheckError:
-    from undrop.steps.undo import names
-
+def _cannot(between: Between, why: str) -> CheckError:
     return CheckError(
-        f"others' work cannot be kept when {names(plan.taken_back)} is taken back: {why}",
+        f"others' work cannot be kept when {names(between.steps)} is taken back: {why}",
         Action("undo", "--whole"),
         "takes both back",
     )

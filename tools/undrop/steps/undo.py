@@ -7,9 +7,11 @@ from undrop.errors import LOOK, CheckError, DamagedError, UndropError
 from undrop.recipes import Action
 from undrop.record import revision_names
 from undrop.steps import guarded, live, restore, verify
+from undrop.steps import keep as keeping
+from undrop.steps.keep import Between
 from undrop.store import log
 from undrop.store.log import ABSENT
-from undrop.store.timeline import Moment, Timeline
+from undrop.store.timeline import Moment, Timeline, names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,11 +100,6 @@ class OthersWorkError(CheckError):
         super().__init__(what + strangers, *(ways or [Action("list")]))
 
 
-def names(steps: "tuple[Step, ...]") -> str:
-    """Steps that are one, for people."""
-    return " and ".join(dict.fromkeys(step.kind for step in steps))
-
-
 def undo(lock: "Lock", *, whole: bool = False, keep: "Keep | None" = None) -> Undone:
     """Put back the state from before the last change.
 
@@ -121,9 +118,9 @@ def undo(lock: "Lock", *, whole: bool = False, keep: "Keep | None" = None) -> Un
         plan = planned(settings, line, line.moment(attempt.state.name), whole=whole or bool(keep))
         target = plan.target
         if keep and plan.after:
-            from undrop.steps import keep as keeping
-
-            plan, kept, outcome = keeping.keep(attempt, plan, plan.after, keep)
+            between = Between(target, plan.after, plan.taken_back)
+            chosen, instead, kept, outcome = keeping.keep(attempt, between, keep)
+            plan = plan._replace(target=target._replace(backup=chosen), instead=instead)
             return outcome
         if target.absent:
             return restore.remove(attempt)

@@ -59,6 +59,11 @@ class Moment(NamedTuple):
         return self.absent or (self.backup is not None and self.backup.verified)
 
 
+def names(steps: tuple[Step, ...]) -> str:
+    """Steps that are one, for people."""
+    return " and ".join(dict.fromkeys(step.kind for step in steps))
+
+
 class Timeline:
     """The moments of a database, oldest first."""
 
