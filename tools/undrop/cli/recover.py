@@ -166,9 +166,10 @@ def _notes(run: Run, done: "Recovered") -> "list[Text]":
     """What came back, what came along, what did not."""
     asked = run.arguments
     told: list[Text] = [done.instead] if done.instead else []
-    said = conflicts.counted(done.counts, VERBS)
-    told.append(f"{'would come' if asked.dry_run else 'came'} back: {said}")
     into, rows = done.into
+    if any(any(count.values()) for count in done.counts.values()) or not into:
+        said = conflicts.counted(done.counts, VERBS)
+        told.append(f"{'would come' if asked.dry_run else 'came'} back: {said}")
     if into:
         told.append(
             f"into the new table {into}: {rows:,} row(s); a migration can move them on from there "
