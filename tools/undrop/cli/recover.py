@@ -44,9 +44,6 @@ def recover(run: Run) -> Answer:
         into=asked.into or "",
     )
     clients(run)
-    if source is None:
-        source = core.find(run.settings, names, request).backup
-    run.say(f"from {source.path.name}, of {tables.age(source.created)}")
     if not asked.dry_run:
         run.say(f"about to change {run.settings.engine.label}")
     with locked(run.settings, run.say) as lock:
@@ -54,7 +51,7 @@ def recover(run: Run) -> Answer:
         done = core.recover(lock, source, names, request, try_only=asked.dry_run)
     result = {
         "database": run.settings.engine.label,
-        "from": str(source.path),
+        "from": str(done.source.path),
         "recovered": done.counts,
         "conflicts": conflicts.fields(done.conflicts, of_live=True),
         "came_along": [_fields(each) for each in done.parents],
@@ -165,7 +162,9 @@ def _fields(along: "Along") -> dict[str, Any]:
 def _notes(run: Run, done: "Recovered") -> "list[Text]":
     """What came back, what came along, what did not."""
     asked = run.arguments
-    told: list[Text] = [done.instead] if done.instead else []
+    source = done.source
+    told: list[Text] = [f"from {source.path.name}, of {tables.age(source.created)}"]
+    told += [done.instead] if done.instead else []
     into, rows = done.into
     if any(any(count.values()) for count in done.counts.values()) or not into:
         said = conflicts.counted(done.counts, VERBS)

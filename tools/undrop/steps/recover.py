@@ -14,7 +14,7 @@ from undrop.steps import backup, choose, guarded, live, verify
 from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from undrop.compare.comparison import Comparison
@@ -93,7 +93,7 @@ def look(settings: "Settings", source: "Backup | None") -> Looked:
     overwritten: Held | None = None
     older: list[tuple[Backup, dict[str, int]]] = []
     most: dict[str, int] = {}
-    states = _States(settings)
+    states = _States(settings, lambda path: live.compare(settings, path))
     for state in states:
         missing = losses.missing(state.comparison)
         overwritten = overwritten or (state if state.lacking else None)
@@ -108,8 +108,8 @@ def look(settings: "Settings", source: "Backup | None") -> Looked:
 class _States:
     """Every state that is held, the newest first, compared with live."""
 
-    def __init__(self, settings: "Settings") -> None:
-        self.settings = settings
+    def __init__(self, settings: "Settings", compare: "Callable[[Path], Comparison]") -> None:
+        self.settings, self.compare = settings, compare
         self.unread: list[str] = []
         self.left = 0
 
@@ -121,7 +121,7 @@ class _States:
                 self.left = len(candidates) - at
                 return
             try:
-                yield Held(candidate, live.compare(self.settings, candidate.path))
+                yield Held(candidate, self.compare(candidate.path))
             except UsageError:
                 raise
             except UndropError:  # its own collation, damage
@@ -139,25 +139,25 @@ def held(settings: "Settings") -> "list[Backup]":
     return found
 
 
-def find(settings: "Settings", names: "list[str]", request: Request) -> Held:
-    """The newest state that lacks nothing of what live lost of ``names``.
+def find(settings: "Settings", present: "Path", names: "list[str]", request: Request) -> "Backup":
+    """The newest state that lacks nothing of what live, held by ``present``, lost of ``names``.
 
     Where nothing of it is gone, the newest with other values in it. Raises UsageError where no
     state has such a table or column, CheckError where nothing of it is lost.
     """
-    best: Held | None = None
-    known: Held | None = None
-    differs: Held | None = None
+    best: Backup | None = None
+    known = False
+    differs: Backup | None = None
     most = 0
     problem: UsageError | None = None
-    states = _States(settings)
+    states = _States(settings, lambda path: settings.engine.compare(path, present))
     for state in states:
         try:
             wanted = wishes(state.comparison, names)
         except UsageError as error:
             problem = problem or error
             continue
-        known = known or state
+        known = True
         lacking = [each.name for each in state.lacking if _is_wished(each.name, wanted)]
         if lacking and (request.keys or request.where) and settings.engine.light:
             there = state.comparison.structure_before.tables
@@ -173,14 +173,14 @@ def find(settings: "Settings", names: "list[str]", request: Request) -> Held:
             lost = sum(missing.get(name, 0) for name in lacking)
         tables = {wish.table for wish in wanted if wish.rows}
         may_be_others = any(fold(c.name) in tables and c.changed for c in state.comparison.tables)
-        differs = differs or (state if lacking or may_be_others else None)
+        differs = differs or (state.backup if lacking or may_be_others else None)
         if lost > most:
-            best, most = state, lost
+            best, most = state.backup, lost
     if found := best or differs:
         return found
     if problem and (request.keys or request.where):
         raise problem
-    if known is None:
+    if not known:
         raise problem or _none(settings)
     raise _nothing(names)
 
@@ -251,7 +251,7 @@ def _is_wished(name: str, wanted: tuple[Wish, ...]) -> bool:
 
 def recover(
     lock: "Lock",
-    source: "Backup",
+    source: "Backup | None",
     names: "list[str]",
     request: Request,
     *,
@@ -259,21 +259,24 @@ def recover(
 ) -> Recovered:
     """Bring back what was named, and what it needs; what cannot come back is left as it is.
 
-    Raises UsageError, CheckError, UndropError with live as it was, ChangedError as ``restore``.
+    Without a ``source``, from the state that ``find`` finds. Raises UsageError, CheckError,
+    UndropError with live as it was, ChangedError as ``restore``.
     """
     settings = lock.settings
     if not settings.engine.exists():
-        raise UsageError("there is no live database", Action("restore", source.path.name))
-    whole, instead = verify.whole(settings, source)
-    request = request._replace(later=_later(settings, source))
+        raise UsageError("there is no live database", Action("restore", "latest"))
     done: Recovered | None = None
 
     def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
-        nonlocal done
+        nonlocal done, source
         worked: list[Recovery] = []
+        assert attempt.state.path  # noqa: S101 - no damaged database comes so far
+        source = source or find(settings, attempt.state.path, names, request)
+        whole, instead = verify.whole(settings, source)
+        later = _later(settings, source)
 
         def work_out(sides: "Sides") -> "Merge":
-            wanted = request._replace(wishes=wishes(sides.to_theirs, names))
+            wanted = request._replace(wishes=wishes(sides.to_theirs, names), later=later)
             worked.append(recovery.work_out(sides, wanted))
             return worked[0].merge
 
