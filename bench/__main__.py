@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import databases
+import recovering
 import scenarios
 from measure import Place
 from scenarios import Bound, Line
@@ -84,11 +85,15 @@ def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
             take(scenarios.hook(place))
             print(f"{size}: a thousand backups", file=sys.stderr)
             take(scenarios.many(place))
+            print(f"{size}: rows back", file=sys.stderr)
+            take(recovering.rows(place))
         print(f"{size}: compare", file=sys.stderr)
         take(scenarios.comparison(place, size))
         if size == "1 GB":
             print(f"{size}: restore", file=sys.stderr)
             take(scenarios.restore(place, size))
+            print(f"{size}: rows back", file=sys.stderr)
+            take(recovering.gigabyte(place))
         if size == "200 MB":
             print(f"{size}: writers", file=sys.stderr)
             take(scenarios.under_writers(place, size))
