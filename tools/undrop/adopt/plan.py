@@ -28,7 +28,7 @@ RULE = """
 
 **Run `{backup}` before any schema change or destructive command** (`rm`, truncate, `DROP`,
 `DELETE` without `WHERE`, `alembic downgrade`), or put `{run}` before it.
-{schema}Something is lost? `{undo}`, or `{list}` and `{restore}`.
+{schema}Something is lost? `{undo}`; `{recover}` for some rows alone; or `{list}` and `{restore}`.
 Never delete or edit anything in `backups/`.
 """
 SCHEMA = """\
@@ -44,6 +44,7 @@ ACTIONS = (
     Action("migrate"),
     Action("rehearse"),
     Action("undo"),
+    Action("recover"),
     Action("list"),
     Action("restore", "NAME", typed=False),
 )

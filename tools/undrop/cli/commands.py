@@ -155,6 +155,7 @@ COMMANDS = {
             _one("--keep", action="store_true", help="the step alone: what others did since stays"),
             _one("--live", action="store_true", help="with it: live's value where both changed it"),
             _one("--before", action="store_true", help="with it: the value from before the step"),
+            _one("--triggers", action="store_true", help="with it: let every trigger run"),
             _one("--whole", action="store_true", help="what others did since, too"),
             HOLD,
             DISCONNECT,

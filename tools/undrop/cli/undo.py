@@ -40,7 +40,9 @@ def undo(run: Run) -> Answer:
     with locked(run.settings, run.say) as lock:
         disconnect(run)
         try:
-            done = core.undo(lock, whole=run.arguments.whole, keep=keep)
+            done = core.undo(
+                lock, whole=run.arguments.whole, keep=keep, triggers=run.arguments.triggers
+            )
         except core.OthersWorkError as stopped:
             return _stopped(run, stopped)
         except keeping.ConflictsError as stopped:
@@ -83,7 +85,7 @@ def _keep(run: Run) -> "Keep | None":
         raise UsageError(
             "--keep keeps others' work and --whole takes it back", Action("undo", "--keep")
         )
-    if (asked.live or asked.before) and not asked.keep:
+    if (asked.live or asked.before or asked.triggers) and not asked.keep:
         raise UsageError("it goes with --keep", Action("undo", "--keep"))
     if asked.live and asked.before:
         raise UsageError("it is --live or --before", Action("undo", "--keep"))

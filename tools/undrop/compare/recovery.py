@@ -4,6 +4,7 @@ Ours, in SQL ``main`` as ``o``, is live and the base; theirs, as ``t``, is the s
 Nothing of ours goes, and nothing in it is overwritten that was not asked for.
 """
 
+import re
 import sqlite3
 from contextlib import suppress
 from functools import cached_property
@@ -172,9 +173,11 @@ class _Job:
         request = self.request
         if not request.into:
             kind = "table" if fold(theirs.name) in self.strays else "column"
+            said = self.said(theirs, kind)
+            name = _plain("recovered_" + (theirs.name if kind == "table" else said[0]))
             raise UsageError(
                 f"live's schema has no {kind} for that: its rows can go into a table of their own",
-                Action("recover", "--into", f"recovered_{theirs.name}", *self.said(theirs, kind)),
+                Action("recover", "--into", name, *said),
                 "; a migration can then move them with INSERT … SELECT, or UPDATE … FROM",
             )
         there = {fold(match.ours.name) for match in self.matches.values()}
@@ -544,6 +547,11 @@ class _Recoverer(Worker):
         if most:
             more = f"SELECT n.* FROM {table} AS n, numbers WHERE number <= n.more"  # noqa: S608
             self.write("put", f"({numbers}{more}) AS n", new)
+
+
+def _plain(name: str) -> str:
+    """A name that needs no quotation marks."""
+    return re.sub(r"\W", "_", name)
 
 
 def _picks(sides: "Sides", theirs: "Table", request: Request) -> str | None:

@@ -82,9 +82,9 @@ class ConflictsError(CheckError):
 
 
 def keep(
-    attempt: guarded.Attempt, between: Between, asked: Keep
+    attempt: guarded.Attempt, between: Between, asked: Keep, *, triggers: bool
 ) -> "tuple[Backup, str, Kept, guarded.Outcome]":
-    """Take back that, and nothing else.
+    """Take back that, and nothing else; with all ``triggers``, or those alone that keep full text.
 
     Returns what holds the state before it, and what is said where that is the second of a backup's
     two files. Raises ConflictsError, CheckError, UndropError with live as it was.
@@ -119,7 +119,7 @@ def keep(
             done.conflicts.extend(_of_schema(sides.to_theirs))
         return done
 
-    with settings.engine.merge(state, sources, work_out, triggers=False) as merged:
+    with settings.engine.merge(state, sources, work_out, triggers=triggers) as merged:
         if merged.conflicts and prefer != "ours":
             raise ConflictsError(merged.conflicts, between, of_live=of_live, asked=asked)
         if not of_live:

@@ -100,7 +100,9 @@ class OthersWorkError(CheckError):
         super().__init__(what + strangers, *(ways or [Action("list")]))
 
 
-def undo(lock: "Lock", *, whole: bool = False, keep: "Keep | None" = None) -> Undone:
+def undo(
+    lock: "Lock", *, whole: bool = False, keep: "Keep | None" = None, triggers: bool = False
+) -> Undone:
     """Put back the state from before the last change.
 
     It is a step itself: undoing it is a redo. With ``whole`` also what others did since goes, with
@@ -119,7 +121,7 @@ def undo(lock: "Lock", *, whole: bool = False, keep: "Keep | None" = None) -> Un
         target = plan.target
         if keep and plan.after:
             between = Between(target, plan.after, plan.taken_back)
-            chosen, instead, kept, outcome = keeping.keep(attempt, between, keep)
+            chosen, instead, kept, outcome = keeping.keep(attempt, between, keep, triggers=triggers)
             plan = plan._replace(target=target._replace(backup=chosen), instead=instead)
             return outcome
         if target.absent:
