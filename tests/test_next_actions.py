@@ -175,7 +175,7 @@ def test_the_rules_for_agents_name_ours(stocked: Project) -> None:
         recipes = {line.split()[1] for line in lines}
         assert recipes == {
             *("undrop-backup", "run", "undrop-migrate", "rehearse", "undo", "undrop-list"),
-            "undrop-restore",
+            *("undrop-restore", "recover"),
         }
         for line in lines:
             typed = {"just run": "just run true"}.get(line, line.replace("NAME", "latest"))

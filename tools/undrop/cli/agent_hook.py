@@ -26,8 +26,8 @@ PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
 RULE = (
     "undrop guards the database {database}: a verified backup is taken before every command that "
     "may change it. {schema}Something is lost or wrong? "
-    "`{undo}` takes the last step back; `{list}` and `{restore}` go further; `{recover}` brings rows "
-    "back and nothing else. "
+    "`{undo}` takes the last step back; `{list}` and `{restore}` go further; `{recover}` brings "
+    "rows back and nothing else. "
     "Never touch {backups}."
 )
 SCHEMA = "Change the schema with `{migrate}` only. "
