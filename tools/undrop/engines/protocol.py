@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.compare.merge import Conflict, Merge, Sides, Sources
+    from undrop.compare.readable import Readable
     from undrop.engines.sqlite.fence import Fence
     from undrop.recipes import Text
     from undrop.record import Record
@@ -128,6 +129,12 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def compare(self, backup: Path, /, *, live_first: bool) -> Comparison:
             """From this to a backup, else from the backup to this. Raises UndropError."""
 
+        def readable(self, *, whole: bool) -> AbstractContextManager[Readable]:
+            """It, to be read with SQL; ``whole``: for as long as it takes to read all of it.
+
+            Raises DamagedError, UndropError, for the block as well.
+            """
+
         def examine(self) -> Examined:
             """What is wrong with it, by the longest check there is.
 
@@ -213,6 +220,12 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def compare(self, old: Path, new: Path) -> Comparison:
             """What changed between two backups. Raises UndropError."""
+
+        def readable(self, path: Path, /) -> AbstractContextManager[Readable]:
+            """What is in a backup, to be read with SQL; it is not proved to be whole.
+
+            Raises DamagedError, UndropError, for the block as well.
+            """
 
         def definitions(self, path: Path, record: Record | None, /) -> Definitions:
             """The schema in a backup."""

@@ -4,20 +4,23 @@ Two databases of a server cannot be joined, and SQLite's comparison is there: on
 a loss is, whatever the engine.
 """
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from undrop.compare import files, stand_in
+from undrop.compare import readable as readables
 from undrop.engines.postgres import content, session, structure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     import psycopg
 
     from undrop.compare.comparison import Comparison
+    from undrop.compare.readable import Readable
     from undrop.compare.structure import Structure, Table
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.structure import Source
@@ -51,7 +54,7 @@ def databases(
             if name in new.structure.tables and _kept(old, new, name)
         }
         for number, side in enumerate(sides):
-            side.write(folder / f"{number}.db", same, sides[1 - number], progress)
+            side.write(folder / f"{number}.db", progress, same, sides[1 - number])
         known: tuple[Structure, Structure] = (old.structure, new.structure)
         comparison = files.compare(folder / "0.db", folder / "1.db", progress, known=known)
         counts = {old.structure.tables[name].name: old.sums[name][0] for name in same}
@@ -62,6 +65,18 @@ def databases(
             for change in comparison.tables
         ]
         return comparison._replace(tables=tables)
+
+
+@contextmanager
+def readable(
+    connection: "psycopg.Connection[Any]", progress: "Progress", prefix: str
+) -> "Iterator[Readable]":
+    """What a connection sees, in a SQLite file. Raises UndropError."""
+    with TemporaryDirectory(prefix=prefix) as folder:
+        side, path = _Side(connection, rooted=False), Path(folder, "state.db")
+        side.write(path, progress)
+        with readables.opened(path, side.structure) as copied:
+            yield copied
 
 
 def _kept(old: "_Side", new: "_Side", name: str) -> bool:
@@ -82,9 +97,12 @@ class _Side:
         self._connection = connection
         ask = session.asker(connection)
         self.structure, self._sources = structure.read(ask, rooted=rooted)
-        self.sums = {
-            name: content.sum_of(ask, source.sql) for name, source in self._sources.items()
-        }
+
+    @cached_property
+    def sums(self) -> dict[str, tuple[int, str]]:
+        """Of each table, its rows and their checksum."""
+        ask = session.asker(self._connection)
+        return {name: content.sum_of(ask, source.sql) for name, source in self._sources.items()}
 
     def sum(self, name: str, columns: dict[str, str]) -> tuple[int, str]:
         """Rows, and the checksum of those columns."""
@@ -97,11 +115,20 @@ class _Side:
         found = self._sources.get(next(roots, name))
         return found.columns if found else {}
 
-    def write(self, path: Path, without: set[str], other: "_Side", progress: "Progress") -> None:
-        """Every table into a SQLite file; the rows of those in ``without`` are left out."""
+    def write(
+        self,
+        path: Path,
+        progress: "Progress",
+        without: "Container[str]" = (),
+        other: "_Side | None" = None,
+    ) -> None:
+        """Every table into a SQLite file; the rows of those in ``without`` are left out.
+
+        Values are written to be compared with the ``other`` side's, where there is one.
+        """
         with stand_in.written(path) as file:
             for done, (name, table) in enumerate(self.structure.tables.items()):
-                source, others = self._sources[name], other.types(name, table)
+                source, others = self._sources[name], (other or self).types(name, table)
                 file.add(table, () if name in without else self._rows(source, others))
                 progress("compare", done, len(self.structure.tables))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from undrop.compare.comparison import Comparison
     from undrop.compare.merge import Merge, Sides, Sources
+    from undrop.compare.readable import Readable
     from undrop.engines.postgres.look import Look
     from undrop.engines.postgres.snapshot import Snapshot
     from undrop.engines.protocol import (
@@ -196,6 +197,17 @@ class Postgres(Site):
 
         with self.restored(old) as one, self.restored(new) as other:
             return compare.databases(one, other, self.session.progress, self.prefix, copied=False)
+
+    @contextmanager
+    def readable(self, path: Path) -> "Iterator[Readable]":
+        from undrop.engines.postgres import compare, session
+
+        with (
+            self.restored(path) as there,
+            session.opened(there, "reading") as connection,
+            compare.readable(connection, self.session.progress, self.prefix) as copied,
+        ):
+            yield copied
 
     def definitions(self, path: Path, record: "Record | None") -> "Definitions":
         if record and record.definitions:

@@ -1,18 +1,21 @@
 """The live database on its server, looked at."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from undrop import durable
+from undrop.engines.postgres import compare, session
 from undrop.engines.postgres.snapshot import Snapshot
 from undrop.values import Definitions, Examined, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from undrop.compare.comparison import Comparison
+    from undrop.compare.readable import Readable
     from undrop.engines.postgres.site import Site
 
 
@@ -40,6 +43,15 @@ class Look(Snapshot):
             self.copy_to(dump)
             self.release()
             return self._compare(*((dump, backup) if live_first else (backup, dump)))
+
+    @contextmanager
+    def readable(self, *, whole: bool) -> "Iterator[Readable]":  # noqa: ARG002 - copied in any case
+        """Its rows in a SQLite file, as the transaction sees them."""
+        with (
+            session.explained(self._address, "reading"),
+            compare.readable(self._connection, self._progress, self._prefix) as copied,
+        ):
+            yield copied
 
     def examine(self) -> Examined:
         """Whether every row can be read: the server checks its own files and foreign keys."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from undrop.compare.comparison import Comparison
     from undrop.compare.merge import Merge, Sides, Sources
+    from undrop.compare.readable import Readable
     from undrop.engines.litestream.replica import Litestream
     from undrop.engines.protocol import (
         Adopting,
@@ -249,6 +250,11 @@ class Sqlite:
         return files.compare(
             old, new, self.session.progress, version_table=self.session.version_table
         )
+
+    def readable(self, path: Path) -> "AbstractContextManager[Readable]":
+        from undrop.compare import readable
+
+        return readable.opened(path)
 
     def definitions(self, path: Path, _record: "Record | None") -> "Definitions":
         return check.definitions(path, self.session.version_table)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from undrop import durable
-from undrop.compare import files
+from undrop.compare import files, readable
 from undrop.engines.sqlite import livefiles
 from undrop.engines.sqlite.live import Live
 from undrop.errors import UndropError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undrop.compare.comparison import Comparison
+    from undrop.compare.readable import Readable
     from undrop.values import Definitions, Examined, Session
 
 CANNOT = {8, 10, 13, 14}
@@ -102,7 +103,7 @@ class Look(Live):
         """
         with ExitStack() as stack:
             live, in_use = self.path, None if self._alone else self.path
-            if not (self.wal or self._alone) and self.bytes > LONG:
+            if self._keeps_writers_waiting:
                 with suppress(OSError):
                     live, in_use = stack.enter_context(self._copied()), None
             # In rollback mode a writer that waits for this reader lets no other one in.
@@ -116,6 +117,26 @@ class Look(Live):
             )
         self._refuse_moved()
         return found
+
+    @property
+    def _keeps_writers_waiting(self) -> bool:
+        """Whether reading all of it would, for longer than a moment."""
+        return not (self.wal or self._alone) and self.bytes > LONG
+
+    @contextmanager
+    def readable(self, *, whole: bool) -> "Iterator[Readable]":
+        """In the transaction that is open; a copy of what would keep writers waiting."""
+        with ExitStack() as stack:
+            copy: Path | None = None
+            if whole and self._keeps_writers_waiting:
+                with suppress(OSError):
+                    copy = stack.enter_context(self._copied())
+            if copy:
+                yield stack.enter_context(readable.opened(copy))
+                return
+            with connect.explained(self.path, "reading", self.session.patience):
+                yield readable.of(self.path, self.connection)
+            self._refuse_moved()
 
     def examine(self) -> "Examined":
         """By ``integrity_check`` and ``foreign_key_check``.
