@@ -35,6 +35,8 @@ OUR_READERS = {
     "audit",
     "diff",
     "history",
+    "log",
+    "find",
     "--list",
     "--version",
     "--help",

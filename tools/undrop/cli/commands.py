@@ -233,6 +233,26 @@ COMMANDS = {
         ),
     ),
     "history": Command("diff.history", "size and rows over the backups, as a chart"),
+    "log": Command(
+        "life.log",
+        "the life of a table, or of one row, over all backups and live",
+        (
+            _one("table", metavar="TABLE", help="its name, as it is now or was once"),
+            _one("key", nargs="*", metavar="KEY", help="of a row: a word for each column of it"),
+        ),
+    ),
+    "find": Command(
+        "find.find",
+        "which tables, columns and rows hold TEXT, in the newest state that does",
+        (
+            _one(
+                "text",
+                nargs="+",
+                metavar="TEXT",
+                help="all words are one text; letter case does not count; numbers are text, too",
+            ),
+        ),
+    ),
     "run": Command(
         "run.run",
         "back up, then run COMMAND with its own exit code",

@@ -15,6 +15,7 @@ LABELS = {
     "replace": "Replacing",
     "count": "Counting",
     "merge": "Merging",
+    "read": "Reading",
 }
 OPEN_END = {"check", "compare", "merge"}
 """SQLite does not tell how far these are: when the digest is done the check is just going on."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from undrop.compare.structure import Column, Table
 
 SAMPLES = 3
+SHORT = 60  # characters of a value in a report
 CHUNK = 300  # results of one statement: SQLite takes 2,000
 PART = 50  # columns that are told apart as one, where they are too many for that
 SWAPPED = 20  # columns that are looked at for whether they changed names
@@ -65,7 +66,7 @@ def first(connection: Connection, table: "Table") -> tuple[Sample, ...]:
 
 def _rows(connection: Connection, rest: str, shown: dict[str, str]) -> tuple[Sample, ...]:
     rows = connection.ask(f"SELECT {', '.join(shown.values())} {rest}")
-    return tuple(dict(zip(shown, map(_short, row), strict=True)) for row in rows)
+    return tuple(dict(zip(shown, map(short, row), strict=True)) for row in rows)
 
 
 def _in_parts(values: list[str]) -> list[str]:
@@ -257,13 +258,14 @@ class _Rows:
         return _rows(self.connection, f"{rest} LIMIT {min(most, SAMPLES)}", {**shown, **values})
 
 
-def _short(value: object) -> object:
-    """A value for the report: not a megabyte of it."""
+def short(value: object, most: int = SHORT) -> object:
+    """A value for a report: not a megabyte of it, but so many characters; JSON can have it."""
     if isinstance(value, bytes):
-        dots = "…" if len(value) > 16 else ""
-        return f"x'{value[:16].hex()}{dots}' ({len(value):,} bytes)"
+        shown = most * 16 // SHORT
+        dots = "…" if len(value) > shown else ""
+        return f"x'{value[:shown].hex()}{dots}' ({len(value):,} bytes)"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no such number
-    if isinstance(value, str) and len(value) > 60:
-        return f"{value[:60]}… ({len(value):,} characters)"
+    if isinstance(value, str) and len(value) > most:
+        return f"{value[:most]}… ({len(value):,} characters)"
     return value

@@ -58,8 +58,8 @@ def intact(settings: "Settings", chosen: "Backup") -> "tuple[Backup, str]":
         state = "cannot be read" if owners.is_closed(first) else "is gone"
         return chosen, f"{first} {state}: {chosen.path} is taken"
     named, *copies = catalog.places(settings, chosen)
-    for copy in copies if copies and not _is_as_kept(settings, named) else ():
-        if _is_as_kept(settings, copy):
+    for copy in copies if copies and not is_as_kept(settings, named) else ():
+        if is_as_kept(settings, copy):
             return copy, f"{named.path} is not what its record says: its copy {copy.path} is taken"
     return chosen, ""
 
@@ -72,7 +72,7 @@ def whole(settings: "Settings", chosen: "Backup") -> "tuple[Backup, str]":
     found, told = intact(settings, chosen)
     if found.record is None or not found.record.digest:
         verify(settings, found)
-    elif not _is_as_kept(settings, found):
+    elif not is_as_kept(settings, found):
         raise CheckError(
             f"{found.path} is not what its record says: the digest differs, it was changed",
             Action("list"),
@@ -80,7 +80,7 @@ def whole(settings: "Settings", chosen: "Backup") -> "tuple[Backup, str]":
     return found, told
 
 
-def _is_as_kept(settings: "Settings", place: "Backup") -> bool:
+def is_as_kept(settings: "Settings", place: "Backup") -> bool:
     """Whether a file has the digest that its record names; not where it cannot be read."""
     kept = place.record
     with suppress(OSError):

@@ -73,16 +73,17 @@ class Timeline:
         ``strangers``: also backups that were taken in another folder, before all others.
         """
         self.moments: list[Moment] = []
-        self._waiting: tuple[Step, ...] = ()
+        self.waiting: tuple[Step, ...] = ()
         """What began last and was not seen to end."""
-        backups = [b for b in catalog.backups(settings) if catalog.is_of(settings, b)]
-        self._known = {backup.path.name: backup for backup in backups}
+        self.backups = [b for b in catalog.backups(settings) if catalog.is_of(settings, b)]
+        """All of this database, those that tell of no moment too."""
+        self._known = {backup.path.name: backup for backup in self.backups}
         groups = list(_overlapping(log.steps(settings)))
         between = [(_first(group).opened, group[-1].sequence) for group in groups]
         events: list[tuple[int, str, str | tuple[Step, ...]]] = [
             (_first(group).opened, _first(group).at, group) for group in groups
         ]
-        for backup in backups:
+        for backup in self.backups:
             record = backup.record
             sound = record is not None and (backup.verified or backup.is_set)
             elsewhere = record is not None and record.home and not backup.sequence
@@ -98,8 +99,8 @@ class Timeline:
 
     def see(self, moment: Moment) -> None:
         """Add the state that was seen next; it shows how a step ended that was killed."""
-        if self._waiting:
-            steps, self._waiting = self._waiting, ()
+        if self.waiting:
+            steps, self.waiting = self.waiting, ()
             before = self.moments[-1]
             if moment.content == before.content or not _did(steps[-1], moment.content):
                 self.moments.append(before._replace(steps=steps))
@@ -121,7 +122,7 @@ class Timeline:
             content = last.content_after or f"unknown: {last.at}"
             self.moments.append(Moment(content, None, steps))
         else:
-            self._waiting = steps
+            self.waiting = steps
 
     def moment(self, name: str) -> Moment:
         """The state that ``name`` holds, as the log has it: empty for no database."""
