@@ -54,6 +54,11 @@ diff nowhere
 diff live live
 diff --jsn
 history --csv
+log itms
+log items 1 2
+log --csv items
+find
+find --cvs x
 forget nowhere
 forget --force
 run

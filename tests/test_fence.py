@@ -343,6 +343,7 @@ def test_an_import_that_empties_a_table_empties_none(
 LOOKS = (
     *(("status",), ("list",), ("diff",), ("history",), ("verify",), ("audit",)),
     *(("undo", "--list"), ("restore", "latest", "--dry-run")),
+    *(("log", "items", "1"), ("find", "bolt")),
 )
 
 

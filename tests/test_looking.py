@@ -24,6 +24,11 @@ LOOKS = {
     "audit": 0,
     "undo --list": 0,
     "restore latest --dry-run": 0,
+    "log items": 0,
+    "log stock_movements 7": 0,
+    "log items 1": 0,
+    "find bolt": 0,
+    "find nowhere": 4,
 }
 """What is typed, and how it ends where no backup holds the present state."""
 

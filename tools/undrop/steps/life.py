@@ -322,14 +322,9 @@ class _Walk:
             comparison = self._compared(nearest.moment, nearest.schema, moment, schema)
         if comparison is None:
             return None
-        change = _change_of(comparison, place.table.name, is_older=is_older)
-        name = change and (change.name if is_older else change.now)
-        if not change or not name:
+        table, renamed = _counterpart(comparison, place.table, is_older=is_older)
+        if table is None:
             return None
-        side = comparison.structure_before if is_older else comparison.structure_after
-        table = side.tables[fold(name)]
-        pairs = change.renamed if not is_older else [(new, old) for old, new in change.renamed]
-        renamed = {fold(one): other for one, other in pairs}
         key = tuple(renamed.get(fold(name), name) for name in place.key)
         if not place.table.key:
             key = self._key(table)
@@ -464,7 +459,7 @@ class _Walk:
             names, overwrite = self._lacking(moment, view, view.place.table.name)
             if names or self.live is None:
                 words = zip(view.place.key, self._words or (), strict=True)
-                key: Row = {name: view.row.get(name, word) for name, word in words}
+                key: Row = {n: view.row.get(n, lookup.meanings(word)[0]) for n, word in words}
                 by_rowid = not view.place.table.key
                 return moment, Back(moment.name, names, (key,), by_rowid, overwrite)
         return None
@@ -524,6 +519,40 @@ def _change_of(comparison: "Comparison", name: str, *, is_older: bool) -> "Table
         if fold(change.now if is_older else change.name) == fold(name):
             return change
     return None
+
+
+def _counterpart(
+    comparison: "Comparison", table: "Table", *, is_older: bool
+) -> "tuple[Table | None, dict[str, str]]":
+    """What a table of one state is in the other, and its columns' names there by the folded ones.
+
+    ``is_older``: the other is the older one. The comparison takes a table for a renamed one where
+    every row and value is there; else it is one that has the same root, or the same columns, if
+    nothing else has.
+    """
+    here, there = comparison.structure_before, comparison.structure_after
+    if is_older:
+        here, there = there, here
+    change = _change_of(comparison, table.name, is_older=is_older)
+    name = change and (change.name if is_older else change.now)
+    if change and name:
+        pairs = change.renamed if not is_older else [(new, old) for old, new in change.renamed]
+        return there.tables[fold(name)], {fold(one): other for one, other in pairs}
+    key = [fold(column.name) for column in table.key]
+    alone = [
+        other
+        for change in comparison.tables
+        if not (change.name and change.now)
+        and (other := there.tables.get(fold(change.name or change.now)))
+        and [fold(column.name) for column in other.key] == key
+    ]
+    for likely in (
+        [other for other in alone if 0 != other.root == table.root],
+        [other for other in alone if other.columns.keys() == table.columns.keys()],
+    ):
+        if len(likely) == 1 and fold(likely[0].name) not in here.tables:
+            return likely[0], {}
+    return None, {}
 
 
 def _cells(pairs: list[tuple[str, str]], before: "Row", after: "Row") -> "Iterator[Cell]":
