@@ -95,25 +95,26 @@ def beside(
     Calls ``tick`` while the block is done and the work is not; raises what the work raised.
     """
     errors: list[BaseException] = []
+    # A thread whose ``join`` a signal's exception ended counts as dead (Python 3.11), and is not.
+    done = threading.Event()
 
     def run() -> None:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - raised again below
             errors.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
+    threading.Thread(target=run, daemon=True).start()
     try:
         yield
-        while thread.is_alive():
-            thread.join(0.2)
+        while not done.wait(0.2):
             tick()
     finally:
-        while thread.is_alive():
+        while not done.wait(0.01):
             for connection in connections:
                 connection.interrupt()
-            thread.join(0.01)
     if errors:
         raise errors[0]
 
