@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from shop import Project, uncheckpointed
 from test_life import backed_up, line
 
 from undrop import settings
+from undrop.compare import search
 from undrop.engines.sqlite import look
 from undrop.steps import find
 from undrop.values import Session
@@ -219,6 +221,25 @@ def test_a_large_live_file_in_rollback_mode_keeps_no_writer_waiting(
     finding = find.find(settings.load(shop.root, Session(write)), "steel")
     assert written
     assert finding.in_live
+
+
+class StopError(Exception):
+    """Somebody typed Ctrl-C."""
+
+
+def test_a_search_that_lasts_can_be_stopped(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_number: int, _frame: object) -> None:
+        raise StopError
+
+    for_ever = "(WITH c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c)"
+    monkeypatch.setattr(search, "_has", lambda *_: f"?1 = {for_ever}")
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(StopError):
+            find.find(settings.load(shop.root), "steel")
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_look_writes_nothing_and_works_where_nothing_can_be_written(shop: Project) -> None:

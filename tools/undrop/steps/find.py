@@ -1,12 +1,12 @@
 """Which tables, columns and rows hold a text: in the newest state that does."""
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.compare import lookup, search
 from undrop.compare.structure import fold
 from undrop.errors import UsageError
 from undrop.recipes import Action
-from undrop.sqlitefile import check
 from undrop.steps.bring_back import Back
 from undrop.steps.states import States, is_live
 
@@ -56,15 +56,19 @@ def find(settings: "Settings", text: str) -> Finding:
     states = States(settings)
     seen: set[str] = set()
     live: Searched | None = None
+    last: search.Done | None = None
     for moment in reversed(states.moments):
         if moment.content in seen:
             continue
-        searched = states.read(moment, lambda state: _search(settings, state, text), whole=True)
+        work = partial(_search, settings, text, last)
+        searched = states.read(moment, work, whole=True)
         if searched is None:
             continue
         seen.add(moment.content)
         if is_live(moment):
             live = searched
+        elif not searched.hits:
+            last = search.Done(states.path(moment), searched.tables)
         if searched.hits and (is_live(moment) or states.is_whole(moment)):
             in_live = None if live is None else is_live(moment)
             back = None if in_live else _back(states, moment, searched, live)
@@ -74,21 +78,17 @@ def find(settings: "Settings", text: str) -> Finding:
     return Finding(text, None, live, in_live, None, len(seen), states.passed_over, states.no_live)
 
 
-def _search(settings: "Settings", state: "Readable", text: str) -> Searched:
+def _search(
+    settings: "Settings", text: str, last: "search.Done | None", state: "Readable"
+) -> Searched:
     """Every table of a state. Raises sqlite3.Error."""
     session = settings.engine.session
     structure = lookup.structure(state, session.version_table)
     hits: list[Hits] = []
-    tables = structure.tables
-
-    def work() -> None:
-        for done, table in enumerate(tables.values()):
-            session.progress("read", done, len(tables))
-            hits.extend(search.search(state, table, text, MOST))
-
-    with check.beside([state.connection], work, lambda: None):
-        pass
-    return Searched(hits, structure.unread, tables)
+    for done, table in enumerate(search.left(state, structure.tables, last)):
+        session.progress("read", done, len(structure.tables))
+        hits += search.search(state, table, text, MOST)
+    return Searched(hits, structure.unread, structure.tables)
 
 
 def _back(

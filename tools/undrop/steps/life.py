@@ -287,11 +287,11 @@ class _Walk:
         """What a state has."""
         if moment.content in self._views:
             return self._views[moment.content]
-        answer = self.states.read(moment, self._look)
+        answer = self.states.read(moment, self._look, whole=self._words is None)
         if answer and answer[1] is None:  # outside of the state: it may be compared
             schema = answer[0]
             self._places[schema] = self._located(schema, moment, nearest, is_older=is_older)
-            answer = self.states.read(moment, self._look)
+            answer = self.states.read(moment, self._look, whole=self._words is None)
         if answer is None or answer[1] is None:
             return None
         self._views[moment.content] = answer[1]

@@ -2,12 +2,13 @@
 
 import os
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from undrop import durable
 from undrop.errors import CheckError, DamagedError, UndropError, UsageError
 from undrop.recipes import Action
+from undrop.sqlitefile import check
 from undrop.steps import undo, verify
 from undrop.store import catalog
 from undrop.store.timeline import Moment, Timeline
@@ -29,6 +30,13 @@ LIVE = "live"
 def is_live(moment: Moment) -> bool:
     """Whether it is live itself that is read for it."""
     return moment.live and moment.backup is None
+
+
+def _beside(work: "Callable[[Readable], Answer]", state: "Readable") -> "Answer":
+    answers: list[Answer] = []
+    with check.beside([state.connection], lambda: answers.append(work(state)), lambda: None):
+        pass
+    return answers[0]
 
 
 class States:
@@ -80,7 +88,11 @@ class States:
     def read(
         self, moment: Moment, work: "Callable[[Readable], Answer]", *, whole: bool = False
     ) -> "Answer | None":
-        """What ``work`` makes of a state; None where it cannot be read. Raises UndropError."""
+        """What ``work`` makes of a state; None where it cannot be read. Raises UndropError.
+
+        ``whole``: it takes as long as reading all of it, and Ctrl-C need not wait.
+        """
+        work = partial(_beside, work) if whole else work
         if is_live(moment):
             return self._read_live(work, whole=whole)
         backup = moment.backup
