@@ -214,6 +214,18 @@ def test_a_table_that_was_dropped_and_came_back_with_undo(project: Project) -> N
     ]
 
 
+def test_a_row_goes_with_the_database_and_comes_back_with_it(project: Project) -> None:
+    backed_up(project, ITEMS, "INSERT INTO items VALUES (1, 'bolt', 5)")
+    project.ok("just", "nuke-db")
+    assert "no live database" in project.undrop("log", "items", "1").err
+    project.ok("just", "undo")
+    back, gone, _ = life(project, "items", "1")["events"]
+    assert [(each["what"], each["steps"][0]["kind"]) for each in (gone, back)] == [
+        *(("gone", "nuke-db"), ("came back", "undo"))
+    ]
+    assert "gone, with the database" in project.ok("undrop", "log", "items", "1")
+
+
 KEYS = {
     "composite": (
         "CREATE TABLE t (shop TEXT, no INTEGER, v, PRIMARY KEY (no, shop))",
@@ -423,15 +435,47 @@ def test_nobody_is_sent_to_a_backup_that_was_changed(shop: Project) -> None:
     assert [each["what"] for each in told["events"]] == ["gone", "changed", "first seen"]
 
 
+def test_into_a_database_that_was_lost_no_single_row_is_brought_back(shop: Project) -> None:
+    shop.database.write_bytes(b"")
+    assert line(shop.undrop("log", "items", "42").err).endswith(f"restore {shop.saved()[-1].name}")
+    assert events(shop, "items", "43") == ["first seen", "gone"]
+
+
+def spoil_table(path: Path, name: str) -> None:
+    """Write over the page that a table begins with."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
+        sql = f"SELECT rootpage FROM sqlite_master WHERE name = '{name}'"
+        [(page,)] = connection.execute(sql).fetchall()
+        [(size,)] = connection.execute("PRAGMA page_size").fetchall()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\x07" * size
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
+def test_damage_in_another_table_hides_no_row(project: Project) -> None:
+    """The two states cannot be compared then, and the name has to do."""
+    backed_up(
+        project,
+        ITEMS,
+        "INSERT INTO items VALUES (1, 'bolt', 5)",
+        "CREATE TABLE other (v)",
+        "INSERT INTO other VALUES (1)",
+    )
+    last = backed_up(project, "ALTER TABLE items ADD COLUMN note", "DELETE FROM other")
+    oldest = project.saved()[0]
+    spoil_table(oldest, "other")
+    assert project.undrop("diff", oldest.name, last).code == 4
+    told = life(project, "items", "1")
+    assert [(each["what"], each["first_in"]) for each in told["events"]] == [
+        ("first seen", oldest.name)
+    ]
+
+
 @pytest.mark.parametrize("how", ["absent", "damaged", "a folder", "damaged in its middle"])
 def test_without_live_the_backups_alone_are_looked_at(shop: Project, how: str) -> None:
     if how == "damaged in its middle":
-        with closing(sqlite3.connect(shop.database)) as connection:
-            page = connection.execute("SELECT rootpage FROM sqlite_master").fetchone()[0] - 1
-            size = connection.execute("PRAGMA page_size").fetchone()[0]
-        data = bytearray(shop.database.read_bytes())
-        data[page * size : (page + 1) * size] = b"\x07" * size
-        shop.database.write_bytes(data)
+        spoil_table(shop.database, "items")
     else:
         shop.database.unlink()
     if how == "damaged":

@@ -75,13 +75,12 @@ def row(
         f"{name} IN ({', '.join('?' * len(values))})"
         for name, values in zip(wanted, meant, strict=True)
     )
-    sql = f"SELECT {', '.join([*shown, *wanted])} FROM main.{quoted(table.name)} WHERE "  # noqa: S608
     values = [value for several in meant for value in several]
-    rows = state.connection.execute(sql + " AND ".join(tests), values).fetchall()
-    if not rows:
-        return None
-    chosen = min(rows, key=lambda row: [isinstance(value, str) for value in row[len(shown) :]])
-    return dict(zip((column.name for column in table.data), chosen, strict=False))
+    sql = f"SELECT {', '.join(shown)} FROM main.{quoted(table.name)} WHERE {' AND '.join(tests)}"  # noqa: S608
+    # Numbers come before texts (sqlite.org/datatype3.html, 4.1).
+    order = f" ORDER BY {', '.join(wanted)} LIMIT 1"
+    rows = state.connection.execute(sql + order, values).fetchall()
+    return dict(zip((c.name for c in table.data), rows[0], strict=True)) if rows else None
 
 
 def count(state: "Readable", table: "Table") -> int:

@@ -5,7 +5,6 @@ where its definition is another, the comparison of the two states says what it a
 called there. Nothing is assumed of what lies between two states: a row can go and come back.
 """
 
-from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -264,9 +263,8 @@ class _Walk:
         what = f"there is no table {name!r} in {where}"
         if near:
             what += f"; the nearest: {', '.join(near)}"
-        return UsageError(
-            what, Action("log", near[0], *(self._words or ())) if near else "just list"
-        )
+        words = self._words or ()
+        return UsageError(what, Action("log", near[0], *words) if near else Action("list"))
 
     def visit(self) -> None:
         """Read what each state has, beginning with the one that has a table of the name."""
@@ -321,26 +319,43 @@ class _Walk:
         else:
             comparison = self._compared(nearest.moment, nearest.schema, moment, schema)
         if comparison is None:
-            return None
+            return self._by_name(schema, moment, place)
         table, renamed = _counterpart(comparison, place.table, is_older=is_older)
         if table is None:
             return None
+        return self._there(schema, place, table, renamed)
+
+    def _by_name(self, schema: "Schema", moment: "Moment", place: Place) -> Place | None:
+        """The table of the same name, where two states cannot be compared."""
+        answer = self.states.read(moment, partial(self._structure, {}))
+        table = answer and answer[1].tables.get(fold(place.table.name))
+        return self._there(schema, place, table, {}) if table else None
+
+    def _there(
+        self, schema: "Schema", place: Place, table: "Table", renamed: dict[str, str]
+    ) -> Place:
+        """Where rows of a place are in another state; their key's columns may have other names."""
         key = tuple(renamed.get(fold(name), name) for name in place.key)
         if not place.table.key:
             key = self._key(table)
         is_there = all(fold(name) in table.columns or name == table.rowid_name for name in key)
-        text = _text(schema, table.name)
-        return Place(table, key if is_there else (), text)
+        return Place(table, key if is_there else (), _text(schema, table.name))
 
     def _compared(
         self, old: "Moment", schema_before: "Schema", new: "Moment", schema_after: "Schema"
     ) -> "Comparison | None":
-        """From a state to a later one, once for two schemas; None where that cannot be told."""
+        """From a state to a later one, once for two schemas; None where they cannot be compared.
+
+        Raises UndropError for live, as for a lock that lasts.
+        """
         pair = (schema_before, schema_after)
         if pair not in self._pairs:
-            self._pairs[pair] = None
-            with suppress(UndropError):  # an application's own collation, another engine's
+            try:
                 self._pairs[pair] = self._comparison(old, new)
+            except UndropError:  # damage in another table
+                if is_live(new):
+                    raise
+                self._pairs[pair] = None
         return self._pairs[pair]
 
     def _comparison(self, old: "Moment", new: "Moment") -> "Comparison":
@@ -441,9 +456,6 @@ class _Walk:
     def _renamed(self, old: "Moment", before: View, new: "Moment", after: View) -> dict[str, str]:
         """Columns that have another name: by their folded ones before."""
         name = before.place.table.name if before.place else ""
-        if comparison := self._pairs.get((after.schema, before.schema)):  # they went back
-            change = _change_of(comparison, name, is_older=True)
-            return {fold(new): old for old, new in change.renamed} if change else {}
         comparison = self._compared(old, before.schema, new, after.schema)
         change = comparison and _change_of(comparison, name, is_older=False)
         return {fold(old): new for old, new in change.renamed} if change else {}
@@ -457,7 +469,7 @@ class _Walk:
                 continue
             last = view
             names, overwrite = self._lacking(moment, view, view.place.table.name)
-            if names or self.live is None:
+            if names or self.live is None or not self.live.schema:
                 words = zip(view.place.key, self._words or (), strict=True)
                 key: Row = {n: view.row.get(n, lookup.meanings(word)[0]) for n, word in words}
                 by_rowid = not view.place.table.key
@@ -466,7 +478,7 @@ class _Walk:
 
     def _lacking(self, moment: "Moment", view: View, name: str) -> tuple[tuple[str, ...], bool]:
         """What live has not, as the loss report names it; whether it has other values instead."""
-        if self.live is None:
+        if self.live is None or not self.live.schema:  # there is nothing to put it into
             return (), False
         if self.live.row is None:
             return (f"rows {name}" if self.live.place else f"table {name}",), False
