@@ -64,6 +64,9 @@ def test_it_ends_with_the_line_that_brings_it_back(shop: Project) -> None:
     assert line(gone.err).endswith(f"recover --from {oldest} 'rows items' --key 2")
     said = line(overwritten.err)
     assert said.endswith(f"recover --from {newer} items.name --key 1 --overwrite")
+    [action] = found(shop, "zinc")["next_actions"]
+    shop.ok("undrop", action["name"], *action["arguments"])
+    assert shop.sql("SELECT name FROM items WHERE id = 1") == [("Zinc bolt",)]
     assert f"in {newer}, of just now; live does not hold it any more" in overwritten.err
     here = shop.undrop("find", "steel")
     assert line(here.err).endswith("log items 1")
@@ -121,6 +124,7 @@ def test_a_text_is_taken_as_it_is(project: Project, text: str, ids: list[int]) -
 
 def test_all_words_are_one_text(shop: Project) -> None:
     assert where(shop, "copper", "nut") == where(shop, "copper nut") == {("items", "name", 1)}
+    assert found(shop, "copper", "bolt", code=4)["text"] == "copper bolt"
 
 
 def test_nothing_to_look_for_is_told(shop: Project) -> None:

@@ -1,5 +1,6 @@
 """The line that brings a row back that live lacks, or that had other values."""
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.recipes import Action
@@ -7,6 +8,10 @@ from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
     from undrop.compare.lookup import Row
+
+
+UNPLAIN = re.compile(r'^$|^[-\s]|\s$|[,"\r\n]')
+"""What ``--key`` takes for something else: it is CSV."""
 
 
 class Back(NamedTuple):
@@ -35,7 +40,7 @@ class Back(NamedTuple):
     @property
     def _which(self) -> tuple[str, str]:
         values = [str(value) for key in self.keys for value in key.values()]
-        plain = all(value and "," not in value and value[0] != "-" for value in values)
+        plain = all(UNPLAIN.search(value) is None for value in values)
         one = all(len(key) == 1 for key in self.keys)
         whole = all(isinstance(v, int | str) for key in self.keys for v in key.values())
         if one and plain and whole and not self.by_rowid:
