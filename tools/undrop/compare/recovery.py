@@ -595,7 +595,11 @@ def _read(connection: "Connection", theirs: "Table", sql: str, values: list[Any]
     """Rows by an expression of somebody's: it may read that table, and do nothing else."""
 
     def allow(action: int, one: str | None, *_: object) -> int:
-        reads = action == READ and fold(one or "") == fold(theirs.name)
+        name = fold(one or "")  # a full-text table reads what it keeps its rows in
+        own = name == fold(theirs.name) or (
+            theirs.virtual and name.startswith(f"{fold(theirs.name)}_")
+        )
+        reads = action == READ and own
         return sqlite3.SQLITE_OK if reads or action in LOOKS else sqlite3.SQLITE_DENY
 
     connection.set_authorizer(allow)
