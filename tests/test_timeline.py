@@ -69,7 +69,8 @@ def test_a_row_deleted_by_hand_after_a_migration_is_not_the_migrations_doing(
     stocked.ok(*ways[way].partition("  ")[0].split())
     step_alone = [line for line in old if 'INTO "stock_movements" VALUES(1,' not in line]
     assert len(step_alone) == len(old) - 1
-    assert content(stocked.database) == [migrated, step_alone, old][way]
+    # Triggers that were set aside are made again: their place among the definitions is another.
+    assert sorted(content(stocked.database)) == sorted([migrated, step_alone, old][way])
     stocked.ok("just", "undo")  # that was a step
     assert content(stocked.database) == deleted
 

@@ -31,8 +31,11 @@ class Script(NamedTuple):
     ops: list[Ops]
     first: list[str]
     """Statements that come before everything else."""
+    aside: list[str]
+    """Triggers that are set aside meanwhile."""
     triggers: dict[str, str]
-    """Those that are set aside meanwhile, by name, and their definitions."""
+    """Those of the same tables, and their definitions, in the order in which they were made: SQLite
+    fires them by that."""
     counters: dict[str, int]
     """What AUTOINCREMENT must not fall below, by table."""
     numbers: dict[str, int]
@@ -78,11 +81,13 @@ def run(connection: sqlite3.Connection, script: Script) -> list[Refused]:
     """
     for statement in script.first:
         connection.execute(statement)
-    for name in script.triggers:
+    for name in script.aside:
         connection.execute(f"DROP TRIGGER main.{quoted(name)}")
     refused: list[Refused] = []
     for ops in script.ops:
         refused += _Table(connection, ops).run()
+    for name in script.triggers.keys() - {*script.aside}:
+        connection.execute(f"DROP TRIGGER main.{quoted(name)}")
     for definition in script.triggers.values():
         connection.execute(definition)
     for name in script.rebuilt:
@@ -335,10 +340,10 @@ class _ForeignKey(NamedTuple):
 
 def triggers(
     path: "Path", tables: "list[Table]"
-) -> tuple[dict[str, tuple[str, str]], dict[str, set[str]]]:
-    """Triggers that do more than keep full-text tables, and what the others keep, by their table.
+) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
+    """By table, its triggers that do more than keep full-text tables, and what the others keep.
 
-    Of each its table and its definition; names of tables are folded. Nobody writes the file.
+    Names of tables are folded. Nobody writes the file.
 
     SQLite's own authorizer tells what each writes (sqlite.org/c3ref/set_authorizer.html), when a
     statement that fires it is prepared.
@@ -349,7 +354,7 @@ def triggers(
 
 def _triggers(
     connection: sqlite3.Connection, tables: "list[Table]"
-) -> tuple[dict[str, tuple[str, str]], dict[str, set[str]]]:
+) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
     text = {
         name
         for name, sql in connection.execute(
@@ -357,24 +362,29 @@ def _triggers(
         )
         if virtual.module(sql) in FULL_TEXT
     }
-    aside: dict[str, tuple[str, str]] = {}
+    aside: dict[str, list[str]] = {}
     kept: dict[str, set[str]] = {}
     for table in tables:
-        sql = (
-            "SELECT name, sql FROM main.sqlite_master "
-            "WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
-        )
-        defined = dict(connection.execute(sql, [table.name]).fetchall())
+        defined = definitions(connection, table.name)
         if not defined:
             continue
         writes = _writes(connection, table, set(defined))
-        for name, definition in defined.items():
+        for name in defined:
             written = writes.get(name) if writes is not None else None
             if written and written <= text:
                 kept.setdefault(fold(table.name), set()).update(map(fold, written))
             else:
-                aside[name] = (fold(table.name), definition)
+                aside.setdefault(fold(table.name), []).append(name)
     return aside, kept
+
+
+def definitions(connection: sqlite3.Connection, table: str) -> dict[str, str]:
+    """The triggers of a table, in the order in which they were made."""
+    sql = (
+        "SELECT name, sql FROM main.sqlite_master "
+        "WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY rowid"
+    )
+    return dict(connection.execute(sql, [table]).fetchall())
 
 
 def _writes(

@@ -96,7 +96,7 @@ class _Job:
         self, result: Merged, begin: "Path", operations: "Path", session: "Session"
     ) -> None:
         self.result, self.begin, self.operations, self.session = result, begin, operations, session
-        self.script = Script([], [], {}, {}, {}, [])
+        self.script = Script([], [], [], {}, {}, {}, [])
         self.kept: frozenset[str] = frozenset()
         """Full-text tables that triggers keep, by folded name."""
         self.created = set[str]()
@@ -151,17 +151,23 @@ class _Job:
             numbers = _numbers(connection) if base else {}
             names = {fold(ops.table.name) for ops in needed}
             self.text = names.union(*(texts for table, texts in kept.items() if table in names))
-            fired = {name: sql for name, (table, sql) in aside.items() if table in names}
+            fired = [name for table in sorted(names) for name in aside.get(table, ())]
+            again = {
+                name: sql
+                for table in sorted(names & aside.keys() if not triggers else ())
+                for name, sql in apply.definitions(connection, table).items()
+            }
             self.runs = bool(fired) and triggers
             self.script = Script(
                 needed,
                 _into(done[0].into),
-                {} if triggers else fired,
+                [] if triggers else fired,
+                again,
                 _counters(needed) if base else {},
                 numbers,
                 [],
             )
-            self.result.set_aside = sorted(self.script.triggers)
+            self.result.set_aside = sorted(self.script.aside)
             self.created = {done[0].into.name} if done[0].into else set()
 
     def _attached(
