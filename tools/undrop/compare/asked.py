@@ -6,6 +6,7 @@ was to be done.
 
 from typing import TYPE_CHECKING
 
+from undrop.compare.pairing import exactly
 from undrop.compare.structure import fold
 from undrop.sqlitefile.check import quoted
 
@@ -49,7 +50,7 @@ def _by_key(connection: "Connection", table: "Table", ops: "Ops | None") -> bool
     name = quoted(table.name)
     there = f"z.{quoted(table.key[0].name)} IS NOT NULL"
     values = [c for c in table.data if not c.key]
-    sides = [", ".join(f"{side}.{quoted(c.name)} COLLATE BINARY" for c in values) for side in "az"]
+    sides = [", ".join(exactly((c, f"{side}.{quoted(c.name)}") for c in values)) for side in "az"]
     differ = f"({sides[0]}) IS NOT ({sides[1]})" if values else "0"
     sql = (
         f"SELECT count(*) FILTER (WHERE NOT ({there})), count(*) FILTER (WHERE {there}) "  # noqa: S608

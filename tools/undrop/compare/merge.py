@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from undrop.compare import matching
 from undrop.compare.matching import Shared
-from undrop.compare.pairing import SCAN, cells, same, something
+from undrop.compare.pairing import SCAN, any_type, cells, exactly, same, something
 from undrop.compare.structure import fold
 from undrop.errors import UndropError
 from undrop.sqlitefile.check import quoted
@@ -34,6 +34,7 @@ BOTH = "both changed it"
 GONE = "one side changed the row, the other took it away"
 TAKEN = "the key is another row's there"
 NO_PLACE = "there is no such column or table there"
+UNKEYED = "the row has no key, and others have no column for its value"
 FEWER = "the row is not there as often as it should go"
 
 
@@ -307,7 +308,10 @@ class Worker:
         data = self.match.ours.data
         new = [value.get(fold(column.name), f"o.{quoted(column.name)}") for column in data]
         self.write("change", rows, new, self.rowid_of_ours())
-        vectors = (", ".join(f"{side}{n}" for n in range(len(data))) for side in "od")
+        vectors = (
+            ", ".join(exactly([(column, f"{side}{n}") for n, column in enumerate(data)]))
+            for side in "od"
+        )
         self.connection.execute(
             f"DELETE FROM {self.ops.rows} WHERE does = 'change' AND "  # noqa: S608
             f"({next(vectors)}) IS ({next(vectors)})"
@@ -339,19 +343,21 @@ class Worker:
     def equal(self, one: str, other: str, column: Shared) -> str:
         """SQL for: the value is one and the same; what another type holds as well is."""
         a, b = self.cell(one, column), self.cell(other, column)
-        if _of(one, column).type == _of(other, column).type != "ANY":
-            return f"({a} IS {b} COLLATE BINARY)"
-        return f"(({same(a, b)}) IS 1)"
+        kind = _of(one, column).type
+        if kind != _of(other, column).type:
+            return f"(({same(a, b)}) IS 1)"
+        typed = f" AND typeof({a}) = typeof({b})" if any_type(kind) else ""
+        return f"({a} IS {b} COLLATE BINARY{typed})"
 
     def differ(self, one: str, other: str, columns: "Sequence[Shared]") -> str:
         """SQL for: one of these values differs."""
-        alike = [c for c in columns if _of(one, c).type == _of(other, c).type != "ANY"]
+        alike = [c for c in columns if _of(one, c).type == _of(other, c).type]
         tests = [
             f"NOT {self.equal(one, other, column)}" for column in columns if column not in alike
         ]
         if alike:
             vectors = (
-                ", ".join(f"{self.cell(side, column)} COLLATE BINARY" for column in alike)
+                ", ".join(exactly([(_of(side, c), self.cell(side, c)) for c in alike]))
                 for side in (one, other)
             )
             tests.append(f"({next(vectors)}) IS NOT ({next(vectors)})")
@@ -516,8 +522,8 @@ def whole_rows(worker: Worker, prefer: Prefer, kept: "Sequence[Shared]" = ()) ->
     shared = match.shared
     if not shared:
         return []
-    sides = {side: cells_of(worker, side) for side in "bto"}
-    names = [f"c{n}" for n in range(len(shared))]
+    sides = {side: [*cells_of(worker, side), *_types_of(worker, side)] for side in "bto"}
+    names = [f"c{n}" for n in range(len(sides["o"]))]
     groups = ", ".join(names)
     parts = []
     for side, columns in sides.items():
@@ -550,7 +556,7 @@ def whole_rows(worker: Worker, prefer: Prefer, kept: "Sequence[Shared]" = ()) ->
     if prefer != "ours":
         short = f"NOT ({enough} AND {int(bool(worker.identity))})"
         for row in connection.ask(f"SELECT {groups} FROM {fewer} AND {short}"):  # noqa: S608
-            values = dict(zip((column.ours.name for column in shared), row, strict=True))
+            values = dict(zip((column.ours.name for column in shared), row, strict=False))
             found.append(Conflict(match.ours.name, values, FEWER))
     if worker.identity:
         rowid = worker.identity[0]
@@ -568,7 +574,12 @@ def whole_rows(worker: Worker, prefer: Prefer, kept: "Sequence[Shared]" = ()) ->
         )
         ids = f"SELECT id FROM ({chosen}) WHERE id IS NOT NULL AND place <= goes"  # noqa: S608
         if connection.ask(f"SELECT 1 FROM {fewer} AND {enough} LIMIT 1"):  # noqa: S608
-            worker.take_away(f"{worker.source('o')} AS o WHERE o.{rowid} IN ({ids})")
+            rows = f"{worker.source('o')} AS o WHERE o.{rowid} IN ({ids})"
+            lost = [*_unkeyed(worker, rows)] if most > 0 and prefer != "theirs" else []
+            if not lost:
+                worker.take_away(rows)
+            elif prefer is None:
+                found += lost
     if kept and prefer != "ours" and not worker.keyed:
         found += _kept(worker, kept)
     connection.execute(f"DROP TABLE {table}")
@@ -578,19 +589,40 @@ def whole_rows(worker: Worker, prefer: Prefer, kept: "Sequence[Shared]" = ()) ->
 def _kept(worker: Worker, kept: "Sequence[Shared]") -> "Iterator[Conflict]":
     """New rows of a table without a key, with values that ours has no column for."""
     columns = [*worker.match.shared, *kept]
-    sides = [
-        f"SELECT {', '.join(worker.cell(side, column) for column in columns)} "  # noqa: S608
-        f"FROM {worker.source(side)} AS {side}"
-        for side in "tb"
-    ]
-    for row in worker.connection.ask(" EXCEPT ".join(sides)):
-        values = dict(zip((column.theirs.name for column in columns), row, strict=True))
+    sides = []
+    for side in "tb":
+        listed = [f"{worker.cell(side, column)} COLLATE BINARY" for column in columns]
         for column in kept:
-            value = values[column.theirs.name]
-            if value not in {None, "", b""}:
+            value = worker.cell(side, column)
+            default = constant(worker.connection, _of(side, column)) or "NULL"
+            listed.append(f"{something(value)} AND {value} IS NOT {default}")
+        sides.append(f"SELECT {', '.join(listed)} FROM {worker.source(side)} AS {side}")  # noqa: S608
+    for row in worker.connection.ask(" EXCEPT ".join(sides)):
+        values = dict(zip((column.theirs.name for column in columns), row, strict=False))
+        for column, told in zip(kept, row[len(columns) :], strict=True):
+            if told:
+                value = values[column.theirs.name]
                 yield Conflict(
                     worker.match.ours.name, values, NO_PLACE, column.theirs.name, None, value
                 )
+
+
+def _unkeyed(worker: Worker, rows: str) -> "Iterator[Conflict]":
+    """Rows of ours that others changed, maybe, with values that theirs has no column for.
+
+    Without a key, a row that changed is one that went and one that came.
+    """
+    listed = [column for column in worker.match.ours.data if fold(column.name) not in worker.shared]
+    for column in listed:
+        value = f"o.{quoted(column.name)}"
+        default = constant(worker.connection, column) or "NULL"
+        test = f"{something(value)} AND {value} IS NOT {default}"
+        names = [each.ours for each in worker.match.shared]
+        shown = ", ".join(f"o.{quoted(each.name)}" for each in names)
+        sql = f"SELECT {shown}, {value} FROM {rows} AND {test}"  # noqa: S608 - quoted
+        for *cells, ours in worker.connection.ask(sql):
+            values = dict(zip((each.name for each in names), cells, strict=True))
+            yield Conflict(worker.match.ours.name, values, UNKEYED, column.name, ours)
 
 
 def cells_of(worker: Worker, side: str) -> list[str]:
@@ -600,6 +632,17 @@ def cells_of(worker: Worker, side: str) -> list[str]:
         other = column.ours if column.base.type == column.theirs.type else column.theirs
         listed += cells(column.base, other, worker.cell(side, column))
     return listed
+
+
+def _types_of(worker: Worker, side: str) -> list[str]:
+    """The types of those values that may equal one of another type."""
+    columns = [
+        column
+        for column in worker.match.shared
+        if column.ours.type == column.base.type == column.theirs.type
+        and any_type(column.base.type)
+    ]
+    return [f"typeof({worker.cell(side, column)})" for column in columns]
 
 
 def _without_key(worker: Worker, side: str) -> str:

@@ -10,7 +10,7 @@ from undrop.compare.structure import fold
 from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from undrop.compare.structure import Column, Table
     from undrop.sqlitefile.connect import Connection
@@ -51,6 +51,19 @@ def affinity(kind: str) -> str:
         return "text"
     # Of ANY it depends on the table.
     return "none" if "BLOB" in kind or kind in {"", "ANY"} else "numeric"
+
+
+def any_type(kind: str) -> bool:
+    """Whether a column of that declared type holds 1 as well as 1.0: to SQLite these are equal."""
+    return affinity(kind) == "none"
+
+
+def exactly(values: "Iterable[tuple[Column, str]]") -> "Iterator[str]":
+    """SQL for what tells values of columns from all others."""
+    for column, value in values:
+        yield f"{value} COLLATE BINARY"
+        if any_type(column.type):
+            yield f"typeof({value})"
 
 
 def cells(old: "Column", new: "Column", *values: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from undrop import durable
 from undrop.compare import asked, encoding, files, merge
 from undrop.compare.merge import Conflict, Merge, Sides
-from undrop.compare.structure import Structure, fold
+from undrop.compare.structure import Clause, Structure, fold
 from undrop.engines.sqlite import apply, fulltext, swap, workcopy
 from undrop.engines.sqlite.apply import ForeignKeys, Script
 from undrop.engines.sqlite.look import Look
@@ -163,7 +163,7 @@ class _Job:
                 _into(done[0].into),
                 [] if triggers else fired,
                 again,
-                _counters(needed) if base else {},
+                _counters(done[0].ops) if base else {},
                 numbers,
                 [],
             )
@@ -319,13 +319,16 @@ def _into(into: "Into | None") -> list[str]:
 
 def _counters(ops: "list[Ops]") -> dict[str, int]:
     """The highest number that AUTOINCREMENT gave out on any side, by table of ours."""
-    matches = [each.match for each in ops]
+    matches = [each.match for each in ops if each.table.clauses.get(Clause("AUTOINCREMENT"))]
     last = {m.ours.name: (m.ours.counter, max(m.base.counter, m.theirs.counter)) for m in matches}
-    return {name: theirs for name, (own, theirs) in last.items() if own and theirs > own}
+    return {name: theirs for name, (own, theirs) in last.items() if theirs > own}
 
 
 def _undone(ops: "Ops") -> "Iterator[str]":
-    """SQL that counts rows that are not as they were to be; none where no key tells them."""
+    """SQL that counts rows that are not as they were to be; none where no key tells them.
+
+    One with NULL in its key is compared as a whole (``asked``).
+    """
     match = ops.match
     places = {fold(column.name): n for n, column in enumerate(ops.table.data)}
     keys = [(c.ours.name, places[fold(c.ours.name)]) for c in match.key]
@@ -334,14 +337,16 @@ def _undone(ops: "Ops") -> "Iterator[str]":
     given = [(c.ours.name, places[fold(c.ours.name)]) for c in match.shared]
     table = f"main.{quoted(ops.table.name)} AS o"
     there, gone = (
-        " AND ".join(f"o.{quoted(name)} = x.{side}{n}" for name, n in keys) for side in "do"
+        " AND ".join(f"o.{quoted(name)} = x.{side}{n} COLLATE BINARY" for name, n in keys)
+        for side in "do"
     )
+    known = " AND ".join(f"x.d{n} IS NOT NULL" for _, n in keys)
     values = (
-        ", ".join(f"o.{quoted(name)}" for name, _ in given),
+        ", ".join(f"o.{quoted(name)} COLLATE BINARY" for name, _ in given),
         ", ".join(f"x.d{n}" for _, n in given),
     )
     yield (
-        f"SELECT count(*) FROM {ops.rows} AS x WHERE does <> 'gone' AND NOT EXISTS "  # noqa: S608
+        f"SELECT count(*) FROM {ops.rows} AS x WHERE does <> 'gone' AND {known} AND NOT EXISTS "  # noqa: S608
         f"(SELECT 1 FROM {table} WHERE {there} AND ({values[0]}) IS ({values[1]}))"
     )
     again = " AND ".join(f"y.d{n} = x.o{n}" for _, n in keys)
