@@ -620,8 +620,8 @@ def _unkeyed(worker: Worker, rows: str) -> "Iterator[Conflict]":
         names = [each.ours for each in worker.match.shared]
         shown = ", ".join(f"o.{quoted(each.name)}" for each in names)
         sql = f"SELECT {shown}, {value} FROM {rows} AND {test}"  # noqa: S608 - quoted
-        for *cells, ours in worker.connection.ask(sql):
-            values = dict(zip((each.name for each in names), cells, strict=True))
+        for *told, ours in worker.connection.ask(sql):
+            values = dict(zip((each.name for each in names), told, strict=True))
             yield Conflict(worker.match.ours.name, values, UNKEYED, column.name, ours)
 
 
