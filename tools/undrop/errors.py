@@ -105,3 +105,13 @@ class LiveMovedError(UndropError):
 def damaged(what: str) -> DamagedError:
     """The error for a file that is not a whole database."""
     return DamagedError(what, Action("list"))
+
+
+def wrong_query(what: str) -> UsageError:
+    """The error for what is no query, or one that cannot be answered."""
+    return UsageError(what, Action("sql", "FILE", "'SELECT …'", typed=False))
+
+
+def refused_query(what: str) -> UsageError:
+    """The error for what would do more than read."""
+    return wrong_query(f"{what} is refused: a query is read only")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from undrop.recipes import Action
@@ -159,6 +160,24 @@ class Holder(NamedTuple):
 
     pid: int
     name: str
+
+
+class Result(NamedTuple):
+    """What a query gives."""
+
+    columns: list[str]
+    rows: "Iterator[tuple[Any, ...]]"
+    """They come as they are read."""
+    notes: list[str]
+    """What is not as the application would have it, for people."""
+
+
+class Shell(NamedTuple):
+    """A program in which somebody can ask more."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    """What is added to ours."""
 
 
 class Definitions(NamedTuple):

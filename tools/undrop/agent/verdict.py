@@ -136,7 +136,10 @@ def only_reads(text: str) -> bool:
         rest = rest[1:] if rest[:1] == ["--no-pager"] else rest
         return bool(rest) and rest[0] in GIT_READERS
     if name in {"just", "undrop"}:
-        return bool(rest) and rest[0].removeprefix("undrop-") in OUR_READERS
+        command, *words = [rest[0].removeprefix("undrop-"), *rest[1:]] if rest else [""]
+        # Without a query it is a shell, for whatever comes from standard input.
+        asks = command == "sql" and any(" " in word for word in words)
+        return asks or command in OUR_READERS
     return name in READERS
 
 

@@ -5,10 +5,9 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 from undrop import settings
 from undrop.cli import answer, tables
@@ -105,7 +104,7 @@ def _without(option: str, words: list[str]) -> list[str]:
 
 
 def _show(said: answer.Answer, arguments: Namespace) -> int:
-    with _reader_may_leave(sys.stdout):
+    with tables.reader_may_leave(sys.stdout):
         if arguments.json:
             print(json.dumps(said.result))
         elif said.table:
@@ -129,7 +128,7 @@ def _fail(
     prompt = Prompt(arguments.root)
     if arguments.json:
         facts = answer.failure(error, prompt)
-        with _reader_may_leave(sys.stdout):
+        with tables.reader_may_leave(sys.stdout):
             print(json.dumps({**facts, "exit_code": code}))
     _say(error.told(prompt.text(error.next_parts)))
     return code
@@ -137,18 +136,11 @@ def _fail(
 
 def _say(text: str) -> None:
     lines = (tables.clean(line) for line in text.splitlines())
-    with _reader_may_leave(sys.stderr), suppress(OSError):  # a full disk there stops nothing here
+    with (
+        tables.reader_may_leave(sys.stderr),
+        suppress(OSError),
+    ):  # a full disk there stops nothing here
         print("undrop: " + "\n        ".join(lines), file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _reader_may_leave(stream: TextIO) -> Iterator[None]:
-    """Print to ``stream`` inside; ``undrop list | head`` is no failure, nor hides one."""
-    try:
-        yield
-        stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _open_closed_streams() -> None:

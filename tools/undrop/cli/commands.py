@@ -232,6 +232,15 @@ COMMANDS = {
             _one("after", nargs="?", default="live", metavar="B", help="live, the database"),
         ),
     ),
+    "sql": Command(
+        "sql.sql",
+        "a read-only query on a backup or live; without one, a shell on it",
+        (
+            _one("file", nargs="?", metavar="FILE", help="as restore takes it, or live (live)"),
+            _one("query", nargs="?", metavar="QUERY", help="one statement that only reads"),
+            _one("--csv", action="store_true", help="print CSV with a header line (RFC 4180)"),
+        ),
+    ),
     "history": Command("diff.history", "size and rows over the backups, as a chart"),
     "log": Command(
         "life.log",

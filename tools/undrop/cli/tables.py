@@ -1,13 +1,19 @@
 """Tables and texts for people: coloured on a terminal, plain anywhere else."""
 
+import os
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import TextIO
 
 SHOWN = 3  # names on one line
+WIDE = 60  # characters of a cell on a terminal
+FIRST = 1000  # rows that decide how wide the columns are
 
 
 def age(when: datetime) -> str:
@@ -66,7 +72,39 @@ def show(columns: "Sequence[str]", *rows: "Sequence[str]") -> None:
 def aligned(*rows: "Sequence[str]") -> list[str]:
     """Lines of text with their cells one under the other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return [_line(row, widths) for row in rows]
+
+
+def stream(columns: "Sequence[str]", rows: "Iterable[Sequence[str]]") -> int:
+    """Print a table as its rows come, one line each, shortened on a terminal alone; how many."""
+    short = sys.stdout.isatty()
+    lines = ([_shortened(clean(cell)) if short else clean(cell) for cell in row] for row in rows)
+    head = [clean(column) for column in columns]
+    first = list(islice(lines, FIRST))
+    widths = [max(map(len, column)) for column in zip(head, *first, strict=True)]
+    bold, plain = ("\x1b[1m", "\x1b[0m") if short and "NO_COLOR" not in os.environ else ("", "")
+    print(f"{bold}{_line(head, widths)}{plain}")
+    count = 0
+    for line in chain(first, lines):
+        print(_line(line, widths))
+        count += 1
+    return count
+
+
+@contextmanager
+def reader_may_leave(stream: "TextIO") -> "Iterator[None]":
+    """Print to ``stream`` inside; ``undrop list | head`` is no failure, nor hides one."""
+    try:
+        yield
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
+
+
+def _line(cells: "Iterable[str]", widths: "Iterable[int]") -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()

@@ -7,7 +7,7 @@ What only some engines can do is a protocol of its own, and None where one canno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # nobody waits for these to be made
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Literal, Protocol
@@ -31,7 +31,9 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         Moved,
         Origin,
         Orphans,
+        Result,
         Session,
+        Shell,
         Target,
     )
 
@@ -233,6 +235,18 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def rows(self, path: Path) -> Mapping[str, int]:
             """Rows by table in a backup."""
 
+        def query(self, path: Path, sql: str, /) -> AbstractContextManager[Result]:
+            """What one statement that only reads gives of a backup, which stays as it is.
+
+            Raises UsageError for another statement, DamagedError, UndropError.
+            """
+
+        def shells(self, path: Path, /) -> AbstractContextManager[Sequence[Shell]]:
+            """The programs, the best one first, that ask a backup more while the block runs.
+
+            Raises UndropError.
+            """
+
     class Live(Protocol):
         """A live database, looked at."""
 
@@ -278,6 +292,15 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def look(self) -> Look:
             """Open it to be looked at. Raises DamagedError, UndropError."""
+
+        def query_live(self, sql: str, /) -> AbstractContextManager[Result]:
+            """What one statement that only reads gives of the live database, in one transaction.
+
+            Raises as ``Backups.query`` does.
+            """
+
+        def shells_live(self) -> Sequence[Shell]:
+            """The programs, the best one first, that ask the live database more."""
 
         def damaged(self) -> tuple[list[Path], Origin]:
             """Its files, to be kept as they are, and what a record says of them."""

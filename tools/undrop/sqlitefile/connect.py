@@ -59,10 +59,10 @@ class Connection(sqlite3.Connection):
             try:
                 return super().execute(sql, *parameters)
             except sqlite3.Error as error:
-                if not self._can_do_without(str(error)):
+                if not self.can_do_without(str(error)):
                     raise
 
-    def _can_do_without(self, said: str) -> bool:
+    def can_do_without(self, said: str) -> bool:
         """Whether there is another way than the one that SQLite refused with these words."""
         _, missing, name = said.partition("no such collation sequence: ")
         if missing and name not in self.collations:

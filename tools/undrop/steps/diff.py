@@ -6,15 +6,13 @@ from undrop.engines import registry
 from undrop.errors import UsageError
 from undrop.recipes import Action
 from undrop.steps import choose, live, verify
-from undrop.steps.live import TWO
+from undrop.steps.live import LIVE, TWO
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.compare.comparison import Comparison
     from undrop.settings import Settings
-
-LIVE = "live"
 
 
 def between(settings: "Settings", old: str, new: str, standing: "Path") -> "Comparison":

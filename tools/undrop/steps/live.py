@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison
     from undrop.settings import Settings
 
+LIVE = "live"
+"""How the live database is called where a backup could be named."""
 TWO = (Action("list"), ", then two of these to", Action("diff", "A", "B", typed=False))
 
 

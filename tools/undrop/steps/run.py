@@ -9,7 +9,7 @@ from undrop.steps import live
 from undrop.store import catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from undrop.compare.comparison import Comparison
@@ -36,16 +36,19 @@ def run(settings: "Settings", command: "Sequence[str]", folder: "Path") -> Ran:
     """
     fingerprint_before = settings.engine.fingerprint() if settings.engine.exists() else []
     try:
-        code = _code(command, folder)
+        ended = code(command, folder)
     except FileNotFoundError:
         return Ran(127, changed=False)
     except PermissionError:
         return Ran(126, changed=False)
     fingerprint_after = settings.engine.fingerprint() if settings.engine.exists() else []
-    return Ran(code, changed=fingerprint_before is None or fingerprint_before != fingerprint_after)
+    return Ran(ended, changed=fingerprint_before is None or fingerprint_before != fingerprint_after)
 
 
-def _code(command: "Sequence[str]", folder: "Path") -> int:
+def code(
+    command: "Sequence[str]", folder: "Path", environment: "Mapping[str, str] | None" = None
+) -> int:
+    """Run a command with our own terminal: its exit code. Raises OSError when it cannot start."""
     with ExitStack() as stack:
         children: list[subprocess.Popen[bytes]] = []
         early: list[int] = []
@@ -59,11 +62,11 @@ def _code(command: "Sequence[str]", folder: "Path") -> int:
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             stack.callback(signal.signal, number, signal.signal(number, pass_on))
-        children.append(subprocess.Popen(command, cwd=folder))  # noqa: S603 - the user's own
+        children.append(subprocess.Popen(command, cwd=folder, env=environment))  # noqa: S603 - the user's
         for late in early:  # it came before there was anybody to pass it on to
             children[0].send_signal(late)
-        code = children[0].wait()
-    return 128 - code if code < 0 else code
+        ended = children[0].wait()
+    return 128 - ended if ended < 0 else ended
 
 
 def what_changed(lock: "Lock", name: str) -> "Comparison | None":

@@ -12,7 +12,7 @@ from undrop import digest, durable
 from undrop.engines.postgres.site import Site
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
-from undrop.values import Definitions, Facts, quiet
+from undrop.values import Definitions, Facts, Shell, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison
     from undrop.compare.merge import Merge, Sides, Sources
     from undrop.compare.readable import Readable
+    from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.look import Look
     from undrop.engines.postgres.snapshot import Snapshot
     from undrop.engines.protocol import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         Work,
     )
     from undrop.record import Record
-    from undrop.values import Holder, Origin, Progress, Session
+    from undrop.values import Holder, Origin, Progress, Result, Session
 
 
 class Postgres(Site):
@@ -227,6 +228,26 @@ class Postgres(Site):
     def rows(self, path: Path) -> "Mapping[str, int]":
         return self._check(path, None, quiet).rows
 
+    @contextmanager
+    def query(self, path: Path, sql: str) -> "Iterator[Result]":
+        from undrop.engines.postgres import query
+
+        with self.restored(path) as there, query.read(there, sql) as found:
+            yield found
+
+    def query_live(self, sql: str) -> "AbstractContextManager[Result]":
+        from undrop.engines.postgres import query
+
+        return query.read(self.address, sql)
+
+    @contextmanager
+    def shells(self, path: Path) -> "Iterator[list[Shell]]":
+        with self.restored(path) as there:
+            yield _shells(there)
+
+    def shells_live(self) -> "list[Shell]":
+        return _shells(self.address)
+
     def replica(self, _root: Path, _configured: Path | None) -> None:
         return None
 
@@ -244,6 +265,14 @@ class Postgres(Site):
 def facts_of(record: "Record") -> "Facts":
     """What a record says of its backup."""
     return Facts(**{name: getattr(record, name) for name in Facts._fields})
+
+
+def _shells(there: "Address") -> "list[Shell]":
+    """What is said in the address has more weight than PGOPTIONS."""
+    options = there.keywords.get("options") or os.environ.get("PGOPTIONS", "")
+    reading = f"{options} -c default_transaction_read_only=on".strip()
+    address = there._replace(keywords={**there.keywords, "options": reading})
+    return [Shell(("psql", address.conninfo()), address.environment())]
 
 
 def of_url(url: str, root: Path, *, inside: bool, verify_url: str, session: "Session") -> Postgres:  # noqa: ARG001

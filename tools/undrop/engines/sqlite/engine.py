@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +13,7 @@ from undrop.engines.sqlite.snapshot import Snapshot, ours
 from undrop.errors import CheckError, UsageError, damaged
 from undrop.recipes import Action
 from undrop.sqlitefile import check, header
+from undrop.values import Shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from undrop.engines.sqlite.live import Live
     from undrop.engines.sqlite.look import Look
     from undrop.record import Record
-    from undrop.values import Definitions, Facts, Holder, Origin, Session
+    from undrop.values import Definitions, Facts, Holder, Origin, Result, Session
 
 
 class Sqlite:
@@ -272,6 +273,26 @@ class Sqlite:
 
         return rows.of(path, self.session.version_table)
 
+    @contextmanager
+    def query(self, path: Path, sql: str) -> "Iterator[Result]":
+        from undrop.sqlitefile import connect, query
+
+        with connect.explained(path, "reading"), closing(connect.connect(path, "immutable")) as one:
+            yield query.read(one, sql)
+
+    @contextmanager
+    def query_live(self, sql: str) -> "Iterator[Result]":
+        with closing(self.look()) as look, look.query(sql) as found:
+            yield found
+
+    @contextmanager
+    def shells(self, path: Path) -> "Iterator[list[Shell]]":
+        yield _shells(path, "immutable")
+
+    def shells_live(self) -> "list[Shell]":
+        self._refuse_no_file()
+        return _shells(self.live, "ro")
+
     def replica(self, root: Path, configured: Path | None) -> "Litestream | None":
         from undrop.engines.litestream import config, replica
 
@@ -285,6 +306,13 @@ class Sqlite:
 
         if self.database is not None:
             workcopy.sweep(self.live)
+
+
+def _shells(path: Path, mode: str) -> "list[Shell]":
+    from undrop.sqlitefile import connect
+
+    uri = connect.uri(path, mode)
+    return [Shell(("litecli", uri), {}), Shell(("sqlite3", "-readonly", uri), {})]
 
 
 def of_url(url: str, root: Path, *, inside: bool, verify_url: str, session: "Session") -> Sqlite:  # noqa: ARG001

@@ -12,7 +12,7 @@ from undrop.compare import files, readable
 from undrop.engines.sqlite import livefiles
 from undrop.engines.sqlite.live import Live
 from undrop.errors import UndropError
-from undrop.sqlitefile import check, connect, header, pages, wal
+from undrop.sqlitefile import check, connect, header, pages, query, wal
 from undrop.values import Identity
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from undrop.compare.comparison import Comparison
     from undrop.compare.readable import Readable
-    from undrop.values import Definitions, Examined, Session
+    from undrop.values import Definitions, Examined, Result, Session
 
 CANNOT = {8, 10, 13, 14}
 """SQLITE_READONLY, IOERR, FULL, CANTOPEN (sqlite.org/rescode.html): no -shm can be made there."""
@@ -137,6 +137,26 @@ class Look(Live):
             with connect.explained(self.path, "reading", self.session.patience):
                 yield readable.of(self.path, self.connection)
             self._refuse_moved()
+
+    @contextmanager
+    def query(self, sql: str) -> "Iterator[Result]":
+        """What one statement gives (``protocol.Live.query_live``).
+
+        In rollback mode of a copy where there is room for one: writers would wait for whoever
+        reads the answer.
+        """
+        with ExitStack() as stack:
+            connection, more = self.connection, list[str]()
+            if not (self.wal or self._alone):
+                try:
+                    copy = stack.enter_context(self._copied())
+                    connection = stack.enter_context(closing(connect.connect(copy, "immutable")))
+                except OSError as error:
+                    more = [f"others cannot write while this reads: there is no copy ({error})"]
+            with connect.explained(self.path, "reading", self.session.patience):
+                found = query.read(connection, sql)
+                yield found._replace(notes=[*found.notes, *more])
+        self._refuse_moved()
 
     def examine(self) -> "Examined":
         """By ``integrity_check`` and ``foreign_key_check``.
