@@ -18,6 +18,8 @@ LOOKS = {
     "status": 4,
     "diff": 0,
     "diff live latest": 0,
+    "sql latest VALUES(1)": 0,
+    "sql live VALUES(1)": 0,
     "history": 0,
     "verify": 0,
     "verify latest": 0,

@@ -95,24 +95,28 @@ def beside(
     Calls ``tick`` while the block is done and the work is not; raises what the work raised.
     """
     errors: list[BaseException] = []
-    # A thread whose ``join`` a signal's exception ended counts as dead (Python 3.11), and is not.
-    done = threading.Event()
+    # A thread whose join() a signal interrupts counts as ended, and is not (Python 3.11); one whose
+    # start() it interrupts may work or not.
+    began, ended, given_up = threading.Event(), threading.Event(), False
 
     def run() -> None:
+        began.set()
         try:
-            work()
+            if not given_up:
+                work()
         except BaseException as error:  # noqa: BLE001 - raised again below
             errors.append(error)
         finally:
-            done.set()
+            ended.set()
 
-    threading.Thread(target=run, daemon=True).start()
     try:
+        threading.Thread(target=run, daemon=True).start()
         yield
-        while not done.wait(0.2):
+        while not ended.wait(0.2):
             tick()
     finally:
-        while not done.wait(0.01):
+        given_up = True
+        while began.is_set() and not ended.wait(0.01):
             for connection in connections:
                 connection.interrupt()
     if errors:

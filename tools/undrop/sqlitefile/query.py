@@ -36,7 +36,9 @@ ACTIONS = {
 BEGINS = {"DELETE": "DELETE FROM", "INSERT": "INSERT INTO", "TRANSACTION": ""}
 SCHEMA = "sqlite_master"
 READONLY = 8  # SQLITE_READONLY
-DEFINES = re.compile(r"(CREATE|DROP|ALTER)(\s+(TEMP|TEMPORARY|UNIQUE|VIRTUAL))*\s+\w+", re.I)
+DEFINES = re.compile(
+    r"ANALYZE|(CREATE|DROP|ALTER)(\s+(TEMP|TEMPORARY|UNIQUE|VIRTUAL))*\s+\w+", re.I
+)
 NEVER = connect.NEVER | {"edit", "readfile", "writefile"}
 """Functions that load code, or go to other files."""
 TELL = {
@@ -102,7 +104,9 @@ def read(connection: "Connection", sql: str) -> Result:
         cursor = _run(connection, sql, guard, defined)
     except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
         raise _told(error, sql, guard) or error from error
-    names = [str(column[0]) for column in cursor.description or ()]
+    if cursor.description is None:  # REINDEX, where there is nothing to be asked about
+        raise errors.refused_query(words[0].upper())
+    names = [str(column[0]) for column in cursor.description]
     return Result(names, _rows(connection, cursor, sql, guard), _notes(connection))
 
 

@@ -151,8 +151,9 @@ class Look(Live):
                 try:
                     copy = stack.enter_context(self._copied())
                     connection = stack.enter_context(closing(connect.connect(copy, "immutable")))
-                except OSError as error:
-                    more = [f"others cannot write while this reads: there is no copy ({error})"]
+                except (OSError, UndropError) as error:
+                    what = error.what if isinstance(error, UndropError) else str(error)
+                    more = [f"others cannot write while this reads: there is no copy: {what}"]
             with connect.explained(self.path, "reading", self.session.patience):
                 found = query.read(connection, sql)
                 yield found._replace(notes=[*found.notes, *more])
