@@ -1,11 +1,12 @@
 """What became of tables and their columns: the words that a comparison answers in."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from undrop.compare.structure import fold
 
 if TYPE_CHECKING:
     from undrop.compare.structure import Part, Structure
+    from undrop.sqlitefile.connect import Connection
 
 Sample = dict[str, object]
 
@@ -121,3 +122,14 @@ class Comparison(NamedTuple):
         """Whether nothing changed."""
         parts = self.parts_gone or self.parts_new or self.redefined
         return not parts and all(change.same for change in self.tables)
+
+
+class Reading(Protocol):
+    """What else is read of the two sides of a comparison, in the same transaction."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it wants every value as it is written, whatever means the same."""
+
+    def __call__(self, connection: "Connection", comparison: Comparison, /) -> None:
+        """``main`` and ``after`` are the sides. Raises sqlite3.Error, UndropError."""

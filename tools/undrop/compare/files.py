@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from undrop.compare.comparison import Reading
     from undrop.values import Progress
 
 
@@ -27,10 +28,11 @@ def compare(  # noqa: PLR0913 - what is compared, and what is known of it
     known: tuple[Structure, Structure] | None = None,
     in_use: "Path | None" = None,
     version_table: str = VERSION_TABLE,
+    also: "Reading | None" = None,
 ) -> Comparison:
     """Compare two files that nobody writes, but for the one that is ``in_use``.
 
-    That is read in one transaction. Where they stand for another engine's, what those are made of
+    ``also`` is given both when they are compared. The one in use is read in one transaction. Where they stand for another engine's, what those are made of
     is ``known``. Raises UndropError when one cannot be read.
     """
     with connect.explained(in_use or new, "comparing"), ExitStack() as stack:
@@ -40,9 +42,15 @@ def compare(  # noqa: PLR0913 - what is compared, and what is known of it
         connections.append(connections[0] if in_use else _both(old, new, None, stack))
         pages = None if in_use or known else (old, new)
         comparisons: list[Comparison] = []
+
+        def compare_and_read() -> None:
+            comparisons.append(_Compare(connections, known, version_table, pages).all())
+            if also:
+                also(connections[0], comparisons[0])
+
         with check.beside(
             connections,
-            lambda: comparisons.append(_Compare(connections, known, version_table, pages).all()),
+            compare_and_read,
             lambda: progress("compare", 1, 1),
         ):
             pass
