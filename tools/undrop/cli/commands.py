@@ -230,6 +230,14 @@ COMMANDS = {
         (
             _one("before", nargs="?", default="latest", metavar="A", help="latest"),
             _one("after", nargs="?", default="live", metavar="B", help="live, the database"),
+            _one(
+                "--rows",
+                nargs="?",
+                const="",
+                metavar="TABLE",
+                help="the rows themselves, of one table or all",
+            ),
+            _one("--sql", action="store_true", help="statements that turn A into B"),
         ),
     ),
     "sql": Command(

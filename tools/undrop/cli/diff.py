@@ -1,14 +1,20 @@
 """diff and history: what changed between backups, and how the database grew."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+from undrop.cli import sql, tables
 from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
 from undrop.recipes import Action
 
 if TYPE_CHECKING:
-    from undrop.compare.comparison import Comparison, TableChange
+    from collections.abc import Iterator, Mapping
 
+    from undrop.compare.comparison import Comparison, Sample, TableChange
+    from undrop.compare.listing import Listed
+
+SHOWN = 20  # rows of a table, for people
 COLUMNS = ("TABLE", "ROWS", "ADDED", "REMOVED", "CHANGED", "COLUMNS")
 
 
@@ -17,12 +23,112 @@ def diff(run: Run) -> Answer:
     from undrop.steps import diff as core
 
     old, new = run.arguments.before, run.arguments.after
+    if run.arguments.sql:
+        return _script(run, old, new)
+    if run.arguments.rows is not None:
+        return _rows(run, old, new)
     comparison = core.between(run.settings, old, new, run.standing)
     table, parts = differences(comparison)
     result = {"before": old, "after": new, **fields(comparison)}
     if comparison.same:
         return Answer(result, notes=(f"no difference between {old} and {new}",))
     return Answer(result, notes=parts, table=table)
+
+
+def _script(run: Run, old: str, new: str) -> Answer:
+    """Statements that turn A into B."""
+    from undrop.steps import diff as core
+
+    if run.arguments.rows is not None:
+        raise UsageError("it prints rows, or statements", Action("diff", "--help"))
+    script = run.settings.engine.script()
+    core.between(run.settings, old, new, run.standing, script)
+    notes = (*script.notes, *_nothing(old, new) * (not script.lines))
+    return Answer(
+        {"statements": script.lines, "notes": script.notes}, "\n".join(script.lines), notes
+    )
+
+
+def _rows(run: Run, old: str, new: str) -> Answer:
+    """The rows themselves, of one table or of all that differ."""
+    from undrop.compare.listing import Listing
+    from undrop.steps import diff as core
+
+    table, most = run.arguments.rows, None if run.arguments.json else SHOWN
+    listing = Listing(table, most)
+    comparison = core.between(run.settings, old, new, run.standing, listing)
+    if table and not listing.known:
+        names = sorted(change.now or change.name for change in comparison.tables)
+        raise UsageError(
+            f"there is no table {table!r}: {', '.join(names)}", Action("diff", old, new)
+        )
+    result = {
+        "before": old,
+        "after": new,
+        "same": not listing.tables,
+        "tables": [_listed_fields(listed) for listed in listing.tables],
+    }
+    lines = [line for listed in listing.tables for line in _listed(listed)]
+    return Answer(result, "\n".join(lines), _nothing(old, new) if not lines else ())
+
+
+def _nothing(old: str, new: str) -> tuple[str, ...]:
+    return (f"no difference between {old} and {new}",)
+
+
+def _listed(listed: "Listed") -> "Iterator[str]":
+    """A table's rows for people: removed, added, changed, each a line."""
+    change = listed.change
+    name, rows, *_, columns = _row(change)
+    yield tables.clean("  ".join(filter(None, (name, rows, columns))))
+    lines = [f"  - {_values(row)}" for row in listed.removed]
+    lines += [f"  + {_values(row)}" for row in listed.added]
+    lines += [f"  ~ {_values(each.key)}: {_values(each.columns)}" for each in listed.changed]
+    yield from lines[:SHOWN]
+    more = change.gone + change.added + change.changed - SHOWN
+    if more > 0:
+        yield f"    and {more:,} more (--json has all)"
+
+
+def _values(row: "Mapping[str, object]") -> str:
+    """A row, or what changed in it."""
+    return tables.clean(", ".join(f"{name}={_shown(value)}" for name, value in row.items()))
+
+
+def _shown(value: object) -> str:
+    """A value in a line: a text in quotes, so that it is told from a number; two that differ."""
+    if isinstance(value, tuple):
+        return " -> ".join(map(_shown, value))
+    text = repr(value) if isinstance(value, str) else sql.cell(value)
+    return tables.shortened(text) if sys.stdout.isatty() else text
+
+
+def _listed_fields(listed: "Listed") -> dict[str, Any]:
+    """A table's rows in JSON."""
+    change = listed.change
+    return {
+        "name": change.name,
+        "now": change.now,
+        "gone_columns": change.gone_columns,
+        "new_columns": change.new_columns,
+        "renamed": change.renamed,
+        "removed": [_plain(row) for row in listed.removed],
+        "added": [_plain(row) for row in listed.added],
+        "changed": [
+            {
+                "key": _plain(changed.key),
+                "columns": {
+                    column: {"before": sql.plain(before), "after": sql.plain(now)}
+                    for column, (before, now) in changed.columns.items()
+                },
+            }
+            for changed in listed.changed
+        ],
+    }
+
+
+def _plain(row: "Sample") -> dict[str, Any]:
+    return {name: sql.plain(value) for name, value in row.items()}
 
 
 def differences(comparison: "Comparison") -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:

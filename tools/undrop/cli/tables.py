@@ -78,7 +78,7 @@ def aligned(*rows: "Sequence[str]") -> list[str]:
 def stream(columns: "Sequence[str]", rows: "Iterable[Sequence[str]]") -> int:
     """Print a table as its rows come, one line each, shortened on a terminal alone; how many."""
     short = sys.stdout.isatty()
-    lines = ([_shortened(clean(cell)) if short else clean(cell) for cell in row] for row in rows)
+    lines = ([shortened(clean(cell)) if short else clean(cell) for cell in row] for row in rows)
     head = [clean(column) for column in columns]
     first = list(islice(lines, FIRST))
     widths = [max(map(len, column)) for column in zip(head, *first, strict=True)]
@@ -101,7 +101,8 @@ def reader_may_leave(stream: "TextIO") -> "Iterator[None]":
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """As much of a text as a cell has room for."""
     return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
 
 

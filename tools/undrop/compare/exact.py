@@ -43,9 +43,14 @@ def is_keyed(connection: "Connection", table: "Table", left: str) -> bool:
         return table.virtual or bool(table.key)
     null = " OR ".join(f"{quoted(column.name)} IS NULL" for column in table.key)
     return not any(
-        connection.ask(f"SELECT 1 FROM {side} WHERE {null} LIMIT 1")
+        connection.ask(f"SELECT 1 FROM {side} WHERE {null} LIMIT 1")  # noqa: S608 - quoted
         for side in (left, f"after.{quoted(table.name)}")
-    )  # noqa: S608
+    )
+
+
+def before(table: "Table") -> str:
+    """A table of ``main``, as it stands in SQL."""
+    return f"main.{quoted(table.name)}"
 
 
 def every(connection: "Connection", table: "Table") -> "list[Row]":

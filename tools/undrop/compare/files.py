@@ -32,8 +32,9 @@ def compare(  # noqa: PLR0913 - what is compared, and what is known of it
 ) -> Comparison:
     """Compare two files that nobody writes, but for the one that is ``in_use``.
 
-    ``also`` is given both when they are compared. The one in use is read in one transaction. Where they stand for another engine's, what those are made of
-    is ``known``. Raises UndropError when one cannot be read.
+    That is read in one transaction. Where they stand for another engine's, what those are made of
+    is ``known``. ``also`` reads both when they are compared. Raises UndropError when one cannot be
+    read.
     """
     with connect.explained(in_use or new, "comparing"), ExitStack() as stack:
         old, new = stack.enter_context(encoding.alike(old, new, in_use))

@@ -74,7 +74,7 @@ def _product(value: float) -> str:
 
 
 def _read(text: str) -> object:
-    return _memory().execute(f"SELECT {text}").fetchone()[0]  # noqa: S608 - a number
+    return _memory().execute(f"SELECT {text}").fetchone()[0]
 
 
 @cache

@@ -639,8 +639,7 @@ def _types_of(worker: Worker, side: str) -> list[str]:
     columns = [
         column
         for column in worker.match.shared
-        if column.ours.type == column.base.type == column.theirs.type
-        and any_type(column.base.type)
+        if column.ours.type == column.base.type == column.theirs.type and any_type(column.base.type)
     ]
     return [f"typeof({worker.cell(side, column)})" for column in columns]
 

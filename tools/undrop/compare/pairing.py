@@ -170,6 +170,18 @@ class Pair:
             a, b = self.table_before.columns[old], self.table_after.columns[new]
             yield a, b, f"a.{quoted(a.name)}", f"b.{quoted(b.name)}"
 
+    def differ(self) -> str:
+        """SQL for: a row that both have, joined, is not the same."""
+        pairs = list(self.pairs())
+        # A column whose type stayed keeps its affinity too, and needs no plus: see ``same``.
+        # (ANY has none in a STRICT table and another elsewhere.)
+        plus = ["" if x.type == y.type != "ANY" else "+" for x, y, _, _ in pairs]
+        old = ", ".join(f"{sign}{pair[2]}" for sign, pair in zip(plus, pairs, strict=True))
+        new = ", ".join(
+            f"{sign}{pair[3]} COLLATE BINARY" for sign, pair in zip(plus, pairs, strict=True)
+        )
+        return f"({old}) IS NOT ({new})" if pairs else "0"
+
     def _take(self, old: "Column", new: "Column") -> None:
         self.columns[fold(old.name)] = fold(new.name)
         self.gone.remove(old)

@@ -78,10 +78,49 @@ def _in_parts(values: list[str]) -> list[str]:
     return [" || ".join(texts[n : n + PART]) for n in range(0, len(texts), PART)]
 
 
+def identity(connection: Connection, old: "Table", new: "Table") -> tuple[Pair, Join | None]:
+    """Which columns are which, and by what rows are known: as ``compare`` tells.
+
+    Rows that are known by nothing are counted, each whole. Raises sqlite3.Error.
+    """
+    known = _Rows((connection, connection), Pair(connection, old, new))
+    known.compare()
+    return known.pair, known.join
+
+
+def grouped(pair: Pair) -> tuple[str, dict[str, str]]:
+    """Each whole row with how much more often it was there, as ``n``; what to show of it."""
+    pairs = list(pair.pairs())
+    one, two = (["1"], ["1"]) if not pairs else _cells(pairs)
+    old = ", ".join(f"+{a} COLLATE BINARY AS c{n}" for n, a in enumerate(one))
+    new = ", ".join(f"+{b}" for b in two)
+    groups = ", ".join(f"c{n}" for n in range(len(one)))
+    rows = (
+        f"(SELECT {groups}, sum(side) AS n FROM "  # noqa: S608
+        f"(SELECT 1 AS side, {old} FROM main.{quoted(pair.table_before.name)} AS a UNION ALL "
+        f"SELECT -1, {new} FROM after.{quoted(pair.table_after.name)} AS b) GROUP BY {groups})"
+    )
+    shown = {old.name: f"c{n}" for n, (old, _, _, _) in enumerate(pairs)}
+    return rows, shown if len(shown) == len(one) else {"row": "substr(c0, 1, 60)"}
+
+
+def _cells(pairs: "list[tuple[Column, Column, str, str]]") -> tuple[list[str], list[str]]:
+    """What tells a row from others, as SQL for either side."""
+    sides: tuple[list[str], list[str]] = ([], [])
+    for old, new, a, b in pairs:
+        for side, cell in zip(sides, cells(old, new, a, b), strict=True):
+            side.append(cell)
+    if len(pairs) <= MOST:
+        return sides
+    return _in_parts(sides[0]), _in_parts(sides[1])
+
+
 class _Rows:
     def __init__(self, connections: "Sequence[Connection]", pair: Pair) -> None:
         self.connection, self.second = connections
         self.pair = pair
+        self.join: Join | None = None
+        """By what rows were found to be known, once they are compared."""
         self._changed = set[str]()
         """Columns that lost values by one identity or the other; folded names."""
         self.table_before, self.table_after = pair.table_before, pair.table_after
@@ -91,6 +130,7 @@ class _Rows:
         may_have_moved = bool(self._changed and best.lost) or bool(self.pair.gone)
         if may_have_moved and len(self._changed) <= SWAPPED and self.pair.swap(self._changed):
             best, join = self._best()
+        self.join = join
         best = self._with_samples(best, join)
         missing = tuple(change for column in self.pair.gone if (change := self._gone(column)).gone)
         return best._replace(
@@ -116,7 +156,7 @@ class _Rows:
         if join is None:
             if not change.gone:
                 return change
-            rows, shown = self._grouped()
+            rows, shown = grouped(self.pair)
             rest = f"FROM {rows} WHERE n > 0 LIMIT {SAMPLES}"
             return change._replace(samples=_rows(self.connection, rest, shown))
         samples: tuple[Sample, ...] = ()
@@ -133,15 +173,7 @@ class _Rows:
 
     def _joined(self, join: Join) -> TableChange:
         pairs = list(self.pair.pairs())
-        # A column whose type stayed keeps its affinity too, and needs no plus: see ``same``.
-        # (ANY has none in a STRICT table and another elsewhere.)
-        plus = ["" if x.type == y.type != "ANY" else "+" for x, y, _, _ in pairs]
-        old = ", ".join(f"{sign}{pair[2]}" for sign, pair in zip(plus, pairs, strict=True))
-        new = ", ".join(
-            f"{sign}{pair[3]} COLLATE BINARY" for sign, pair in zip(plus, pairs, strict=True)
-        )
-        differ = f"({old}) IS NOT ({new})" if pairs else "0"
-        where = f"({join.mark} IS NULL OR {differ})"
+        where = f"({join.mark} IS NULL OR {self.pair.differ()})"
         sums = [f"count(*) FILTER (WHERE {join.mark} IS {null} NULL)" for null in ("", "NOT")]
         for _, _, a, b in pairs:
             was, stays = f"{join.mark} IS NOT NULL AND {something(a)}", something(b)
@@ -205,24 +237,9 @@ class _Rows:
         samples = self._samples(rest, values, {"before": a}) if values else ()
         return ColumnChange(column.name, "", (column.type, ""), values, samples=samples)
 
-    def _grouped(self) -> tuple[str, dict[str, str]]:
-        """Each whole row with how much more often it was there, as ``n``; what to show of it."""
-        pairs = list(self.pair.pairs())
-        one, two = (["1"], ["1"]) if not pairs else self._cells(pairs)
-        old = ", ".join(f"+{a} COLLATE BINARY AS c{n}" for n, a in enumerate(one))
-        new = ", ".join(f"+{b}" for b in two)
-        groups = ", ".join(f"c{n}" for n in range(len(one)))
-        rows = (
-            f"(SELECT {groups}, sum(side) AS n FROM "  # noqa: S608
-            f"(SELECT 1 AS side, {old} FROM main.{quoted(self.table_before.name)} AS a UNION ALL "
-            f"SELECT -1, {new} FROM after.{quoted(self.table_after.name)} AS b) GROUP BY {groups})"
-        )
-        shown = {old.name: f"c{n}" for n, (old, _, _, _) in enumerate(pairs)}
-        return rows, shown if len(shown) == len(one) else {"row": "substr(c0, 1, 60)"}
-
     def _counted(self) -> TableChange:
         """By how often each whole row is there: exact, and slower."""
-        rows, _ = self._grouped()
+        rows, _ = grouped(self.pair)
         [(gone, added)] = self._ask(
             f"SELECT coalesce(sum(max(n, 0)), 0), coalesce(sum(max(-n, 0)), 0) FROM {rows}"  # noqa: S608
         )
@@ -234,17 +251,6 @@ class _Rows:
             gone,
             added,
         )
-
-    @staticmethod
-    def _cells(pairs: "list[tuple[Column, Column, str, str]]") -> tuple[list[str], list[str]]:
-        """What tells a row from others, as SQL for either side."""
-        sides: tuple[list[str], list[str]] = ([], [])
-        for old, new, a, b in pairs:
-            for side, cell in zip(sides, cells(old, new, a, b), strict=True):
-                side.append(cell)
-        if len(pairs) <= MOST:
-            return sides
-        return _in_parts(sides[0]), _in_parts(sides[1])
 
     def _samples(
         self, rest: str, most: int, values: dict[str, str] | None = None

@@ -171,7 +171,7 @@ class _Written:
             pairs.append(numbers)
         order = before.rowid_name or ", ".join(quoted(column.name) for column in before.key)
         into, source = (", ".join(quoted(pair[side]) for pair in pairs) for side in (1, 0))
-        columns = f"({into}) SELECT {source} FROM {{}} ORDER BY {order}"
+        columns = f"({into}) SELECT {source} FROM {{}} ORDER BY {order}"  # noqa: S608 - quoted
         token = statement.tokens(thing.sql)[2]
         name = f"temp.undrop_{number}"
         make = f"CREATE TABLE {name}{thing.sql[token.end() :]}"
@@ -187,11 +187,15 @@ class _Written:
     def _altered(self, before: Thing, thing: Thing, change: TableChange) -> list[str]:
         """ALTER statements that may make one definition of the other; none where they cannot."""
         name = quoted(thing.name)
-        steps = [f"RENAME COLUMN {quoted(one)} TO {quoted(other)}" for one, other in change.renamed]
+        steps = [
+            # SQLite writes the name down as it is spelt here.
+            f"RENAME COLUMN {quoted(one)} TO {_said(thing.sql, other)[0]}"
+            for one, other in change.renamed
+        ]
         steps += [f"DROP COLUMN {quoted(column)}" for column in change.gone_columns]
         table = self.tables_after[fold(thing.name)]
         for column in change.new_columns:
-            known, words = table.columns[fold(column)], _said(thing.sql, column)
+            known, (_, words) = table.columns[fold(column)], _said(thing.sql, column)
             if (
                 not words
                 or BEYOND & {token[0].upper() for token in statement.tokens(words)}
@@ -223,7 +227,7 @@ class _Written:
                     changed.append(step)
                     continue
                 if old:
-                    gone.append(f"DELETE FROM {into} WHERE {_known(table, names, old)};")
+                    gone.append(f"DELETE FROM {into} WHERE {_known(table, names, old)};")  # noqa: S608 - quoted
                 if new:
                     added.append(new)
         else:
@@ -231,13 +235,13 @@ class _Written:
                 if count > 0:
                     few = ", ".join(numbers.split(",")[:count])
                     where = f"{table.rowid_name} IN ({few})" if few else _known(table, names, row)
-                    gone.append(f"DELETE FROM {into} WHERE {where};")
+                    gone.append(f"DELETE FROM {into} WHERE {where};")  # noqa: S608 - quoted
                 added += [row] * -count
             if table.rowid and not table.rowid_name and (gone or added):  # none is known alone
-                gone, added = [f"DELETE FROM {into};"], exact.every(self.connection, table)
+                gone, added = [f"DELETE FROM {into};"], exact.every(self.connection, table)  # noqa: S608 - quoted
         columns = ", ".join(names)
         inserted = [
-            f"INSERT INTO {into} ({columns}) VALUES ({', '.join(map(literal, row))});"
+            f"INSERT INTO {into} ({columns}) VALUES ({', '.join(map(literal, row))});"  # noqa: S608 - quoted
             for row in added
         ]
         self.rows += [*gone, *changed, *inserted]
@@ -254,7 +258,7 @@ class _Written:
             return ""
         pairs = zip(names, map(literal, old), map(literal, new), strict=True)
         changes = ", ".join(f"{name} = {now}" for name, before, now in pairs if before != now)
-        return f"UPDATE {quoted(table.name)} SET {changes} WHERE {known};"
+        return f"UPDATE {quoted(table.name)} SET {changes} WHERE {known};"  # noqa: S608 - quoted
 
     def _indexes_of_text(self) -> "Iterator[str]":
         """Full-text indexes of what other tables keep are filled anew where that changed."""
@@ -266,7 +270,7 @@ class _Written:
             is_view = table not in self.tables_after
             changed = table in self.written or table not in self.stay
             if thing not in self.old or (self.rows if is_view else changed):
-                yield f"INSERT INTO {quoted(thing.name)} ({quoted(thing.name)}) VALUES ('rebuild');"
+                yield f"INSERT INTO {quoted(thing.name)} ({quoted(thing.name)}) VALUES ('rebuild');"  # noqa: S608 - quoted
 
     def _counters(self) -> "Iterator[str]":
         """What AUTOINCREMENT gave out last."""
@@ -289,7 +293,7 @@ class _Written:
             return
         if touched or sorted(new) != sorted(old or []):
             yield "DELETE FROM sqlite_sequence;"
-            yield from (f"INSERT INTO sqlite_sequence VALUES ({row});" for row in new)
+            yield from (f"INSERT INTO sqlite_sequence VALUES ({row});" for row in new)  # noqa: S608 - quoted
 
     def _dropped(self, *, every: bool) -> "Iterator[str]":
         """What would act on rows that are written, or is not there afterwards."""
@@ -370,10 +374,10 @@ def _known(table: Table, names: list[str], row: "Iterable[object]") -> str:
     return " AND ".join(f"{key} = {literal(values[key])}{binary}" for key in keys)
 
 
-def _said(sql: str, column: str) -> str:
-    """How a CREATE TABLE declares a column, as it is written; empty where that is not found."""
+def _said(sql: str, column: str) -> tuple[str, str]:
+    """How a CREATE TABLE spells a column, and declares it; no declaration where it is not found."""
     parts = statement.split(statement.tokens(sql)[3:])
     for part in parts[:-1]:
         if fold(statement.unquoted(part[0][0])) == fold(column):
-            return sql[part[0].start() : part[-1].end()]
-    return ""
+            return part[0][0], sql[part[0].start() : part[-1].end()]
+    return quoted(column), ""

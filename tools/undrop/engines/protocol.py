@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     from sqlalchemy.engine import URL, Connection
     from sqlalchemy.engine import Engine as Connections
 
-    from undrop.compare.comparison import Comparison, TableChange
+    from undrop.compare.comparison import Comparison, Reading, TableChange
     from undrop.compare.merge import Conflict, Merge, Sides, Sources
     from undrop.compare.readable import Readable
     from undrop.engines.sqlite.fence import Fence
@@ -128,7 +128,9 @@ if TYPE_CHECKING:  # nobody waits for these to be made
             Raises UndropError, OSError.
             """
 
-        def compare(self, backup: Path, /, *, live_first: bool) -> Comparison:
+        def compare(
+            self, backup: Path, /, *, live_first: bool, also: Reading | None = None
+        ) -> Comparison:
             """From this to a backup, else from the backup to this. Raises UndropError."""
 
         def readable(self, *, whole: bool) -> AbstractContextManager[Readable]:
@@ -211,6 +213,14 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def run(self, target: Target, revision: str) -> Moved:
             """Bring ``target`` to ``revision``."""
 
+    class Script(Reading, Protocol):
+        """The statements that turn one side of a comparison into the other."""
+
+        lines: list[str]
+        """None where nothing differs."""
+        notes: list[str]
+        """What differs, or may, and is not said by them."""
+
     class Backups(Protocol):
         """What is in backups of one kind; no live database is needed to tell."""
 
@@ -220,8 +230,11 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def check(self, path: Path, record: Record | None) -> Facts:
             """Prove that a backup is whole. Raises DamagedError, CheckError, UndropError."""
 
-        def compare(self, old: Path, new: Path) -> Comparison:
-            """What changed between two backups. Raises UndropError."""
+        def compare(self, old: Path, new: Path, also: Reading | None = None) -> Comparison:
+            """What changed between two backups; what ``also`` reads of both. Raises UndropError."""
+
+        def script(self) -> Script:
+            """To be handed to a comparison, as what it ``also`` reads."""
 
         def readable(self, path: Path, /) -> AbstractContextManager[Readable]:
             """What is in a backup, to be read with SQL; it is not proved to be whole.

@@ -11,21 +11,25 @@ from undrop.steps.live import LIVE, TWO
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from undrop.compare.comparison import Comparison
+    from undrop.compare.comparison import Comparison, Reading
     from undrop.settings import Settings
 
 
-def between(settings: "Settings", old: str, new: str, standing: "Path") -> "Comparison":
+def between(
+    settings: "Settings", old: str, new: str, standing: "Path", also: "Reading | None" = None
+) -> "Comparison":
     """Compare two states, each ``live``, ``latest``, a path from ``standing`` or a name.
 
+    ``also`` is given both, in the same transaction.
     Backups are verified first. Raises UsageError, CheckError, UndropError.
     """
     if old == new:
         raise UsageError(f"{old} and {new} are one", *TWO)
     paths = [_backup(settings, name, standing) for name in (old, new) if name != LIVE]
     if LIVE in (old, new):
-        return live.compare(settings, *paths, live_first=old == LIVE)
-    return settings.engine.compare(*paths)
+        return live.compare(settings, *paths, live_first=old == LIVE, also=also)
+    before, after = paths
+    return settings.engine.compare(before, after, also)
 
 
 def _backup(settings: "Settings", wanted: str, standing: "Path") -> "Path":

@@ -8,7 +8,7 @@ from undrop.recipes import Action
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from undrop.compare.comparison import Comparison
+    from undrop.compare.comparison import Comparison, Reading
     from undrop.settings import Settings
 
 LIVE = "live"
@@ -16,12 +16,14 @@ LIVE = "live"
 TWO = (Action("list"), ", then two of these to", Action("diff", "A", "B", typed=False))
 
 
-def compare(settings: "Settings", backup: "Path", *, live_first: bool = False) -> "Comparison":
+def compare(
+    settings: "Settings", backup: "Path", *, live_first: bool = False, also: "Reading | None" = None
+) -> "Comparison":
     """From a backup that is whole to the live database, or the other way. Raises UndropError."""
     if not settings.engine.exists():
         raise UsageError("there is no live database", *TWO)
     live = settings.engine.look()
     try:
-        return live.compare(backup, live_first=live_first)
+        return live.compare(backup, live_first=live_first, also=also)
     finally:
         live.close()

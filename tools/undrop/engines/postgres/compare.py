@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from undrop.compare.comparison import Comparison
+    from undrop.compare.comparison import Comparison, Reading
     from undrop.compare.readable import Readable
     from undrop.compare.structure import Structure, Table
     from undrop.engines.postgres.address import Address
@@ -29,15 +29,19 @@ if TYPE_CHECKING:
 WHOLE = {"smallint", "integer", "bigint", "oid"}
 
 
-def databases(
+def databases(  # noqa: PLR0913 - what is compared, and who wants to know
     table_before: "Address",
     table_after: "Address",
     progress: "Progress",
     prefix: str,
     *,
     copied: bool,
+    also: "Reading | None" = None,
 ) -> "Comparison":
     """Compare two databases that nobody writes; ``copied``: one was made as a copy of the other.
+
+    ``also`` is given the SQLite files that stand for them, without the rows of tables that are the
+    same.
 
     Raises UndropError.
     """
@@ -54,9 +58,12 @@ def databases(
             if name in new.structure.tables and _kept(old, new, name)
         }
         for number, side in enumerate(sides):
+            side.exact = also is not None and also.exact
             side.write(folder / f"{number}.db", progress, same, sides[1 - number])
         known: tuple[Structure, Structure] = (old.structure, new.structure)
-        comparison = files.compare(folder / "0.db", folder / "1.db", progress, known=known)
+        comparison = files.compare(
+            folder / "0.db", folder / "1.db", progress, known=known, also=also
+        )
         counts = {old.structure.tables[name].name: old.sums[name][0] for name in same}
         tables = [
             change._replace(rows_before=counts[change.name], rows_after=counts[change.name])
@@ -93,6 +100,9 @@ def _kept(old: "_Side", new: "_Side", name: str) -> bool:
 
 
 class _Side:
+    exact = False
+    """Whether values are written as they are, not as those that mean the same."""
+
     def __init__(self, connection: "psycopg.Connection[Any]", *, rooted: bool) -> None:
         self._connection = connection
         ask = session.asker(connection)
@@ -134,7 +144,10 @@ class _Side:
 
     def _rows(self, source: "Source", others: dict[str, str]) -> "Iterator[tuple[Any, ...]]":
         texts = (
-            _value(name, kind, others.get(name, kind)) for name, kind in source.columns.items()
+            f"{name}::text"
+            if self.exact and kind not in WHOLE
+            else _value(name, kind, others.get(name, kind))
+            for name, kind in source.columns.items()
         )
         values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
         select = f"COPY (SELECT {values} FROM {source.sql} AS t) TO STDOUT"  # noqa: S608 - quoted

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
-    from undrop.compare.comparison import Comparison
+    from undrop.compare.comparison import Comparison, Reading
     from undrop.compare.merge import Merge, Sides, Sources
     from undrop.compare.readable import Readable
     from undrop.engines.postgres.address import Address
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Migrating,
         Replacement,
         Runner,
+        Script,
         State,
         Work,
     )
@@ -193,11 +194,18 @@ class Postgres(Site):
 
         return merge.merged(self, state, sources, work_out, triggers=triggers)
 
-    def compare(self, old: Path, new: Path) -> "Comparison":
+    def compare(self, old: Path, new: Path, also: "Reading | None" = None) -> "Comparison":
         from undrop.engines.postgres import compare
 
         with self.restored(old) as one, self.restored(new) as other:
-            return compare.databases(one, other, self.session.progress, self.prefix, copied=False)
+            return compare.databases(
+                one, other, self.session.progress, self.prefix, copied=False, also=also
+            )
+
+    def script(self) -> "Script":
+        from undrop.engines.postgres.statements import Script
+
+        return Script()
 
     @contextmanager
     def readable(self, path: Path) -> "Iterator[Readable]":

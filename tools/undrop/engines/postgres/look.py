@@ -14,15 +14,17 @@ from undrop.values import Definitions, Examined, Identity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from undrop.compare.comparison import Comparison
+    from undrop.compare.comparison import Comparison, Reading
     from undrop.compare.readable import Readable
     from undrop.engines.postgres.site import Site
+
+    Compare = Callable[[Path, Path, Reading | None], Comparison]
 
 
 class Look(Snapshot):
     """The live database as one transaction sees it (``protocol.Look``)."""
 
-    def __init__(self, site: "Site", compare: "Callable[[Path, Path], Comparison]") -> None:
+    def __init__(self, site: "Site", compare: "Compare") -> None:
         super().__init__(site.address, site.scratch, site.session.progress)
         self._prefix, self._compare = site.prefix, compare
 
@@ -35,14 +37,16 @@ class Look(Snapshot):
         whole = self.content
         return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
 
-    def compare(self, backup: Path, *, live_first: bool) -> "Comparison":
+    def compare(
+        self, backup: Path, *, live_first: bool, also: "Reading | None" = None
+    ) -> "Comparison":
         """By a dump, outside of the project: two databases are compared as they are restored."""
         with TemporaryDirectory(prefix=self._prefix) as folder:
             dump = Path(folder, "live")
             os.close(durable.create(dump, 0o600))
             self.copy_to(dump)
             self.release()
-            return self._compare(*((dump, backup) if live_first else (backup, dump)))
+            return self._compare(*((dump, backup) if live_first else (backup, dump)), also)
 
     @contextmanager
     def readable(self, *, whole: bool) -> "Iterator[Readable]":  # noqa: ARG002 - copied in any case

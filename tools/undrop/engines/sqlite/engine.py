@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
-    from undrop.compare.comparison import Comparison
+    from undrop.compare.comparison import Comparison, Reading
     from undrop.compare.merge import Merge, Sides, Sources
     from undrop.compare.readable import Readable
     from undrop.engines.litestream.replica import Litestream
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Migrating,
         Replacement,
         Runner,
+        Script,
         State,
         Work,
     )
@@ -245,17 +246,22 @@ class Sqlite:
 
         return merge.merged(self.live, state, self.session, sources, work_out, triggers=triggers)
 
-    def compare(self, old: Path, new: Path) -> "Comparison":
+    def compare(self, old: Path, new: Path, also: "Reading | None" = None) -> "Comparison":
         from undrop.compare import files
 
         return files.compare(
-            old, new, self.session.progress, version_table=self.session.version_table
+            old, new, self.session.progress, version_table=self.session.version_table, also=also
         )
 
     def readable(self, path: Path) -> "AbstractContextManager[Readable]":
         from undrop.compare import readable
 
         return readable.opened(path)
+
+    def script(self) -> "Script":
+        from undrop.compare.script import Script
+
+        return Script()
 
     def definitions(self, path: Path, _record: "Record | None") -> "Definitions":
         return check.definitions(path, self.session.version_table)

@@ -18,7 +18,7 @@ from undrop.values import Identity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from undrop.compare.comparison import Comparison
+    from undrop.compare.comparison import Comparison, Reading
     from undrop.compare.readable import Readable
     from undrop.values import Definitions, Examined, Result, Session
 
@@ -95,7 +95,9 @@ class Look(Live):
             done += len(part)
             self.session.progress("check", done, self.bytes)
 
-    def compare(self, backup: Path, *, live_first: bool) -> "Comparison":
+    def compare(
+        self, backup: Path, *, live_first: bool, also: "Reading | None" = None
+    ) -> "Comparison":
         """By SQL, in a transaction of the comparison's own.
 
         A large database in rollback mode is copied first where there is room for that: its writers
@@ -114,6 +116,7 @@ class Look(Live):
                 self.session.progress,
                 in_use=in_use,
                 version_table=self.session.version_table,
+                also=also,
             )
         self._refuse_moved()
         return found
