@@ -18,6 +18,8 @@ LOOKS = {
     "status": 4,
     "diff": 0,
     "diff live latest": 0,
+    "diff latest live --rows": 0,
+    "diff live latest --sql": 0,
     "sql latest VALUES(1)": 0,
     "sql live VALUES(1)": 0,
     "history": 0,

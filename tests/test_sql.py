@@ -88,6 +88,9 @@ def test_a_backup_and_live_are_asked_by_any_name(odd: Project) -> None:
     for words in ((count,), ("live", count), (odd.database.name, count)):
         assert answer(odd, *words) == [[9]]
     assert odd.ok("just", "sql", "latest", count) == "count(*)\n10\n"
+    for asked in (("--csv", "latest", count), ("latest", "--csv", count), ("1", count, "--csv")):
+        assert odd.ok("just", "sql", *asked).split() == ["count(*)", "10"]
+    assert "it takes no 'more'" in odd.undrop("sql", "latest", "--csv", count, "more").err
 
 
 def test_null_is_told_from_a_text_and_a_row_is_a_line(odd: Project) -> None:

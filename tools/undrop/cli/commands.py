@@ -304,6 +304,7 @@ class Parser(ArgumentParser):
     ) -> "tuple[Namespace, list[str]]":
         """Parse them; one that is not known is refused with the nearest that is."""
         known, unknown = super().parse_known_args(args, namespace)
+        self._give(known, unknown)
         for word in unknown[:1]:
             option, _, _ = word.partition("=")
             if not option.startswith("-"):
@@ -315,6 +316,14 @@ class Parser(ArgumentParser):
             line = [meant if each == word else each for each in args or ()]
             self._fail(f"there is no option {option}; the nearest is {near}", *line)
         return known, unknown
+
+    def _give(self, known: "Namespace", unknown: list[str]) -> None:
+        """Give words behind an option to arguments that are still free, which argparse does not."""
+        places = [each for each in self._actions if not each.option_strings and each.nargs == "?"]
+        for place in places:
+            free = getattr(known, place.dest) is place.default
+            if free and unknown and not unknown[0].startswith("-"):
+                setattr(known, place.dest, unknown.pop(0))
 
     def error(self, message: str) -> NoReturn:
         """Say what else is wrong."""

@@ -248,17 +248,28 @@ class _Written:
         if gone or changed or inserted:
             self.written.add(name)
 
-    def _update(self, table: Table, names: list[str], old: "exact.Row", new: "exact.Row") -> str:
-        """One UPDATE, where no UNIQUE could be in its way and the key is the very same."""
-        unique = """SELECT 1 FROM pragma_index_list(?, 'after') WHERE "unique" AND origin <> 'pk'"""
-        if table.virtual or self.connection.ask(unique, table.name):
-            return ""
+    def _update(self, table: Table, names: list[str], old: exact.Row, new: exact.Row) -> str:
+        """One UPDATE, where the key is the very same and no UNIQUE could be in its way."""
         known = _known(table, names, old)
-        if known != _known(table, names, new):
+        if table.virtual or known != _known(table, names, new):
             return ""
         pairs = zip(names, map(literal, old), map(literal, new), strict=True)
-        changes = ", ".join(f"{name} = {now}" for name, before, now in pairs if before != now)
+        changed = {name: now for name, before, now in pairs if before != now}
+        if changed.keys() & self._unique(table):
+            return ""
+        changes = ", ".join(f"{name} = {now}" for name, now in changed.items())
         return f"UPDATE {quoted(table.name)} SET {changes} WHERE {known};"  # noqa: S608 - quoted
+
+    def _unique(self, table: Table) -> set[str]:
+        """Columns whose values other rows may not have as well, quoted."""
+        sql = (
+            "SELECT i.name, l.partial FROM pragma_index_list(?1, 'after') AS l, "
+            """pragma_index_info(l.name, 'after') AS i WHERE l."unique" AND l.origin <> 'pk'"""
+        )
+        columns = self.connection.ask(sql, table.name)
+        if any(partial or name is None for name, partial in columns):  # or an expression
+            return {*exact.columns(table)}
+        return {quoted(name) for name, _ in columns}
 
     def _indexes_of_text(self) -> "Iterator[str]":
         """Full-text indexes of what other tables keep are filled anew where that changed."""

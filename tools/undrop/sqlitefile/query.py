@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BATCH = 1000  # rows that are asked for at once
+FUNCTION, PRAGMA, UPDATE = sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_UPDATE
 READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 ACTIONS = {
     getattr(sqlite3, f"SQLITE_{name.replace('VIRTUAL TABLE', 'VTABLE').replace(' ', '_')}"): name
@@ -69,11 +70,11 @@ class _Guard:
 
     def __call__(self, action: int, one: str | None, two: str | None, *_: str | None) -> int:
         # Where a module declares a table of its own, SQLite asks about that; query_only is on.
-        if action in READS or (action == sqlite3.SQLITE_UPDATE and one == SCHEMA):
+        if action in READS or (action == UPDATE and one == SCHEMA):
             return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_FUNCTION:
+        if action == FUNCTION:
             said = f"{two}()" if (two or "").lower() in NEVER else ""
-        elif action == sqlite3.SQLITE_PRAGMA:
+        elif action == PRAGMA:
             name = (one or "").lower()
             tells = name in TELL_OF or (two is None and name in TELL)
             said = "" if tells else f"PRAGMA {one}{'' if two is None else f' = {two}'}"

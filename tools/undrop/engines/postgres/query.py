@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
     from undrop.engines.postgres.address import Address
 
-FIRST = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\(|\w+|.)", re.DOTALL)
+FIRST = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+(\(|\w+|.)", re.DOTALL)
 """The first word of a statement, whatever comments are before it."""
 ROWS, TELLING = {"SELECT", "WITH", "VALUES", "TABLE", "("}, {"SHOW", "EXPLAIN"}
 AS_THEY_ARE = {"bool", "int2", "int4", "int8", "float4", "float8", "bytea"}
 """Types whose values are the same in Python; of the others we have the server's text."""
+WRONG = (
+    psycopg.ProgrammingError,
+    psycopg.DataError,
+    psycopg.NotSupportedError,
+    UnicodeEncodeError,
+)
+"""What a statement is to blame for."""
 BATCH = 1000  # rows that are asked for at once
 
 
@@ -46,7 +53,7 @@ def read(address: "Address", sql: str) -> "Iterator[Result]":
             yield _asked(connection, sql, in_parts=first in ROWS)
         except psycopg.errors.ReadOnlySqlTransaction as error:
             raise errors.refused_query(_said(error, address)) from error
-        except (psycopg.ProgrammingError, psycopg.DataError, UnicodeEncodeError) as error:
+        except WRONG as error:
             raise errors.wrong_query(f"the server says: {_said(error, address)}") from error
         except BaseException:
             with suppress(psycopg.Error):
