@@ -66,6 +66,15 @@ def test_values_that_were_emptied_come_back_and_others_only_on_purpose(shop: Pro
     assert shop.sql("SELECT price FROM items") == [(10,), (20,), (30,), (40,)]
 
 
+def test_a_row_comes_back_and_what_its_column_is_gone_of_is_said(shop: Project) -> None:
+    write(shop, "ALTER TABLE items DROP COLUMN price; DELETE FROM items WHERE id = 3")
+    done = shop.run("undrop", "recover", "rows items", "--json")
+    assert done.code == 4
+    [conflict] = json.loads(done.out)["conflicts"]
+    assert (conflict["key"], conflict["column"], conflict["other"]) == ({"id": 3}, "price", 30)
+    assert shop.sql("SELECT * FROM items WHERE id = 3") == [(3, "nail")]
+
+
 @pytest.mark.parametrize(
     ("options", "back"),
     [

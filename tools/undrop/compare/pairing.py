@@ -243,7 +243,7 @@ class Pair:
         while stray := {*moved.values()} - moved.keys() - empty - added:
             moved = {old: new for old, new in moved.items() if new not in stray}
         told = [f"a.{quoted(self.table_before.columns[name].name)}" for name in moved]
-        if not moved or all(self._distinct(column) < 2 for column in told):
+        if not moved or all(self._distinct_still(column) < 2 for column in told):
             return False
         self._move(moved)
         return True
@@ -299,6 +299,13 @@ class Pair:
 
     def _distinct(self, column: str) -> int:
         sql = f"SELECT count(DISTINCT {column}) FROM main.{quoted(self.table_before.name)} AS a"  # noqa: S608
+        return int(self._connection.ask(sql)[0][0])
+
+    def _distinct_still(self, column: str) -> int:
+        """The same of rows that are still there: others are no evidence."""
+        if not self.joins:
+            return self._distinct(column)
+        sql = f"SELECT count(DISTINCT {column}) {self.joined('CROSS JOIN', self.joins[0])}"
         return int(self._connection.ask(sql)[0][0])
 
     def _same_values(self, a: str, b: str) -> bool:

@@ -14,6 +14,7 @@ from undrop.compare import matching
 from undrop.compare.matching import Match, Shared
 from undrop.compare.merge import (
     MOST,
+    NO_PLACE,
     TAKEN,
     Conflict,
     Into,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.compare.merge import Sides
-    from undrop.compare.structure import Reference, Table
+    from undrop.compare.structure import Column, Reference, Table
     from undrop.sqlitefile.connect import Connection
 
 OTHER = "live has another value"
@@ -427,20 +428,35 @@ class _Recoverer(Worker):
 
     def work(self) -> list[Conflict]:
         """Write down what comes back; what cannot is returned."""
+        found: list[Conflict] = []
+        left_out = self._left_out()
         if not self.keyed:
             if any(wish.rows for wish in self.wishes):
                 self._whole()
-            return []
-        found: list[Conflict] = []
+            if left_out and self.connection.ask(f"SELECT 1 FROM {self.ops.rows} LIMIT 1"):  # noqa: S608
+                name = self.match.ours.name
+                found += [Conflict(name, {}, NO_PLACE, column.name) for column in left_out]
+            return found
         if self.request.new_keys:
             self._with_new_keys()
         else:
             found += self.conflicts(self.rows("taken", "t"), "t", TAKEN)
         for kind in ("row", "parent", "child"):
             self.put(self.rows(kind, "t"))
+            cells = {column.name: f"t.{quoted(column.name)}" for column in left_out}
+            tests = ((name, something(cell), "NULL", cell) for name, cell in cells.items())
+            if cells:
+                found += self.by_column(self.rows(kind, "t"), "t", NO_PLACE, tests)
         if self.wanted:
             found += self._values()
         return found
+
+    def _left_out(self) -> "list[Column]":
+        """Columns that live has no place for, and that go into no table of their own."""
+        named: frozenset[str] = frozenset()
+        if self.request.into:
+            named = named.union(*(wish.columns or () for wish in self.wishes))
+        return [theirs for _, theirs in self.match.unplaced if fold(theirs.name) not in named]
 
     def value(self, column: "Shared | None") -> str:
         """SQL for a value of a row that is put in: it points to where its parent is now."""
