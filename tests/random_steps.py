@@ -434,7 +434,11 @@ class Maker:
         if table.full_text or not names:
             names = [table.rowid]
         listed = ", ".join(name if name == table.rowid else q(name) for name in names)
-        rows = connection.execute(f"SELECT {listed} FROM {q(table.name)}").fetchall()
+        rows = [
+            row
+            for row in connection.execute(f"SELECT {listed} FROM {q(table.name)}")
+            if all(map(is_text, row))
+        ]
         if not rows:
             return None
         row = self.rnd.choice(sorted(rows, key=repr))
@@ -483,7 +487,7 @@ class Maker:
                 return str(value) if self.chance(0.5) or abs(value) > 2**60 else int(value)
             case str():
                 kinds = [value.swapcase(), f"{value} ", value.encode("utf-8", "replace")]
-                return self.rnd.choice(kinds)
+                return self.rnd.choice([kind for kind in kinds if is_text(kind)])
             case bytes():
                 return value.decode("latin-1")
         return ""
@@ -496,7 +500,7 @@ class Maker:
                 column, rowid = q(unique[0].name), table.rowid
                 sql = f"SELECT {rowid}, {column} FROM {q(table.name)} ORDER BY 1 LIMIT 2"
                 rows = connection.execute(sql).fetchall()
-                if len(rows) == 2:
+                if len(rows) == 2 and all(is_text(value) for _, value in rows):
                     (one, a), (two, b) = rows
                     update = f"UPDATE {q(table.name)} SET {column} = ? WHERE {rowid} = ?"
                     connection.execute("SAVEPOINT swapped")
@@ -508,6 +512,11 @@ class Maker:
                         connection.execute("ROLLBACK TO swapped")
                     connection.execute("RELEASE swapped")
                     return
+
+
+def is_text(value: object) -> bool:
+    """Whether it can be handed to SQLite as it came from there: no text that is no Unicode."""
+    return not isinstance(value, str) or value == value.encode("utf-8", "replace").decode()
 
 
 def attempt(connection: sqlite3.Connection, sql: str, values: object = ()) -> bool:
@@ -568,6 +577,14 @@ class Step:
                     attempt(connection, *write.sql())
         if self.maker.chance(0.05):
             connection.execute("PRAGMA user_version = 5")
+
+    def lose(self, connection: sqlite3.Connection) -> None:
+        """Rows go, with all that points to them."""
+        connection.execute("PRAGMA foreign_keys = ON")
+        table = self.rnd.choice(self.names).table
+        for _ in range(self.rnd.randint(1, 4)):
+            if where := self.maker.where(connection, table):
+                attempt(connection, *Write(table, "DELETE FROM", {}, where).sql())
 
     def schema(self, connection: sqlite3.Connection) -> None:
         """Tables, columns and more come, go and change; rows, too."""

@@ -67,7 +67,7 @@ class World:
         self.maker = Maker(rnd, self.live)
         self.maker.make()
         self.before = Path(shutil.copy(self.live, folder / "before.db"))
-        self.after = self.before
+        self.after = self.kept = self.before
         self.wal = self.maker.chance(0.5)
 
     def connect(self) -> sqlite3.Connection:
@@ -77,17 +77,26 @@ class World:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
 
-    def step(self, application: sqlite3.Connection, *, schema: bool) -> Step:
-        """Somebody's command, as ``undrop run`` has it."""
+    def step(self, application: sqlite3.Connection, *, schema: bool, losing: bool = False) -> Step:
+        """Somebody's command, as ``undrop run`` has it; ``losing`` some rows at its end."""
         watched = cover.Watched("run", "before it")
         loaded = settings.load(self.folder)
         begun = cover.begin(loaded, watched)
+        self.kept = loaded.backups / begun.name
         step = Step(self.maker)
         (step.schema if schema else step.rows)(application)
+        if losing:
+            step.lose(application)
         application.execute("PRAGMA foreign_keys = ON")
         cover.end(loaded, watched, begun)
         self.after = self.copy("after")
         return step
+
+    def others_write(self, step: Step, application: sqlite3.Connection) -> None:
+        """Others change a row, any one."""
+        write = self.maker.write(application, self.rnd.choice(step.names).table)
+        if write is not None:
+            attempt(application, *write.sql())
 
     def copy(self, name: str) -> Path:
         """The state now, in a file beside it."""
@@ -417,16 +426,17 @@ def whole_rows(rows: Rows) -> Counter[object]:
     return Counter(filter(None, map(whole_row, rows)))
 
 
-def named(conflict: Conflict, names: list[Names]) -> object:
+def named(conflict: Conflict, names: list[Names]) -> tuple[str, object, str]:
     """The same of a conflict that the product names, as far as it is about a row."""
-    chosen = next((each for each in names if each.before == conflict.table), None)
+    known = {each.table.name: each for each in names} | {each.before: each for each in names}
+    chosen = known.get(conflict.table)
     if chosen is None:
         return conflict.table, None, ""
-    keys = [chosen.columns[c.name] for c in chosen.table.columns[: chosen.table.key]]
-    cells = [as_bytes(conflict.key.get(name)) for name in keys]
+    keys = [(c.name, chosen.columns[c.name]) for c in chosen.table.columns[: chosen.table.key]]
+    cells = [as_bytes(conflict.key.get(old, conflict.key.get(new))) for new, old in keys]
     if chosen.table.full_text:
-        return conflict.table, next(iter(conflict.key.values()), None), conflict.column
-    return conflict.table, tuple(cells), conflict.column
+        return chosen.before, next(iter(conflict.key.values()), None), conflict.column
+    return chosen.before, tuple(cells), conflict.column
 
 
 def as_bytes(value: object) -> object:
@@ -451,9 +461,7 @@ def overlapping(rnd: random.Random, *, schema: bool) -> None:
         if is_same(made):
             return
         for _ in range(rnd.randint(1, 8)):
-            chosen = rnd.choice(step.names)
-            if write := made.maker.write(application, chosen.table):
-                attempt(application, *write.sql())
+            made.others_write(step, application)
         left = made.copy("left")
         with opened(made.after) as after, opened(left) as live:
             if loosely(exact(after)) == loosely(exact(live)):
