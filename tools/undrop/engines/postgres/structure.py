@@ -5,7 +5,16 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from undrop.compare import ddl
-from undrop.compare.structure import Clause, Column, ForeignKey, Part, Structure, Table, fold
+from undrop.compare.structure import (
+    Clause,
+    Column,
+    ForeignKey,
+    Part,
+    Reference,
+    Structure,
+    Table,
+    fold,
+)
 from undrop.engines.postgres import catalogs, content
 from undrop.engines.postgres.catalogs import MEMBER, NAME, SYSTEM
 from undrop.errors import UndropError
@@ -32,7 +41,7 @@ COLUMNS = (
     "a.attnotnull, pg_get_expr(d.adbin, d.adrelid), "
     "coalesce(array_position(k.conkey, a.attnum), 0), "
     "CASE WHEN a.attgenerated <> '' THEN 3 ELSE 0 END, "
-    "a.attidentity::text, format_type(a.atttypid, NULL) "
+    "a.attidentity::text, format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod) "
     "FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
     "LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p' "
     f"WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT c.oid {OURS}) "
@@ -43,7 +52,10 @@ CONSTRAINTS = (
     "(SELECT array_agg(quote_ident(a.attname) ORDER BY o) FROM unnest(k.conkey) WITH ORDINALITY "
     "AS u (attnum, o) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum), "
     f"(SELECT {NAME} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE c.oid = k.confrelid), k.confupdtype::text, k.confdeltype::text FROM pg_constraint k "
+    "WHERE c.oid = k.confrelid), k.confupdtype::text, k.confdeltype::text, "
+    "(SELECT array_agg(quote_ident(a.attname) ORDER BY o) FROM unnest(k.confkey) WITH ORDINALITY "
+    "AS u (attnum, o) JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum) "
+    "FROM pg_constraint k "
     f"WHERE k.conrelid IN (SELECT c.oid {OURS})"
 )
 INDEXES = (
@@ -87,21 +99,30 @@ PARTS = {
 class Source:
     """A table, as it is read: its name in SQL, whether it has partitions, what each column is."""
 
-    def __init__(self, sql: str, kind: str, columns: dict[str, str]) -> None:
+    def __init__(
+        self, sql: str, kind: str, columns: dict[str, str], declared: dict[str, str]
+    ) -> None:
+        self.name = sql
         self.sql = f"ONLY {sql}" if kind == "r" else sql
         self.columns = columns
         """Type, without its length, by name."""
+        self.declared = declared
+        """Type, with its length, by name."""
 
 
-def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
+def read(
+    ask: "Ask", *, rooted: bool, versions: bool = False
+) -> tuple[Structure, dict[str, Source]]:
     """The structure, and how to read each table's rows, by folded name.
 
     ``rooted``: tables may be known by their OIDs, since one database is a copy of the other.
+    ``versions``: Alembic's own are among them.
     """
     columns: dict[int, dict[str, Column]] = defaultdict(dict)
     types: dict[int, dict[str, str]] = defaultdict(dict)
+    declared: dict[int, dict[str, str]] = defaultdict(dict)
     texts: dict[int, list[str]] = defaultdict(list)
-    for oid, name, kind, required, default, key, hidden, identity, plain in ask(COLUMNS):
+    for oid, name, kind, required, default, key, hidden, identity, plain, whole in ask(COLUMNS):
         _refuse_alike(name, columns[oid].get(fold(name)))
         numbered = identity or (default or "").startswith("nextval(")
         said = "nextval()" if numbered else default  # whichever sequence that is
@@ -109,7 +130,9 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
         texts[oid].append(f"{name} {kind} {default} {identity} {hidden} {required}")
         if not hidden:
             types[oid][name] = plain
+            declared[oid][name] = whole
     keys: dict[int, set[ForeignKey]] = defaultdict(set)
+    references: dict[int, list[Reference]] = defaultdict(list)
     uniques: dict[int, set[tuple[str, ...]]] = defaultdict(set)
     checks: dict[int, set[str]] = defaultdict(set)
     clauses: dict[int, dict[Clause, str]] = defaultdict(dict)
@@ -117,11 +140,13 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
         for name, column in listed.items():
             computed = f"GENERATED ALWAYS AS ({column.default})" if column.hidden else ""
             clauses[oid][Clause("AS", column=name)] = computed
-    for oid, kind, text, names, parent, update, delete in ask(CONSTRAINTS):
+    for oid, kind, text, names, parent, update, delete, to in ask(CONSTRAINTS):
         texts[oid].append(text)
         folded = tuple(fold(name) for name in names or ())
         if kind == "f":
             keys[oid].add(ForeignKey(folded, fold(parent), ACTIONS[update], ACTIONS[delete]))
+            points_to = tuple(fold(each) for each in to)
+            references[oid].append(Reference(folded, fold(parent), points_to, ACTIONS[delete]))
             late = DEFERRABLE.search(text)
             about = Clause("DEFERRABLE", "foreign key", folded, fold(parent))
             clauses[oid][about] = late[0] if late else ""
@@ -131,9 +156,9 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
             checks[oid].add(" ".join(ddl.words(text)[2:-1]))
     tables: dict[str, Table] = {}
     sources: dict[str, Source] = {}
-    versions = {name for (name,) in ask(catalogs.VERSIONS)}
+    passed_over = set() if versions else {name for (name,) in ask(catalogs.VERSIONS)}
     for oid, name, sql, kind, security in ask(TABLES):
-        if sql in versions:
+        if sql in passed_over:
             continue
         _refuse_alike(name, tables.get(fold(name)))
         texts[oid].append(security)
@@ -150,8 +175,9 @@ def read(ask: "Ask", *, rooted: bool) -> tuple[Structure, dict[str, Source]]:
             root=oid if rooted else 0,
             clauses=clauses[oid],
             counter=0,
+            references=tuple(sorted(references[oid])),
         )
-        sources[fold(name)] = Source(sql, kind, types[oid])
+        sources[fold(name)] = Source(sql, kind, types[oid], declared[oid])
     parts = {
         (kind, fold(name)): _part(kind, name, table, text, sources)
         for kind, sql in PARTS.items()
@@ -189,7 +215,8 @@ def _large_objects() -> tuple[Table, Source]:
         clauses={},
         counter=0,
     )
-    return table, Source(content.EACH_LARGE_OBJECT, "", {"oid": "bigint", "content": "text"})
+    kinds = {"oid": "bigint", "content": "text"}
+    return table, Source(content.EACH_LARGE_OBJECT, "", kinds, kinds)
 
 
 def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source]) -> Part:

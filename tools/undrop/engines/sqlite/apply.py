@@ -8,7 +8,8 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.compare.merge import Conflict, Ops, identity
+from undrop.compare.merge import Ops, identity
+from undrop.compare.refused import HAS_CHILDREN, NO_PARENT, Refused
 from undrop.compare.structure import fold
 from undrop.sqlitefile import connect, virtual
 from undrop.sqlitefile.check import quoted
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 FULL_TEXT = {"fts3", "fts4", "fts5"}
 WRITES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
-NO_PARENT = "a foreign key of it points to no row there"
-HAS_CHILDREN = "rows point to it there"
 
 
 class Script(NamedTuple):
@@ -42,14 +41,6 @@ class Script(NamedTuple):
     """``user_version`` and ``application_id``, where they change."""
     rebuilt: list[str]
     """Full-text indexes that are made anew from the rows that they are of."""
-
-
-class Refused(NamedTuple):
-    """A row that the database does not take."""
-
-    ops: Ops
-    n: int
-    why: str
 
 
 def opened(path: "Path", operations: "Path", operations_mode: str = "rw") -> sqlite3.Connection:
@@ -201,27 +192,6 @@ class _Table:
             except sqlite3.IntegrityError as error:
                 refused.append(Refused(self.ops, n, str(error)))
         return refused
-
-
-def drop(connection: sqlite3.Connection, refused: list[Refused]) -> list[Conflict]:
-    """Take what was refused out of what is to be done; each is a conflict."""
-    conflicts = []
-    for ops, n, why in refused:
-        data = range(len(ops.table.data))
-        listed = ", ".join([*(f"o{i}" for i in data), *(f"d{i}" for i in data)])
-        [(does, *values)] = connection.execute(
-            f"SELECT does, {listed} FROM {ops.rows} WHERE n = {n}"  # noqa: S608 - ours
-        ).fetchall()
-        old, new = values[: len(data)], values[len(data) :]
-        shown = dict(
-            zip((c.name for c in ops.table.data), new if does != "gone" else old, strict=True)
-        )
-        names = {column.ours.name for column in ops.match.key}
-        key = {name: value for name, value in shown.items() if name in names} or shown
-        conflicts.append(Conflict(ops.table.name, key, why))
-    for ops, n, _ in refused:
-        connection.execute(f"DELETE FROM {ops.rows} WHERE n = {n}")  # noqa: S608 - ours
-    return conflicts
 
 
 class ForeignKeys:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from undrop import durable
-from undrop.compare import asked, encoding, files, merge
+from undrop.compare import asked, encoding, files, merge, refused
 from undrop.compare.merge import Conflict, Merge, Sides
 from undrop.compare.structure import Clause, Structure, fold
 from undrop.engines.sqlite import apply, fulltext, swap, workcopy
@@ -229,13 +229,13 @@ class _Job:
         while True:
             connection.execute("BEGIN IMMEDIATE")
             keys = ForeignKeys(connection, self.script.ops)
-            refused = apply.run(connection, self.script) or keys.broken()
-            if not refused:
+            not_taken = apply.run(connection, self.script) or keys.broken()
+            if not not_taken:
                 self._require_done(connection)
                 connection.execute("COMMIT")
                 break
             connection.execute("ROLLBACK")
-            self.result.conflicts += apply.drop(connection, refused)
+            self.result.conflicts += refused.drop(connection, not_taken)
         self.result.counts = {
             ops.table.name: merge.counts(connection, ops) for ops in self.script.ops
         }

@@ -1,0 +1,126 @@
+"""One of several databases: what it is made of, and its rows, written down for SQLite."""
+
+from typing import TYPE_CHECKING, Any
+
+from undrop.compare import stand_in
+from undrop.engines.postgres import content, session, structure
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import psycopg
+
+    from undrop.compare.structure import Table
+    from undrop.engines.postgres.structure import Source
+    from undrop.values import Progress
+
+WHOLE = {"smallint", "integer", "bigint", "oid"}
+
+
+TEXTS = {"text", "character varying", "character", "name"}
+MEETING = [
+    ({"date", "timestamp without time zone", "timestamp with time zone"}, "timestamp"),
+    ({"real", "double precision"}, "double precision"),
+    ({"json", "jsonb"}, "jsonb"),
+    ({"money", "numeric"}, "numeric"),
+]
+"""Types that hold the same, and in which their values are compared where one became the other."""
+
+
+class Side:
+    """One database, read in the transaction of its connection."""
+
+    def __init__(
+        self, connection: "psycopg.Connection[Any]", *, rooted: bool, versions: bool = False
+    ) -> None:
+        self._connection = connection
+        self.ask = session.asker(connection)
+        self.structure, self.sources = structure.read(self.ask, rooted=rooted, versions=versions)
+        self.sums = {
+            name: content.sum_of(self.ask, source.sql) for name, source in self.sources.items()
+        }
+
+    def sum(self, name: str, columns: "Iterable[str]") -> tuple[int, str]:
+        """Rows, and the checksum of those columns."""
+        listed = f"(SELECT {', '.join(columns)} FROM {self.sources[name].sql} AS t)"  # noqa: S608
+        return content.sum_of(self.ask, listed)
+
+    def types(self, name: str, table: "Table") -> dict[str, str]:
+        """What the columns of the table of that name, or origin, are here."""
+        source = self._source(name, table)
+        return source.columns if source else {}
+
+    def _source(self, name: str, table: "Table") -> "Source | None":
+        roots = (key for key, each in self.structure.tables.items() if 0 != each.root == table.root)
+        return self.sources.get(next(roots, name))
+
+    def write(
+        self,
+        path: "Path",
+        without: "Collection[str]",
+        others: "Sequence[Side]",
+        progress: "Progress",
+        *,
+        exact: bool = False,
+    ) -> None:
+        """Every table into a SQLite file; the rows of those in ``without`` are left out.
+
+        Values are as they are compared with those of ``others``; ``exact``: as they are, where
+        the type is the same there.
+        """
+        with stand_in.written(path) as file:
+            for done, (name, table) in enumerate(self.structure.tables.items()):
+                source = self.sources[name]
+                there = [found for side in others if (found := side._source(name, table))]
+                file.add(table, () if name in without else self._rows(source, there, exact=exact))
+                progress("compare", done, len(self.structure.tables))
+
+    def _rows(
+        self, source: "Source", others: "Sequence[Source]", *, exact: bool
+    ) -> "Iterator[tuple[Any, ...]]":
+        texts = (read(source, others, name, exact=exact) for name in source.columns)
+        values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
+        select = f"COPY (SELECT {values} FROM {source.sql} AS t) TO STDOUT"  # noqa: S608 - quoted
+        kinds = ["int8" if kind in WHOLE else "text" for kind in source.columns.values()]
+        with self._connection.cursor().copy(select) as copy:
+            copy.set_types(kinds)
+            yield from copy.rows()
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the database has an encoding; else its bytes need not be a text in ours."""
+        return self._connection.info.parameter_status("server_encoding") != "SQL_ASCII"
+
+    def _as(self, text: str) -> str:
+        return text if self.encoded else f"encode(convert_to({text}::text, 'SQL_ASCII'), 'escape')"
+
+
+def alike(source: "Source", others: "Iterable[Source]", name: str) -> bool:
+    """Whether a column has the same type on every side that has it."""
+    here = source.declared[name]
+    return all(other.declared.get(name, here) == here for other in others)
+
+
+def read(source: "Source", others: "Sequence[Source]", name: str, *, exact: bool) -> str:
+    """SQL for a column's value, as it is written down."""
+    kind = source.columns[name]
+    if kind in WHOLE:
+        return f"{name}::bigint"
+    if exact and alike(source, others, name):
+        # What COPY writes is what the type itself reads again; a cast to text need not be.
+        return f"{name}::text" if kind == "boolean" else name
+    kinds = [other.columns.get(name, kind) for other in others]
+    return _compared(name, kind, next((other for other in kinds if other != kind), kind))
+
+
+def _compared(name: str, kind: str, other: str) -> str:
+    """How a value is compared with one of type ``other``: 5.00 and 5 are the same number."""
+    if kind == "boolean" and other in WHOLE:
+        return f"{name}::int::text"
+    if kind == "numeric":
+        return f"{name}::text" if other in TEXTS else f"trim_scale({name})::text"
+    for kinds, common in MEETING:
+        if kind != other and {kind, other} <= kinds:
+            return f"{name}::{common}::text"
+    return f"{name}::text"
