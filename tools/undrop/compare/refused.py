@@ -2,12 +2,10 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.compare.merge import Conflict
+from undrop.compare.merge import Conflict, Ops
 
 if TYPE_CHECKING:
     import sqlite3
-
-    from undrop.compare.merge import Ops
 
 NO_PARENT = "a foreign key of it points to no row there"
 HAS_CHILDREN = "rows point to it there"

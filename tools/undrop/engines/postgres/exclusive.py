@@ -81,11 +81,11 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
 
 @contextmanager
 def exclusive(
-    site: "Site", state: "State", log: "Log"
+    site: "Site", state: "State", log: "Log", *, readers: bool = False
 ) -> "Iterator[tuple[psycopg.Connection[Any], empty.Contents]]":
     """A transaction that has the covered database to itself, and what is in that.
 
-    It is committed when the block ends.
+    It is committed when the block ends. ``readers``: others may read meanwhile.
     Raises LiveMovedError, UndropError with nothing changed, ChangedError when it is not known.
     """
     address = site.address
@@ -95,7 +95,8 @@ def exclusive(
     with session.opened(address, "changing the database") as connection:
         ask = session.asker(connection)
         marks = compare_and_lock(ask, address, expect)
-        locks.take(ask, "ACCESS EXCLUSIVE", locks.AGAINST_ALL, address.patience)
+        if not readers:
+            locks.take(ask, "ACCESS EXCLUSIVE", locks.AGAINST_ALL, address.patience)
         with log:
             # What comes after this look is not dropped; what came before it shows in the marks.
             there = empty.find(ask)
@@ -152,17 +153,28 @@ def replace(
     """
     began = time.monotonic()
     with exclusive(site, state, log) as (connection, there):
-        ask = session.asker(connection)
-        empty.empty(ask, there, loading.extensions)
-        size, progress = state_size(state), site.session.progress
-        loading.run(connection, lambda done: progress("replace", done, size))
-        ask(session.LOCAL)
-        found = content.read(ask)
+        fill(site, state, loading, connection, there)
+        found = content.read(session.asker(connection))
         if data and found.data != data:
             raise UndropError(
                 f"what {loading.name} brought back is not what its record says", Action("verify")
             )
     return time.monotonic() - began
+
+
+def fill(
+    site: "Site",
+    state: "State",
+    loading: "Load",
+    connection: "psycopg.Connection[Any]",
+    there: empty.Contents,
+) -> None:
+    """Empty the database and run ``loading``, in the transaction that has it to itself."""
+    ask = session.asker(connection)
+    empty.empty(ask, there, loading.extensions)
+    size, progress = state_size(state), site.session.progress
+    loading.run(connection, lambda done: progress("replace", done, size))
+    ask(session.LOCAL)
 
 
 def state_size(state: "State") -> int:

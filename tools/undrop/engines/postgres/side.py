@@ -34,7 +34,7 @@ class Side:
     def __init__(
         self, connection: "psycopg.Connection[Any]", *, rooted: bool, versions: bool = False
     ) -> None:
-        self._connection = connection
+        self.connection = connection
         self.ask = session.asker(connection)
         self.structure, self.sources = structure.read(self.ask, rooted=rooted, versions=versions)
         self.sums = {
@@ -48,10 +48,11 @@ class Side:
 
     def types(self, name: str, table: "Table") -> dict[str, str]:
         """What the columns of the table of that name, or origin, are here."""
-        source = self._source(name, table)
+        source = self.source(name, table)
         return source.columns if source else {}
 
-    def _source(self, name: str, table: "Table") -> "Source | None":
+    def source(self, name: str, table: "Table") -> "Source | None":
+        """The table of that name, or origin."""
         roots = (key for key, each in self.structure.tables.items() if 0 != each.root == table.root)
         return self.sources.get(next(roots, name))
 
@@ -72,7 +73,7 @@ class Side:
         with stand_in.written(path) as file:
             for done, (name, table) in enumerate(self.structure.tables.items()):
                 source = self.sources[name]
-                there = [found for side in others if (found := side._source(name, table))]
+                there = [found for side in others if (found := side.source(name, table))]
                 file.add(table, () if name in without else self._rows(source, there, exact=exact))
                 progress("compare", done, len(self.structure.tables))
 
@@ -83,14 +84,14 @@ class Side:
         values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
         select = f"COPY (SELECT {values} FROM {source.sql} AS t) TO STDOUT"  # noqa: S608 - quoted
         kinds = ["int8" if kind in WHOLE else "text" for kind in source.columns.values()]
-        with self._connection.cursor().copy(select) as copy:
+        with self.connection.cursor().copy(select) as copy:
             copy.set_types(kinds)
             yield from copy.rows()
 
     @property
     def encoded(self) -> bool:
         """Whether the database has an encoding; else its bytes need not be a text in ours."""
-        return self._connection.info.parameter_status("server_encoding") != "SQL_ASCII"
+        return self.connection.info.parameter_status("server_encoding") != "SQL_ASCII"
 
     def _as(self, text: str) -> str:
         return text if self.encoded else f"encode(convert_to({text}::text, 'SQL_ASCII'), 'escape')"
@@ -98,8 +99,16 @@ class Side:
 
 def alike(source: "Source", others: "Iterable[Source]", name: str) -> bool:
     """Whether a column has the same type on every side that has it."""
-    here = source.declared[name]
-    return all(other.declared.get(name, here) == here for other in others)
+    here = source.kinds[name].declared
+    there = [other.kinds[name].declared for other in others if name in other.kinds]
+    return all(other == here for other in there)
+
+
+def other_kind(source: "Source", others: "Iterable[Source]", name: str) -> str:
+    """What else a column is on another side; what it is here where it is nothing else."""
+    kind = source.columns[name]
+    kinds = [other.columns.get(name, kind) for other in others]
+    return next((other for other in kinds if other != kind), kind)
 
 
 def read(source: "Source", others: "Sequence[Source]", name: str, *, exact: bool) -> str:
@@ -110,17 +119,16 @@ def read(source: "Source", others: "Sequence[Source]", name: str, *, exact: bool
     if exact and alike(source, others, name):
         # What COPY writes is what the type itself reads again; a cast to text need not be.
         return f"{name}::text" if kind == "boolean" else name
-    kinds = [other.columns.get(name, kind) for other in others]
-    return _compared(name, kind, next((other for other in kinds if other != kind), kind))
+    return compared(name, kind, other_kind(source, others, name))
 
 
-def _compared(name: str, kind: str, other: str) -> str:
+def compared(value: str, kind: str, other: str) -> str:
     """How a value is compared with one of type ``other``: 5.00 and 5 are the same number."""
     if kind == "boolean" and other in WHOLE:
-        return f"{name}::int::text"
+        return f"{value}::int::text"
     if kind == "numeric":
-        return f"{name}::text" if other in TEXTS else f"trim_scale({name})::text"
+        return f"{value}::text" if other in TEXTS else f"trim_scale({value})::text"
     for kinds, common in MEETING:
         if kind != other and {kind, other} <= kinds:
-            return f"{name}::{common}::text"
-    return f"{name}::text"
+            return f"{value}::{common}::text"
+    return f"{value}::text"

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.compare import ddl
 from undrop.compare.structure import (
@@ -41,8 +41,10 @@ COLUMNS = (
     "a.attnotnull, pg_get_expr(d.adbin, d.adrelid), "
     "coalesce(array_position(k.conkey, a.attnum), 0), "
     "CASE WHEN a.attgenerated <> '' THEN 3 ELSE 0 END, "
-    "a.attidentity::text, format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod) "
-    "FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+    "a.attidentity::text, format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), "
+    # Without its length: what CAST is told, which would make of a value one that fits.
+    "format_type(a.atttypid, -1) FROM pg_attribute a "
+    "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
     "LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p' "
     f"WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT c.oid {OURS}) "
     "ORDER BY a.attrelid, a.attnum"
@@ -96,18 +98,29 @@ PARTS = {
 }  # fmt: skip
 
 
+class Kind(NamedTuple):
+    """What a column is, in SQL."""
+
+    plain: str
+    """Its type without a length, for people."""
+    declared: str
+    """Its type with the length."""
+    cast: str
+    """Its type as CAST takes any length."""
+    always: bool
+    """GENERATED ALWAYS AS IDENTITY."""
+
+
 class Source:
     """A table, as it is read: its name in SQL, whether it has partitions, what each column is."""
 
-    def __init__(
-        self, sql: str, kind: str, columns: dict[str, str], declared: dict[str, str]
-    ) -> None:
+    def __init__(self, sql: str, kind: str, kinds: dict[str, Kind]) -> None:
         self.name = sql
         self.sql = f"ONLY {sql}" if kind == "r" else sql
-        self.columns = columns
+        self.kinds = kinds
+        """By name."""
+        self.columns = {name: each.plain for name, each in kinds.items()}
         """Type, without its length, by name."""
-        self.declared = declared
-        """Type, with its length, by name."""
 
 
 def read(
@@ -119,18 +132,16 @@ def read(
     ``versions``: Alembic's own are among them.
     """
     columns: dict[int, dict[str, Column]] = defaultdict(dict)
-    types: dict[int, dict[str, str]] = defaultdict(dict)
-    declared: dict[int, dict[str, str]] = defaultdict(dict)
+    kinds: dict[int, dict[str, Kind]] = defaultdict(dict)
     texts: dict[int, list[str]] = defaultdict(list)
-    for oid, name, kind, required, default, key, hidden, identity, plain, whole in ask(COLUMNS):
+    for oid, name, kind, required, default, key, hidden, identity, *said in ask(COLUMNS):
         _refuse_alike(name, columns[oid].get(fold(name)))
         numbered = identity or (default or "").startswith("nextval(")
-        said = "nextval()" if numbered else default  # whichever sequence that is
-        columns[oid][fold(name)] = Column(name, kind, required, said, key, hidden)
+        by = "nextval()" if numbered else default  # whichever sequence that is
+        columns[oid][fold(name)] = Column(name, kind, required, by, key, hidden)
         texts[oid].append(f"{name} {kind} {default} {identity} {hidden} {required}")
         if not hidden:
-            types[oid][name] = plain
-            declared[oid][name] = whole
+            kinds[oid][name] = Kind(said[0], said[1], said[2], always=identity == "a")
     keys: dict[int, set[ForeignKey]] = defaultdict(set)
     references: dict[int, list[Reference]] = defaultdict(list)
     uniques: dict[int, set[tuple[str, ...]]] = defaultdict(set)
@@ -177,7 +188,7 @@ def read(
             counter=0,
             references=tuple(sorted(references[oid])),
         )
-        sources[fold(name)] = Source(sql, kind, types[oid], declared[oid])
+        sources[fold(name)] = Source(sql, kind, kinds[oid])
     parts = {
         (kind, fold(name)): _part(kind, name, table, text, sources)
         for kind, sql in PARTS.items()
@@ -215,8 +226,11 @@ def _large_objects() -> tuple[Table, Source]:
         clauses={},
         counter=0,
     )
-    kinds = {"oid": "bigint", "content": "text"}
-    return table, Source(content.EACH_LARGE_OBJECT, "", kinds, kinds)
+    kinds = {
+        name: Kind(kind, kind, kind, always=False)
+        for name, kind in (("oid", "bigint"), ("content", "text"))
+    }
+    return table, Source(content.EACH_LARGE_OBJECT, "", kinds)
 
 
 def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source]) -> Part:
