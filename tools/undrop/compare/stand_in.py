@@ -30,7 +30,8 @@ class StandIn:
             key = ", ".join(quoted(column.name) for column in table.key)
             columns.append(f"PRIMARY KEY ({key})")
         name = quoted(table.name)
-        self._connection.execute(f"CREATE TABLE {name} ({', '.join(columns) or 'nothing'})")
+        listed = ", ".join(columns) or "no_column"  # of which there is no table
+        self._connection.execute(f"CREATE TABLE {name} ({listed})")
         if marks:
             self._connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)  # noqa: S608
 

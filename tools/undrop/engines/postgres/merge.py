@@ -157,8 +157,8 @@ class _Job:
         tables = [self._operations(ops) for ops in self.ops]
         fired = aside.read(self.ours.connection, [each.source.name for each in tables])
         self.foreseen = not (triggers and fired)
-        result.plan = Plan(tables, self.keys, [] if triggers else fired)
-        result.set_aside = sorted({each.name for each in result.plan.aside})
+        result.plan = Plan(tables, self.keys, fired, running=triggers)
+        result.set_aside = sorted({each.name for each in fired if not triggers})
         result.conflicts = [*done.conflicts, *self._of_large_objects()]
         result.into = OwnTable(done.into, self.states.theirs) if done.into else None
         others = [
@@ -186,11 +186,11 @@ class _Job:
         result, plan = self.result, self.result.plan
         trial = Trial(self.ours.connection, self.sqlite, plan, self.keys, self.ours.sources)
         trial.alterable = {*plan.tables}
+        for operations in plan.tables.values():
+            operations.load(self.ours.connection, self.sqlite)
         if in_live and plan.tables:
             with session.opened(self.site.address, "asking what this user may do") as live:
                 trial.alterable = aside.owned(live, plan.tables, set_aside=not triggers)
-        for operations in plan.tables.values():
-            operations.load(self.ours.connection, self.sqlite)
         trial.run()
         if result.into:
             result.into.make(self.ours.connection, self.sqlite)

@@ -32,10 +32,13 @@ class Plan:
         self,
         tables: "Sequence[Operations]",
         keys: "Sequence[Key]",
-        aside: "Sequence[Aside]",
+        triggers: "Sequence[Aside]",
+        *,
+        running: bool = False,
     ) -> None:
         self.tables = {each.name: each for each in tables}
-        self.aside = aside
+        self._aside = () if running else triggers
+        self._running = bool(running and triggers)
         self.keys = [key for key in keys if {key.child, key.parent} <= self.tables.keys()]
         """Those between the tables."""
         self.early = False
@@ -83,7 +86,9 @@ class Plan:
 
     def parts(self) -> "Iterator[Part]":
         """All of it."""
-        yield self._said(each.off for each in self.aside)
+        yield self._said(each.off for each in self._aside)
+        # Their functions go by it; ours are the names with a schema alone.
+        yield self._said(["SET LOCAL search_path TO DEFAULT"] * self._running)
         yield self._said(
             f"ALTER TABLE {self.tables[key.child].source.name} "
             f"ALTER CONSTRAINT {key.constraint} DEFERRABLE INITIALLY DEFERRED"
@@ -108,7 +113,8 @@ class Plan:
             f"ALTER CONSTRAINT {key.constraint} NOT DEFERRABLE"
             for key in self.late
         )
-        yield self._said(each.on for each in self.aside)
+        yield self._said(["SET LOCAL search_path TO ''"] * self._running)
+        yield self._said(each.on for each in self._aside)
 
     def _order(self) -> "Iterator[tuple[Operations, str]]":
         down = self.downwards
