@@ -123,7 +123,7 @@ def merged(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix=site.prefix)))
         states = States(site, paths, folder, stack)
-        sides = states.compared(stack)
+        sides = states.compared(stack, ours_first=sources.ours is not None)
         result = Merged(site, sources.ours, sides.connection)
         job = _Job(site, states, sides, result)
         job.work_out(work_out, triggers=triggers)

@@ -175,7 +175,7 @@ def script(dump: "Path", *options: str, early: bool = False) -> "Iterator[subpro
         raise DamagedError(f"pg_restore says: {' '.join(said.split())}", Action("list"))
 
 
-def read_list(dump: "Path") -> None:
+def read_list(dump: "Path") -> str:
     """``pg_restore --list``: raises DamagedError for what is no dump, UsageError without it."""
     _there("pg_restore")
     done = subprocess.run(  # noqa: S603
@@ -186,3 +186,4 @@ def read_list(dump: "Path") -> None:
     )
     if done.returncode:
         raise DamagedError(f"pg_restore says: {' '.join(done.stderr.split())}", Action("list"))
+    return done.stdout

@@ -1,10 +1,13 @@
 """The three states of a merge: dumps that are restored, compared, and attached to each other."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from undrop.compare.comparison import TableChange
 from undrop.compare.merge import Sides
-from undrop.engines.postgres import compare, session
+from undrop.compare.structure import fold
+from undrop.engines.postgres import compare, programs, session
 from undrop.engines.postgres.side import Side
 from undrop.engines.postgres.structure import LARGE
 from undrop.sqlitefile import connect
@@ -12,7 +15,17 @@ from undrop.sqlitefile import connect
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from undrop.compare.comparison import Comparison
     from undrop.engines.postgres.site import Site
+
+
+TABLE = re.compile(r"^\d+; 1259 (\d+) TABLE (.*)$", re.MULTILINE)
+"""With schema, name and owner, which are not told apart by anything but blanks."""
+NAMES = (
+    "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
+    "translate(n.nspname || ' ' || c.relname, E'\\n\\r', '  ') FROM pg_class c "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+)
 
 
 class States:
@@ -35,6 +48,7 @@ class States:
                 # They are known by a digest of their bytes, of which no others can be made.
                 there[path].structure.tables.pop(LARGE, None)
             self.sides[name] = there[path]
+        _root({side: path for path, side in there.items()})
         self.ours, self.theirs = self.sides["ours"], self.sides["theirs"]
         self.base = self.sides.get("base")
         """None where ours is the base."""
@@ -43,8 +57,11 @@ class States:
         """The others."""
         return [other for other in {*self.sides.values()} if other is not side]
 
-    def compared(self, stack: "ExitStack") -> Sides:
-        """They, attached to a connection that may write down what is to be done."""
+    def compared(self, stack: "ExitStack", *, ours_first: bool) -> Sides:
+        """They, attached to a connection that may write down what is to be done.
+
+        ``ours_first``: ours is older than the base.
+        """
         ours, theirs, base = self.ours, self.theirs, self.base
         same = compare.kept(theirs, ours) if base is None else _unchanged(base, theirs)
         files = {name: self._folder / f"{name}.db" for name in self.sides}
@@ -53,15 +70,67 @@ class States:
         connection = _attached(files, self._folder / "rows.db", stack)
         if base is None:
             before, after = (theirs, files["theirs"]), (ours, files["ours"])
-            return Sides(connection, None, compare.written(before, after, same, self._progress))
-        one = (base, files["base"])
-        to_ours = compare.written(one, (ours, files["ours"]), (), self._progress)
+            lacking = compare.written(before, after, same, self._progress)
+            return Sides(connection, None, _renamed(lacking))
+        one, mine = (base, files["base"]), (ours, files["ours"])
+        older, newer = (mine, one) if ours_first else (one, mine)
+        to_ours = compare.written(older, newer, (), self._progress)
         to_theirs = compare.written(one, (theirs, files["theirs"]), same, self._progress)
-        return Sides(connection, to_ours, to_theirs)
+        return Sides(connection, _renamed(to_ours), _renamed(to_theirs), ours_first=ours_first)
 
     def write(self, side: Side, path: Path, without: set[str]) -> None:
         """Write a side into a file, but for the rows of some tables."""
         side.write(path, without, self.sides_of(side), self._progress, exact=True)
+
+
+def _root(dumps: "dict[Side, Path]") -> None:
+    """Have tables be known by their OIDs in the database that was dumped: a renamed one keeps it.
+
+    That says something where it is one and the same database: then most tables of a name have one.
+    """
+    roots = {side: _oids(side, path) for side, path in dumps.items()}
+    [first, *others] = roots.values()
+    for other in others:
+        both = first.keys() & other.keys()
+        if 2 * sum(first[name] == other[name] for name in both) <= len(both):
+            return
+    for side, oids in roots.items():
+        tables = side.structure.tables
+        tables.update({name: tables[name]._replace(root=oid) for name, oid in oids.items()})
+
+
+def _oids(side: Side, path: Path) -> dict[str, int]:
+    """What the dump's list of contents says, by folded name."""
+    listed = {name: int(oid) for oid, name in TABLE.findall(programs.read_list(path))}
+    oids = {}
+    plain = dict(side.ask(NAMES))
+    for name in side.structure.tables:
+        begins = f"{plain[side.sources[name].name]} "
+        said = [oid for line, oid in listed.items() if line.startswith(begins)]
+        if len(said) == 1:
+            oids[name] = said[0]
+    return oids
+
+
+def _renamed(comparison: "Comparison") -> "Comparison":
+    """The same, in which a table with the OID of one that is gone is that one."""
+    before, after = comparison.structure_before.tables, comparison.structure_after.tables
+    changes = list(comparison.tables)
+    for gone in [change for change in changes if change.name and not change.now]:
+        for new in [change for change in changes if change.now and not change.name]:
+            one, other = before[fold(gone.name)], after[fold(new.now)]
+            if 0 != one.root == other.root:
+                lacking = (c.name for c in one.data if fold(c.name) not in other.columns)
+                changes.remove(new)
+                changes[changes.index(gone)] = TableChange(
+                    gone.name,
+                    new.now,
+                    gone.rows_before,
+                    new.rows_after,
+                    gone_columns=tuple(lacking),
+                )
+                break
+    return comparison._replace(tables=changes)
 
 
 def _unchanged(base: Side, theirs: Side) -> set[str]:
