@@ -1,6 +1,7 @@
 """A project on a server, whose whole database can be told in words."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,6 +43,23 @@ class Rich(Served):
             check=False,
         )
         assert done.returncode == 0, done.stderr.decode()
+
+
+def racing(shop: Rich, times: int) -> str:
+    """A PATH on which a row comes in whenever a backup is being proved, that many times."""
+    folder = shop.root.parent / "racing"
+    folder.mkdir()
+    insert = "INSERT INTO t (v) VALUES ('meanwhile')"
+    (folder / "pg_restore").write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *--section=data*) n=$(cat {folder}/n 2>/dev/null || echo 0)\n'
+        f"if [ $n -lt {times} ]; then echo $((n + 1)) > {folder}/n\n"
+        f'psql -qX -h {shop.server.folder} -U postgres {shop.name} -c "{insert}"; fi;; esac\n'
+        f'exec {shutil.which("pg_restore")} "$@"\n'
+    )
+    (folder / "pg_restore").chmod(0o755)
+    head, _, rest = shop.environment["PATH"].partition(":")
+    return f"{head}:{folder}:{rest}"
 
 
 @pytest.fixture

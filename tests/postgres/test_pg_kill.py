@@ -143,3 +143,48 @@ def kill_and_look(
     assert told(project) == before
     project.ok("undrop", *arguments[:1], *([saved] if command == "restore" else []))
     assert sorted(told(project)) == sorted(found)
+
+
+KEEP = [("undrop", "undo"), ("server", "recover")]
+
+
+@pytest.mark.parametrize("number", range(POINTS))
+@pytest.mark.parametrize(
+    "victim_and_command",
+    list(itertools.product(("undrop", "server"), ("undo", "recover"))) if FULL else KEEP,
+    ids="-".join,
+)
+def test_killed_while_rows_come_back(
+    tmp_path: Path,
+    mortal: Server,
+    request: pytest.FixtureRequest,
+    tally: Tally,
+    victim_and_command: tuple[str, str],
+    number: int,
+) -> None:
+    """What came since is there in any case."""
+    who, command = victim_and_command
+    server = mortal if who == "server" else request.getfixturevalue("server")
+    shop = Rich(tmp_path / "served", server)
+    shop.ok("undrop", "migrate")
+    shop.psql("INSERT INTO suppliers (name) SELECT 'S' || g FROM generate_series(1, 2000) g")
+    shop.ok("undrop", "backup")
+    shop.psql("INSERT INTO locations (code) VALUES ('new'); DELETE FROM suppliers WHERE id = 1")
+    wanted = sorted(told(shop))
+    shop.psql("INSERT INTO suppliers (id, name) VALUES (1, 'S1')")
+    delete = shop.client("DELETE FROM suppliers WHERE id % 2 = 0")
+    shop.ok("undrop", "run", "--", *delete)
+    shop.psql("DELETE FROM suppliers WHERE id = 1")
+    before = sorted(told(shop))
+    arguments = ["undo", "--keep"] if command == "undo" else ["recover", "suppliers", "--where"]
+    arguments += ["id <> 1"] if command == "recover" else []
+    seed = f"keep {who} {command} {number} {os.environ.get('UNDROP_SEED', '')}"
+    after = random.Random(seed).uniform(0.2, LASTS)  # noqa: S311
+    killed(shop, arguments, after, mortal if who == "server" else None)
+    settled(shop)
+    violations = [] if sorted(told(shop)) in (before, wanted) else [f"{seed}: neither old nor new"]
+    aftermath(shop)
+    if sorted(told(shop)) == before:
+        shop.ok("undrop", *arguments)
+    violations += [f"{seed}: not done then"] * (sorted(told(shop)) != wanted)
+    tally(f"PostgreSQL: killed in {command} that keeps others' work: {who}", 1, violations)

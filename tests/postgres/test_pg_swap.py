@@ -1,6 +1,5 @@
 """Compare and swap: others may write, read and wait meanwhile, and lose nothing."""
 
-import shutil
 import subprocess
 import time
 from contextlib import closing
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pg_rich import Rich
+from pg_rich import Rich, racing
 
 from undrop import settings
 from undrop.errors import UndropError
@@ -23,23 +22,6 @@ def shop(pg: Rich, monkeypatch: pytest.MonkeyPatch) -> Rich:
     for name, value in pg.environment.items():
         monkeypatch.setenv(name, value)
     return pg
-
-
-def racing(shop: Rich, times: int) -> str:
-    """A PATH on which a row comes in whenever a backup is being proved, that many times."""
-    folder = shop.root.parent / "racing"
-    folder.mkdir()
-    insert = "INSERT INTO t (v) VALUES ('meanwhile')"
-    (folder / "pg_restore").write_text(
-        "#!/bin/sh\n"
-        f'case "$*" in *--section=data*) n=$(cat {folder}/n 2>/dev/null || echo 0)\n'
-        f"if [ $n -lt {times} ]; then echo $((n + 1)) > {folder}/n\n"
-        f'psql -qX -h {shop.server.folder} -U postgres {shop.name} -c "{insert}"; fi;; esac\n'
-        f'exec {shutil.which("pg_restore")} "$@"\n'
-    )
-    (folder / "pg_restore").chmod(0o755)
-    head, _, rest = shop.environment["PATH"].partition(":")
-    return f"{head}:{folder}:{rest}"
 
 
 @pytest.mark.smoke

@@ -18,7 +18,7 @@ from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from undrop.compare.comparison import Comparison
@@ -114,6 +114,13 @@ class Sides(NamedTuple):
     """Full-text tables of ours that triggers keep, by folded name."""
     ours_first: bool = False
     """Whether ``to_ours`` begins with ours: where that is the older one."""
+    where: "Callable[[Table, str], str] | None" = None
+    """SQL for: it is a row of theirs of which an expression is true that somebody typed.
+
+    None where SQLite itself can say that. Raises UsageError.
+    """
+    fetch: "Callable[[str], None] | None" = None
+    """Have the rows of a table of theirs there that were left out since nothing in it differs."""
 
 
 def identity(table: "Table") -> tuple[str, ...]:

@@ -137,6 +137,8 @@ class _Job:
                 into = self._into(theirs, list(theirs.data))
                 continue
             match = self.matches[wish.table]
+            if self.request.children and self.sides.fetch:
+                self.sides.fetch(wish.table)
             unplaced = [
                 column
                 for _, column in match.unplaced
@@ -586,9 +588,15 @@ def _picks(sides: "Sides", theirs: "Table", request: Request) -> str | None:
     if not ids:
         raise UsageError(f"nothing tells the rows of {theirs.name} apart", "the same without that")
     columns = ", ".join(f"i{n}" for n in range(len(ids)))
-    test, values = _test(theirs, request)
-    sql = f"SELECT {', '.join(ids)} FROM theirs.{quoted(theirs.name)} WHERE {test}"  # noqa: S608
-    rows = _read(connection, theirs, sql, values)
+    if request.where and sides.where:
+        test, values = _test(theirs, request._replace(where=""))
+        test += f" AND {sides.where(theirs, request.where)}"
+        sql = f"SELECT {', '.join(ids)} FROM theirs.{quoted(theirs.name)} WHERE {test}"  # noqa: S608
+        rows = connection.execute(sql, values).fetchall()
+    else:
+        test, values = _test(theirs, request)
+        sql = f"SELECT {', '.join(ids)} FROM theirs.{quoted(theirs.name)} WHERE {test}"  # noqa: S608
+        rows = _read(connection, theirs, sql, values)
     connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
     marks = ", ".join("?" * len(ids))
     connection.executemany(f"INSERT INTO temp.{name} VALUES ({marks})", rows)  # noqa: S608

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Keep = Literal["ask", "live", "before"]
 """What is taken where both the step and others changed it; ``ask``: nothing, and undo stops."""
 SCHEMA = "the step and others both changed the schema"
+REST = "grants, comments or the like"
+"""What definitions may differ in that no comparison names."""
 
 
 class Between(NamedTuple):
@@ -116,7 +118,8 @@ def keep(
     def work_out(sides: Sides) -> "Merge":
         done = merge.work_out(sides, prefer)
         if others and prefer != "ours":
-            done.conflicts.extend(_of_schema(sides.to_theirs))
+            told = [*_of_schema(sides.to_theirs)]
+            done.conflicts.extend(told or [Conflict(REST, {}, SCHEMA)])
         return done
 
     with settings.engine.merge(state, sources, work_out, triggers=triggers) as merged:

@@ -1,6 +1,7 @@
 """Bring back what live lacks from a state that a backup holds; everything else in it stays."""
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.compare import losses, recovery
@@ -273,7 +274,7 @@ def recover(
         assert attempt.state.path  # noqa: S101 - no damaged database comes so far
         source = source or find(settings, attempt.state.path, names, request)
         whole, instead = verify.whole(settings, source)
-        later = _later(settings, source)
+        later = _later(settings, source, request, stack)
 
         def work_out(sides: "Sides") -> "Merge":
             wanted = request._replace(wishes=wishes(sides.to_theirs, names), later=later)
@@ -294,7 +295,8 @@ def recover(
             after = backup.after(lock, attempt.state, merged, filled)
             return guarded.Outcome(seconds, filled, after, note=merged.note)
 
-    changed = guarded.run(lock, "recover", change)
+    with ExitStack() as stack:
+        changed = guarded.run(lock, "recover", change)
     assert done is not None  # noqa: S101 - a change was made of it
     return done._replace(change=changed) if done.does and not try_only else done
 
@@ -321,9 +323,14 @@ def _shrunk(attempt: guarded.Attempt) -> set[str]:
     return set(attempt.state.record.shrunk if attempt.state.record else ())
 
 
-def _later(settings: "Settings", source: "Backup") -> "tuple[Path, ...]":
-    """The next states after it, and the newest: what they lack was gone in between."""
-    if not settings.engine.light:
+def _later(
+    settings: "Settings", source: "Backup", request: Request, stack: ExitStack
+) -> "tuple[Path, ...]":
+    """The next states after it, and the newest: what they lack was gone in between.
+
+    Where that is a heavy look, it is for what came back before alone: ``Request.children``.
+    """
+    if not (settings.engine.light or request.children):
         return ()
     newer = []
     for candidate in held(settings):
@@ -332,4 +339,7 @@ def _later(settings: "Settings", source: "Backup") -> "tuple[Path, ...]":
         newer.append(candidate.path)
     else:
         return ()
-    return tuple(dict.fromkeys((*newer[:NEAR], *newer[-NEAR:])))
+    chosen = dict.fromkeys((*newer[:NEAR], *newer[-NEAR:]))
+    if settings.engine.light:
+        return tuple(chosen)
+    return tuple(stack.enter_context(settings.engine.readable(path)).path for path in chosen)

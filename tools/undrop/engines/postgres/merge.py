@@ -135,6 +135,8 @@ class _Job:
     def __init__(self, site: "Site", states: States, sides: Sides, result: Merged) -> None:
         self.site, self.states, self.sides, self.result = site, states, sides, result
         self.ours = states.ours
+        self.sums = self.ours.sums
+        """What each table held before anything was done."""
         self.sqlite = sides.connection
         self.keys = references.read(self.ours.ask)
         self.ops: list[Ops] = []
@@ -221,7 +223,7 @@ class _Job:
         wrong = [
             name
             for name, source in ours.sources.items()
-            if name not in touched and content.sum_of(ours.ask, source.sql) != ours.sums[name]
+            if name not in touched and content.sum_of(ours.ask, source.sql) != self.sums[name]
         ]
         without = ours.structure.tables.keys() - touched.keys()
         self.states.write(ours, done, without)

@@ -1,15 +1,17 @@
 """One of several databases: what it is made of, and its rows, written down for SQLite."""
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import psycopg
 
 from undrop.compare import stand_in
 from undrop.engines.postgres import content, session, structure
+from undrop.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
-
-    import psycopg
 
     from undrop.compare.structure import Table
     from undrop.engines.postgres.structure import Source
@@ -37,9 +39,12 @@ class Side:
         self.connection = connection
         self.ask = session.asker(connection)
         self.structure, self.sources = structure.read(self.ask, rooted=rooted, versions=versions)
-        self.sums = {
-            name: content.sum_of(self.ask, source.sql) for name, source in self.sources.items()
-        }
+
+    @cached_property
+    def sums(self) -> dict[str, tuple[int, str]]:
+        """Of each table, its rows and their checksum, as they were when that was asked first."""
+        sources = self.sources.items()
+        return {name: content.sum_of(self.ask, source.sql) for name, source in sources}
 
     def sum(self, name: str, columns: "Iterable[str]") -> tuple[int, str]:
         """Rows, and the checksum of those columns."""
@@ -77,12 +82,45 @@ class Side:
                 file.add(table, () if name in without else self._rows(source, there, exact=exact))
                 progress("compare", done, len(self.structure.tables))
 
+    def rows_where(
+        self, name: str, expression: str, others: "Sequence[Side]"
+    ) -> "list[tuple[Any, ...]]":
+        """The rows of which an expression is true, as they are written down.
+
+        It may say nothing but what a CHECK may say of a row: a query is none of that. Nothing that
+        it does stays. Raises UsageError.
+        """
+        source, table = self.sources[name], self.structure.tables[name]
+        same = "SELECT quote_ident(relname) FROM pg_class WHERE oid = %s::regclass"
+        [[copy]] = self.connection.execute(same, [source.name]).fetchall()
+        try:
+            with self.connection.transaction(force_rollback=True):  # a savepoint
+                self.ask(f"CREATE TEMPORARY TABLE {copy} (LIKE {source.name})")
+                self.ask("SET LOCAL search_path TO DEFAULT")
+                checked = f"ALTER TABLE pg_temp.{copy} ADD CHECK (({expression}\n))"
+                # In a form in which the server takes one statement and no more.
+                self.connection.execute(checked, binary=True)
+                self.ask("SET LOCAL transaction_read_only = on")
+                return self.rows(name, others, f"({expression}\n)")
+        except psycopg.Error as error:
+            raise UsageError(
+                f"the server says of that expression: {error.diag.message_primary}",
+                "an expression over the columns of",
+                table.name,
+            ) from error
+
+    def rows(self, name: str, others: "Sequence[Side]", where: str = "true") -> list[Any]:
+        """The rows of a table, as they are written down exactly."""
+        source, table = self.sources[name], self.structure.tables[name]
+        there = [found for side in others if (found := side.source(name, table))]
+        return [*self._rows(source, there, exact=True, where=where)]
+
     def _rows(
-        self, source: "Source", others: "Sequence[Source]", *, exact: bool
+        self, source: "Source", others: "Sequence[Source]", *, exact: bool, where: str = "true"
     ) -> "Iterator[tuple[Any, ...]]":
         texts = (read(source, others, name, exact=exact) for name in source.columns)
         values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
-        select = f"COPY (SELECT {values} FROM {source.sql} AS t) TO STDOUT"  # noqa: S608 - quoted
+        select = f"COPY (SELECT {values} FROM {source.sql} WHERE {where}) TO STDOUT"  # noqa: S608
         kinds = ["int8" if kind in WHOLE else "text" for kind in source.columns.values()]
         with self.connection.cursor().copy(select) as copy:
             copy.set_types(kinds)
