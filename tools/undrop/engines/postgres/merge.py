@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.compare import asked, merge
+from undrop.compare import merge, standing
 from undrop.compare.merge import Conflict, Merge, Ops, Sides
 from undrop.compare.structure import fold
 from undrop.engines.postgres import (
@@ -29,8 +29,6 @@ from undrop.engines.postgres.states import States
 from undrop.engines.postgres.structure import LARGE
 from undrop.engines.postgres.trial import Trial
 from undrop.errors import UndropError
-from undrop.sqlitefile import check, connect
-from undrop.sqlitefile.check import quoted
 from undrop.values import Facts
 
 if TYPE_CHECKING:
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.site import Site
     from undrop.engines.protocol import Log, State
     from undrop.recipes import Text
+    from undrop.sqlitefile.connect import Connection
 
 NOT_MERGED = "the bytes of large objects are not merged"
 DIFFERS = "the merged copy is not what was asked for"
@@ -60,7 +59,7 @@ class Merged:
     journal_mode = ""
     note: "Text" = ""
 
-    def __init__(self, site: "Site", dump: Path | None, sqlite: connect.Connection) -> None:
+    def __init__(self, site: "Site", dump: Path | None, sqlite: "Connection") -> None:
         self._site, self._dump, self._sqlite = site, dump, sqlite
         self.facts = Facts(0, "", [], [])
         self.conflicts: list[Conflict] = []
@@ -148,12 +147,11 @@ class _Job:
         """Write down what is to be done."""
         result, progress = self.result, self.site.session.progress
         worked: list[Merge] = []
-        with check.beside(
-            [self.sqlite],
+        standing.work(
+            self.sqlite,
             lambda: worked.append(work_out(self.sides)),
             lambda: progress("merge", 1, 1),
-        ):
-            pass
+        )
         [done] = worked
         self.ops = [ops for ops in done.ops if any(merge.counts(self.sqlite, ops).values())]
         tables = [self._operations(ops) for ops in self.ops]
@@ -227,21 +225,11 @@ class _Job:
         ]
         without = ours.structure.tables.keys() - touched.keys()
         self.states.write(ours, done, without)
-        self.sqlite.execute(f"ATTACH '{connect.uri(done, 'immutable')}' AS done")
-        wrong += asked.otherwise(self.sqlite, ours.structure, self.ops, (), without)
-        wrong += [name for name, each in touched.items() if self.sqlite.ask(_not_there(each))]
+        written = [
+            (each.ops, [n for n in each.given if each.fields[n].alike]) for each in touched.values()
+        ]
+        wrong += standing.otherwise(self.sqlite, done, ours.structure, written, without)
         if wrong:
             raise UndropError(
                 f"{DIFFERS}: {', '.join(sorted({*wrong}))} would change otherwise", LESS
             )
-
-
-def _not_there(operations: Operations) -> str:
-    """A query for rows that were to come, and are not as they were to be."""
-    fields = [n for n in operations.given if operations.fields[n].alike]
-    wanted = ", ".join(f"d{n}" for n in fields) or "1"
-    there = ", ".join(quoted(operations.fields[n].name) for n in fields) or "1"
-    return (
-        f"SELECT {wanted} FROM {operations.ops.rows} WHERE does <> 'gone' "  # noqa: S608 - quoted
-        f"EXCEPT SELECT {there} FROM done.{quoted(operations.ops.table.name)} LIMIT 1"
-    )

@@ -4,14 +4,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from undrop.compare import standing
 from undrop.compare.comparison import TableChange
 from undrop.compare.merge import Sides
 from undrop.compare.structure import fold
 from undrop.engines.postgres import compare, programs, session
 from undrop.engines.postgres.side import Side
 from undrop.engines.postgres.structure import LARGE
-from undrop.sqlitefile import connect
-from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison
     from undrop.compare.structure import Table
     from undrop.engines.postgres.site import Site
+    from undrop.sqlitefile.connect import Connection
 
 
 TABLE = re.compile(r"^\d+; 1259 (\d+) TABLE (.*)$", re.MULTILINE)
@@ -70,7 +70,8 @@ class States:
         files = {name: self._folder / f"{name}.db" for name in self.sides}
         for name, side in self.sides.items():
             self.write(side, files[name], same)
-        connection = _attached(files, self._folder / "rows.db", stack)
+        attached = standing.attached(files, self._folder / "rows.db")
+        connection = stack.enter_context(attached)
         if base is None:
             before, after = (theirs, files["theirs"]), (ours, files["ours"])
             lacking = compare.written(before, after, same, self._progress)
@@ -82,30 +83,17 @@ class States:
         to_theirs = compare.written(one, (theirs, files["theirs"]), same, self._progress)
         return Sides(connection, _renamed(to_ours), _renamed(to_theirs), ours_first=ours_first)
 
-    def _where(self, connection: connect.Connection) -> "Callable[[Table, str], str]":
+    def _where(self, connection: "Connection") -> "Callable[[Table, str], str]":
         """How the server is asked of which rows of theirs an expression is true."""
 
         def where(table: "Table", expression: str) -> str:
             others = self.sides_of(self.theirs)
             rows = self.theirs.rows_where(fold(table.name), expression, others)
-            known = table.key or table.data
-            names = [column.name for column in table.data]
-            places = [names.index(column.name) for column in known]
-            listed = ", ".join(f"w{n}" for n in range(len(known)))
-            connection.execute("DROP TABLE IF EXISTS temp.undrop_where")
-            connection.execute(f"CREATE TABLE temp.undrop_where ({listed})")
-            marks = ", ".join("?" * len(known))
-            connection.executemany(
-                f"INSERT INTO temp.undrop_where VALUES ({marks})",  # noqa: S608 - ours
-                ([row[n] for n in places] for row in rows),
-            )
-            connection.execute(f"CREATE INDEX temp.undrop_where_all ON undrop_where ({listed})")
-            same = " AND ".join(f"w{n} IS {quoted(c.name)}" for n, c in enumerate(known))
-            return f"EXISTS (SELECT 1 FROM temp.undrop_where WHERE {same})"  # noqa: S608 - quoted
+            return standing.among(connection, table, rows)
 
         return where
 
-    def _fetch(self, connection: connect.Connection, same: set[str]) -> "Callable[[str], None]":
+    def _fetch(self, connection: "Connection", same: set[str]) -> "Callable[[str], None]":
         """How rows are had that were left out, since every value is where it was."""
 
         def fetch(name: str) -> None:
@@ -114,13 +102,8 @@ class States:
             same.remove(name)
             rows = self.theirs.rows(name, self.sides_of(self.theirs))
             table = self.theirs.structure.tables[name]
-            names = ", ".join(quoted(column.name) for column in table.data)
-            marks = ", ".join("?" * len(table.data))
-            for schema in ("main", "theirs") if marks else ():
-                connection.executemany(
-                    f"INSERT INTO {schema}.{quoted(table.name)} ({names}) VALUES ({marks})",  # noqa: S608
-                    rows,
-                )
+            for schema in ("main", "theirs"):
+                standing.insert(connection, schema, table, rows)
 
         return fetch
 
@@ -188,19 +171,3 @@ def _unchanged(base: Side, theirs: Side) -> set[str]:
         and [*source.kinds.items()] == [*theirs.sources[name].kinds.items()]
         and base.sums[name] == theirs.sums[name]
     }
-
-
-def _attached(files: dict[str, Path], operations: Path, stack: "ExitStack") -> connect.Connection:
-    """Ours as ``main``, the others by name, and an empty file as ``ops``: all are our own."""
-    operations.touch(0o600)
-    connection = connect.connect(files["ours"], "rw")
-    stack.callback(connection.close)
-    connection.execute(f"PRAGMA mmap_size = {connect.MMAP}")
-    others = {name: path for name, path in files.items() if name != "ours"}
-    for name, path in {**others, "ops": operations}.items():
-        # No quotation mark is in a URI.
-        connection.execute(f"ATTACH '{connect.uri(path, 'rw')}' AS {name}")
-    for name in ("main", *others, "ops"):
-        connection.execute(f"PRAGMA {name}.journal_mode = OFF")
-        connection.execute(f"PRAGMA {name}.synchronous = OFF")
-    return connection
