@@ -319,8 +319,10 @@ def test_a_number_is_given_out_once(shop: Rich) -> None:
     assert (line, item) == (4, 5)
 
 
-def test_a_sequence_that_is_further_on_stays_there(shop: Rich) -> None:
-    kept = keep(shop, "DELETE FROM items WHERE id = 4", "SELECT nextval('items_id_seq') FROM seen")
+@pytest.mark.parametrize("schema", [False, True])
+def test_a_sequence_that_is_further_on_stays_there(shop: Rich, *, schema: bool) -> None:
+    of_step = "DELETE FROM items WHERE id = 4" + "; ALTER TABLE items ADD colour text" * schema
+    kept = keep(shop, of_step, "SELECT nextval('items_id_seq') FROM seen", schema=schema)
     assert kept.conflicts == []
     assert shop.sql("SELECT nextval('items_id_seq')") == [(9,)]
 

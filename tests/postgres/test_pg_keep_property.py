@@ -321,7 +321,9 @@ def tried(pg: Rich, seed: int) -> list[str]:
         for path in (*pg.backups.iterdir(), pg.root / "before.pgdump", pg.root / "after.pgdump"):
             path.unlink()
         shutil.rmtree(pg.environment["XDG_STATE_HOME"], ignore_errors=True)
-    if example.schema and any(each.why == NO_PLACE for each in kept.conflicts):
+    if example.schema and any(
+        each.why == NO_PLACE or "invalid input syntax" in each.why for each in kept.conflicts
+    ):
         return []  # which of the new names are whose, its rows alone do not tell
     stepped = changes(common(before, example), after if example.schema else common(after, example))
     written = changes(
