@@ -301,3 +301,43 @@ def test_in_another_encoding(project: Project) -> None:
     project.ok("undrop", "recover", "t")
     with closing(sqlite3.connect(project.database)) as connection:
         assert connection.execute("SELECT * FROM t").fetchall() == [(1, "ä"), (2, "☃")]
+
+
+FORUM = """
+CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, mail TEXT);
+CREATE TABLE posts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT,
+    user_id INT REFERENCES users ON DELETE CASCADE, editor_id INT REFERENCES users ON DELETE SET NULL
+);
+INSERT INTO users VALUES (1, 'ann', 'a@x'), (2, 'bob', 'b@x');
+INSERT INTO posts VALUES (1, 'hi', 1, 2), (2, 'oh', 2, 1), (3, 'no', 2, NULL);
+"""
+
+
+@pytest.fixture
+def forum(project: Project) -> Project:
+    """Bob is gone with his posts, and Eve has his number."""
+    write(project, FORUM)
+    project.ok("undrop", "backup", "whole")
+    write(project, "PRAGMA foreign_keys = ON; DELETE FROM users WHERE id = 2")
+    write(project, "INSERT INTO users (name, mail) VALUES ('eve', 'e@x')")
+    return project
+
+
+def test_nothing_is_given_to_whoever_has_the_number_now(forum: Project) -> None:
+    done = forum.refused(4, "undrop", "recover", "rows posts", "--json")
+    conflicts = json.loads(done.out)["conflicts"]
+    assert [(each["table"], each["key"]) for each in conflicts] == [
+        ("users", {"id": 2}), ("posts", {"id": 2}), ("posts", {"id": 3})
+    ]  # fmt: skip
+    forum.ok("undrop", "recover", "rows posts", "--key", "2", "--new-keys")
+    assert forum.sql("SELECT id, name FROM users") == [(1, "ann"), (2, "eve"), (3, "bob")]
+    assert forum.sql("SELECT * FROM posts WHERE id > 1") == [(2, "oh", 3, 1)]
+
+
+def test_nor_a_value_that_was_cut(forum: Project) -> None:
+    done = forum.refused(4, "undrop", "recover", "posts.editor_id")
+    assert "posts.editor_id: the key that it points to is another row's there" in done.err
+    forum.ok("undrop", "recover", "posts.editor_id", "--new-keys")
+    assert forum.sql("SELECT * FROM posts") == [(1, "hi", 1, 3)]
+    assert forum.sql("SELECT name FROM users WHERE id = 3") == [("bob",)]

@@ -31,7 +31,7 @@ from undrop.sqlitefile import connect
 from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from undrop.compare.merge import Sides
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from undrop.sqlitefile.connect import Connection
 
 OTHER = "live has another value"
+ANOTHERS = "the key that it points to is another row's there"
 READ = sqlite3.SQLITE_READ
 LOOKS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION}
 
@@ -238,7 +239,11 @@ class _Job:
             f"(SELECT {from_here} FROM {coming}) AND NOT EXISTS "
             f"(SELECT 1 FROM {parent.source('o')} AS o WHERE {lacking})"
         )
-        return parent.add("parent", rows)
+        there = (
+            f"{parent.pairs} WHERE ({to_there}) IN (SELECT {from_here} FROM {coming}) "  # noqa: S608
+            f"AND {parent.is_another}"
+        )
+        return parent.add("parent", rows) + parent.add("taken", there)
 
     def _children(self) -> list[Along]:
         """Rows of theirs that live lacks and that point to what comes back; down to the last."""
@@ -314,9 +319,7 @@ class _Recoverer(Worker):
         there, picked = self.has_key("o"), self._picked()
         if wish.rows:
             self.add("row", f"{joined} WHERE NOT ({there}){picked}")
-            differ = self.differ("o", "t", self.values)
-            other = f"{there} AND {differ} AND ({self._is_another()})"
-            self.add("taken", f"{joined} WHERE {other}{picked}")
+            self.add("taken", f"{joined} WHERE {there} AND {self.is_another}{picked}")
             if self.request.children:  # they came back before
                 self.add("back", f"{joined} WHERE {there} AND {self.was_gone}{picked}")
         if self.wanted:
@@ -331,7 +334,13 @@ class _Recoverer(Worker):
         ids = ", ".join(f"t.{name}" for name in identity(self.match.theirs))
         return f" AND ({ids}) IN (SELECT * FROM {table})"  # noqa: S608 - ours
 
-    def _is_another(self) -> str:
+    @property
+    def pairs(self) -> str:
+        """Rows of theirs with ours of the same key: what comes after FROM."""
+        return f"{self.source('t')} AS t CROSS JOIN {self.lookup('o', 't')} ON {self.on('o', 't')}"
+
+    @cached_property
+    def is_another(self) -> str:
         """SQL for: live has another row under that key, which SQLite gave out again.
 
         Where a newer state had no row under it, little of what the row says is the same; elsewhere
@@ -355,7 +364,25 @@ class _Recoverer(Worker):
         tests = [f"({self.was_gone} AND ({total}) > 2 * ({alike}))"]
         if not self.request.overwrite:
             tests.append(f"(({total}) > 1 AND ({alike}) = 0)")
-        return " OR ".join(tests)
+        return f"({self.differ('o', 't', self.values)} AND ({' OR '.join(tests)}))"
+
+    def at_another(self, columns: "Iterable[Shared]") -> str:
+        """SQL for: one of these columns of theirs points to a row whose key is another's in live."""
+        names = {fold(column.ours.name) for column in columns}
+        tests = ["0"]
+        for reference in self.match.ours.references if not self.request.new_keys else ():
+            shared = [self.shared.get(name) for name in reference.columns]
+            for parent in self.others.values():
+                if fold(parent.match.ours.name) != reference.parent or None in shared:
+                    continue
+                to = [parent.shared.get(name) for name in reference.to]
+                if not names & {*reference.columns} or None in to or not parent.count("taken"):
+                    continue
+                mine = ", ".join(self.cell("t", column) for column in shared if column)
+                theirs = ", ".join(f"p.{quoted(column.theirs.name)}" for column in to if column)
+                taken = parent.of_kinds("p", ["taken"])
+                tests.append(f"({mine}) IN (SELECT {theirs} FROM {taken})")  # noqa: S608
+        return f"(({' OR '.join(tests)}) IS 1)"
 
     @cached_property
     def was_gone(self) -> str:
@@ -363,9 +390,7 @@ class _Recoverer(Worker):
         table = f"temp.undrop_gone_{self.ops.number}"
         names = ", ".join(f"k{n}" for n in range(len(self.key_names)))
         self.connection.execute(f"CREATE TABLE {table} ({names})")
-        joined = (
-            f"{self.source('t')} AS t CROSS JOIN {self.lookup('o', 't')} ON {self.on('o', 't')}"
-        )
+        joined = self.pairs
         name = f"later.{quoted(self.match.theirs.name)}"
         columns = [quoted(c.theirs.name) for c in self.match.key] or [
             quoted(self.match.theirs.rowid_name)
@@ -419,9 +444,14 @@ class _Recoverer(Worker):
 
     def coming(self, alias: str, *more: str) -> str:
         """Rows of theirs that come, and those of the kinds ``more``: what comes after FROM."""
+        return self.of_kinds(
+            alias, ["row", "parent", "child", *more, *["taken"] * self.request.new_keys]
+        )
+
+    def of_kinds(self, alias: str, kinds: list[str]) -> str:
+        """Rows of theirs of these kinds: what comes after FROM."""
         pairs = zip(self.key("t"), self.key("k"), strict=True)
         on = " AND ".join(f"{a.replace('t.', f'{alias}.', 1)} = {k}" for a, k in pairs)
-        kinds = ["row", "parent", "child", *more, *["taken"] * self.request.new_keys]
         chosen = ", ".join(f"'{kind}'" for kind in kinds)
         return (
             f"(SELECT * FROM {self.touched} WHERE kind IN ({chosen})) AS k "  # noqa: S608 - ours
@@ -443,8 +473,11 @@ class _Recoverer(Worker):
             self._with_new_keys()
         else:
             found += self.conflicts(self.rows("taken", "t"), "t", TAKEN)
+        astray = self.at_another(self.match.shared)
         for kind in ("row", "parent", "child"):
-            self.put(self.rows(kind, "t"))
+            rows = self.rows(kind, "t")
+            self.put(f"{rows} WHERE NOT {astray}")
+            found += self.conflicts(f"{rows} WHERE {astray}", "t", ANOTHERS)
             cells = {column.name: f"t.{quoted(column.name)}" for column in left_out}
             tests = ((name, something(cell), "NULL", cell) for name, cell in cells.items())
             if cells:
@@ -521,14 +554,20 @@ class _Recoverer(Worker):
         rows = self.rows("value", "t", "o")
         value = {}
         tests = []
+        astrays = []
         for column in self.wanted:
             a, b = self.cell("t", column), self.cell("o", column)
             lost = f"({something(a)} AND ({something(b)}) IS NOT 1)"
             take = "1" if self.request.overwrite else lost
-            value[fold(column.ours.name)] = f"CASE WHEN {take} THEN {a} ELSE {b} END"
+            astray = self.at_another([column])
+            value[fold(column.ours.name)] = (
+                f"CASE WHEN {take} AND NOT {astray} THEN {self.value(column)} ELSE {b} END"
+            )
             clash = f"({something(a)} AND {something(b)} AND NOT {self.equal('o', 't', column)})"
             tests.append((column.ours.name, clash, b, a))
+            astrays.append((column.ours.name, f"({take} AND {astray})", b, a))
         self.change(rows, value)
+        yield from self.by_column(rows, "t", ANOTHERS, astrays)
         if not self.request.overwrite:
             yield from self.by_column(rows, "t", OTHER, tests)
 
