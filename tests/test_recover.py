@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 from shop import Project
-from test_keep import SHOP, write
+from test_keep import SHOP, step, write
 
 
 @pytest.fixture
@@ -307,7 +307,8 @@ FORUM = """
 CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, mail TEXT);
 CREATE TABLE posts (
     id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT,
-    user_id INT REFERENCES users ON DELETE CASCADE, editor_id INT REFERENCES users ON DELETE SET NULL
+    user_id INT REFERENCES users ON DELETE CASCADE,
+    editor_id INT REFERENCES users ON DELETE SET NULL
 );
 INSERT INTO users VALUES (1, 'ann', 'a@x'), (2, 'bob', 'b@x');
 INSERT INTO posts VALUES (1, 'hi', 1, 2), (2, 'oh', 2, 1), (3, 'no', 2, NULL);
@@ -341,3 +342,65 @@ def test_nor_a_value_that_was_cut(forum: Project) -> None:
     forum.ok("undrop", "recover", "posts.editor_id", "--new-keys")
     assert forum.sql("SELECT * FROM posts") == [(1, "hi", 1, 3)]
     assert forum.sql("SELECT name FROM users WHERE id = 3") == [("bob",)]
+
+
+def test_the_state_that_has_most_of_what_live_lacks(shop: Project) -> None:
+    """Not of what the expression is true of, most of which live may have."""
+    write(shop, "DELETE FROM items WHERE id > 2")
+    write(shop, "INSERT INTO items SELECT 10 + id, name || '2', 5 FROM items; DELETE FROM lines")
+    shop.ok("undrop", "backup", "later")
+    write(shop, "DELETE FROM items WHERE id = 11")
+    shop.ok("undrop", "recover", "rows items", "--where", "price > 0")
+    assert shop.sql("SELECT id FROM items ORDER BY id") == [(1,), (2,), (3,), (4,), (12,)]
+
+
+@pytest.mark.parametrize("option", ["--key", "--where"])
+def test_an_option_that_says_nothing_is_not_all_rows(shop: Project, option: str) -> None:
+    write(shop, "DELETE FROM items")
+    shop.refused(2, "undrop", "recover", "rows items", option, "")
+
+
+def test_what_the_key_or_expression_leaves_nothing_of(shop: Project) -> None:
+    write(shop, "DELETE FROM items WHERE id = 4")
+    done = shop.refused(4, "undrop", "recover", "rows items", "--key", "2,3")
+    assert "lacks nothing of rows items --key 2,3 that" in done.err
+
+
+def test_keys_with_a_dash_or_blanks(project: Project) -> None:
+    write(
+        project,
+        "PRAGMA foreign_keys = ON; CREATE TABLE t (k PRIMARY KEY);"
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, k REFERENCES t ON DELETE CASCADE);"
+        "INSERT INTO t VALUES (-5), (' a ');"
+        "INSERT INTO c VALUES (1, -5)",
+    )
+    project.ok("undrop", "backup")
+    write(project, "PRAGMA foreign_keys = ON; DELETE FROM t")
+    done = project.done("undrop", "recover", "rows t", '--key=-5," a "')
+    assert project.sql("SELECT k FROM t ORDER BY 1") == [(-5,), (" a ",)]
+    assert """--with-children 'rows t' '--key=-5," a "' brings""" in done.err
+
+
+@pytest.mark.parametrize("table", ["own", "old"])
+def test_full_text_rows_by_their_number(project: Project, table: str) -> None:
+    write(
+        project,
+        "CREATE VIRTUAL TABLE own USING fts5 (t); CREATE VIRTUAL TABLE old USING fts4 (t);"
+        "INSERT INTO own VALUES ('oak'), ('elm'); INSERT INTO old VALUES ('oak'), ('elm')",
+    )
+    project.ok("undrop", "backup")
+    write(project, f"DELETE FROM {table}")
+    project.ok("undrop", "recover", table, "--key", "2")
+    assert project.sql(f"SELECT rowid FROM {table} WHERE {table} MATCH 'elm'") == [(2,)]
+
+
+@pytest.mark.parametrize("key", ["INTEGER PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT"])
+def test_a_row_that_is_named_gets_a_new_key_whatever_live_has(project: Project, key: str) -> None:
+    write(project, f"CREATE TABLE t (id {key}, a, b, c); INSERT INTO t VALUES (1, 1, 1, 1)")
+    project.ok("undrop", "backup")
+    step(project, "DELETE FROM t")
+    write(project, "INSERT INTO t VALUES (1, 1, 1, 2)")
+    done = project.refused(4, "undrop", "undo", "--keep")
+    assert "'rows t' --key=1 --new-keys" in done.err
+    project.ok("undrop", "recover", "rows t", "--key=1", "--new-keys")
+    assert project.sql("SELECT * FROM t") == [(1, 1, 1, 2), (2, 1, 1, 1)]

@@ -29,6 +29,9 @@ def recover(run: Run) -> Answer:
 
     asked = run.arguments
     names = _names(asked.names)
+    for option, given in (("--key", asked.key), ("--where", [asked.where])):
+        if any(text is not None and not text.strip() for text in given or ()):
+            raise UsageError(f"recover: {option} says nothing", "the same without it: all rows")
     source = core.chosen(run.settings, asked.source, run.standing) if asked.source else None
     if not names:
         _refuse_options(run)
@@ -87,9 +90,7 @@ def _names(words: list[str]) -> list[str]:
 
 
 def _keys(texts: "list[str] | None") -> tuple[str, ...]:
-    return tuple(
-        value.strip() for row in csv.reader(texts or (), skipinitialspace=True) for value in row
-    )
+    return tuple(value for row in csv.reader(texts or (), skipinitialspace=True) for value in row)
 
 
 def _refuse_options(run: Run) -> None:
@@ -216,7 +217,7 @@ def _again(run: Run) -> list[str]:
     asked = run.arguments
     words = [*_names(asked.names)]
     for key in asked.key or ():
-        words += ["--key", key]
+        words += [f"--key={key}"] if key.startswith("-") else ["--key", key]
     words += ["--where", asked.where] if asked.where else []
     words += ["--into", asked.into] if asked.into else []
     flags = ("overwrite", "with_children", "new_keys", "triggers")

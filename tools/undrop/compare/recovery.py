@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from undrop.compare import matching
+from undrop.compare import encoding, matching
 from undrop.compare.matching import Match, Shared
 from undrop.compare.merge import (
     MOST,
@@ -20,7 +20,9 @@ from undrop.compare.merge import (
     Into,
     Merge,
     Ops,
+    Sides,
     Worker,
+    counts,
     identity,
 )
 from undrop.compare.pairing import something
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from undrop.compare.merge import Sides
+    from undrop.compare.comparison import Comparison
     from undrop.compare.structure import Column, Reference, Table
     from undrop.sqlitefile.connect import Connection
 
@@ -105,17 +107,27 @@ def work_out(sides: "Sides", request: Request) -> Recovery:
     return _Job(sides, request).run()
 
 
-def holds(path: "Path", theirs: "Table", request: Request) -> int:
-    """How many of the rows that were asked for by key or expression a state has.
+def lost(
+    path: "Path", live: "Path", comparison: "Comparison", request: Request
+) -> tuple[int, bool]:
+    """How many of the rows that were asked for by key or expression a state can give back.
 
-    Raises UsageError, UndropError.
+    Those that live, of which ``live`` is a copy, has no row or no value for; and whether it has
+    another one for any. Raises UsageError, UndropError.
     """
-    test, values = _test(theirs, request)
-    with connect.explained(path, "looking for rows"):
-        connection = connect.connect(path, "immutable")
+    with connect.explained(path, "looking for rows"), encoding.alike(path, live, None) as (one, _):
+        connection = connect.connect(live, "immutable")
         try:
-            sql = f"SELECT count(*) FROM main.{quoted(theirs.name)} WHERE {test}"  # noqa: S608
-            return int(_read(connection, theirs, sql, values)[0][0])
+            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            connection.execute(f"ATTACH '{connect.uri(one, 'immutable')}' AS theirs")
+            connection.execute("ATTACH '' AS ops")  # (sqlite.org/inmemorydb.html#temp_db)
+            sides = Sides(connection, None, comparison)
+            plain = request._replace(overwrite=False, children=False, new_keys=False)
+            done = work_out(sides, plain)
+            wished = {wish.table for wish in request.wishes}
+            tables = [ops for ops in done.merge.ops if fold(ops.match.theirs.name) in wished]
+            rows = sum(sum(counts(connection, ops).values()) for ops in tables)
+            return rows + done.into_rows, bool(done.merge.conflicts)
         finally:
             connection.close()
 
@@ -319,7 +331,7 @@ class _Recoverer(Worker):
         there, picked = self.has_key("o"), self._picked()
         if wish.rows:
             self.add("row", f"{joined} WHERE NOT ({there}){picked}")
-            self.add("taken", f"{joined} WHERE {there} AND {self.is_another}{picked}")
+            self.add("taken", f"{joined} WHERE {there} AND {self._taken}{picked}")
             if self.request.children:  # they came back before
                 self.add("back", f"{joined} WHERE {there} AND {self.was_gone}{picked}")
         if self.wanted:
@@ -366,8 +378,16 @@ class _Recoverer(Worker):
             tests.append(f"(({total}) > 1 AND ({alike}) = 0)")
         return f"({self.differ('o', 't', self.values)} AND ({' OR '.join(tests)}))"
 
+    @property
+    def _taken(self) -> str:
+        """The same of rows that were asked for: somebody may name one, and say so."""
+        if self.request.new_keys and self.request.keys and len(self.match.key) == 1:
+            number = f"typeof({self.cell('t', self.match.key[0])}) = 'integer'"
+            return f"({number} AND {self.differ('o', 't', self.values)})"
+        return self.is_another
+
     def at_another(self, columns: "Iterable[Shared]") -> str:
-        """SQL for: one of these columns of theirs points to a row whose key is another's in live."""
+        """SQL for: one of these of theirs points to a row whose key is another's in live."""
         names = {fold(column.ours.name) for column in columns}
         tests = ["0"]
         for reference in self.match.ours.references if not self.request.new_keys else ():
@@ -662,9 +682,13 @@ def _read(connection: "Connection", theirs: "Table", sql: str, values: list[Any]
         own = name == fold(theirs.name) or (
             theirs.virtual and name.startswith(f"{fold(theirs.name)}_")
         )
-        reads = action == READ and own
+        # It asks whether somebody else wrote to them (its fts5_index.c).
+        asks = action == sqlite3.SQLITE_PRAGMA and theirs.virtual and one == "data_version"
+        reads = (action == READ and own) or asks
         return sqlite3.SQLITE_OK if reads or action in LOOKS else sqlite3.SQLITE_DENY
 
+    if theirs.virtual:  # whose module looks round when SQLite first meets it
+        connection.execute(f"SELECT 1 FROM theirs.{quoted(theirs.name)} LIMIT 0")  # noqa: S608
     connection.set_authorizer(allow)
     try:
         return connection.execute(sql, values).fetchall()

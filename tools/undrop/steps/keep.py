@@ -70,11 +70,14 @@ class ConflictsError(CheckError):
                 f" takes what was before {names(between.steps)} there\n",
             ]
         ways += [Action("undo", "--whole"), f" takes all of it back, to {before}"]
-        again = next((each for each in conflicts if each.why == merge.TAKEN and each.key), None)
+        taken = (each for each in conflicts if each.why == merge.TAKEN and len(each.key) == 1)
+        numbers = ((each.table, key) for each in taken for key in each.key.values())
+        again = next((each for each in numbers if isinstance(each[1], int)), None)
         if again and of_live:
-            key = ",".join(str(value) for value in again.key.values())
-            name = f"rows {again.table}"
-            line = Action("recover", "--from", before, name, "--key", key, "--new-keys")
+            table, number = again
+            line = Action(
+                "recover", "--from", before, f"rows {table}", f"--key={number}", "--new-keys"
+            )
             ways += ["\n", line, " brings such a row back under another key"]
         super().__init__(
             f"{len(conflicts):,} conflict(s) between {names(between.steps)} and others' work",

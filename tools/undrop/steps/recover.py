@@ -161,14 +161,13 @@ def find(settings: "Settings", present: "Path", names: "list[str]", request: Req
         known = True
         lacking = [each.name for each in state.lacking if _is_wished(each.name, wanted)]
         if lacking and (request.keys or request.where) and settings.engine.light:
-            there = state.comparison.structure_before.tables
-            path = state.backup.path
+            asked = request._replace(wishes=wanted)
             try:
-                lost = sum(recovery.holds(path, there[w.table], request) for w in wanted)
+                lost, other = recovery.lost(state.backup.path, present, state.comparison, asked)
             except UsageError as error:  # a column that it has not, for one
                 problem = problem or error
                 continue
-            lacking = lacking if lost else []
+            lacking = lacking if lost or other else []
         else:
             missing = losses.missing(state.comparison)
             lost = sum(missing.get(name, 0) for name in lacking)
@@ -183,13 +182,14 @@ def find(settings: "Settings", present: "Path", names: "list[str]", request: Req
         raise problem
     if not known:
         raise problem or _none(settings)
-    raise _nothing(names)
+    raise _nothing(names, request)
 
 
-def _nothing(names: "list[str]") -> CheckError:
-    return CheckError(
-        f"live lacks nothing of {', '.join(names)} that a backup holds", Action("recover")
-    )
+def _nothing(names: "list[str]", request: Request) -> CheckError:
+    which = [f"--key {','.join(request.keys)}"] if request.keys else []
+    which += [f"--where {request.where}"] if request.where else []
+    of = " ".join([", ".join(names), *which])
+    return CheckError(f"live lacks nothing of {of} that a backup holds", Action("recover"))
 
 
 def _none(settings: "Settings") -> UsageError:
@@ -287,7 +287,7 @@ def recover(
         ) as merged:
             done = _recovered(source, merged, worked[-1], request, instead)
             if not (done.does or done.conflicts):
-                raise _nothing(names)
+                raise _nothing(names, request)
             if try_only or not done.does:
                 return None
             filled = sorted({*merged.facts.filled, *_shrunk(attempt)})
