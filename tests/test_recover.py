@@ -123,7 +123,7 @@ def test_composite_and_text_keys(project: Project) -> None:
 def test_what_a_foreign_key_needs_comes_along(shop: Project) -> None:
     write(shop, "DELETE FROM lines; DELETE FROM items WHERE id < 3")
     done = shop.done("undrop", "recover", "rows lines", "--key", "1")
-    assert "foreign keys need them: 1 row(s) of items (id 1)" in done.err
+    assert "needed by foreign keys: 1 row(s) of items (id 1)" in done.err
     assert shop.sql("SELECT id FROM items ORDER BY id") == [(1,), (3,), (4,)]
     assert shop.sql("SELECT id FROM lines") == [(1,)]
 
@@ -404,3 +404,39 @@ def test_a_row_that_is_named_gets_a_new_key_whatever_live_has(project: Project, 
     assert "'rows t' --key=1 --new-keys" in done.err
     project.ok("undrop", "recover", "rows t", "--key=1", "--new-keys")
     assert project.sql("SELECT * FROM t") == [(1, 1, 1, 2), (2, 1, 1, 1)]
+
+
+def test_which_new_keys_and_none_of_a_row_that_was_refused(project: Project) -> None:
+    write(project, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, a, b)")
+    write(project, "INSERT INTO t VALUES (1, 'ann', 1, 1), (2, 'bob', 2, 2)")
+    project.ok("undrop", "backup", "whole")
+    write(project, "DELETE FROM t; INSERT INTO t VALUES (1, 'x', 7, 7), (2, 'y', 8, 8)")
+    write(project, "INSERT INTO t VALUES (3, 'bob', 9, 9)")
+    line = ("undrop", "recover", "--from", "whole", "rows t", "--new-keys")
+    done = project.run(*line)
+    assert done.code == 4
+    assert "new keys: t: 1 is now 4\n" in done.err
+    assert "UNIQUE constraint failed: t.name\n          id 2\n" in done.err
+    project.ok("just", "undo")
+    told = json.loads(project.run(*line, "--json").out)
+    assert told["new_keys"] == {"t": {"1": 4}}
+    assert [each["key"] for each in told["conflicts"]] == [{"id": 2}]
+
+
+def test_the_line_names_the_file_that_was_looked_at(shop: Project) -> None:
+    """And what is gone, before what is merely another value."""
+    [backup] = shop.saved()
+    copy = shop.root / "copy.db"
+    copy.write_bytes(backup.read_bytes())
+    backup.unlink()
+    write(shop, "UPDATE items SET price = 7 WHERE id = 1; DELETE FROM lines WHERE id = 1")
+    done = shop.run("undrop", "recover", "--from", "copy.db")
+    assert "just recover --from copy.db 'rows lines'\n" in done.err
+    shop.ok("just", "recover", "--from", "copy.db", "rows lines")
+
+
+def test_no_backup_and_no_database(project: Project) -> None:
+    done = project.refused(2, "undrop", "recover")
+    assert "restore latest" in done.err
+    write(project, SHOP)
+    assert "there is no verified backup" in project.refused(2, "undrop", "recover").err

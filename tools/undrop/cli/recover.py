@@ -60,7 +60,10 @@ def recover(run: Run) -> Answer:
         "came_along": [_fields(each) for each in done.parents],
         "children": [_fields(each) for each in done.children],
         "with_children": asked.with_children,
-        "new_keys": done.new_keys,
+        "new_keys": {
+            table: {str(old): new for old, new in keys.items()}
+            for table, keys in done.new_keys.items()
+        },
         "into": done.into[0] or None,
         "rows_into": done.into[1],
         "triggers_set_aside": done.set_aside,
@@ -120,15 +123,21 @@ def _looked(run: Run, looked: "Looked") -> Answer:
         return Answer(result, notes=("live lacks nothing that a backup holds", *notes))
     rows = [(each.name, f"{each.lost:,} of {each.of:,}", each.what) for each in held.lacking]
     name, of = held.backup.path.name, tables.age(held.backup.created)
-    first = held.lacking[0].name
+    worst = next((each for each in held.lacking if each.name in held.missing), held.lacking[0])
+    source = run.arguments.source
+    line: Text = (
+        ("to bring it back, name it:", Action("recover", "--from", source, worst.name))
+        if source
+        else (
+            "to bring it back, name it:",
+            Action("recover", worst.name),
+            "(it takes the newest state that lacks nothing of what was lost; --from names one)",
+        )
+    )
     told: list[Text] = [
         f"what live lacks of {name}, of {of}",
         *(_older(run, backup, more) for backup, more in looked.older),
-        (
-            "to bring it back, name it:",
-            Action("recover", first),
-            "(it takes the newest state that lacks nothing of what was lost; --from names one)",
-        ),
+        line,
     ]
     return Answer(result, notes=(*told, *notes), table=(COLUMNS, *rows), code=CheckError.exit_code)
 
@@ -175,12 +184,12 @@ def _notes(run: Run, done: "Recovered") -> "list[Text]":
             f"into the new table {into}: {rows:,} row(s); a migration can move them on from there "
             "with INSERT … SELECT, or UPDATE … FROM, and drop it"
         )
-    told += [f"with them, since foreign keys need them: {_along(each)}" for each in done.parents]
-    told += [f"their new keys: {table}: {count:,} row(s)" for table, count in done.new_keys.items()]
+    told += [f"needed by foreign keys: {_along(each)}" for each in done.parents]
+    told += [f"new keys: {table}: {_moved(keys)}" for table, keys in done.new_keys.items()]
     if done.children:
         what = "; ".join(f"{each.rows:,} row(s) of {each.table}" for each in done.children)
         if asked.with_children:
-            told.append(f"with the rows that point to them: {what}")
+            told.append(f"rows that point to them, as asked: {what}")
         else:
             again = Action(
                 "recover", "--from", done.source.path.name, "--with-children", *_again(run)
@@ -200,6 +209,11 @@ def _notes(run: Run, done: "Recovered") -> "list[Text]":
             again = Action("recover", "--from", name, "--new-keys", *_again(run))
             told.append((again, "brings such rows back under new keys"))
     return told
+
+
+def _moved(keys: dict[int, int]) -> str:
+    shown = [f"{old} is now {new}" for old, new in [*keys.items()][: conflicts.SAMPLES]]
+    return ", ".join(shown) + f" and {len(keys) - len(shown):,} more" * (len(keys) > len(shown))
 
 
 def _along(along: "Along") -> str:

@@ -93,8 +93,8 @@ class Recovery(NamedTuple):
     """They come along: a foreign key needs them."""
     children: list[Along]
     """They were gone with them; whether they come along was asked (``Request.children``)."""
-    new_keys: dict[str, int]
-    """How many rows got a new key, by table."""
+    new_keys: dict[str, dict[int, int]]
+    """The new keys that rows got, and those that they had, by table."""
     into_rows: int
     """How many go into a table of their own."""
 
@@ -169,7 +169,7 @@ class _Job:
         conflicts = [conflict for worker in done for conflict in worker.work()]
         parents = [worker.along("parent") for worker in done]
         gone_along = [along for along in children if along.rows]
-        new = {worker.match.ours.name: worker.new for worker in done if worker.new}
+        new = {worker.match.ours.name: worker.new_keys() for worker in done if worker.new}
         ops = [worker.ops for worker in done]
         for worker in done:
             worker.end()
@@ -531,6 +531,10 @@ class _Recoverer(Worker):
         data = self.match.ours.data
         new = [self.value(self.shared.get(fold(column.name))) for column in data]
         self.write("put", rows, new, self.rowid_of_theirs())
+
+    def new_keys(self) -> dict[int, int]:
+        """Which rows got one, by the new one."""
+        return dict(self.connection.ask(f"SELECT new, old FROM {self.moved}"))  # noqa: S608 - ours
 
     @property
     def moved(self) -> str:

@@ -45,6 +45,11 @@ class Held(NamedTuple):
         """Rows, values and tables."""
         return losses.lacking(self.comparison)
 
+    @property
+    def missing(self) -> dict[str, int]:
+        """How many of those live has nothing else for, by name."""
+        return losses.missing(self.comparison)
+
 
 class Looked(NamedTuple):
     """What live lacks."""
@@ -69,7 +74,8 @@ class Recovered(NamedTuple):
     """What was left as it is in live."""
     parents: "list[Along]"
     children: "list[Along]"
-    new_keys: dict[str, int]
+    new_keys: dict[str, dict[int, int]]
+    """By table, the keys that rows had in the backup, and those that they have now."""
     set_aside: list[str]
     """Triggers that did not run."""
     into: tuple[str, int]
@@ -86,7 +92,11 @@ class Recovered(NamedTuple):
 
 
 def look(settings: "Settings", source: "Backup | None") -> Looked:
-    """What live lacks of ``source``, or else of the newest state that has something it lacks."""
+    """What live lacks of ``source``, or else of the newest state that has something it lacks.
+
+    Raises UsageError where there is no live database, or no backup.
+    """
+    _require_live(settings)
     if source:
         held = Held(source, live.compare(settings, source.path))
         return Looked(held if held.lacking else None, [], [], 0)
@@ -95,8 +105,10 @@ def look(settings: "Settings", source: "Backup | None") -> Looked:
     older: list[tuple[Backup, dict[str, int]]] = []
     most: dict[str, int] = {}
     states = _States(settings, lambda path: live.compare(settings, path))
+    if not states.candidates:
+        raise _none(settings)
     for state in states:
-        missing = losses.missing(state.comparison)
+        missing = state.missing
         overwritten = overwritten or (state if state.lacking else None)
         more = {name: count for name, count in missing.items() if count > most.get(name, 0)}
         if first and more:
@@ -111,15 +123,15 @@ class _States:
 
     def __init__(self, settings: "Settings", compare: "Callable[[Path], Comparison]") -> None:
         self.settings, self.compare = settings, compare
+        self.candidates = held(settings)
         self.unread: list[str] = []
         self.left = 0
 
     def __iter__(self) -> "Iterator[Held]":
         began = time.monotonic()
-        candidates = held(self.settings)
-        for at, candidate in enumerate(candidates):
+        for at, candidate in enumerate(self.candidates):
             if time.monotonic() - began > PATIENCE:
-                self.left = len(candidates) - at
+                self.left = len(self.candidates) - at
                 return
             try:
                 yield Held(candidate, self.compare(candidate.path))
@@ -169,7 +181,7 @@ def find(settings: "Settings", present: "Path", names: "list[str]", request: Req
                 continue
             lacking = lacking if lost or other else []
         else:
-            missing = losses.missing(state.comparison)
+            missing = state.missing
             lost = sum(missing.get(name, 0) for name in lacking)
         tables = {wish.table for wish in wanted if wish.rows}
         may_be_others = any(fold(c.name) in tables and c.changed for c in state.comparison.tables)
@@ -264,8 +276,7 @@ def recover(
     UndropError with live as it was, ChangedError as ``restore``.
     """
     settings = lock.settings
-    if not settings.engine.exists():
-        raise UsageError("there is no live database", Action("restore", "latest"))
+    _require_live(settings)
     done: Recovered | None = None
 
     def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
@@ -301,16 +312,30 @@ def recover(
     return done._replace(change=changed) if done.does and not try_only else done
 
 
+def _require_live(settings: "Settings") -> None:
+    if not settings.engine.exists():
+        raise UsageError("there is no live database", Action("restore", "latest"))
+
+
 def _recovered(
     source: "Backup", merged: "Merged", worked: "Recovery", request: Request, instead: str
 ) -> Recovered:
+    conflicts, new_keys = [], {name: dict(keys) for name, keys in worked.new_keys.items()}
+    for conflict in merged.conflicts:  # a row that was refused is known by the key that it had
+        values = [*conflict.key.items()]
+        given = new_keys.get(conflict.table, {})
+        if len(values) == 1 and values[0][1] in given:
+            known: dict[str, object] = {values[0][0]: given.pop(int(str(values[0][1])))}
+            conflicts.append(conflict._replace(key=known))
+        else:
+            conflicts.append(conflict)
     return Recovered(
         source,
         merged.counts,
-        merged.conflicts,
+        conflicts,
         worked.parents,
         worked.children,
-        worked.new_keys,
+        {t: {old: new for new, old in keys.items()} for t, keys in new_keys.items() if keys},
         merged.set_aside,
         (request.into, worked.into_rows) if worked.merge.into else ("", 0),
         None,
