@@ -440,3 +440,61 @@ def test_no_backup_and_no_database(project: Project) -> None:
     assert "restore latest" in done.err
     write(project, SHOP)
     assert "there is no verified backup" in project.refused(2, "undrop", "recover").err
+
+
+TAGGED = """
+CREATE TABLE posts (id INTEGER PRIMARY KEY, text TEXT, mood TEXT);
+CREATE TABLE tags (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE tagged (post_id INT REFERENCES posts ON DELETE CASCADE, tag_id INT REFERENCES tags);
+INSERT INTO posts VALUES (1, 'hi', 'x'), (2, 'oh', 'y');
+INSERT INTO tags VALUES (1, 'red'), (2, 'sad');
+INSERT INTO tagged VALUES (1, 1), (1, 2), (2, 1), (2, 1), (2, 2);
+"""
+
+
+@pytest.fixture
+def tagged(project: Project) -> Project:
+    write(project, TAGGED)
+    project.ok("undrop", "backup", "whole")
+    write(project, "PRAGMA foreign_keys = ON; DELETE FROM posts WHERE id = 2")
+    write(project, "DELETE FROM tagged WHERE tag_id = 2; DELETE FROM tags WHERE id = 2")
+    return project
+
+
+def test_rows_without_a_key_have_parents(tagged: Project) -> None:
+    done = tagged.done("undrop", "recover", "rows tagged", "--where", "post_id = 2")
+    assert "1 row(s) of posts (id 2)" in done.err
+    assert tagged.sql("SELECT * FROM tagged ORDER BY 1, 2") == [(1, 1), (2, 1), (2, 1), (2, 2)]
+    assert tagged.sql("SELECT name FROM tags") == [("red",), ("sad",)]
+
+
+def test_rows_without_a_key_are_children(tagged: Project) -> None:
+    done = tagged.done("undrop", "recover", "rows posts")
+    assert "3 row(s) of tagged; undrop recover --from" in done.err.replace("just", "undrop")
+    assert tagged.sql("SELECT count(*) FROM tagged") == [(1,)]
+    tagged.ok("just", "undo")
+    tagged.ok("just", "recover", "rows posts", "--with-children", "--from", "whole")
+    assert tagged.sql("SELECT * FROM tagged ORDER BY 1, 2") == [(1, 1), (2, 1), (2, 1), (2, 2)]
+    assert tagged.sql("SELECT name FROM tags") == [("red",), ("sad",)]
+
+
+def test_rows_without_a_key_point_to_nobody_else(tagged: Project) -> None:
+    write(tagged, "INSERT INTO posts VALUES (2, 'other', 'z')")
+    done = tagged.run("undrop", "recover", "rows tagged")
+    assert done.code == 4
+    assert tagged.sql("SELECT * FROM tagged ORDER BY 1, 2") == [(1, 1), (1, 2)]
+    tagged.ok("undrop", "recover", "rows tagged", "--from", "whole", "--new-keys")
+    assert tagged.sql("SELECT * FROM tagged WHERE post_id = 3 ORDER BY 2") == [
+        (3, 1), (3, 1), (3, 2)
+    ]  # fmt: skip
+    assert tagged.sql("SELECT text FROM posts ORDER BY id") == [("hi",), ("other",), ("oh",)]
+
+
+def test_a_parent_without_a_key(project: Project) -> None:
+    write(project, "CREATE TABLE p (x INT UNIQUE, v); INSERT INTO p VALUES (1, 2)")
+    write(project, "CREATE TABLE c (id INTEGER PRIMARY KEY, x REFERENCES p (x))")
+    write(project, "INSERT INTO c VALUES (1, 1)")
+    project.ok("undrop", "backup")
+    write(project, "DELETE FROM c; DELETE FROM p")
+    project.ok("undrop", "recover", "rows p")
+    assert project.sql("SELECT * FROM p") == [(1, 2)]

@@ -228,7 +228,7 @@ class _Job:
 
     def _bring(self, child: "_Recoverer", reference: "Reference") -> int:
         match = self.by_ours.get(reference.parent)
-        if match is None or not child.keyed:
+        if match is None:
             return 0
         columns = [child.shared.get(name) for name in reference.columns]
         to = {fold(column.ours.name): column for column in match.shared}
@@ -240,12 +240,12 @@ class _Job:
             return 0
         pairs = [(c, p) for c, p in zip(columns, parents, strict=True) if c and p]
         to_there = ", ".join(f"t.{quoted(p.theirs.name)}" for _, p in pairs)
-        from_here = ", ".join(f"c.{quoted(c.theirs.name)}" for c, _ in pairs)
+        from_here = ", ".join(child.value_of("c", c) for c, _ in pairs)
         lacking = " AND ".join(
             f"o.{quoted(p.ours.name)} = t.{quoted(p.theirs.name)}" for _, p in pairs
         )
         values = {*reference.columns} & child.wanted_names
-        coming = child.coming("c", *["value"] * bool(values))
+        coming = child.coming("c", *["value"] * bool(values)) if child.keyed else child.counted("c")
         rows = (
             f"{parent.source('t')} AS t WHERE ({to_there}) IN "  # noqa: S608 - ours
             f"(SELECT {from_here} FROM {coming}) AND NOT EXISTS "
@@ -263,12 +263,16 @@ class _Job:
         waiting = [*self.workers.values()]
         while waiting:
             parent = waiting.pop()
+            if not parent.keyed:
+                continue
             for match in self.matches.values():
                 for reference in match.theirs.references:
                     if reference.parent != fold(parent.match.theirs.name):
                         continue
                     child = self.worker(match)
                     if not child.keyed:
+                        if rows := child.with_parents(self._points(parent, reference)):
+                            said[match.ours.name] = Along(match.ours.name, rows, [])
                         continue
                     before = child.count("child")
                     if child.add("child", self._pointing(child, parent, reference)):
@@ -278,16 +282,21 @@ class _Job:
         if not self.request.children:
             for worker in self.workers.values():
                 worker.leave("child")
+                worker.pointing.clear()
         return list(said.values())
 
     def _pointing(self, child: "_Recoverer", parent: "_Recoverer", reference: "Reference") -> str:
+        return (
+            f"{child.source('t')} AS t LEFT JOIN {child.lookup('o', 't')} ON {child.on('o', 't')} "
+            f"WHERE NOT ({child.has_key('o')}) AND {self._points(parent, reference)}"
+        )
+
+    @staticmethod
+    def _points(parent: "_Recoverer", reference: "Reference") -> str:
+        """SQL for: the row points to one that comes back."""
         from_here = ", ".join(f"t.{quoted(column)}" for column in reference.columns)
         to_there = ", ".join(f"p.{quoted(column)}" for column in reference.to)
-        return (
-            f"{child.source('t')} AS t LEFT JOIN {child.lookup('o', 't')} ON {child.on('o', 't')} "  # noqa: S608
-            f"WHERE NOT ({child.has_key('o')}) AND ({from_here}) IN "
-            f"(SELECT {to_there} FROM {parent.coming('p', 'back')})"
-        )
+        return f"({from_here}) IN (SELECT {to_there} FROM {parent.coming('p', 'back')})"  # noqa: S608
 
     def _depth(self, worker: "_Recoverer", seen: "tuple[str, ...]" = ()) -> int:
         """How many tables are above this one by foreign keys: parents come first."""
@@ -308,6 +317,8 @@ class _Recoverer(Worker):
         super().__init__(sides.connection, ops)
         self.sides, self.request, self.others = sides, request, others
         self.wishes: list[Wish] = []
+        self.pointing: list[str] = []
+        """SQL, each for: a row that no key tells from others points to one that comes back."""
         self.new = 0
         """Rows that got a new key."""
         keys = ", ".join(f"k{n}" for n in range(len(self.key_names) or 1))
@@ -398,7 +409,7 @@ class _Recoverer(Worker):
                 to = [parent.shared.get(name) for name in reference.to]
                 if not names & {*reference.columns} or None in to or not parent.count("taken"):
                     continue
-                mine = ", ".join(self.cell("t", column) for column in shared if column)
+                mine = ", ".join(self.value_of("t", column) for column in shared if column)
                 theirs = ", ".join(f"p.{quoted(column.theirs.name)}" for column in to if column)
                 taken = parent.of_kinds("p", ["taken"])
                 tests.append(f"({mine}) IN (SELECT {theirs} FROM {taken})")  # noqa: S608
@@ -483,8 +494,7 @@ class _Recoverer(Worker):
         found: list[Conflict] = []
         left_out = self._left_out()
         if not self.keyed:
-            if any(wish.rows for wish in self.wishes):
-                self._whole()
+            found += self._whole()
             if left_out and self.connection.ask(f"SELECT 1 FROM {self.ops.rows} LIMIT 1"):  # noqa: S608
                 name = self.match.ours.name
                 found += [Conflict(name, {}, NO_PLACE, column.name) for column in left_out]
@@ -513,11 +523,17 @@ class _Recoverer(Worker):
             named = named.union(*(wish.columns or () for wish in self.wishes))
         return [theirs for _, theirs in self.match.unplaced if fold(theirs.name) not in named]
 
+    def value_of(self, alias: str, column: "Shared") -> str:
+        """A value of theirs, or of rows that no key tells apart, in SQL."""
+        if self.keyed:
+            return f"{alias}.{quoted(column.theirs.name)}"
+        return f"{alias}.c{self.match.shared.index(column)}"
+
     def value(self, column: "Shared | None") -> str:
         """SQL for a value of a row that is put in: it points to where its parent is now."""
         if column is None:
             return "NULL"
-        own = self.cell("t", column)
+        own = self.value_of("t", column)
         for reference in self.match.ours.references:
             if reference.columns == (fold(column.ours.name),):
                 for other in self.others.values():
@@ -595,39 +611,57 @@ class _Recoverer(Worker):
         if not self.request.overwrite:
             yield from self.by_column(rows, "t", OTHER, tests)
 
-    def _whole(self) -> None:
-        """Rows that no key tells apart: each as often as theirs has it more."""
+    def with_parents(self, points: str) -> int:
+        """Rows that no key tells apart go with those that they point to; how many that are."""
+        if points not in self.pointing:
+            self.pointing.append(points)
+        if any(wish.rows for wish in self.wishes):
+            return 0
+        [(rows,)] = self.connection.ask(f"SELECT total(more) FROM {self.counted('t')}")  # noqa: S608
+        return int(rows)
+
+    def counted(self, alias: str) -> str:
+        """Rows that no key tells apart: each as often (``more``) as theirs has it more."""
         from undrop.compare.merge import cells_of
 
-        shared = self.match.shared
-        names = [f"c{n}" for n in range(len(shared))]
-        picked = self._picked()
+        names = [f"c{n}" for n in range(len(self.match.shared))]
+        chosen = [*self.pointing, *[f"(1{self._picked()})"] * any(w.rows for w in self.wishes)]
         parts = []
         for side in "to":
             cells = zip(cells_of(self, side), names, strict=True)
             listed = ", ".join(f"+{cell} COLLATE BINARY AS {name}" for cell, name in cells)
-            mine = f"1 {picked}" if side == "t" else "0"
+            mine = f"({' OR '.join(chosen) or '0'})" if side == "t" else "0"
             parts.append(
                 f"SELECT {listed}, {1 if side == 't' else -1} AS times, {mine} AS picked "  # noqa: S608
                 f"FROM {self.source(side)} AS {side}"
             )
         groups = ", ".join(names)
-        table = f"temp.undrop_counted_{self.ops.number}"
-        self.connection.execute(
-            f"CREATE TABLE {table} AS SELECT {groups}, min(sum(times), sum(picked)) AS more "  # noqa: S608
+        return (
+            f"(SELECT {groups}, min(sum(times), sum(picked)) AS more "  # noqa: S608
             f"FROM ({' UNION ALL '.join(parts)}) GROUP BY {groups} "
-            "HAVING min(sum(times), sum(picked)) > 0"
+            f"HAVING min(sum(times), sum(picked)) > 0) AS {alias}"
         )
+
+    def _whole(self) -> "Iterator[Conflict]":
+        """Rows that no key tells apart."""
+        table = f"temp.undrop_counted_{self.ops.number}"
+        self.connection.execute(f"CREATE TABLE {table} AS SELECT * FROM {self.counted('t')}")  # noqa: S608
+        shared = self.match.shared
+        astray = self.at_another(shared)
+        numbers = f"numbers AS n ON n.number <= t.more WHERE NOT {astray}"
         [(most,)] = self.connection.ask(f"SELECT coalesce(max(more), 0) FROM {table}")  # noqa: S608
-        numbers = (
-            f"WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 "  # noqa: S608
-            f"FROM numbers WHERE number < {most}) "
-        )
-        places = {fold(column.ours.name): f"n.c{at}" for at, column in enumerate(shared)}
-        new = [places.get(fold(column.name), "NULL") for column in self.match.ours.data]
         if most:
-            more = f"SELECT n.* FROM {table} AS n, numbers WHERE number <= n.more"  # noqa: S608
-            self.write("put", f"({numbers}{more}) AS n", new)
+            counting = (
+                f"WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 "  # noqa: S608
+                f"FROM numbers WHERE number < {most}) "
+            )
+            more = f"SELECT t.* FROM {table} AS t CROSS JOIN {numbers}"  # noqa: S608
+            data = self.match.ours.data
+            new = [self.value(self.shared.get(fold(column.name))) for column in data]
+            self.write("put", f"({counting}{more}) AS t", new)
+        for row in self.connection.ask(f"SELECT * FROM {table} AS t WHERE {astray}"):  # noqa: S608
+            values = dict(zip((column.ours.name for column in shared), row, strict=False))
+            yield Conflict(self.match.ours.name, values, ANOTHERS)
 
 
 def _plain(name: str) -> str:
