@@ -498,3 +498,20 @@ def test_a_parent_without_a_key(project: Project) -> None:
     write(project, "DELETE FROM c; DELETE FROM p")
     project.ok("undrop", "recover", "rows p")
     assert project.sql("SELECT * FROM p") == [(1, 2)]
+
+
+def test_what_keeps_no_text_cannot_be_indexed_anew(project: Project) -> None:
+    """Its rows would be there, and no word of them."""
+    write(project, "CREATE VIRTUAL TABLE bare USING fts5 (t, content=''); CREATE TABLE t (v)")
+    write(project, "INSERT INTO bare (rowid, t) VALUES (1, 'oak'), (2, 'elm')")
+    project.ok("undrop", "backup")
+    step(project, "INSERT INTO bare (bare, rowid, t) VALUES ('delete', 1, 'oak')")
+    done = project.refused(4, "undrop", "recover", "rows bare")
+    assert "bare: it keeps no text" in done.err
+    write(project, "INSERT INTO t VALUES (1)")
+    assert "bare: it keeps no text" in project.refused(4, "undrop", "undo", "--keep").err
+    project.ok("undrop", "undo", "--whole")
+    assert project.sql("SELECT rowid FROM bare WHERE bare MATCH 'oak'") == [(1,)]
+    step(project, "INSERT INTO bare (rowid, t) VALUES (3, 'fir')")
+    write(project, "INSERT INTO t VALUES (2)")
+    assert "bare: it keeps no text" in project.refused(4, "undrop", "undo", "--keep").err

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from undrop.compare import matching
 from undrop.compare.matching import Shared
 from undrop.compare.pairing import SCAN, any_type, cells, exactly, same, something
-from undrop.compare.structure import fold
+from undrop.compare.structure import NO_TEXT, TEXT, fold
 from undrop.errors import UndropError
 from undrop.sqlitefile.check import quoted
 
@@ -35,6 +35,7 @@ GONE = "one side changed the row, the other took it away"
 TAKEN = "the key is another row's there"
 NO_PLACE = "there is no such column or table there"
 UNKEYED = "the row has no key, and others have no column for its value"
+NO_TEXT_KEPT = "it keeps no text that could be indexed anew"
 FEWER = "the row is not there as often as it should go"
 
 
@@ -146,11 +147,20 @@ def work_out(sides: Sides, prefer: Prefer = None) -> Merge:
         if match.shared and fold(match.ours.name) not in sides.kept:
             worker = _Merger(connection, Ops(len(ops), match), prefer)
             conflicts += worker.work()
+            unkept = [*without_text(connection, worker.ops)]
+            conflicts += unkept if prefer != "ours" else []
             ops.append(worker.ops)
     if prefer != "ours":
         for base, theirs in matches.strays:
             conflicts += _stray(connection, base, theirs)
     return Merge(ops, conflicts)
+
+
+def without_text(connection: "Connection", ops: Ops) -> "Iterator[Conflict]":
+    """Nothing is done to a full-text index that keeps no text (sqlite.org/fts5.html, 4.4.1)."""
+    if ops.table.clauses.get(TEXT) == NO_TEXT and any(counts(connection, ops).values()):
+        connection.execute(f"DELETE FROM {ops.rows}")  # noqa: S608 - our own
+        yield Conflict(ops.table.name, {}, NO_TEXT_KEPT)
 
 
 def counts(connection: "sqlite3.Connection", ops: Ops) -> dict[str, int]:

@@ -24,6 +24,7 @@ from undrop.compare.merge import (
     Worker,
     counts,
     identity,
+    without_text,
 )
 from undrop.compare.pairing import something
 from undrop.compare.structure import Clause, fold
@@ -167,6 +168,8 @@ class _Job:
         self._parents()
         done = sorted(self.workers.values(), key=self._depth)
         conflicts = [conflict for worker in done for conflict in worker.work()]
+        for worker in done:
+            conflicts += without_text(self.connection, worker.ops)
         parents = [worker.along("parent") for worker in done]
         gone_along = [along for along in children if along.rows]
         new = {worker.match.ours.name: worker.new_keys() for worker in done if worker.new}
