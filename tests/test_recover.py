@@ -515,3 +515,23 @@ def test_what_keeps_no_text_cannot_be_indexed_anew(project: Project) -> None:
     step(project, "INSERT INTO bare (rowid, t) VALUES (3, 'fir')")
     write(project, "INSERT INTO t VALUES (2)")
     assert "bare: it keeps no text" in project.refused(4, "undrop", "undo", "--keep").err
+
+
+def test_a_table_of_their_own_has_a_free_name_and_one_content(shop: Project) -> None:
+    write(shop, "ALTER TABLE items DROP COLUMN price; DROP TABLE seen; CREATE VIEW v AS SELECT 1")
+    for name in ("v", "LINES", "sqlite_x"):
+        done = shop.refused(2, "undrop", "recover", "table seen", "--into", name)
+        assert "another name" in done.err
+    done = shop.refused(2, "undrop", "recover", "table seen", "items.price", "--into", "both")
+    assert "one name at a time" in done.err
+
+
+def test_all_of_a_table_names_columns_that_are_gone(shop: Project) -> None:
+    write(shop, "ALTER TABLE items DROP COLUMN price; DELETE FROM lines")
+    done = shop.refused(4, "undrop", "recover", "items")
+    assert "items.price: there is no such column" in done.err
+    [line] = [each for each in done.err.splitlines() if "--into" in each]
+    assert "--into recovered_items_price items.price puts" in line
+    [backup] = [each.name for each in shop.saved() if "whole" in each.name]
+    shop.ok("just", "recover", "--from", backup, "--into", "recovered_items_price", "items.price")
+    assert shop.sql("SELECT * FROM recovered_items_price WHERE id < 3") == [(1, 10), (2, 20)]

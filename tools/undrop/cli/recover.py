@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from undrop.cli import conflicts, tables
 from undrop.cli.answer import Answer, Run, clients, disconnect, kept, way_back
-from undrop.compare.merge import TAKEN
-from undrop.compare.recovery import OTHER, Request
+from undrop.compare.merge import NO_PLACE, TAKEN
+from undrop.compare.recovery import OTHER, Request, own_table
 from undrop.errors import NOT_CHANGED, CheckError, UsageError
 from undrop.recipes import Action
 from undrop.steps import recover as core
@@ -208,6 +208,12 @@ def _notes(run: Run, done: "Recovered") -> "list[Text]":
         if TAKEN in whys:
             again = Action("recover", "--from", name, "--new-keys", *_again(run))
             told.append((again, "brings such rows back under new keys"))
+        lost = (c for c in done.conflicts if c.why == NO_PLACE and c.column)
+        if column := next(lost, None):
+            column_name = f"{column.table}.{column.column}"
+            own = own_table(column_name)
+            line = Action("recover", "--from", name, "--into", own, column_name)
+            told.append((line, "puts such values into a table of their own"))
     return told
 
 

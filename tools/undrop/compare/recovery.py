@@ -146,9 +146,10 @@ class _Job:
 
     def run(self) -> Recovery:
         into = None
+        gone: list[Conflict] = []
         for wish in self.request.wishes:
             if theirs := self.strays.get(wish.table):
-                into = self._into(theirs, list(theirs.data))
+                into = self._into(theirs, list(theirs.data), into)
                 continue
             match = self.matches[wish.table]
             if self.request.children and self.sides.fetch:
@@ -161,13 +162,17 @@ class _Job:
             named = unplaced if wish.columns else []
             if named:
                 keys = [column for column in match.theirs.data if column.key]
-                into = self._into(match.theirs, [*keys, *(c for c in named if not c.key)])
+                into = self._into(match.theirs, [*keys, *(c for c in named if not c.key)], into)
+            elif unplaced:
+                gone += self._without_place(match, unplaced)
             self.worker(match).wish(wish)
         self._parents()
         children = self._children()
         self._parents()
         done = sorted(self.workers.values(), key=self._depth)
         conflicts = [conflict for worker in done for conflict in worker.work()]
+        said = {(conflict.table, conflict.column) for conflict in conflicts}
+        conflicts += [each for each in gone if (each.table, each.column) not in said]
         for worker in done:
             conflicts += without_text(self.connection, worker.ops)
         parents = [worker.along("parent") for worker in done]
@@ -188,20 +193,38 @@ class _Job:
             self.workers[name] = _Recoverer(self.sides, ops, self.request, self.workers)
         return self.workers[name]
 
-    def _into(self, theirs: "Table", columns: "list[Any]") -> Into:
+    def _without_place(self, match: Match, columns: "list[Column]") -> "Iterator[Conflict]":
+        """Columns that live has not, with values in rows that were asked for."""
+        picked = _picks(self.sides, match.theirs, self.request)
+        ids = ", ".join(f"t.{name}" for name in identity(match.theirs))
+        chosen = f" AND ({ids}) IN (SELECT * FROM {picked})" if picked else ""  # noqa: S608 - ours
+        for column in columns:
+            value = something(f"t.{quoted(column.name)}")
+            sql = f"SELECT 1 FROM theirs.{quoted(match.theirs.name)} AS t WHERE {value}{chosen}"  # noqa: S608
+            if self.connection.ask(f"{sql} LIMIT 1"):
+                yield Conflict(match.ours.name, {}, NO_PLACE, column.name)
+
+    def _into(self, theirs: "Table", columns: "list[Any]", other: Into | None) -> Into:
         request = self.request
         if not request.into:
             kind = "table" if fold(theirs.name) in self.strays else "column"
             said = self.said(theirs, kind)
-            name = _plain("recovered_" + (theirs.name if kind == "table" else said[0]))
+            name = own_table(theirs.name if kind == "table" else said[0])
             raise UsageError(
                 f"live's schema has no {kind} for that: its rows can go into a table of their own",
                 Action("recover", "--into", name, *said),
                 "; a migration can then move them with INSERT … SELECT, or UPDATE … FROM",
             )
-        there = {fold(match.ours.name) for match in self.matches.values()}
-        if fold(request.into) in there or len(columns) > MOST:
-            raise UsageError(f"there is a table {request.into} already", "another name")
+        if other:
+            raise UsageError(
+                f"{request.into} has room for one of those names alone",
+                "one name at a time",
+            )
+        sql = "SELECT 1 FROM main.sqlite_master WHERE name = ? COLLATE NOCASE"
+        if self.connection.ask(sql, request.into) or len(columns) > MOST:
+            raise UsageError(f"there is a {request.into} already", "another name")
+        if fold(request.into).startswith("sqlite_"):
+            raise UsageError(f"{request.into}: SQLite keeps such names for itself", "another name")
         listed = ", ".join(quoted(column.name) for column in columns)
         where = _picks(self.sides, theirs, request)
         chosen = ""
@@ -667,9 +690,9 @@ class _Recoverer(Worker):
             yield Conflict(self.match.ours.name, values, ANOTHERS)
 
 
-def _plain(name: str) -> str:
-    """A name that needs no quotation marks."""
-    return re.sub(r"\W", "_", name)
+def own_table(name: str) -> str:
+    """What a table of recovered rows is called, without a need for quotation marks."""
+    return "recovered_" + re.sub(r"\W", "_", name)
 
 
 def _picks(sides: "Sides", theirs: "Table", request: Request) -> str | None:
