@@ -535,3 +535,9 @@ def test_all_of_a_table_names_columns_that_are_gone(shop: Project) -> None:
     [backup] = [each.name for each in shop.saved() if "whole" in each.name]
     shop.ok("just", "recover", "--from", backup, "--into", "recovered_items_price", "items.price")
     assert shop.sql("SELECT * FROM recovered_items_price WHERE id < 3") == [(1, 10), (2, 20)]
+
+
+def test_a_row_that_was_emptied_is_no_other(forum: Project) -> None:
+    write(forum, "UPDATE users SET name = NULL, mail = '' WHERE id = 1")
+    forum.ok("undrop", "recover", "users", "--key", "1")
+    assert forum.sql("SELECT name, mail FROM users WHERE id = 1") == [("ann", "a@x")]

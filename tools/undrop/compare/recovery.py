@@ -393,14 +393,14 @@ class _Recoverer(Worker):
         """SQL for: live has another row under that key, which SQLite gave out again.
 
         Where a newer state had no row under it, little of what the row says is the same; elsewhere
-        nothing is.
+        nothing is, and it says something else: it was not emptied.
         """
         ours, theirs = self.match.ours, self.match.theirs
         if not (ours.key_is_rowid and theirs.key_is_rowid):
             return "0"  # who writes such a key means that row
         if ours.clauses.get(Clause("AUTOINCREMENT")):
             return "0"  # (sqlite.org/autoinc.html)
-        total, alike = (
+        total, alike, clash = (
             " + ".join(f"coalesce({test}, 0)" for test in tests) or "0"
             for tests in (
                 [something(self.cell("t", c)) for c in self.values],
@@ -408,11 +408,16 @@ class _Recoverer(Worker):
                     f"({something(self.cell('t', c))} AND {self.equal('o', 't', c)})"
                     for c in self.values
                 ],
+                [
+                    f"({something(self.cell('t', c))} AND {something(self.cell('o', c))} "
+                    f"AND NOT {self.equal('o', 't', c)})"
+                    for c in self.values
+                ],
             )
         )
         tests = [f"({self.was_gone} AND ({total}) > 2 * ({alike}))"]
         if not self.request.overwrite:
-            tests.append(f"(({total}) > 1 AND ({alike}) = 0)")
+            tests.append(f"(({clash}) > 1 AND ({alike}) = 0)")
         return f"({self.differ('o', 't', self.values)} AND ({' OR '.join(tests)}))"
 
     @property
