@@ -541,3 +541,14 @@ def test_a_row_that_was_emptied_is_no_other(forum: Project) -> None:
     write(forum, "UPDATE users SET name = NULL, mail = '' WHERE id = 1")
     forum.ok("undrop", "recover", "users", "--key", "1")
     assert forum.sql("SELECT name, mail FROM users WHERE id = 1") == [("ann", "a@x")]
+
+
+def test_a_conflict_of_rows_says_what_they_have(shop: Project) -> None:
+    step(shop, "DELETE FROM items WHERE id = 4")
+    write(shop, "INSERT INTO items VALUES (4, 'screw', 90)")
+    told = json.loads(shop.refused(4, "undrop", "recover", "rows items", "--json").out)
+    [conflict] = told["conflicts"]
+    assert conflict["live"] == {"name": "screw", "price": 90}
+    assert conflict["other"] == {"name": "pin", "price": 40}
+    done = shop.refused(4, "undrop", "undo", "--keep")
+    assert "id 4: live has name 'screw', price 90; before has name 'pin', price 40" in done.err

@@ -38,12 +38,22 @@ def _key(conflict: "Conflict") -> str:
 
 
 def _values(conflict: "Conflict", other: str, *, of_live: bool) -> str:
+    has = [
+        f"{name} has {_row(values)}"
+        for name, values in zip(("live", other), sides(conflict, of_live=of_live), strict=True)
+        if isinstance(values, dict)
+    ]
     if not conflict.column:
-        return ""
+        return f": {'; '.join(has)}" if has else ""
     live, theirs = sides(conflict, of_live=of_live)
     if conflict.why == merge.NO_PLACE:
         return f": {shown(conflict.theirs)}"
     return f": live has {shown(live)}, {other} has {shown(theirs)}"
+
+
+def _row(values: "dict[str, object]") -> str:
+    texts = [f"{name} {shown(value)}" for name, value in values.items()]
+    return ", ".join([*texts[:SAMPLES], *["…"] * (len(texts) > SAMPLES)])
 
 
 def sides(conflict: "Conflict", *, of_live: bool) -> tuple[object, object]:
@@ -71,6 +81,8 @@ def plain(value: object) -> object:
         return f"x'{value.hex()}'"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
     return value
 
 

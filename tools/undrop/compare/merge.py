@@ -52,6 +52,7 @@ class Conflict(NamedTuple):
     """The one that it is about; empty for a row."""
     ours: object = None
     theirs: object = None
+    """The two values; of a row those that differ, by column."""
 
 
 class Ops(NamedTuple):
@@ -390,6 +391,20 @@ class Worker:
             known = dict(zip(self.key_names, key, strict=True))
             yield Conflict(self.match.ours.name, known, why, name, one, other)
 
+    def whole_conflicts(self, rows: str, sides: str, why: str) -> "Iterator[Conflict]":
+        """One for each of these rows, with its values in these sides, where they differ."""
+        names = [column.ours.name for column in self.values]
+        cells = [self.cell(side, column) for side in sides for column in self.values]
+        listed = ", ".join([*self.key(sides[0]), *cells])
+        for row in self.connection.ask(f"SELECT {listed} FROM {rows}"):  # noqa: S608
+            known = dict(zip(self.key_names, row, strict=False))
+            rest = row[len(known) :]
+            has = {side: rest[at * len(names) :][: len(names)] for at, side in enumerate(sides)}
+            one, other = has.get("o", ()), has.get("t", ())
+            told = [n for n in range(len(names)) if not (one and other) or one[n] != other[n]]
+            ours, theirs = ({names[n]: v[n] for n in told} if v else None for v in (one, other))
+            yield Conflict(self.match.ours.name, known, why, "", ours, theirs)
+
     def by_column(
         self, rows: str, side: str, why: str, tests: "Iterable[tuple[str, str, str, str]]"
     ) -> "Iterator[Conflict]":
@@ -451,7 +466,7 @@ class _Merger(Worker):
             return
         self.take_away(f"{rows} WHERE NOT {changed}")
         if self.prefer is None:
-            yield from self.conflicts(f"{rows} WHERE {changed}", "o", GONE)
+            yield from self.whole_conflicts(f"{rows} WHERE {changed}", "o", GONE)
 
     def _added(self) -> "Iterator[Conflict]":
         rows = self.rows("added", "t", "O")
@@ -461,7 +476,7 @@ class _Merger(Worker):
         if self.prefer == "theirs":
             self.change(rows, {fold(c.ours.name): self.cell("t", c) for c in self.values})
         elif self.prefer is None:
-            yield from self.conflicts(rows, "t", TAKEN)
+            yield from self.whole_conflicts(rows, "to", TAKEN)
 
     def _changed(self) -> "Iterator[Conflict]":
         rows = self.rows("changed", "t", "b", "O")
@@ -471,7 +486,7 @@ class _Merger(Worker):
         if self.prefer == "theirs":
             self.put(missing)
         elif self.prefer is None:
-            yield from self.conflicts(missing, "t", GONE)
+            yield from self.whole_conflicts(missing, "t", GONE)
         rows = self.rows("changed", "t", "b", "o")
         other = "t" if self.prefer == "theirs" else "o"
         self.change(

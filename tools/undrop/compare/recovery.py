@@ -533,7 +533,7 @@ class _Recoverer(Worker):
         if self.request.new_keys:
             self._with_new_keys()
         else:
-            found += self.conflicts(self.rows("taken", "t"), "t", TAKEN)
+            found += self.whole_conflicts(self.rows("taken", "t", "o"), "to", TAKEN)
         astray = self.at_another(self.match.shared)
         for kind in ("row", "parent", "child"):
             rows = self.rows(kind, "t")
