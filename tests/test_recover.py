@@ -552,3 +552,21 @@ def test_a_conflict_of_rows_says_what_they_have(shop: Project) -> None:
     assert conflict["other"] == {"name": "pin", "price": 40}
     done = shop.refused(4, "undrop", "undo", "--keep")
     assert "id 4: live has name 'screw', price 90; before has name 'pin', price 40" in done.err
+
+
+@pytest.mark.parametrize("names", [("docs", "words"), ("words", "docs")])
+def test_a_full_text_table_beside_the_one_whose_triggers_keep_it(
+    project: Project, names: tuple[str, str]
+) -> None:
+    write(
+        project,
+        "CREATE TABLE docs (id INTEGER PRIMARY KEY, t); CREATE VIRTUAL TABLE words USING fts5 (t);"
+        "CREATE TRIGGER a AFTER INSERT ON docs BEGIN"
+        " INSERT INTO words (rowid, t) VALUES (new.id, new.t); END;"
+        "INSERT INTO docs VALUES (1, 'oak'), (2, 'elm')",
+    )
+    project.ok("undrop", "backup")
+    write(project, "DELETE FROM docs WHERE id = 2; DELETE FROM words WHERE rowid = 2")
+    project.ok("undrop", "recover", *names)
+    assert project.sql("SELECT rowid FROM words WHERE words MATCH 'elm'") == [(2,)]
+    assert project.sql("SELECT count(*) FROM words, docs") == [(4,)]

@@ -147,6 +147,7 @@ class _Job:
                 pass
             counted = [(ops, merge.counts(connection, ops)) for ops in done[0].ops]
             needed = [ops for ops, count in counted if any(count.values())]
+            needed.sort(key=lambda ops: fold(ops.table.name) in self.kept)  # triggers come first
             self.result.conflicts += done[0].conflicts
             numbers = _numbers(connection) if base else {}
             names = {fold(ops.table.name) for ops in needed}
