@@ -570,3 +570,41 @@ def test_a_full_text_table_beside_the_one_whose_triggers_keep_it(
     project.ok("undrop", "recover", *names)
     assert project.sql("SELECT rowid FROM words WHERE words MATCH 'elm'") == [(2,)]
     assert project.sql("SELECT count(*) FROM words, docs") == [(4,)]
+
+
+TYPES = [("INT", "TEXT"), ("TEXT", "INT"), ("REAL", "VARCHAR(9)"), ("", "TEXT"), ("TEXT", "BLOB")]
+
+
+@pytest.mark.parametrize(("old", "new"), TYPES)
+@pytest.mark.parametrize("key", ["INTEGER PRIMARY KEY", "INT"])
+def test_into_a_column_of_another_type_by_now(
+    project: Project, old: str, new: str, key: str
+) -> None:
+    write(project, f"CREATE TABLE t (id {key}, zip {old})")
+    write(project, "INSERT INTO t VALUES (1, '7'), (2, '8'), (3, '9'), (4, '9')")
+    project.ok("undrop", "backup", "whole")
+    rebuild = f"CREATE TABLE n (id {key}, zip {new}); INSERT INTO n SELECT * FROM t;"
+    step(project, rebuild + "DROP TABLE t; ALTER TABLE n RENAME TO t")
+    there = project.sql("SELECT * FROM t ORDER BY id")
+    write(project, "DELETE FROM t WHERE id = 2")
+    project.ok("undrop", "recover", "rows t", "--from", "whole")
+    assert project.sql("SELECT * FROM t ORDER BY id") == there
+
+
+@pytest.mark.parametrize(("old", "new"), TYPES)
+@pytest.mark.parametrize("key", ["INTEGER PRIMARY KEY", "INT"])
+def test_others_work_goes_back_through_a_change_of_type(
+    project: Project, old: str, new: str, key: str
+) -> None:
+    before = f"CREATE TABLE t (id {key}, zip {old});"
+    write(project, before + "INSERT INTO t VALUES (1, '7'), (2, '8'), (3, '9'), (4, '9')")
+    rebuild = f"CREATE TABLE n (id {key}, zip {new}); INSERT INTO n SELECT * FROM t;"
+    step(project, rebuild + "DROP TABLE t; ALTER TABLE n RENAME TO t")
+    others = "INSERT INTO t VALUES (5, '11'); UPDATE t SET zip = '12' WHERE id = 1"
+    write(project, others)
+    project.ok("undrop", "undo", "--keep")
+    with closing(sqlite3.connect(":memory:")) as expected:
+        expected.executescript(before + others)
+        expected.executescript("INSERT INTO t VALUES (1, '12'), (2, '8'), (3, '9'), (4, '9')")
+        wanted = expected.execute("SELECT * FROM t ORDER BY id").fetchall()
+    assert project.sql("SELECT * FROM t ORDER BY id") == wanted

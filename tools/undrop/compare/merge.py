@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from undrop.compare import matching
 from undrop.compare.matching import Shared
-from undrop.compare.pairing import SCAN, any_type, cells, exactly, same, something
+from undrop.compare.pairing import SCAN, affinity, any_type, cells, exactly, same, something
 from undrop.compare.structure import NO_TEXT, TEXT, fold
 from undrop.errors import UndropError
 from undrop.sqlitefile.check import quoted
@@ -207,10 +207,19 @@ class Worker:
         self.keyed = bool(match.key) or match.by_rowid
         self.identity = identity(match.ours)
         listed = [f"i{n}" for n in range(len(self.identity))]
-        listed += ["r", *(f"o{n}" for n in range(len(data))), *(f"d{n}" for n in range(len(data)))]
+        listed += ["r", *(f"o{n}" for n in range(len(data)))]
+        listed += [f"d{n} {self._made(column)}" for n, column in enumerate(data)]
         connection.execute(
             f"CREATE TABLE {ops.rows} (n INTEGER PRIMARY KEY, does TEXT, {', '.join(listed)})"
         )
+
+    def _made(self, column: "Column") -> str:
+        """The type that makes of theirs what ours does (sqlite.org/datatype3.html, 3)."""
+        shared = self.shared.get(fold(column.name))
+        kind = affinity(column.type)
+        if shared is None or affinity(shared.theirs.type) == kind:
+            return ""
+        return {"text": "TEXT", "numeric": "NUMERIC"}.get(kind, "")
 
     @property
     def touched(self) -> str:
