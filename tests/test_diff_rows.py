@@ -106,7 +106,7 @@ def test_people_see_twenty_rows_of_a_table(kept: Project) -> None:
 
 def test_no_difference_is_said(kept: Project) -> None:
     done = kept.done("undrop", "diff", "--rows")
-    assert (done.out, done.err) == ("", "undrop: no difference between latest and live\n")
+    assert (done.out, done.err) == ("", "undrop: no rows differ between latest and live\n")
     assert json.loads(kept.ok("undrop", "diff", "--rows", "--json"))["same"] is True
 
 
@@ -129,15 +129,15 @@ def test_a_long_value_is_shortened_on_a_terminal_alone(kept: Project) -> None:
 
 
 def test_a_table_of_many_columns_and_one_of_text(project: Project) -> None:
-    columns = ", ".join(f"c{n}" for n in range(600))
+    columns = ", ".join(f"c{n}" for n in range(1200))
     project.script(
         f"CREATE TABLE wide ({columns}); INSERT INTO wide (c0) VALUES (1);"
         "CREATE VIRTUAL TABLE notes USING fts5 (t); INSERT INTO notes VALUES ('one'), ('two')"
     )
     inside.back_up(project)
-    project.script("UPDATE wide SET c599 = 2; UPDATE notes SET t = 'three' WHERE rowid = 2")
+    project.script("UPDATE wide SET c1199 = 2; UPDATE notes SET t = 'three' WHERE rowid = 2")
     found = rows(project)
-    assert found["wide"]["changed"][0]["columns"] == {"c599": {"before": None, "after": 2}}
+    assert found["wide"]["changed"][0]["columns"] == {"c1199": {"before": None, "after": 2}}
     assert found["notes"]["changed"] == [
         {"key": {"rowid": 2}, "columns": {"t": {"before": "two", "after": "three"}}}
     ]

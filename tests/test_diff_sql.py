@@ -228,6 +228,19 @@ CLOSE = (
     ("", "CREATE TRIGGER x AFTER INSERT ON t BEGIN DELETE FROM t; END", "TRIGGER x"),
     ("", "PRAGMA user_version = 7", "user_version = 7"),
     (
+        f"CREATE TABLE w (id INTEGER PRIMARY KEY, {', '.join(f'c{n}' for n in range(1200))});"
+        "INSERT INTO w (id) VALUES (1), (2)",
+        "UPDATE w SET c1199 = 'x' WHERE id = 2",
+        "DELETE FROM",
+    ),
+    (
+        "ALTER TABLE t ADD COLUMN d AS (a + c); CREATE UNIQUE INDEX i ON t (d);"
+        "UPDATE t SET c = a * 2",
+        "UPDATE t SET c = NULL; UPDATE t SET c = 5 WHERE a = 1; UPDATE t SET c = 1 WHERE a = 2",
+        "DELETE",
+    ),
+    ("", "CREATE VIEW v AS SELECT a FROM t -- why", "VIEW v"),
+    (
         "CREATE TABLE child (t REFERENCES t (a) ON DELETE CASCADE); INSERT INTO child VALUES (1)",
         "CREATE TABLE u (a INTEGER PRIMARY KEY, c, b); INSERT INTO u SELECT a, c, b FROM t;"
         "DROP TABLE t; ALTER TABLE u RENAME TO t",

@@ -43,7 +43,8 @@ def _script(run: Run, old: str, new: str) -> Answer:
         raise UsageError("it prints rows, or statements", Action("diff", "--help"))
     script = run.settings.engine.script()
     core.between(run.settings, old, new, run.standing, script)
-    notes = (*script.notes, *_nothing(old, new) * (not script.lines))
+    nothing = (f"no difference between {old} and {new}",)
+    notes = (*script.notes, *nothing * (not script.lines))
     return Answer(
         {"statements": script.lines, "notes": script.notes}, "\n".join(script.lines), notes
     )
@@ -69,11 +70,9 @@ def _rows(run: Run, old: str, new: str) -> Answer:
         "tables": [_listed_fields(listed) for listed in listing.tables],
     }
     lines = [line for listed in listing.tables for line in _listed(listed)]
-    return Answer(result, "\n".join(lines), _nothing(old, new) if not lines else ())
-
-
-def _nothing(old: str, new: str) -> tuple[str, ...]:
-    return (f"no difference between {old} and {new}",)
+    return Answer(
+        result, "\n".join(lines), (f"no rows differ between {old} and {new}",) * (not lines)
+    )
 
 
 def _listed(listed: "Listed") -> "Iterator[str]":

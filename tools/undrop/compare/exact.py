@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Row = tuple[object, ...]
 ZERO = "undrop_zero"  # tells -0.0 from 0.0, which SQLite's own functions do not
+WIDE = 900  # columns of two rows that are read as one
 PART = 50  # columns that are told apart as one: SQLite takes 1,000 levels, and 2,000 columns
 
 

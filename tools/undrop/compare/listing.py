@@ -97,18 +97,23 @@ class Listing:
         key = {c.name: f"a.{quoted(c.name)}" for c in pair.table_before.key}
         if not key:
             key = {"rowid": f"a.{pair.table_before.rowid_name}"}
-        shown = ", ".join([*key.values(), *(text for _, _, *both in pairs for text in both)])
-        rest = f"{pair.joined('CROSS JOIN', join)} WHERE {pair.differ()}{self._limit}"
-        found = []
-        for row in connection.ask(f"SELECT {shown} {rest}"):
-            values = row[len(key) :]
-            both = zip(values[::2], values[1::2], strict=True)
-            columns = {
-                new.name: (before, now)
-                for (_, new, _, _), (before, now) in zip(pairs, both, strict=True)
-                if before != now or type(before) is not type(now)
-            }
-            found.append(Changed(dict(zip(key, row, strict=False)), columns))
+        order = ", ".join(key.values())
+        rest = (
+            f"{pair.joined('CROSS JOIN', join)} WHERE {pair.differ()} ORDER BY {order}{self._limit}"
+        )
+        found: list[Changed] = []
+        for start in range(0, len(pairs), rows.CHUNK):
+            part = pairs[start : start + rows.CHUNK]
+            shown = ", ".join([*key.values(), *(text for _, _, *both in part for text in both)])
+            for number, row in enumerate(connection.ask(f"SELECT {shown} {rest}")):
+                if not start:
+                    found.append(Changed(dict(zip(key, row, strict=False)), {}))
+                values = row[len(key) :]
+                for (_, new, _, _), before, now in zip(
+                    part, values[::2], values[1::2], strict=True
+                ):
+                    if before != now or type(before) is not type(now):
+                        found[number].columns[new.name] = (before, now)
         return found
 
     def _counted(self, connection: "Connection", change: "TableChange", pair: "Pair") -> Listed:

@@ -36,6 +36,11 @@ class Thing(NamedTuple):
     table: str
     sql: str
 
+    @property
+    def statement(self) -> str:
+        """With its end, which a comment in the last line would hide."""
+        return f"{self.sql}\n;" if "--" in self.sql.rpartition("\n")[2] else f"{self.sql};"
+
 
 class Script:
     """Reads the two files of a comparison (``files.compare``); then it has the statements."""
@@ -69,7 +74,9 @@ class _Written:
         self, connection: "Connection", comparison: "Comparison", *, altered: bool
     ) -> None:
         self.connection, self.altered = connection, altered
-        self.notes: list[str] = []
+        self.notes = [
+            f"{name} cannot be read here: its rows are not said" for name in comparison.unread
+        ]
         self.old, self.new = _things(connection, "main"), _things(connection, "after")
         self.tables_before = reading.read(connection, "main", "").tables
         self.tables_after = reading.read(connection, "after", "").tables
@@ -124,9 +131,9 @@ class _Written:
                 kept.add(name)
                 self.left[name] = f"main.{quoted(thing.name)}"
             elif virtual.module(thing.sql):
-                virtuals.append(f"{thing.sql};")
+                virtuals.append(thing.statement)
             elif not (change and before) or virtual.module(before.sql):
-                made.append(f"{thing.sql};")
+                made.append(thing.statement)
             else:
                 kept.add(fold(before.name))
                 number = len(self.left)
@@ -139,7 +146,7 @@ class _Written:
                     continue
                 other = quoted(f"{ASIDE}{number}")
                 aside.append(f"ALTER TABLE {quoted(before.name)} RENAME TO {other};")
-                made.append(f"{thing.sql};")
+                made.append(thing.statement)
                 if temporary:
                     carried.append(
                         f"INSERT OR IGNORE INTO {quoted(thing.name)} {columns.format(other)};"
@@ -214,13 +221,16 @@ class _Written:
         """Have the table hold what it holds afterwards."""
         left, into = self.left.get(name, ""), quoted(table.name)
         if table.clauses.get(TEXT) == NO_TEXT:
-            self.notes.append(f"{table.name} keeps no text: what it indexes is not said")
             return
         names = exact.columns(table)
         gone, changed, added = list[str](), list[str](), list[exact.Row]()
         if not left:
             added = exact.every(self.connection, table)
-        elif left.startswith("main.") and exact.is_keyed(self.connection, table, left):
+        elif (
+            left.startswith("main.")
+            and len(names) <= exact.WIDE
+            and exact.is_keyed(self.connection, table, left)
+        ):
             before = self.tables_before[name]
             for old, new in exact.by_key(self.connection, before, table):
                 if old and new and (step := self._update(table, names, old, new)):
@@ -267,7 +277,9 @@ class _Written:
             """pragma_index_info(l.name, 'after') AS i WHERE l."unique" AND l.origin <> 'pk'"""
         )
         columns = self.connection.ask(sql, table.name)
-        if any(partial or name is None for name, partial in columns):  # or an expression
+        stored = {column.name for column in table.data}
+        # A part of the rows, an expression or a generated column may depend on any of them.
+        if any(partial or name not in stored for name, partial in columns):
             return {*exact.columns(table)}
         return {quoted(name) for name, _ in columns}
 
@@ -275,6 +287,8 @@ class _Written:
         """Full-text indexes of what other tables keep are filled anew where that changed."""
         for thing in self.new:
             text = virtual.content(thing.sql) if thing.kind == "table" else None
+            if text == "":
+                self.notes.append(f"{thing.name} keeps no text: what it indexes is not said")
             if not text or virtual.module(thing.sql) not in REBUILT:
                 continue
             table = fold(text)
@@ -328,7 +342,7 @@ class _Written:
                     and (thing not in self.old or fold(thing.table) not in self.stay)
                 )
             ):
-                yield f"{thing.sql};"
+                yield thing.statement
 
     def _numbers(self) -> "Iterator[str]":
         for name in ("user_version", "application_id"):
