@@ -40,7 +40,7 @@ def _script(run: Run, old: str, new: str) -> Answer:
     from undrop.steps import diff as core
 
     if run.arguments.rows is not None:
-        raise UsageError("it prints rows, or statements", Action("diff", "--help"))
+        raise UsageError("it prints rows, or statements", Action("diff", old, new, "--rows"))
     script = run.settings.engine.script()
     core.between(run.settings, old, new, run.standing, script)
     nothing = (f"no difference between {old} and {new}",)

@@ -21,6 +21,7 @@ NAME = re.compile(r"[\w.:/~+-]+")
 STATEMENTS = {"ANALYZE", "BEGIN", "COMMIT", "END", "REINDEX", "ROLLBACK", "VACUUM"}
 """Of one word; they are refused, and no backups."""
 QUOTE = '"'
+ASK = (Action("sql", "--csv", "FILE", "'SELECT …'", typed=False),)
 
 
 def sql(run: Run) -> Answer:
@@ -29,7 +30,7 @@ def sql(run: Run) -> Answer:
 
     arguments = run.arguments
     if arguments.csv and arguments.json:
-        raise UsageError("it prints CSV, or JSON", Action("sql", "--help"))
+        raise UsageError("it prints CSV, or JSON", *ASK)
     file, query = LIVE if arguments.file is None else arguments.file, arguments.query
     if query is None and not _is_file(run, file):
         file, query = LIVE, file
@@ -68,9 +69,7 @@ def _shell(run: Run, file: str) -> Answer:
     from undrop.steps.run import code
 
     if run.arguments.csv or run.arguments.json:
-        raise UsageError(
-            "a shell prints as it likes", Action("sql", "--csv", "'SELECT …'", typed=False)
-        )
+        raise UsageError("a shell prints as it likes", *ASK)
     with core.shells(run.settings, file, run.standing) as shells:
         for shell in shells:
             if shutil.which(shell.command[0]):
