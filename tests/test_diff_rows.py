@@ -69,10 +69,12 @@ def test_rows_are_removed_added_and_changed_by_key(kept: Project) -> None:
 
 
 def test_without_a_key_each_row_counts_as_often_as_it_is_there(kept: Project) -> None:
-    kept.script("DELETE FROM log WHERE rowid IN (1, 2); INSERT INTO log VALUES ('c', 9e999)")
+    kept.script(
+        "DELETE FROM log; INSERT INTO log VALUES ('c', 9e999), ('c', 9e999), ('b', NULL), ('a', 1)"
+    )
     found = rows(kept)["log"]
     assert found["removed"] == [{"what": "a", "n": 1}] * 2
-    assert found["added"] == [{"what": "c", "n": "inf"}]
+    assert found["added"] == [{"what": "c", "n": "inf"}] * 2
 
 
 def test_renamed_tables_and_columns_are_paired(kept: Project) -> None:

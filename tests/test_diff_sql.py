@@ -227,6 +227,18 @@ CLOSE = (
     ("CREATE VIEW v AS SELECT a FROM t", "DROP VIEW v; CREATE VIEW v AS SELECT b FROM t", "VIEW v"),
     ("", "CREATE TRIGGER x AFTER INSERT ON t BEGIN DELETE FROM t; END", "TRIGGER x"),
     ("", "PRAGMA user_version = 7", "user_version = 7"),
+    ("UPDATE t SET c = 0.0", "UPDATE t SET c = -0.0 WHERE a = 2", "-0.0"),
+    ("CREATE TABLE z (v); INSERT INTO z VALUES (0.0)", "UPDATE z SET v = -0.0", "-0.0"),
+    (
+        "CREATE TABLE n (a INTEGER PRIMARY KEY AUTOINCREMENT)",
+        "INSERT INTO n VALUES (7); DELETE FROM n",
+        "INSERT INTO sqlite_sequence",
+    ),
+    (
+        "CREATE TABLE k (a INTEGER PRIMARY KEY, b CHECK (b > 0))",
+        "PRAGMA ignore_check_constraints = ON; INSERT INTO k VALUES (1, -1)",
+        "-1",
+    ),
     (
         f"CREATE TABLE w (id INTEGER PRIMARY KEY, {', '.join(f'c{n}' for n in range(1200))});"
         "INSERT INTO w (id) VALUES (1), (2)",

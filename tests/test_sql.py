@@ -158,6 +158,14 @@ def test_what_is_no_query_is_told_in_sqlites_words(odd: Project, query: str, sai
     assert said in odd.refused(2, "undrop", "sql", "--", query).err
 
 
+def test_a_text_that_is_no_utf8_is_whole_where_that_can_be(odd: Project) -> None:
+    query = "SELECT CAST(x'61ff62' AS TEXT) AS v"
+    script = "import subprocess, sys; print(subprocess.check_output(sys.argv[1:]))"
+    assert odd.ok(*python(script, "undrop", "sql", query, "--csv")) == "b'v\\r\\na\\xffb\\r\\n'\n"
+    assert odd.ok("undrop", "sql", query) == "v\na�b\n"
+    assert answer(odd, query) == [["a�b"]]
+
+
 @pytest.mark.parametrize("kind", ["fts5 (a)", "fts4 (a)", "rtree (a, b, c)"])
 def test_virtual_tables_are_read(odd: Project, kind: str) -> None:
     odd.script(f"CREATE VIRTUAL TABLE v USING {kind}; INSERT INTO v (a) VALUES (1)")
