@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 OTHER = "live has another value"
 ANOTHERS = "the key that it points to is another row's there"
-READ = sqlite3.SQLITE_READ
+READ, ASKS = sqlite3.SQLITE_READ, sqlite3.SQLITE_PRAGMA
 LOOKS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION}
 
 
@@ -752,7 +752,7 @@ def _read(connection: "Connection", theirs: "Table", sql: str, values: list[Any]
             theirs.virtual and name.startswith(f"{fold(theirs.name)}_")
         )
         # It asks whether somebody else wrote to them (its fts5_index.c).
-        asks = action == sqlite3.SQLITE_PRAGMA and theirs.virtual and one == "data_version"
+        asks = action == ASKS and theirs.virtual and one == "data_version"
         reads = (action == READ and own) or asks
         return sqlite3.SQLITE_OK if reads or action in LOOKS else sqlite3.SQLITE_DENY
 
