@@ -27,7 +27,7 @@ from test_merge_property import (
 )
 
 from undrop import settings
-from undrop.compare.recovery import Request
+from undrop.compare.wishes import Request
 from undrop.errors import UsageError
 from undrop.steps import recover, undo
 from undrop.store.lock import locked

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import inside
 from pg_rich import Rich
 
-from undrop.compare import merge
+from undrop.compare import three_way
 from undrop.compare.merge import Conflict, Prefer, Sources
 from undrop.steps import guarded
 from undrop.store.log import After
@@ -60,7 +60,10 @@ def merged(
     def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
         engine = attempt.lock.settings.engine
         with engine.merge(
-            attempt.state, sources, lambda sides: merge.work_out(sides, prefer), triggers=triggers
+            attempt.state,
+            sources,
+            lambda sides: three_way.work_out(sides, prefer),
+            triggers=triggers,
         ) as done:
             found.append(Kept(done.conflicts, done.set_aside, done.counts))
             if done.conflicts and not (force or prefer):

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 from undrop.cli import conflicts, tables
 from undrop.cli.answer import Answer, Run, clients, disconnect, kept, way_back
 from undrop.compare.merge import NO_PLACE, TAKEN
-from undrop.compare.recovery import OTHER, Request, own_table
+from undrop.compare.recoverer import OTHER
+from undrop.compare.recovery import own_table
+from undrop.compare.wishes import Request
 from undrop.errors import NOT_CHANGED, CheckError, UsageError
 from undrop.recipes import Action
 from undrop.steps import recover as core
@@ -14,7 +16,7 @@ from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from undrop.compare.losses import Loss
-    from undrop.compare.recovery import Along
+    from undrop.compare.recoverer import Along
     from undrop.recipes import Text
     from undrop.steps.recover import Looked, Recovered
     from undrop.store.catalog import Backup

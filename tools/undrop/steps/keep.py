@@ -7,7 +7,7 @@ before it.
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from undrop.compare import merge
+from undrop.compare import merge, three_way
 from undrop.compare.merge import Conflict, Sides, Sources
 from undrop.errors import CheckError
 from undrop.recipes import Action
@@ -119,7 +119,7 @@ def keep(
     prefer = prefers.get((asked, of_live))
 
     def work_out(sides: Sides) -> "Merge":
-        done = merge.work_out(sides, prefer)
+        done = three_way.work_out(sides, prefer)
         if others and prefer != "ours":
             told = [*_of_schema(sides.to_theirs)]
             done.conflicts.extend(told or [Conflict(REST, {}, SCHEMA)])

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.compare import losses, recovery
 from undrop.compare.merge import Sources
-from undrop.compare.recovery import Request, Wish
 from undrop.compare.structure import fold
+from undrop.compare.wishes import Request, Wish
 from undrop.engines import registry
 from undrop.errors import CheckError, UndropError, UsageError
 from undrop.recipes import Action
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from undrop.compare.comparison import Comparison
     from undrop.compare.losses import Loss
     from undrop.compare.merge import Conflict, Merge, Sides
-    from undrop.compare.recovery import Along, Recovery
+    from undrop.compare.recoverer import Along
+    from undrop.compare.recovery import Recovery
     from undrop.engines.protocol import Merged
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
