@@ -256,7 +256,7 @@ class Maker:
 
     def table(self) -> Table:
         """A random one; it may point to those that there are."""
-        kind = self.rnd.choice([*KINDS])
+        kind = self.rnd.choice([*KINDS, "nocase", "composite"])
         strict = self.chance(0.2) and kind != "none"
         options = ["STRICT"] * strict
         if kind in CAN_LACK_ROWID and self.chance(0.3):
@@ -467,10 +467,12 @@ class Maker:
         if does == "key" and table.key:
             changed = names[: table.key]
         else:
-            names = names[table.key :]
-            changed = self.rnd.sample(names, self.rnd.randint(1, len(names)))
-            if self.chance(0.3):
-                row[changed[0]] = self._alike(connection, Write(table, changed[0], {}, where))
+            changed = self.rnd.sample(
+                names[table.key :], self.rnd.randint(1, len(names) - table.key)
+            )
+        name = self.rnd.choice(changed)
+        if self.chance(0.6 if name in names[: table.key] else 0.3):
+            row[name] = self._alike(connection, Write(table, name, {}, where))
         return Write(table, "UPDATE", {name: row[name] for name in changed}, where)
 
     def _alike(self, connection: sqlite3.Connection, known: "Write") -> object:
@@ -486,7 +488,12 @@ class Maker:
             case float():
                 return str(value) if self.chance(0.5) or abs(value) > 2**60 else int(value)
             case str():
-                kinds = [value.swapcase(), f"{value} ", value.encode("utf-8", "replace")]
+                kinds = [
+                    value.swapcase(),
+                    value.swapcase(),
+                    f"{value} ",
+                    value.encode("utf-8", "replace"),
+                ]
                 return self.rnd.choice([kind for kind in kinds if is_text(kind)])
             case bytes():
                 return value.decode("latin-1")

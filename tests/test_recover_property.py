@@ -27,6 +27,7 @@ from test_merge_property import (
 )
 
 from undrop import settings
+from undrop.compare.refused import NO_PARENT
 from undrop.compare.wishes import Request
 from undrop.errors import UsageError
 from undrop.steps import recover, undo
@@ -127,6 +128,10 @@ def check(
             assert all_rows(got, name) == all_rows(was, name)
         for name in full_text(made):
             assert is_sound(got, name) or not is_sound(was, name)
+        with opened(made.before) as first:
+            orphans = [each for each in done.conflicts if each.why.startswith(NO_PARENT)]
+            # What a row needs that points somewhere comes along, if nothing refuses that.
+            assert len(orphans) < len(done.conflicts) or not orphans or strays(first), orphans
     above = parents(made.maker, chosen.before)
     for table, key, before, after in came:
         assert before is None, (table, key, before, after)

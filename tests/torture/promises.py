@@ -25,7 +25,7 @@ from undrop.store.timeline import Timeline
 if TYPE_CHECKING:
     from scenes import Scene
 
-OWN = {"restore", "migrate", "reset-db", "nuke-db", "undo"}
+OWN = {"restore", "migrate", "reset-db", "nuke-db", "undo", "recover"}
 Content = list[str] | None | str
 """A database's SQL; None when there is no file; what is wrong with it."""
 
@@ -200,22 +200,29 @@ def after_a_fault(scene: "Scene", project: Project, done: Done) -> list[str]:
 def after_the_rerun(scene: "Scene", project: Project) -> list[str]:
     """The same command again succeeds, leaves nothing behind, and a backup holds the old state.
 
-    An undo that was killed when it was done is a step like any other: again is redo.
+    An undo that was killed when it was done is a step like any other: again is redo. A recover
+    finds nothing more to bring back.
     """
     aside = project.root.parent / "aside"
-    redo = "undo" in scene.command and seen(project.database, aside) == scene.new
+    is_done = seen(project.database, aside) == scene.new
+    redo = "undo" in scene.command and is_done
     done = project.run(*traced.python(*scene.command))
     wrong = unsound_backups(project)
     if redo and isinstance(scene.old, str):
         if done.code != CheckError.exit_code:
             wrong.append(f"undo put damage back, or ended with {done.code}: {done.err[-500:]}")
         return wrong + left_over(project)
-    if done.code != scene.code:
+    code = CheckError.exit_code if "recover" in scene.command and is_done else scene.code
+    if done.code != code:
         wrong.append(f"the same command again ended with {done.code}: {done.err[-500:]}")
     if (found := seen(project.database, aside)) != (scene.old if redo else scene.new):
         wrong.append(f"after the same command again live is not the new content: {short(found)}")
     if not redo and not is_held(scene, project):
         wrong.append("after the same command again no backup holds the old content")
+    if "recover" in scene.command:
+        done = project.run(*traced.python("undrop", "undo"))
+        if (found := seen(project.database, aside)) != scene.old:
+            wrong.append(f"undone, live is not what it was: {short(found)} [{done.err[-300:]!r}]")
     if scene.new is None:
         wrong += [f"left: {path.name}" for path in project.root.glob(f"{project.database.name}*")]
     for vault in vaults(project):

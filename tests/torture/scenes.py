@@ -70,7 +70,7 @@ def make_scene(folder: Path, command: list[str], state: str) -> Scene:
         _quartermaster(project)
         sql = "UPDATE stock_movements SET note = 'rewritten'"
     else:
-        (_restored if "undo" in command else _shop)(project)
+        PREPARED.get((*command,), _restored if "undo" in command else _shop)(project)
         sql = "UPDATE t SET v = 'rewritten' || v"
     {**STATES, **ASKING}[state](project.database, sql)
     aside = folder.with_name(f"{folder.name}-tried")
@@ -98,6 +98,47 @@ def _restored(project: Project) -> None:
     """A shop whose last step was a restore, over rows that only its safety backup has."""
     _shop(project)
     project.ok(*traced.python("undrop", "restore", "latest"))
+
+
+FEW, MANY = 3, 200
+"""Rows: so few come back in live itself, so many with the whole file (``merge.SHARE``)."""
+
+
+def _stepped(rows: int) -> Callable[[Project], None]:
+    """A shop whose last step took some rows away, and more; others have written since."""
+
+    def prepare(project: Project) -> None:
+        _shop(project)
+        script = f"DELETE FROM t WHERE id > {ROWS - rows}; INSERT INTO t VALUES (8001, 'step');"
+        script += "UPDATE t SET v = 'step' WHERE id = 50"
+        project.ok(*traced.python("undrop", "run", "--", *project.client(script)))
+        _written(project, "INSERT INTO t VALUES (9001, 'others')")
+
+    return prepare
+
+
+def _lost(rows: int) -> Callable[[Project], None]:
+    """A shop from which somebody took some rows away, and others have written since."""
+
+    def prepare(project: Project) -> None:
+        _shop(project)
+        _written(project, f"DELETE FROM t WHERE id > 100 AND id <= {100 + rows}")
+        _written(project, "INSERT INTO t VALUES (9001, 'others')")
+
+    return prepare
+
+
+def _written(project: Project, sql: str) -> None:
+    with closing(sqlite3.connect(project.database)) as connection, connection:
+        connection.execute(sql)
+
+
+PREPARED = {
+    ("undrop", "undo", "--keep"): _stepped(FEW),
+    ("undrop", "undo", "--keep", "--before"): _stepped(MANY),
+    ("undrop", "recover", "rows t"): _lost(FEW),
+    ("undrop", "recover", "table t"): _lost(MANY),
+}
 
 
 def _quartermaster(project: Project) -> None:

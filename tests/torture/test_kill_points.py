@@ -34,6 +34,12 @@ SCENES = {
     **{f"restore {state}": (LATEST, state) for state in STATES},
     **{f"undo {state}": (["undrop", "undo"], state) for state in (*OPENABLE, "missing", "garbage")},
     "undo partial-wal": (["undrop", "undo", "--whole"], "partial-wal"),  # over others' work
+    # Row by row in live, and the whole file.
+    **{f"keep {state}": (["undrop", "undo", "--keep"], state) for state in OPENABLE},
+    "keep-whole rollback": (["undrop", "undo", "--keep", "--before"], "rollback"),
+    "keep-whole partial-wal": (["undrop", "undo", "--keep", "--before"], "partial-wal"),
+    **{f"recover {state}": (["undrop", "recover", "rows t"], state) for state in OPENABLE},
+    "recover-whole partial-wal": (["undrop", "recover", "table t"], "partial-wal"),
     **{f"nuke-db {state}": (["undrop", "nuke-db"], state) for state in (*OPENABLE, "garbage")},
     "reset-db partial-wal": (["undrop", "reset-db"], "partial-wal"),
     "reset-db garbage": (["undrop", "reset-db"], "garbage"),
@@ -50,6 +56,11 @@ SAMPLE = {  # and how many points of each
     "restore garbage": 3,
     "nuke-db partial-wal": 3,
     "undo partial-wal": 3,
+    "keep rollback": 3,
+    "keep partial-wal": 3,
+    "keep-whole partial-wal": 3,
+    "recover rollback": 3,
+    "recover partial-wal": 3,
     "migrate hot-journal": 2,
     "alembic partial-wal": 2,
 }

@@ -9,6 +9,8 @@ the replacement does not wait for whoever is just committing (steps, in rollback
 """
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import crowd
@@ -29,6 +31,16 @@ EVERY: list[Point] = [
 ]
 POINTS = [pytest.param(*point) for point in sampled(EVERY, 4)]
 POINTS[-1] = pytest.param(*EVERY[-1], marks=pytest.mark.smoke)
+
+
+FEW, MANY = 3, 2000
+"""Rows: so few come back in live itself, so many with the whole file."""
+BACK: list[tuple[str, str, int]] = [
+    (mode, step, rows)
+    for mode in ("DELETE", "WAL")
+    for step in ("undo", "recover")
+    for rows in (FEW, MANY)
+]
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +75,44 @@ def test_each_step_succeeds_beside_a_program_that_goes_on_writing(
     problems += [f"{mode} {step}: {name} is nowhere" for name in commits - crowd.kept(project)]
     tally(f"writers: {step} beside {rate} commits a second", ROUNDS, problems)
     tally("writers: acknowledged commits", len(commits), crowd.not_whole(project))
+
+
+@pytest.mark.parametrize(("mode", "step", "rows"), BACK)
+def test_rows_come_back_beside_a_program_that_goes_on_writing(
+    template: crowd.Template, tmp_path: Path, tally: Tally, mode: str, step: str, rows: int
+) -> None:
+    project = template.copy(tmp_path / "shop", mode)
+    acknowledged, said = tmp_path / "acknowledged", tmp_path / "said"
+    acknowledged.touch()
+    problems = []
+    writer = (crowd.STEADY_WRITER, str(project.database), "10", str(acknowledged))
+    loss = f"DELETE FROM stock_movements WHERE id <= {rows}"
+    [(there,)] = project.sql("SELECT count(*) FROM stock_movements")
+    with crowd.running(*writer, stderr=said) as process:
+        for _ in range(ROUNDS):
+            if step == "undo":
+                project.ok("undrop", "run", "--", *project.client(loss))
+                command: tuple[str, ...] = ("undo", "--keep")
+            else:
+                lose(project.database, loss)
+                command = ("recover", "rows stock_movements", "--from", template.good.name)
+            done = project.just(*command)
+            if done.code != 0:
+                problems.append(f"{mode} {step} {rows}: {done}")
+        if process.poll() is not None:
+            problems.append(f"{mode} {step} {rows}: the writer was not let in: {said.read_text()}")
+    commits = set(acknowledged.read_text().split())
+    if project.sql("SELECT count(*) FROM stock_movements") != [(there,)]:
+        problems.append(f"{mode} {step} {rows}: not all rows are back")
+    problems += [f"{mode} {step}: {name} is nowhere" for name in commits - crowd.kept(project)]
+    if step == "recover":
+        live = {name for (name,) in project.sql("SELECT id FROM acked")}
+        problems += [f"{mode} {step}: {name} is not in live" for name in commits - live]
+    tally(f"writers: {step} of rows beside 10 commits a second", ROUNDS, problems)
+    tally("writers: acknowledged commits", len(commits), crowd.not_whole(project))
+
+
+def lose(database: Path, sql: str) -> None:
+    """Somebody else's hand, patient with the writer."""
+    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        connection.execute(sql)

@@ -48,7 +48,8 @@ os.read(0, 1)
 sys.argv = {argv!r}
 """
 UNDROP = (
-    "undrop.cli, undrop.steps.migrate, undrop.steps.restore, undrop.steps.status, psutil, shutil"
+    "undrop.cli, undrop.steps.migrate, undrop.steps.restore, undrop.steps.status, "
+    "undrop.steps.keep, undrop.steps.recover, undrop.engines.sqlite.merge, psutil, shutil"
 )
 ALEMBIC = "alembic.config, alembic.ddl.sqlite, sqlalchemy.dialects.sqlite, quartermaster.models"
 
