@@ -169,6 +169,29 @@ def test_new_keys_are_followed_by_what_points_to_them(shop: Project) -> None:
     assert shop.sql("SELECT * FROM lines WHERE id = 4") == [(4, 5, 9)]
 
 
+def test_nothing_is_said_of_what_live_lacks_where_no_state_can_be_compared(shop: Project) -> None:
+    """A state that no comparison was made with is no state that live lacks nothing of."""
+    write(shop, "DELETE FROM items")
+    [backup] = shop.saved()
+    backup.chmod(0o600)
+    with backup.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+    done = shop.run("undrop", "recover")
+    assert (done.code, "malformed" in done.err) == (4, True), done
+    assert "lacks nothing" not in done.err
+
+
+def test_what_went_by_a_cascade_names_the_parent_as_it_is_written(project: Project) -> None:
+    parent = 'CREATE TABLE "Big Parents" (id INTEGER PRIMARY KEY)'
+    child = 'CREATE TABLE kids (p REFERENCES "big parents" ON DELETE CASCADE)'
+    write(project, f'{parent}; {child}; INSERT INTO "Big Parents" VALUES (1)')
+    write(project, "INSERT INTO kids VALUES (1)")
+    project.ok("undrop", "backup")
+    write(project, 'PRAGMA foreign_keys = ON; DELETE FROM "Big Parents"')
+    assert "(ON DELETE CASCADE from Big Parents)" in project.run("undrop", "recover").out
+
+
 def test_a_table_that_the_schema_has_no_more(shop: Project) -> None:
     write(
         shop,
@@ -176,6 +199,9 @@ def test_a_table_that_the_schema_has_no_more(shop: Project) -> None:
     )
     done = shop.refused(2, "undrop", "recover", "table seen")
     assert "--into recovered_seen 'table seen'" in done.err
+    done = shop.refused(2, "undrop", "recover", "items.price", "--where", "id = 2", "--key", "1,2")
+    assert "--key 1,2 --where 'id = 2' --into recovered_items_price items.price" in done.err
+    assert f"recover --from {shop.saved()[0].name} --key" in done.err
     shop.refused(2, "undrop", "recover", "--into", "lines", "table seen")
     shop.ok("undrop", "recover", "--into", "recovered_seen", "table seen")
     assert sorted(shop.sql("SELECT * FROM recovered_seen")) == [

@@ -156,7 +156,8 @@ def _losses(change: TableChange, tables: "dict[str, Table]") -> "Iterator[Loss]"
         return
     keys = tables[fold(change.name)].foreign_keys
     if change.gone:
-        parents = sorted({key.parent for key in keys if key.on_delete == "CASCADE"})
+        cascades = {fold(key.parent) for key in keys if key.on_delete == "CASCADE"}
+        parents = sorted(tables[name].name if name in tables else name for name in cascades)
         cause = f" (ON DELETE CASCADE from {', '.join(parents)})" if parents else ""
         name, also = f"rows {change.name}", f"rows {change.now}"
         yield Loss(name, f"rows gone{cause}", change.gone, change.rows_before, change.samples, also)

@@ -4,6 +4,8 @@ Ours, in SQL ``main`` as ``o``, is live and the base; theirs, as ``t``, is the s
 Nothing of ours goes, and nothing in it is overwritten that was not asked for.
 """
 
+import csv
+import io
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -170,7 +172,7 @@ class _Job:
             name = own_table(theirs.name if kind == "table" else said[0])
             raise UsageError(
                 f"live's schema has no {kind} for that: its rows can go into a table of their own",
-                Action("recover", "--into", name, *said),
+                Action("recover", *self._asked, "--into", name, *said),
                 "; a migration can then move them with INSERT … SELECT, or UPDATE … FROM",
             )
         if other:
@@ -193,6 +195,16 @@ class _Job:
             f"CREATE TABLE ops.into_rows AS SELECT {listed} FROM theirs.{quoted(theirs.name)}{chosen}"  # noqa: S608, E501
         )
         return Into(request.into, tuple(columns), "ops.into_rows")
+
+    @property
+    def _asked(self) -> list[str]:
+        """Which state and rows it is about, as it is typed."""
+        request, told = self.request, ["--from", self.request.source]
+        if request.keys:
+            text = io.StringIO()
+            csv.writer(text, lineterminator="").writerow(request.keys)
+            told += ["--key", text.getvalue()]
+        return [*told, "--where", request.where] if request.where else told
 
     def said(self, theirs: "Table", kind: str) -> list[str]:
         """The names again that were typed for it."""

@@ -30,6 +30,8 @@ class Request(NamedTuple):
     """Rows whose key is another row's in live get a new one."""
     triggers: bool = False
     """All of live's triggers run, also those that do more than keep full text."""
+    source: str = ""
+    """The name of the backup."""
     into: str = ""
     """The table of their own that rows go into which live's schema has no place for."""
     later: "tuple[Path, ...]" = ()

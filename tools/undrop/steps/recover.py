@@ -95,7 +95,8 @@ class Recovered(NamedTuple):
 def look(settings: "Settings", source: "Backup | None") -> Looked:
     """What live lacks of ``source``, or else of the newest state that has something it lacks.
 
-    Raises UsageError where there is no live database, or no backup.
+    Raises UsageError where there is no live database, or no backup, UndropError where no state
+    could be compared: then nothing is known of what live lacks.
     """
     _require_live(settings)
     if source:
@@ -116,6 +117,8 @@ def look(settings: "Settings", source: "Backup | None") -> Looked:
             older.append((state.backup, more))
         first = first or (state if missing else None)
         most |= more
+    if states.problem and not states.compared:
+        raise states.problem
     return Looked(first or overwritten, older, states.unread, states.left)
 
 
@@ -126,6 +129,9 @@ class _States:
         self.settings, self.compare = settings, compare
         self.candidates = held(settings)
         self.unread: list[str] = []
+        self.problem: UndropError | None = None
+        """Why the newest of them could not be compared."""
+        self.compared = 0
         self.left = 0
 
     def __iter__(self) -> "Iterator[Held]":
@@ -135,11 +141,15 @@ class _States:
                 self.left = len(self.candidates) - at
                 return
             try:
-                yield Held(candidate, self.compare(candidate.path))
+                state = Held(candidate, self.compare(candidate.path))
             except UsageError:
                 raise
-            except UndropError:  # its own collation, damage
+            except UndropError as error:  # its own collation, damage
                 self.unread.append(candidate.path.name)
+                self.problem = self.problem or error
+                continue
+            self.compared += 1
+            yield state
 
 
 def held(settings: "Settings") -> "list[Backup]":
@@ -289,7 +299,9 @@ def recover(
         later = _later(settings, source, request, stack)
 
         def work_out(sides: "Sides") -> "Merge":
-            wanted = request._replace(wishes=wishes(sides.to_theirs, names), later=later)
+            wanted = request._replace(
+                wishes=wishes(sides.to_theirs, names), source=source.path.name, later=later
+            )
             worked.append(recovery.work_out(sides, wanted))
             return worked[0].merge
 
