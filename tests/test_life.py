@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 from contextlib import closing
@@ -13,6 +14,8 @@ import pytest
 from shop import Project, leave_wal, uncheckpointed, wal_of
 
 from undrop import settings
+from undrop.compare import lookup
+from undrop.compare.structure import fold
 from undrop.store import log
 
 ITEMS = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, price REAL)"
@@ -174,6 +177,58 @@ def test_a_table_is_followed_where_rows_went_when_it_was_renamed(project: Projec
     assert events(project, "products", "1") == ["first seen", "renamed"]
     assert events(project, "products", "2") == ["first seen", "gone"]
     assert events(project, "other", "1") == ["first seen"]
+
+
+def test_what_a_table_had_that_the_comparison_takes_for_gone_goes_into_its_own(
+    project: Project,
+) -> None:
+    """Too much changed when it was renamed; the line works as it is typed."""
+    backed_up(project, ITEMS, "INSERT INTO items VALUES (1, 'bolt', 5), (2, 'nut', 6)")
+    project.sql("ALTER TABLE items RENAME COLUMN name TO title")
+    project.sql("ALTER TABLE items RENAME TO products")
+    project.sql("UPDATE products SET price = 7 WHERE id = 1")
+    project.sql("DELETE FROM products WHERE id = 2")
+    shown = project.ok("undrop", "log", "products")
+    assert "table items -> products" in shown
+    for key, has in (("1", (1, "bolt", 5.0)), ("2", (2, "nut", 6.0))):
+        told = project.done("undrop", "log", "products", key).err
+        project.ok(*shlex.split(told.rpartition(": ")[2]))
+        assert project.sql("SELECT * FROM recovered_items") == [has]
+        project.ok("undrop", "undo")
+
+
+def test_a_row_of_a_table_that_is_gone_comes_back_by_the_line(project: Project) -> None:
+    backed_up(project, ITEMS, "INSERT INTO items VALUES (1, 'bolt', 5), (2, 'nut', 6)")
+    project.sql("DROP TABLE items")
+    project.sql("CREATE TABLE other (x)")
+    told = project.done("undrop", "log", "items", "2").err
+    project.ok(*shlex.split(told.rpartition(": ")[2]))
+    assert project.sql("SELECT * FROM recovered_items") == [(2, "nut", 6.0)]
+
+
+@pytest.mark.parametrize("typed", ['crm."Be ta"', "crm.Be ta", "CRM.be ta"])
+def test_a_name_in_a_schema_is_typed_without_quotation_marks(typed: str) -> None:
+    """PostgreSQL's, of which one part needs some and the other none."""
+    assert lookup.named(typed, ["ta", fold('crm."Be ta"')]) == fold('crm."Be ta"')
+
+
+def test_a_number_with_an_exponent_is_a_key(project: Project) -> None:
+    """As it is shown by everything that shows keys."""
+    backed_up(project, "CREATE TABLE t (k PRIMARY KEY, v)", "INSERT INTO t VALUES (1e300, 1)")
+    assert events(project, "t", "1e+300") == ["first seen"]
+    assert events(project, "t", "1E300") == ["first seen"]
+
+
+def test_a_row_of_a_full_text_table_comes_back_by_the_line(project: Project) -> None:
+    backed_up(
+        project,
+        "CREATE VIRTUAL TABLE notes USING fts5(body)",
+        "INSERT INTO notes VALUES ('one'), ('two')",
+    )
+    project.sql("DELETE FROM notes WHERE body = 'one'")
+    told = project.done("undrop", "log", "notes", "1").err
+    project.ok(*shlex.split(told.rpartition(": ")[2]))
+    assert project.sql("SELECT rowid, body FROM notes") == [(1, "one"), (2, "two")]
 
 
 def test_a_renamed_key_column_is_followed(project: Project) -> None:

@@ -134,8 +134,8 @@ def _point(point: "Point") -> tuple[str, ...]:
     counts = [f"{n:,}" if n else "" for n in (point.added, point.removed, point.changed)]
     columns: list[str] = []
     if change:
-        if change.name != change.now:
-            columns.append(f"table {change.name} -> {change.now}")
+        if change.name != point.name:
+            columns.append(f"table {change.name} -> {point.name}")
         columns += [f"+{name}" for name in change.new_columns]
         columns += [f"-{name}" for name in change.gone_columns]
         columns += [f"{old} -> {new}" for old, new in change.renamed]

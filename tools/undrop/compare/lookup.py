@@ -38,10 +38,11 @@ def structure(state: "Readable", version_table: str) -> "Structure":
 
 def named(name: str, tables: "Iterable[str]") -> str | None:
     """The folded name among ``tables`` that somebody means; PostgreSQL's have quotation marks."""
-    quoted_parts = ".".join(map(quoted, name.split(".")))
-    ways = (fold(way) for way in (name, quoted(name), quoted_parts))
+    schema, _, rest = name.partition(".")
+    parts = ((schema, quoted(rest)), (quoted(schema), rest), (quoted(schema), quoted(rest)))
+    ways = (name, quoted(name), *map(".".join, parts))
     there = {*tables}
-    return next((way for way in ways if way in there), None)
+    return next((way for way in map(fold, ways) if way in there), None)
 
 
 def meanings(word: str) -> list[object]:
@@ -54,7 +55,7 @@ def meanings(word: str) -> list[object]:
         if str(number) == word and -(2**63) <= number < 2**63:
             values.append(number)
     with suppress(ValueError):
-        if not values and re.fullmatch(r"-?\d+\.\d+", word):
+        if not values and re.fullmatch(r"-?\d+(\.\d+([eE][-+]?\d+)?|[eE][-+]?\d+)", word):
             values.append(float(word))
     return [*values, word]
 

@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from undrop.compare.recovery import own_table
 from undrop.recipes import Action
 from undrop.sqlitefile.check import quoted
 
@@ -34,8 +35,11 @@ class Back(NamedTuple):
         """What to type."""
         if not self.names:
             return Action("restore", self.backup)
-        overwrite = ["--overwrite"] if self.overwrite else []
-        return Action("recover", "--from", self.backup, *self.names, *self._which, *overwrite)
+        how = ["--overwrite"] if self.overwrite else []
+        kind, _, table = self.names[0].partition(" ")
+        if kind == "table":  # live's schema has no place for it
+            how = ["--into", own_table(table)]
+        return Action("recover", "--from", self.backup, *self.names, *self._which, *how)
 
     @property
     def _which(self) -> tuple[str, str]:

@@ -480,16 +480,31 @@ class _Walk:
         """What live has not, as the loss report names it; whether it has other values instead."""
         if self.live is None or not self.live.schema:  # there is nothing to put it into
             return (), False
+        is_kept = self._is_kept(moment, view, self.live)
         if self.live.row is None:
-            return (f"rows {name}" if self.live.place else f"table {name}",), False
+            return (f"rows {name}" if is_kept else f"table {name}",), False
         pairs = self._columns(moment, view, self.states.moments[-1], self.live)
         cells = [
             cell
             for cell in _cells(pairs, view.row or {}, self.live.row)
             if cell.name and cell.before not in lookup.NO_VALUE
         ]
+        if cells and not is_kept:
+            return (f"table {name}",), False
         names = tuple(f"{name}.{cell.name}" for cell in cells)
         return names, any(cell.now and cell.after not in lookup.NO_VALUE for cell in cells)
+
+    def _is_kept(self, moment: "Moment", view: View, present: View) -> bool:
+        """Whether the comparison, by which recover goes, takes live's table for the same."""
+        one, other = view.place, present.place
+        if one is None or other is None:
+            return False
+        if fold(one.table.name) == fold(other.table.name):
+            return True
+        last = self.states.moments[-1]
+        comparison = self._compared(moment, view.schema, last, present.schema)
+        change = comparison and _change_of(comparison, one.table.name, is_older=False)
+        return change is not None and fold(change.now) == fold(other.table.name)
 
     def points(self) -> list[Point]:
         """What became of the table, oldest first."""
