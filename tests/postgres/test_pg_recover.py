@@ -30,7 +30,7 @@ def test_rows_come_back_and_what_came_since_stays(shop: Rich) -> None:
 def test_what_a_foreign_key_needs_comes_along(shop: Rich) -> None:
     shop.psql("DELETE FROM lines; DELETE FROM items WHERE id < 3; DELETE FROM suppliers")
     done = shop.done("undrop", "recover", "rows lines", "--key", "1")
-    assert "foreign keys need them: 1 row(s) of items (id 1)" in done.err
+    assert "needed by foreign keys: 1 row(s) of items (id 1)" in done.err
     assert "1 row(s) of suppliers (id 1)" in done.err
     assert shop.sql("SELECT id, supplier_id FROM items ORDER BY id") == [
         (1, 1), (3, None), (4, None)
