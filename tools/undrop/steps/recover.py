@@ -173,18 +173,19 @@ def find(settings: "Settings", present: "Path", names: "list[str]", request: Req
     known = False
     differs: Backup | None = None
     most = 0
+    unknown: UsageError | None = None
     problem: UsageError | None = None
     states = _States(settings, lambda path: settings.engine.compare(path, present))
     for state in states:
         try:
             wanted = wishes(state.comparison, names)
         except UsageError as error:
-            problem = problem or error
+            unknown = unknown or error
             continue
         known = True
         lacking = [each.name for each in state.lacking if _is_wished(each.name, wanted)]
         if lacking and (request.keys or request.where) and settings.engine.light:
-            asked = request._replace(wishes=wanted)
+            asked = request._replace(wishes=wanted, source=state.backup.path.name)
             try:
                 lost, other = recovery.lost(state.backup.path, present, state.comparison, asked)
             except UsageError as error:  # a column that it has not, for one
@@ -201,10 +202,10 @@ def find(settings: "Settings", present: "Path", names: "list[str]", request: Req
             best, most = state.backup, lost
     if found := best or differs:
         return found
-    if problem and (request.keys or request.where):
+    if problem:
         raise problem
     if not known:
-        raise problem or _none(settings)
+        raise unknown or _none(settings)
     raise _nothing(names, request)
 
 
