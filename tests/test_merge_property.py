@@ -2,6 +2,11 @@
 
 What it should come to is worked out without the product's help: others' statements, run on the
 state before the step; and where both changed a thing, a merge of three states in Python.
+
+Seen failing, each against the product broken on purpose: no conflict for a row that one side took
+away, for a value, for a key that was handed out again; keys compared by their collation, values
+without their type; rows with NULL in the key left out; foreign keys not looked at; rows that were
+to go left there; live's values taken for those from before.
 """
 
 import random
@@ -45,7 +50,7 @@ from undrop.steps import cover, undo
 from undrop.steps.keep import ConflictsError, Keep
 from undrop.store.lock import locked
 
-SOME = 4
+SOME = 3
 MANY = 1000 if FULL else 40
 RANDOM = st.randoms(use_true_random=False)
 

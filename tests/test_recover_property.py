@@ -2,6 +2,9 @@
 
 Rows that come back are the backup's, value for value; every other row is as it was, but for the
 parents that a foreign key needs.
+
+Seen failing with the product broken on purpose: all rows brought back, whatever was asked for; no
+parents.
 """
 
 import random
@@ -13,6 +16,7 @@ from random_steps import Cell, Maker, Names, Picture, Step, changes, opened, pic
 from tally import FULL
 from test_merge_property import (
     RANDOM,
+    SOME,
     World,
     all_rows,
     definitions,
@@ -167,7 +171,7 @@ def parents(maker: Maker, name: str) -> set[str]:
     return found
 
 
-@examples(4)
+@examples(SOME)
 @given(RANDOM)
 def test_a_part_of_a_loss_comes_back_and_nothing_else(rnd: random.Random) -> None:
     lost_part(rnd, schema=False)

@@ -11,7 +11,8 @@ page writes a spread is taken; creations after the first look at other processes
 Seen failing, each against the product broken on purpose: the copy written straight to its final
 name; nuke with the -wal before the main file; sidecars removed after the rename; a rename over a
 healthy live database; no sweep of left-overs, in the vault either; the damaged set not kept; the
-vault's record linked before what it describes; Alembic without transactional DDL.
+vault's record linked before what it describes; Alembic without transactional DDL; the rows that
+``undo --keep`` takes away committed before those that it brings back.
 """
 
 import shutil
