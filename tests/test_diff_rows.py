@@ -68,6 +68,7 @@ def test_rows_are_removed_added_and_changed_by_key(kept: Project) -> None:
     assert "items" not in only
 
 
+@pytest.mark.more
 def test_without_a_key_each_row_counts_as_often_as_it_is_there(kept: Project) -> None:
     kept.script(
         "DELETE FROM log; INSERT INTO log VALUES ('c', 9e999), ('c', 9e999), ('b', NULL), ('a', 1)"
@@ -94,6 +95,7 @@ def test_renamed_tables_and_columns_are_paired(kept: Project) -> None:
     assert "there is no table 'nothing': codes, items, journal, same" in done.err
 
 
+@pytest.mark.more
 def test_people_see_twenty_rows_of_a_table(kept: Project) -> None:
     kept.script(
         "WITH RECURSIVE c (x) AS (SELECT 100 UNION ALL SELECT x + 1 FROM c WHERE x < 1100) "
@@ -112,6 +114,7 @@ def test_no_difference_is_said(kept: Project) -> None:
     assert json.loads(kept.ok("undrop", "diff", "--rows", "--json"))["same"] is True
 
 
+@pytest.mark.more
 def test_what_is_only_in_the_wal_is_seen(kept: Project) -> None:
     with closing(sqlite3.connect(kept.database)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -130,6 +133,7 @@ def test_a_long_value_is_shortened_on_a_terminal_alone(kept: Project) -> None:
     assert "x" * 60 not in shown
 
 
+@pytest.mark.more
 def test_a_table_of_many_columns_and_one_of_text(project: Project) -> None:
     columns = ", ".join(f"c{n}" for n in range(1200))
     project.script(

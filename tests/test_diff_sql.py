@@ -199,6 +199,7 @@ def differing_definitions(data: st.DataObject) -> None:
         makes(after, before)
 
 
+@pytest.mark.more
 @examples(30)
 @given(st.data())
 def test_definitions_become_the_others(data: st.DataObject) -> None:
@@ -278,6 +279,7 @@ CLOSE = (
 """What is there besides ``t``, what is done then, and what is said of it."""
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("case", CLOSE, ids=lambda case: case[1][:40])
 def test_a_definition_is_altered_where_that_makes_it_the_very_same(
     tmp_path: Path, case: tuple[str, str, str]
@@ -318,6 +320,7 @@ def test_every_migration_and_its_rows_are_said(stocked: Project) -> None:
         assert state(copy) == state(after)
 
 
+@pytest.mark.more
 def test_live_becomes_a_backup_and_nothing_is_changed_by_asking(stocked: Project) -> None:
     kept = inside.back_up(stocked)
     stocked.sql("UPDATE items SET name = 'it''s' WHERE id = 1")
@@ -331,6 +334,7 @@ def test_live_becomes_a_backup_and_nothing_is_changed_by_asking(stocked: Project
     assert stocked.undrop("diff", "--sql", "--rows").code == 2
 
 
+@pytest.mark.more
 def test_what_cannot_be_said_is_told(project: Project) -> None:
     """An index that keeps no text: nobody could tell its words."""
     project.script("CREATE VIRTUAL TABLE f USING fts5 (t, content=''); CREATE TABLE t (a)")

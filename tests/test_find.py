@@ -58,6 +58,7 @@ def test_the_newest_state_that_holds_it_is_told(shop: Project) -> None:
     assert found(shop, "copper")["state"] == oldest
 
 
+@pytest.mark.more
 def test_it_ends_with_the_line_that_brings_it_back(shop: Project) -> None:
     oldest, newer = (path.name for path in shop.saved())
     gone, overwritten = shop.undrop("find", "COPPER"), shop.undrop("find", "Zinc")
@@ -78,6 +79,7 @@ def test_where_live_has_no_such_table_its_life_is_told(shop: Project) -> None:
     assert line(shop.undrop("find", "copper").err).endswith("log items 2")
 
 
+@pytest.mark.more
 def test_nothing_holds_it_is_exit_4_and_says_what_was_searched(shop: Project) -> None:
     done = shop.undrop("find", "platinum")
     assert (done.code, done.out) == (4, "")
@@ -122,6 +124,7 @@ def test_a_text_is_taken_as_it_is(project: Project, text: str, ids: list[int]) -
     assert hits["v"]["rows"] == len(ids)
 
 
+@pytest.mark.more
 def test_all_words_are_one_text(shop: Project) -> None:
     assert where(shop, "copper", "nut") == where(shop, "copper nut") == {("items", "name", 1)}
     assert found(shop, "copper", "bolt", code=4)["text"] == "copper bolt"
@@ -132,6 +135,7 @@ def test_nothing_to_look_for_is_told(shop: Project) -> None:
     shop.refused(2, "undrop", "find")
 
 
+@pytest.mark.more
 def test_tables_of_any_kind_are_searched_and_what_nobody_wrote_is_not(project: Project) -> None:
     backed_up(
         project,
@@ -168,6 +172,7 @@ def test_three_rows_of_a_column_are_shown_and_all_are_counted(project: Project) 
     assert all("needle" in each["value"] and len(each["value"]) < 300 for each in hit["samples"])
 
 
+@pytest.mark.more
 def test_backups_in_the_vault_alone_are_searched(shop: Project) -> None:
     for path in shop.saved():
         path.unlink()
@@ -188,6 +193,7 @@ def test_what_cannot_be_read_is_passed_over_and_said(shop: Project) -> None:
     assert "digest" in found(shop, "zinc", code=4)["passed_over"][oldest.name]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("how", ["absent", "damaged"])
 def test_without_live_the_backups_alone_are_searched(shop: Project, how: str) -> None:
     shop.database.unlink()
@@ -209,6 +215,7 @@ def test_live_in_use_is_searched_with_what_is_in_its_wal(project: Project) -> No
         assert found(project, "in the wal")["state"] == "live"
 
 
+@pytest.mark.more
 def test_a_large_live_file_in_rollback_mode_keeps_no_writer_waiting(
     shop: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +253,7 @@ def test_a_search_that_lasts_can_be_stopped(shop: Project, monkeypatch: pytest.M
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.more
 def test_a_look_writes_nothing_and_works_where_nothing_can_be_written(shop: Project) -> None:
     before = shop.tree()
     said = found(shop, "zinc")

@@ -77,6 +77,7 @@ def test_a_row_is_followed_through_change_going_and_coming_back(shop: Project) -
     assert told["live"] is None
 
 
+@pytest.mark.more
 def test_it_ends_with_the_line_that_brings_the_row_back(shop: Project) -> None:
     newest = shop.saved()[-1].name
     done = shop.undrop("log", "ITEMS", "42")
@@ -109,6 +110,7 @@ def test_values_that_live_has_overwritten_have_a_line_too(project: Project) -> N
     assert told["next_actions"] == []  # NULL was no value
 
 
+@pytest.mark.more
 def test_the_step_that_did_it_is_named(stocked: Project) -> None:
     stocked.ok("undrop", "backup")
     stocked.ok("alembic", "downgrade", "0005")
@@ -141,6 +143,7 @@ def test_how_a_step_ended_that_was_killed_shows_in_live(project: Project, kind: 
     assert [step["kind"] for step in gone["steps"]] == [kind] * (kind == "restore")
 
 
+@pytest.mark.more
 def test_a_renamed_table_and_a_renamed_column_are_followed(project: Project) -> None:
     """By the name that it has now, or had once; each is said once, and is no change of a value."""
     rows = "INSERT INTO items VALUES (1, 'bolt', 5), (2, 'nut', 6)"
@@ -179,6 +182,7 @@ def test_a_table_is_followed_where_rows_went_when_it_was_renamed(project: Projec
     assert events(project, "other", "1") == ["first seen"]
 
 
+@pytest.mark.more
 def test_what_a_table_had_that_the_comparison_takes_for_gone_goes_into_its_own(
     project: Project,
 ) -> None:
@@ -206,6 +210,7 @@ def test_a_row_of_a_table_that_is_gone_comes_back_by_the_line(project: Project) 
     assert project.sql("SELECT * FROM recovered_items") == [(2, "nut", 6.0)]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("typed", ['crm."Be ta"', "crm.Be ta", "CRM.be ta"])
 def test_a_name_in_a_schema_is_typed_without_quotation_marks(typed: str) -> None:
     """PostgreSQL's, of which one part needs some and the other none."""
@@ -219,6 +224,7 @@ def test_a_number_with_an_exponent_is_a_key(project: Project) -> None:
     assert events(project, "t", "1E300") == ["first seen"]
 
 
+@pytest.mark.more
 def test_a_row_of_a_full_text_table_comes_back_by_the_line(project: Project) -> None:
     backed_up(
         project,
@@ -237,6 +243,7 @@ def test_a_renamed_key_column_is_followed(project: Project) -> None:
     assert events(project, "items", "2") == ["first seen", "renamed"]
 
 
+@pytest.mark.more
 def test_a_migration_that_goes_back_and_forth_is_followed(project: Project) -> None:
     backed_up(project, ITEMS, "INSERT INTO items VALUES (1, 'bolt', 5), (2, 'nut', 6)")
     for old, new in (("price", "cost"), ("cost", "price"), ("price", "cost")):
@@ -261,6 +268,7 @@ def test_a_table_that_is_gone_from_live_is_found_in_the_backups(project: Project
     assert "with its table" in project.ok("undrop", "log", "items", "1")
 
 
+@pytest.mark.more
 def test_a_table_that_was_dropped_and_came_back_with_undo(project: Project) -> None:
     backed_up(project, ITEMS, "INSERT INTO items VALUES (1, 'bolt', 5)")
     project.ok("undrop", "run", "--", *project.client("DROP TABLE items; CREATE TABLE x (y);"))
@@ -347,6 +355,7 @@ KEYS = {
 }
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("kind", KEYS)
 def test_a_row_is_known_by_any_kind_of_key(project: Project, kind: str) -> None:
     table, rows, words, which = KEYS[kind]
@@ -375,6 +384,7 @@ def test_a_number_is_not_taken_for_its_text_where_both_are_keys(project: Project
     assert life(project, "t", "7")["events"][0]["row"]["v"] == "number"
 
 
+@pytest.mark.more
 def test_a_value_that_another_type_holds_as_well_has_not_changed(project: Project) -> None:
     backed_up(
         project, "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO t VALUES (1, 7)"
@@ -405,6 +415,7 @@ def test_any_value_is_shown_in_one_line(project: Project) -> None:
     assert changes(told[0])["price"] == ("inf", "y" * 5000)
 
 
+@pytest.mark.more
 def test_a_key_that_no_state_has_is_exit_4(shop: Project) -> None:
     done = shop.undrop("log", "items", "99")
     assert (done.code, done.out) == (4, "")
@@ -427,6 +438,7 @@ def test_what_is_typed_wrong_is_told(shop: Project) -> None:
     shop.refused(2, "undrop", "log", "")
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("name", ["two words", "a.b", 'quote"d', "Ünïcode", "-dash", "x'00'"])
 def test_a_table_of_any_name(project: Project, name: str) -> None:
     sql_name = '"' + name.replace('"', '""') + '"'
@@ -456,6 +468,7 @@ def spoil(path: Path, at: int = 0) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.more
 def test_what_cannot_be_read_is_passed_over_and_said(shop: Project) -> None:
     """The header, a cut file, what verify marked, what has no record; both files are links."""
     header, cut, marked, _ = shop.saved()
@@ -485,6 +498,7 @@ def test_the_copy_in_the_vault_is_read_where_the_first_is_damaged(shop: Project)
     assert life(shop, "items", "42") == said
 
 
+@pytest.mark.more
 def test_nobody_is_sent_to_a_backup_that_was_changed(shop: Project) -> None:
     """Its row can be read, and its digest is not what it was."""
     *_, older, _, newest = shop.saved()
@@ -515,6 +529,7 @@ def spoil_table(path: Path, name: str) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.more
 def test_damage_in_another_table_hides_no_row(project: Project) -> None:
     """The two states cannot be compared then, and the name has to do."""
     backed_up(
@@ -553,6 +568,7 @@ def test_without_live_the_backups_alone_are_looked_at(shop: Project, how: str) -
     assert len(life(shop, "items")["states"]) == 4
 
 
+@pytest.mark.more
 def test_with_neither_there_is_nothing_to_look_at(project: Project) -> None:
     assert (
         "neither a live database nor a verified backup"
@@ -572,6 +588,7 @@ def test_live_in_use_is_read_with_what_is_in_its_wal(project: Project) -> None:
         assert life(project, "t", "2")["events"][0]["first_in"] == "live"
 
 
+@pytest.mark.more
 def test_a_wal_that_a_dead_program_left_is_read_and_stays(project: Project) -> None:
     backed_up(
         project, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)", "INSERT INTO t VALUES (1, 'x')"
@@ -594,6 +611,7 @@ def test_a_look_writes_nothing_and_works_where_nothing_can_be_written(shop: Proj
     assert shop.tree() == before
 
 
+@pytest.mark.more
 def test_a_table_state_by_state(shop: Project) -> None:
     shop.sql("ALTER TABLE items ADD COLUMN note TEXT")
     saved = [path.name for path in shop.saved()]

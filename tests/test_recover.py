@@ -41,6 +41,7 @@ def test_nothing_is_lost(shop: Project) -> None:
     shop.refused(4, "undrop", "recover", "rows", "items")
 
 
+@pytest.mark.more
 def test_a_look_changes_nothing(shop: Project) -> None:
     write(shop, "DELETE FROM items")
     backups = shop.saved()
@@ -66,6 +67,7 @@ def test_values_that_were_emptied_come_back_and_others_only_on_purpose(shop: Pro
     assert shop.sql("SELECT price FROM items") == [(10,), (20,), (30,), (40,)]
 
 
+@pytest.mark.more
 def test_a_row_comes_back_and_what_its_column_is_gone_of_is_said(shop: Project) -> None:
     write(shop, "ALTER TABLE items DROP COLUMN price; DELETE FROM items WHERE id = 3")
     done = shop.run("undrop", "recover", "rows items", "--json")
@@ -92,6 +94,7 @@ def test_only_the_rows_that_were_asked_for(
     assert [row for (row,) in shop.sql("SELECT id FROM items")] == back
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "where",
     [
@@ -120,6 +123,7 @@ def test_composite_and_text_keys(project: Project) -> None:
     project.refused(2, "undrop", "recover", "stock", "--key", "c")
 
 
+@pytest.mark.more
 def test_what_a_foreign_key_needs_comes_along(shop: Project) -> None:
     write(shop, "DELETE FROM lines; DELETE FROM items WHERE id < 3")
     done = shop.done("undrop", "recover", "rows lines", "--key", "1")
@@ -143,6 +147,7 @@ def test_what_went_with_them_is_said_with_a_line_that_works(shop: Project) -> No
     shop.ok("undrop", "undo", "--list")
 
 
+@pytest.mark.more
 def test_with_children_at_once(shop: Project) -> None:
     write(shop, "PRAGMA foreign_keys = ON; DELETE FROM items WHERE id < 3")
     shop.ok("undrop", "recover", "rows items", "--with-children", "--key", "2")
@@ -159,6 +164,7 @@ def test_a_key_that_live_uses_for_another_row(shop: Project) -> None:
     assert shop.sql("SELECT * FROM items WHERE id > 3") == [(4, "screw", 90), (5, "pin", 40)]
 
 
+@pytest.mark.more
 def test_new_keys_are_followed_by_what_points_to_them(shop: Project) -> None:
     write(shop, "PRAGMA foreign_keys = ON; INSERT INTO lines VALUES (4, 4, 9)")
     shop.ok("undrop", "backup")
@@ -182,6 +188,7 @@ def test_nothing_is_said_of_what_live_lacks_where_no_state_can_be_compared(shop:
     assert "lacks nothing" not in done.err
 
 
+@pytest.mark.more
 def test_what_went_by_a_cascade_names_the_parent_as_it_is_written(project: Project) -> None:
     parent = 'CREATE TABLE "Big Parents" (id INTEGER PRIMARY KEY)'
     child = 'CREATE TABLE kids (p REFERENCES "big parents" ON DELETE CASCADE)'
@@ -198,10 +205,11 @@ def test_a_table_that_the_schema_has_no_more(shop: Project) -> None:
         "DROP TABLE seen; ALTER TABLE items DROP COLUMN price; INSERT INTO lines VALUES (8, 1, 1)",
     )
     done = shop.refused(2, "undrop", "recover", "table seen")
-    assert "--into recovered_seen 'table seen'" in done.err
+    whole = shop.saved()[0].name
+    assert f"--into recovered_seen --from {whole} 'table seen'" in done.err
     done = shop.refused(2, "undrop", "recover", "items.price", "--where", "id = 2", "--key", "1,2")
-    assert "--key 1,2 --where 'id = 2' --into recovered_items_price items.price" in done.err
-    assert f"recover --from {shop.saved()[0].name} --key" in done.err
+    asked = f"--from {whole} --key 1,2 --where 'id = 2' items.price"
+    assert f"--into recovered_items_price {asked}" in done.err
     shop.refused(2, "undrop", "recover", "--into", "lines", "table seen")
     shop.ok("undrop", "recover", "--into", "recovered_seen", "table seen")
     assert sorted(shop.sql("SELECT * FROM recovered_seen")) == [
@@ -212,6 +220,7 @@ def test_a_table_that_the_schema_has_no_more(shop: Project) -> None:
     assert shop.sql("SELECT count(*) FROM lines") == [(4,)]
 
 
+@pytest.mark.more
 def test_rows_without_a_key_by_their_number(shop: Project) -> None:
     write(shop, "DELETE FROM seen WHERE rowid < 3; INSERT INTO seen VALUES ('roof', 3)")
     shop.ok("undrop", "recover", "seen")
@@ -233,6 +242,7 @@ def test_under_the_names_that_things_have_now(shop: Project) -> None:
     assert shop.sql("SELECT * FROM goods WHERE id = 4") == [(4, "pin", 40)]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("script", "why"),
     [
@@ -263,6 +273,7 @@ def test_the_newest_state_that_lacks_nothing_of_it(shop: Project) -> None:
     assert shop.sql("SELECT n FROM lines") == [(5,), (6,), (None,)]
 
 
+@pytest.mark.more
 def test_stale_values_are_not_taken_where_newer_ones_are_held(shop: Project) -> None:
     write(shop, "UPDATE items SET price = price + 1")
     shop.ok("undrop", "backup", "newer")
@@ -284,6 +295,7 @@ def test_side_effects_are_not_repeated_but_on_request(shop: Project) -> None:
     assert shop.sql("SELECT * FROM audit") == [("pin",)]
 
 
+@pytest.mark.more
 def test_dry_run(shop: Project) -> None:
     write(shop, "DELETE FROM items")
     before = shop.content()
@@ -298,6 +310,7 @@ def test_what_there_is_not(shop: Project, wrong: str) -> None:
     shop.refused(2, "undrop", "recover", *wrong.split())
 
 
+@pytest.mark.more
 def test_without_a_database(shop: Project) -> None:
     shop.lose()
     assert shop.run("undrop", "recover").code == 2
@@ -319,6 +332,7 @@ def test_generated_and_default_columns(project: Project) -> None:
     assert project.sql("SELECT * FROM t") == [(1, 5, 10, 6, "x"), (2, 6, 12, 7, "x")]
 
 
+@pytest.mark.more
 def test_in_another_encoding(project: Project) -> None:
     write(project, "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (id INTEGER PRIMARY KEY, a)")
     write(project, "INSERT INTO t VALUES (1, 'ä'), (2, '☃')")
@@ -362,6 +376,7 @@ def test_nothing_is_given_to_whoever_has_the_number_now(forum: Project) -> None:
     assert forum.sql("SELECT * FROM posts WHERE id > 1") == [(2, "oh", 3, 1)]
 
 
+@pytest.mark.more
 def test_nor_a_value_that_was_cut(forum: Project) -> None:
     done = forum.refused(4, "undrop", "recover", "posts.editor_id")
     assert "posts.editor_id: the key that it points to is another row's there" in done.err
@@ -380,6 +395,7 @@ def test_the_state_that_has_most_of_what_live_lacks(shop: Project) -> None:
     assert shop.sql("SELECT id FROM items ORDER BY id") == [(1,), (2,), (3,), (4,), (12,)]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("option", ["--key", "--where"])
 def test_an_option_that_says_nothing_is_not_all_rows(shop: Project, option: str) -> None:
     write(shop, "DELETE FROM items")
@@ -392,6 +408,7 @@ def test_what_the_key_or_expression_leaves_nothing_of(shop: Project) -> None:
     assert "lacks nothing of rows items --key 2,3 that" in done.err
 
 
+@pytest.mark.more
 def test_keys_with_a_dash_or_blanks(project: Project) -> None:
     write(
         project,
@@ -420,6 +437,7 @@ def test_full_text_rows_by_their_number(project: Project, table: str) -> None:
     assert project.sql(f"SELECT rowid FROM {table} WHERE {table} MATCH 'elm'") == [(2,)]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("key", ["INTEGER PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT"])
 def test_a_row_that_is_named_gets_a_new_key_whatever_live_has(project: Project, key: str) -> None:
     write(project, f"CREATE TABLE t (id {key}, a, b, c); INSERT INTO t VALUES (1, 1, 1, 1)")
@@ -449,6 +467,7 @@ def test_which_new_keys_and_none_of_a_row_that_was_refused(project: Project) -> 
     assert [each["key"] for each in told["conflicts"]] == [{"id": 2}]
 
 
+@pytest.mark.more
 def test_the_line_names_the_file_that_was_looked_at(shop: Project) -> None:
     """And what is gone, before what is merely another value."""
     [backup] = shop.saved()
@@ -487,6 +506,7 @@ def tagged(project: Project) -> Project:
     return project
 
 
+@pytest.mark.more
 def test_rows_without_a_key_have_parents(tagged: Project) -> None:
     done = tagged.done("undrop", "recover", "rows tagged", "--where", "post_id = 2")
     assert "1 row(s) of posts (id 2)" in done.err
@@ -504,6 +524,7 @@ def test_rows_without_a_key_are_children(tagged: Project) -> None:
     assert tagged.sql("SELECT name FROM tags") == [("red",), ("sad",)]
 
 
+@pytest.mark.more
 def test_rows_without_a_key_point_to_nobody_else(tagged: Project) -> None:
     write(tagged, "INSERT INTO posts VALUES (2, 'other', 'z')")
     done = tagged.run("undrop", "recover", "rows tagged")
@@ -526,6 +547,7 @@ def test_a_parent_without_a_key(project: Project) -> None:
     assert project.sql("SELECT * FROM p") == [(1, 2)]
 
 
+@pytest.mark.more
 def test_what_keeps_no_text_cannot_be_indexed_anew(project: Project) -> None:
     """Its rows would be there, and no word of them."""
     write(project, "CREATE VIRTUAL TABLE bare USING fts5 (t, content=''); CREATE TABLE t (v)")
@@ -552,6 +574,7 @@ def test_a_table_of_their_own_has_a_free_name_and_one_content(shop: Project) -> 
     assert "one name at a time" in done.err
 
 
+@pytest.mark.more
 def test_all_of_a_table_names_columns_that_are_gone(shop: Project) -> None:
     write(shop, "ALTER TABLE items DROP COLUMN price; DELETE FROM lines")
     done = shop.refused(4, "undrop", "recover", "items")
@@ -569,6 +592,7 @@ def test_a_row_that_was_emptied_is_no_other(forum: Project) -> None:
     assert forum.sql("SELECT name, mail FROM users WHERE id = 1") == [("ann", "a@x")]
 
 
+@pytest.mark.more
 def test_a_conflict_of_rows_says_what_they_have(shop: Project) -> None:
     step(shop, "DELETE FROM items WHERE id = 4")
     write(shop, "INSERT INTO items VALUES (4, 'screw', 90)")
@@ -601,6 +625,7 @@ def test_a_full_text_table_beside_the_one_whose_triggers_keep_it(
 TYPES = [("INT", "TEXT"), ("TEXT", "INT"), ("REAL", "VARCHAR(9)"), ("", "TEXT"), ("TEXT", "BLOB")]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(("old", "new"), TYPES)
 @pytest.mark.parametrize("key", ["INTEGER PRIMARY KEY", "INT"])
 def test_into_a_column_of_another_type_by_now(

@@ -93,6 +93,7 @@ def test_a_backup_and_live_are_asked_by_any_name(odd: Project) -> None:
     assert "it takes no 'more'" in odd.undrop("sql", "latest", "--csv", count, "more").err
 
 
+@pytest.mark.more
 def test_null_is_told_from_a_text_and_a_row_is_a_line(odd: Project) -> None:
     shown = odd.ok("undrop", "sql", "latest", "SELECT n, v FROM odd ORDER BY n")
     assert [line.split(maxsplit=1)[1:] for line in shown.splitlines()] == [
@@ -112,6 +113,7 @@ def test_csv_is_what_a_reader_of_csv_reads(odd: Project) -> None:
     assert list(csv.reader(io.StringIO(alone, newline=""))) == [["a"], [""], ["1"]]
 
 
+@pytest.mark.more
 def test_json_has_columns_and_rows(odd: Project) -> None:
     found = json.loads(odd.ok("undrop", "sql", "latest", "SELECT n, v, v FROM odd", "--json"))
     assert found["columns"] == ["n", "v", "v"]
@@ -127,6 +129,7 @@ def test_what_only_looks_is_answered(odd: Project, query: str) -> None:
     assert answer(odd, "live", query) == ([] if "alone" in query else LOOKS[query])
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("wal", [False, True])
 @pytest.mark.parametrize("query", some(CHANGES))
 def test_what_would_change_anything_is_refused(odd: Project, query: str, *, wal: bool) -> None:
@@ -158,6 +161,7 @@ def test_what_is_no_query_is_told_in_sqlites_words(odd: Project, query: str, sai
     assert said in odd.refused(2, "undrop", "sql", "--", query).err
 
 
+@pytest.mark.more
 def test_a_text_that_is_no_utf8_is_whole_where_that_can_be(odd: Project) -> None:
     query = "SELECT CAST(x'61ff62' AS TEXT) AS v"
     script = "import subprocess, sys; print(subprocess.check_output(sys.argv[1:]))"
@@ -176,6 +180,7 @@ def test_virtual_tables_are_read(odd: Project, kind: str) -> None:
         assert answer(odd, "SELECT count(*) FROM v WHERE v MATCH '1'") == [[1]]
 
 
+@pytest.mark.more
 def test_what_only_the_application_has_is_told(odd: Project) -> None:
     with closing(sqlite3.connect(odd.database)) as connection:
         connection.create_collation("german", lambda a, b: (a > b) - (a < b))
@@ -201,6 +206,7 @@ def test_every_commit_is_seen_with_the_database_in_use(odd: Project) -> None:
         assert answer(odd, "SELECT count(*) FROM odd") == [[10]]  # which is not committed
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("room", ["room", "no room"])
 def test_nobody_waits_for_who_reads_the_answer(
     odd: Project, monkeypatch: pytest.MonkeyPatch, room: str
@@ -236,6 +242,7 @@ def test_nothing_need_be_writable(odd: Project, *, wal: bool) -> None:
             assert done.out == f"n\n{count}\n", done
 
 
+@pytest.mark.more
 def test_a_backup_that_only_the_vault_has_is_asked(odd: Project) -> None:
     [saved] = odd.saved()
     saved.unlink()
@@ -252,6 +259,7 @@ def test_a_damaged_backup_says_so(odd: Project) -> None:
     assert f"{saved} is damaged" in done.err or "not what its record says" in done.err
 
 
+@pytest.mark.more
 def test_a_file_that_is_not_whole_alone_is_refused(odd: Project, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     make(other)
@@ -272,6 +280,7 @@ def test_rows_come_as_they_are_read_and_the_reader_may_leave(odd: Project) -> No
         assert done.err == ""
 
 
+@pytest.mark.more
 def test_ctrl_c_stops_a_long_query(odd: Project) -> None:
     started = odd.root / "started"
     script = (
@@ -300,6 +309,7 @@ def test_a_long_value_is_shortened_on_a_terminal_alone(odd: Project) -> None:
     assert "x" * 60 not in shown
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("there", ["litecli", "sqlite3"])
 def test_without_a_query_a_shell_that_only_reads_is_started(odd: Project, there: str) -> None:
     programs = odd.root / "programs"
@@ -327,6 +337,7 @@ def test_a_shell_leaves_a_backup_and_live_as_they_are(odd: Project) -> None:
     assert odd.tree() == before
 
 
+@pytest.mark.more
 def test_without_a_shell_it_says_what_to_install(odd: Project) -> None:
     programs = odd.root / "programs"
     programs.mkdir()

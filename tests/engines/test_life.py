@@ -63,6 +63,7 @@ def test_the_life_of_a_row_and_where_a_text_is(each: Project) -> None:
     assert each.litter() == []
 
 
+@pytest.mark.more
 def test_without_a_database_the_backups_tell(each: Project) -> None:
     *_, newest = prepared(each)
     each.lose()

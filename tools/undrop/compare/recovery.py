@@ -172,7 +172,7 @@ class _Job:
             name = own_table(theirs.name if kind == "table" else said[0])
             raise UsageError(
                 f"live's schema has no {kind} for that: its rows can go into a table of their own",
-                Action("recover", *self._asked, "--into", name, *said),
+                Action("recover", "--into", name, *self._asked, *said),
                 "; a migration can then move them with INSERT … SELECT, or UPDATE … FROM",
             )
         if other:
