@@ -173,6 +173,18 @@ def test_across_a_change_of_the_schema(shop: Project) -> None:
     assert rows(shop) == sorted(expected(shop, others))
 
 
+def test_a_column_of_another_name_and_type_that_was_empty_is_another_one(shop: Project) -> None:
+    """Cents are no price, and nothing that was in it shows what became of one."""
+    write(shop, "CREATE TABLE things (id INTEGER PRIMARY KEY, price TEXT)")
+    step(
+        shop,
+        "CREATE TABLE n (id INTEGER PRIMARY KEY, price_cents INT); DROP TABLE things; "
+        "ALTER TABLE n RENAME TO things",
+    )
+    write(shop, "INSERT INTO things VALUES (1, 1234)")
+    assert "things.price_cents" in shop.refused(4, "undrop", "undo", "--keep").err
+
+
 @pytest.mark.parametrize(
     ("others", "named"),
     [

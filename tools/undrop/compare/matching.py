@@ -71,6 +71,7 @@ def matches(
     if ours_first:
         older = to_ours.structure_before
         for name, (after, known) in here.items():
+            _forget_guesses(connection, older.tables[name], after, known)
             known.update(_changed_too(connection, older.tables[name], after, known))
         here = _turned(here, older)
     tables: list[Match] = []
@@ -150,6 +151,20 @@ def _is_mostly(connection: "Connection", theirs: "Table", ours: "Table") -> bool
         for sql in (" INTERSECT ".join(sides), f"SELECT 1 FROM theirs.{quoted(theirs.name)}")  # noqa: S608
     )
     return bool(there and kept * 2 >= there)
+
+
+def _forget_guesses(
+    connection: "Connection", before: "Table", after: "Table", columns: dict[str, str]
+) -> None:
+    """A new name, another type, and no value in it that shows what became of one: not the same."""
+    for old, new in [*columns.items()]:
+        one, other = before.columns[old], after.columns[new]
+        if old == new or one.type == other.type:
+            continue
+        value = something(f"a.{quoted(one.name)}")
+        there = f"SELECT 1 FROM main.{quoted(before.name)} AS a WHERE {value} LIMIT 1"  # noqa: S608
+        if not connection.ask(there):
+            del columns[old]
 
 
 def _turned(pairs: Pairs, before: "Structure") -> Pairs:
