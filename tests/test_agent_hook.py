@@ -401,7 +401,10 @@ def test_odd_texts_are_commands_as_well(shop: Project, text: str) -> None:
     assert decision(bash(shop, text)) == "goes on"
 
 
-@pytest.mark.parametrize(("inner", "kind"), [("rm x", "goes on"), ("rm -rf backups", "deny")])
+@pytest.mark.parametrize(
+    ("inner", "kind"),
+    [pytest.param("rm x", "goes on", marks=pytest.mark.more), ("rm -rf backups", "deny")],
+)
 def test_what_is_nested_too_deep_to_follow_is_still_looked_at(
     shop: Project, inner: str, kind: str
 ) -> None:

@@ -99,7 +99,8 @@ def test_looking_writes_nothing(looked_at: Project) -> None:
 @pytest.mark.full("rollback mode", "a read-only folder")
 @pytest.mark.full("in use", "a full disk")
 @pytest.mark.parametrize(
-    "why", ["a read-only folder", pytest.param("a full disk", marks=pytest.mark.more)]
+    "why",
+    [pytest.param(why, marks=pytest.mark.more) for why in ("a read-only folder", "a full disk")],
 )
 def test_looking_works_where_nothing_can_be_written(looked_at: Project, why: str) -> None:
     """And says what it says elsewhere; only ``audit`` may have to copy, outside of the project."""
@@ -127,6 +128,7 @@ def half_done(project: Project) -> None:
     )
 
 
+@pytest.mark.more
 def test_looking_does_not_wait_for_a_running_undrop(looked_at: Project) -> None:
     """It holds its lock all the time, and what it has not finished is not seen."""
     said = answers(looked_at)

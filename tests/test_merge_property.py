@@ -51,7 +51,7 @@ from undrop.steps.keep import ConflictsError, Keep
 from undrop.store.lock import locked
 
 SOME = 3
-MANY = 1000 if FULL else 40
+MANY = 1000 if FULL else 12
 RANDOM = st.randoms(use_true_random=False)
 
 

@@ -37,7 +37,7 @@ from undrop.errors import UsageError
 from undrop.steps import recover, undo
 from undrop.store.lock import locked
 
-MANY = 1000 if FULL else 40
+MANY = 1000 if FULL else 12
 Key = tuple[Cell, ...]
 
 

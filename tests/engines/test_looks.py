@@ -5,7 +5,6 @@ import os
 import shutil
 from pathlib import Path
 
-import pytest
 from shop import Project
 
 RECORD = {
@@ -182,7 +181,6 @@ def test_a_state_whose_backup_failed_is_backed_up_anew(each: Project) -> None:
     assert len(each.saved()) == 2
 
 
-@pytest.mark.smoke
 def test_status_says_covered_or_not_by_content(filled: Project) -> None:
     done = filled.just("status")
     assert done.code == 4

@@ -168,7 +168,6 @@ def test_damage_is_found_without_a_record_too(each: Project) -> None:
     assert each.litter() == []
 
 
-@pytest.mark.smoke
 def test_a_record_with_another_digest_is_not_believed(each: Project) -> None:
     """Whole bytes that are not those which were written down are somebody else's."""
     backed_up(each)

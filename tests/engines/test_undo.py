@@ -53,7 +53,6 @@ def test_undo_restores_the_exact_content_and_undo_again_redoes(
     assert filled.litter() == []
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize("command", [("undrop", "migrate"), ("alembic", "upgrade", "head")])
 def test_no_database_is_a_state_too(each: Project, command: tuple[str, ...]) -> None:
     each.room()

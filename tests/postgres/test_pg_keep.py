@@ -84,6 +84,7 @@ def test_what_others_did_since_stays(shop: Rich) -> None:
     assert rows(shop) == state != after
 
 
+@pytest.mark.full
 def test_a_conflict_stops_it_and_live_stays_as_it_is(shop: Rich) -> None:
     step(shop, "UPDATE items SET price = 0")
     shop.psql("UPDATE items SET price = 7 WHERE id = 2; UPDATE items SET name = 'x' WHERE id = 3")
@@ -96,6 +97,7 @@ def test_a_conflict_stops_it_and_live_stays_as_it_is(shop: Rich) -> None:
     assert shop.sql(prices) == [("nut1.50 bolt7.00 x3.00 pin4.00",)]
 
 
+@pytest.mark.full
 def test_the_value_of_before_where_that_is_asked_for(shop: Rich) -> None:
     others = "UPDATE items SET price = 7 WHERE id = 2; UPDATE items SET name = 'x' WHERE id = 3"
     keep(shop, "UPDATE items SET price = 0", others, "theirs")
@@ -145,6 +147,7 @@ def test_each_kind_of_conflict_is_told_and_nothing_of_it_is_done(
     assert rows(shop) == expected(shop, SHOP, of_step, others)
 
 
+@pytest.mark.full
 def test_what_a_cascade_would_take_of_others_is_no_part_of_it(shop: Rich) -> None:
     """The step's item goes but for the line that somebody has given it since."""
     kept = keep(
@@ -159,6 +162,7 @@ def test_what_a_cascade_would_take_of_others_is_no_part_of_it(shop: Rich) -> Non
     assert shop.sql("SELECT n FROM lines WHERE item_id = 9") == [(3,)]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "of_step",
     [
@@ -203,6 +207,7 @@ ALTER TABLE teams ADD CONSTRAINT head FOREIGN KEY (head) REFERENCES people {};
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("late", ["", "DEFERRABLE INITIALLY DEFERRED"])
 def test_rows_that_point_to_each_other_come_back(pg: Rich, late: str) -> None:
     made(pg, CIRCLE.format(late))
@@ -233,6 +238,7 @@ CREATE RULE stay AS ON DELETE TO seen DO INSTEAD NOTHING;
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("user", ["postgres", OWNER])
 def test_what_triggers_did_is_not_done_again(
     pg: Rich, request: pytest.FixtureRequest, user: str
@@ -269,6 +275,7 @@ def test_triggers_run_where_that_is_asked_for(shop: Rich) -> None:
     assert shop.sql("SELECT * FROM noted") == [("note_one",)]
 
 
+@pytest.mark.full
 def test_who_may_not_set_a_trigger_aside_is_refused(owned: Rich) -> None:
     owned.psql(
         f"{TRIGGERS} ALTER TABLE items OWNER TO postgres; GRANT ALL ON items, noted TO {OWNER};"
@@ -279,6 +286,7 @@ def test_who_may_not_set_a_trigger_aside_is_refused(owned: Rich) -> None:
     assert owned.sql("SELECT sum(price) FROM items") == [(0,)]
 
 
+@pytest.mark.full
 def test_who_may_not_write_is_refused_before_anything_is_done(owned: Rich) -> None:
     owned.psql(f"ALTER TABLE seen OWNER TO postgres; GRANT SELECT, INSERT ON seen TO {OWNER}")
     with pytest.raises(
@@ -295,6 +303,7 @@ def test_an_owner_who_is_no_superuser_may(owned: Rich, others: str) -> None:
     assert rows(owned) == expected(owned, SHOP, others, owner=OWNER)
 
 
+@pytest.mark.full
 def test_rows_that_a_policy_hides_are_never_half_of_a_merge(owned: Rich) -> None:
     owned.psql(
         "CREATE TABLE hidden (v int); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;"
@@ -307,6 +316,7 @@ def test_rows_that_a_policy_hides_are_never_half_of_a_merge(owned: Rich) -> None
     assert owned.sql("SELECT count(*) FROM hidden") == [(3,)]
 
 
+@pytest.mark.full
 def test_a_number_is_given_out_once(shop: Rich) -> None:
     """The step took the newest rows away and set their sequences back, as TRUNCATE does."""
     step_ = (
@@ -355,6 +365,7 @@ def test_rows_of_the_new_schema_go_into_the_one_before_it(shop: Rich) -> None:
     assert line == 5
 
 
+@pytest.mark.full
 def test_what_the_schema_before_has_no_place_for_is_a_conflict(shop: Rich) -> None:
     kept = keep(
         shop,
@@ -392,6 +403,7 @@ def test_every_kind_of_value_comes_back_exactly(pg: Rich) -> None:
     assert sorted(now) == sorted([*before, "public.empty_one (1,others)"])
 
 
+@pytest.mark.full
 def test_bytes_of_large_objects_are_no_rows(shop: Rich) -> None:
     shop.psql("SELECT lo_from_bytea(77, 'one')")
     kept = keep(
@@ -421,6 +433,7 @@ def test_who_writes_meanwhile_loses_nothing(shop: Rich) -> None:
     assert shop.sql("SELECT n FROM seen WHERE what = 'roof'") == [(3,)]
 
 
+@pytest.mark.full
 def test_a_migration_is_taken_back_with_its_revision(pg: Rich) -> None:
     pg.room()
     pg.ok("undrop", "migrate", "0005")
@@ -440,6 +453,7 @@ def test_a_migration_is_taken_back_with_its_revision(pg: Rich) -> None:
     assert pg.sql("SELECT name FROM items ORDER BY id") == [("bolt",), ("nail",), ("pin",)]
 
 
+@pytest.mark.full
 def test_a_migration_of_rows_alone_is_taken_back_with_its_revision(pg: Rich) -> None:
     pg.room()
     pg.ok("undrop", "migrate")

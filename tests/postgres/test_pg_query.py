@@ -77,6 +77,7 @@ def test_what_would_change_anything_is_refused(kept: Rich, query: str, said: str
     assert not copied.exists()
 
 
+@pytest.mark.full
 def test_a_statement_timeout_is_the_roles_own(kept: Rich) -> None:
     kept.sql(f"ALTER DATABASE \"{kept.name}\" SET statement_timeout = '50ms'")
     done = kept.refused(1, "undrop", "sql", "SELECT pg_sleep(60)")
@@ -94,6 +95,7 @@ def test_the_shell_is_psql_and_only_reads(kept: Rich) -> None:
     assert kept.litter() == []
 
 
+@pytest.mark.full
 def test_rows_that_differ_are_listed(kept: Rich) -> None:
     kept.sql("UPDATE items SET price = 8, name = 'x' WHERE id = 1")
     kept.sql("INSERT INTO log VALUES ('new', 2)")
@@ -106,7 +108,6 @@ def test_rows_that_differ_are_listed(kept: Rich) -> None:
     ]
 
 
-@pytest.mark.smoke
 def test_statements_give_a_copy_the_others_rows(kept: Rich) -> None:
     kept.sql("UPDATE items SET price = 5.0, name = 'it' WHERE id = 1")
     kept.sql("UPDATE items SET data = '\\x01', tags = '{\"q\"}' WHERE id = 3")
@@ -123,6 +124,7 @@ def test_statements_give_a_copy_the_others_rows(kept: Rich) -> None:
     assert kept.content() == after
 
 
+@pytest.mark.full
 def test_statements_are_for_rows_alone(kept: Rich) -> None:
     kept.sql("ALTER TABLE log ADD COLUMN more int")
     done = kept.refused(2, "undrop", "diff", "--sql")

@@ -27,6 +27,7 @@ def test_rows_come_back_and_what_came_since_stays(shop: Rich) -> None:
     assert shop.sql("SELECT id FROM items ORDER BY 1") == [(2,), (3,), (5,)]
 
 
+@pytest.mark.full
 def test_what_a_foreign_key_needs_comes_along(shop: Rich) -> None:
     shop.psql("DELETE FROM lines; DELETE FROM items WHERE id < 3; DELETE FROM suppliers")
     done = shop.done("undrop", "recover", "rows lines", "--key", "1")
@@ -40,6 +41,7 @@ def test_what_a_foreign_key_needs_comes_along(shop: Rich) -> None:
     assert line == 4
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("where", "back"),
     [
@@ -71,6 +73,7 @@ def test_an_expression_may_only_look_at_its_row(shop: Rich, where: str) -> None:
     shop.refused(2, "undrop", "recover", "rows items", "--where", where)
 
 
+@pytest.mark.full
 def test_values_that_were_emptied_come_back_and_others_only_on_purpose(shop: Rich) -> None:
     shop.psql("UPDATE items SET price = NULL WHERE id < 3; UPDATE items SET price = 1 WHERE id = 4")
     done = shop.run("undrop", "recover", "items.price", "--json")
@@ -82,6 +85,7 @@ def test_values_that_were_emptied_come_back_and_others_only_on_purpose(shop: Ric
     assert rows(shop) == expected(shop, SHOP)
 
 
+@pytest.mark.full
 def test_what_the_schema_has_no_place_for_goes_into_a_table_of_its_own(shop: Rich) -> None:
     shop.psql(
         "CREATE TYPE mood AS ENUM ('sad', 'Ok'); ALTER TABLE items ADD mood mood DEFAULT 'Ok',"
@@ -111,6 +115,7 @@ def test_rows_without_a_key_by_their_number(shop: Rich) -> None:
     assert rows(shop) == expected(shop, SHOP, "INSERT INTO seen VALUES ('roof', 3)")
 
 
+@pytest.mark.full
 def test_a_row_that_live_refuses_stays_out(shop: Rich) -> None:
     shop.psql("DELETE FROM items WHERE id IN (3, 4); INSERT INTO items (name) VALUES ('pin')")
     done = shop.run("undrop", "recover", "rows items")
@@ -119,6 +124,7 @@ def test_a_row_that_live_refuses_stays_out(shop: Rich) -> None:
     assert shop.sql("SELECT id FROM items ORDER BY id") == [(1,), (2,), (3,), (5,)]
 
 
+@pytest.mark.full
 def test_what_went_with_them_is_said_with_a_line_that_works(shop: Rich) -> None:
     shop.psql("DELETE FROM items WHERE id < 3")
     done = shop.done("undrop", "recover", "rows items", "--json")
