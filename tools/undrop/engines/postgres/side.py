@@ -120,7 +120,9 @@ class Side:
     ) -> "Iterator[tuple[Any, ...]]":
         texts = (read(source, others, name, exact=exact) for name in source.columns)
         values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
-        select = f"COPY (SELECT {values} FROM {source.sql} WHERE {where}) TO STDOUT"  # noqa: S608
+        # An expression of somebody's names a table's columns by its own name.
+        table = f"{source.sql} AS t" if source.sql.startswith("(") else source.sql
+        select = f"COPY (SELECT {values} FROM {table} WHERE {where}) TO STDOUT"  # noqa: S608
         kinds = ["int8" if kind in WHOLE else "text" for kind in source.columns.values()]
         with self.connection.cursor().copy(select) as copy:
             copy.set_types(kinds)
