@@ -334,6 +334,15 @@ def some(values: Iterable[Any]) -> list[Any]:
     return [pytest.param(value, marks=more if n % 3 else ()) for n, value in enumerate(values)]
 
 
+def half(values: Iterable[Any]) -> list[Any]:
+    """All of them as parameters, every second of which only torture tries (the mark ``full``)."""
+    return [
+        pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=full)
+        for n, value in enumerate(values)
+        for full in [pytest.mark.full if n % 2 else ()]
+    ]
+
+
 def content(database: Path) -> list[str]:
     """Every definition and every row, as SQL."""
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:

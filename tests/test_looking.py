@@ -96,7 +96,8 @@ def test_looking_writes_nothing(looked_at: Project) -> None:
         assert looked_at.tree() == before, line
 
 
-@pytest.mark.full("rollback mode", "a read-only folder")
+@pytest.mark.full("rollback mode")
+@pytest.mark.full("in use", "a read-only folder")
 @pytest.mark.full("in use", "a full disk")
 @pytest.mark.parametrize(
     "why",

@@ -31,6 +31,7 @@ def prepared(each: Project) -> list[str]:
     return [path.name for path in each.saved()]
 
 
+@pytest.mark.full("postgresql")
 def test_the_life_of_a_row_and_where_a_text_is(each: Project) -> None:
     _, _, newest = prepared(each)
     exact = each.exact()

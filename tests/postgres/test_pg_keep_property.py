@@ -381,6 +381,7 @@ def strange(
                 yield f"seed {seed}: {table.name} {key} is not taken back, and not told"
 
 
+@pytest.mark.full
 def test_what_the_step_did_goes_and_what_came_since_stays(
     pg: Rich, monkeypatch: pytest.MonkeyPatch, tally: Tally
 ) -> None:
