@@ -6,6 +6,7 @@ was to be done.
 
 from typing import TYPE_CHECKING
 
+from undrop.compare import merge
 from undrop.compare.pairing import exactly
 from undrop.compare.structure import fold
 from undrop.sqlitefile.check import quoted
@@ -60,10 +61,7 @@ def _by_key(connection: "Connection", table: "Table", ops: "Ops | None") -> bool
     [(more,)] = connection.ask(
         f"SELECT (SELECT count(*) FROM done.{name}) - (SELECT count(*) FROM main.{name})"  # noqa: S608
     )
-    wanted = {"gone": 0, "change": 0, "put": 0}
-    if ops:
-        asked = f"SELECT does, count(*) FROM {ops.rows} GROUP BY 1"  # noqa: S608 - our own
-        wanted |= dict(connection.ask(asked))
+    wanted = merge.counts(connection, ops) if ops else {"gone": 0, "change": 0, "put": 0}
     there_are = (gone, changed, more)
     return there_are != (wanted["gone"], wanted["change"], wanted["put"] - wanted["gone"])
 

@@ -10,8 +10,6 @@ from undrop.errors import UsageError
 from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from undrop.compare.structure import Table
     from undrop.sqlitefile.connect import Connection
 

@@ -25,7 +25,6 @@ from undrop.sqlitefile import connect
 from undrop.sqlitefile.check import quoted
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator
 
     from undrop.compare.structure import Column

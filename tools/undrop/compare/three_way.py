@@ -24,7 +24,6 @@ from undrop.sqlitefile.check import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from undrop.compare.matching import Shared
     from undrop.compare.structure import Column, Table
     from undrop.sqlitefile.connect import Connection
 

@@ -20,7 +20,6 @@ from undrop.sqlitefile.check import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from undrop.compare.matching import Shared
     from undrop.compare.structure import Column
     from undrop.sqlitefile.connect import Connection
 

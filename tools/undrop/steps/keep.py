@@ -110,13 +110,9 @@ def keep(
         if of_live
         else Sources(before.path, after.path, None)
     )
-    prefers: dict[tuple[Keep, bool], Prefer] = {
-        ("live", True): "ours",
-        ("before", True): "theirs",
-        ("live", False): "theirs",
-        ("before", False): "ours",
-    }
-    prefer = prefers.get((asked, of_live))
+    prefer: Prefer = None
+    if asked != "ask":
+        prefer = "ours" if (asked == "live") == of_live else "theirs"
 
     def work_out(sides: Sides) -> "Merge":
         done = three_way.work_out(sides, prefer)
