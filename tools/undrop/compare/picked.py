@@ -48,6 +48,17 @@ def table(sides: "Sides", theirs: "Table", keys: tuple[str, ...], where: str) ->
     return f"temp.{name}"
 
 
+def among(
+    sides: "Sides", theirs: "Table", keys: tuple[str, ...], where: str, alias: str = ""
+) -> str:
+    """SQL for: the row, of that ``alias``, was asked for; empty for all. Raises UsageError."""
+    rows = table(sides, theirs, keys, where)
+    if rows is None:
+        return ""
+    ids = ", ".join(f"{alias}.{name}" if alias else name for name in identity(theirs))
+    return f"({ids}) IN (SELECT * FROM {rows})"  # noqa: S608 - ours
+
+
 def _test(theirs: "Table", keys: tuple[str, ...], where: str) -> tuple[str, list[Any]]:
     """SQL for: the row was asked for; and the values in it. Raises UsageError."""
     tests = ["1"]

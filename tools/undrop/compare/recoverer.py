@@ -13,7 +13,6 @@ from undrop.compare.merge import (
     Conflict,
     Ops,
     Sides,
-    identity,
 )
 from undrop.compare.pairing import something
 from undrop.compare.structure import Clause, fold
@@ -87,11 +86,9 @@ class Recoverer(Worker):
 
     def _picked(self) -> str:
         """SQL for: it is one of the rows that were asked for."""
-        table = picked.table(self.sides, self.match.theirs, self.request.keys, self.request.where)
-        if table is None:
-            return ""
-        ids = ", ".join(f"t.{name}" for name in identity(self.match.theirs))
-        return f" AND ({ids}) IN (SELECT * FROM {table})"  # noqa: S608 - ours
+        keys, where = self.request.keys, self.request.where
+        chosen = picked.among(self.sides, self.match.theirs, keys, where, "t")
+        return f" AND {chosen}" if chosen else ""
 
     @property
     def pairs(self) -> str:

@@ -20,7 +20,6 @@ from undrop.compare.merge import (
     Ops,
     Sides,
     counts,
-    identity,
 )
 from undrop.compare.pairing import something
 from undrop.compare.recoverer import Along, Recoverer
@@ -155,9 +154,9 @@ class _Job:
 
     def _without_place(self, match: Match, columns: "list[Column]") -> "Iterator[Conflict]":
         """Columns that live has not, with values in rows that were asked for."""
-        rows = picked.table(self.sides, match.theirs, self.request.keys, self.request.where)
-        ids = ", ".join(f"t.{name}" for name in identity(match.theirs))
-        chosen = f" AND ({ids}) IN (SELECT * FROM {rows})" if rows else ""  # noqa: S608 - ours
+        keys, where = self.request.keys, self.request.where
+        chosen = picked.among(self.sides, match.theirs, keys, where, "t")
+        chosen = f" AND {chosen}" if chosen else ""
         for column in columns:
             value = something(f"t.{quoted(column.name)}")
             sql = f"SELECT 1 FROM theirs.{quoted(match.theirs.name)} AS t WHERE {value}{chosen}"  # noqa: S608
@@ -186,11 +185,8 @@ class _Job:
         if fold(request.into).startswith("sqlite_"):
             raise UsageError(f"{request.into}: SQLite keeps such names for itself", "another name")
         listed = ", ".join(quoted(column.name) for column in columns)
-        where = picked.table(self.sides, theirs, request.keys, request.where)
-        chosen = ""
-        if where is not None:
-            ids = ", ".join(identity(theirs))
-            chosen = f" WHERE ({ids}) IN (SELECT * FROM {where})"  # noqa: S608 - ours
+        chosen = picked.among(self.sides, theirs, request.keys, request.where)
+        chosen = f" WHERE {chosen}" if chosen else ""
         self.connection.execute(
             f"CREATE TABLE ops.into_rows AS SELECT {listed} FROM theirs.{quoted(theirs.name)}{chosen}"  # noqa: S608, E501
         )
