@@ -7,8 +7,6 @@ from undrop.errors import LOOK, CheckError, DamagedError, UndropError
 from undrop.recipes import Action
 from undrop.record import revision_names
 from undrop.steps import guarded, live, restore, verify
-from undrop.steps import keep as keeping
-from undrop.steps.keep import Between
 from undrop.store import log
 from undrop.store.log import ABSENT
 from undrop.store.timeline import Moment, Timeline, names
@@ -120,7 +118,9 @@ def undo(
         plan = planned(settings, line, line.moment(attempt.state.name), whole=whole or bool(keep))
         target = plan.target
         if keep and plan.after:
-            between = Between(target, plan.after, plan.taken_back)
+            from undrop.steps import keep as keeping  # only this asks for a merge
+
+            between = keeping.Between(target, plan.after, plan.taken_back)
             chosen, instead, kept, outcome = keeping.keep(attempt, between, keep, triggers=triggers)
             plan = plan._replace(target=target._replace(backup=chosen), instead=instead)
             return outcome
