@@ -269,7 +269,7 @@ class Result(NamedTuple):
         yield from self._rows()
         yield from self._full_text()
         with opened(self.world.after) as after:
-            if loosely(exact(after)) != loosely(exact(self.left)):
+            if exact(after)[:3] != exact(self.left)[:3]:
                 yield from self._counters()
             # else the state before is back as it was, with its counters
 
@@ -343,30 +343,11 @@ def kept_apart(rnd: random.Random, *, schema: bool) -> None:
 def is_same(made: World) -> bool:
     """Whether the step changed nothing."""
     with opened(made.before) as before, opened(made.after) as after:
-        return loosely(exact(before)) == loosely(exact(after))
-
-
-def loosely(everything: tuple[object, ...]) -> list[object]:
-    """Of what is told by ``exact``, what a comparison calls other content: no mere other type."""
-    known, tables, version, _ = everything
-    assert isinstance(tables, list)
-    rows = []
-    for name, counted in tables:
-        loose = (tuple(_loose(cell) for cell in row[1::2]) for row in counted.elements())
-        rows.append((name, Counter(loose)))
-    return [known, rows, version]
-
-
-def _loose(cell: object) -> object:
-    text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
-    try:
-        return float(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return text
+        return exact(before)[:3] == exact(after)[:3]
 
 
 def exact(connection: sqlite3.Connection) -> tuple[object, ...]:
-    """Everything."""
+    """Everything; the last, what counters have handed out, makes no state another one."""
     sql = "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY 1"
     known = dict(connection.execute(sql))
     # What a full-text table keeps its text in is read as what it shows.
@@ -474,7 +455,7 @@ def overlapping(rnd: random.Random, *, schema: bool) -> None:
             made.others_write(step, application)
         left = made.copy("left")
         with opened(made.after) as after, opened(left) as live:
-            if loosely(exact(after)) == loosely(exact(live)):
+            if exact(after)[:3] == exact(live)[:3]:
                 return
         named_by_ask = refused(made, "ask")
         if named_by_ask is None:
@@ -487,7 +468,7 @@ def overlapping(rnd: random.Random, *, schema: bool) -> None:
                 return
             check_merged(made, step, left, keep, named_by_ask)
         with opened(left) as was, opened(made.live) as now:
-            if loosely(exact(now)) == loosely(exact(was)):
+            if exact(now)[:3] == exact(was)[:3]:
                 return  # there is nothing to undo: all of the step was in conflict
             made.undo()
             assert exact(now) == exact(was)

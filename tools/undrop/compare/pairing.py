@@ -85,6 +85,7 @@ def _as_number(value: str) -> str:
 
 SCAN = re.compile(r"SCAN (TABLE .* AS )?b\b")
 COPY = "undrop_after"
+PART = 50  # values that are told apart as one
 MOST = 1900  # columns of one statement: SQLite takes 2,000
 
 
@@ -173,14 +174,23 @@ class Pair:
     def differ(self) -> str:
         """SQL for: a row that both have, joined, is not the same."""
         pairs = list(self.pairs())
+        if not pairs:
+            return "0"
         # A column whose type stayed keeps its affinity too, and needs no plus: see ``same``.
         # (ANY has none in a STRICT table and another elsewhere.)
         plus = ["" if x.type == y.type != "ANY" else "+" for x, y, _, _ in pairs]
-        old = ", ".join(f"{sign}{pair[2]}" for sign, pair in zip(plus, pairs, strict=True))
-        new = ", ".join(
-            f"{sign}{pair[3]} COLLATE BINARY" for sign, pair in zip(plus, pairs, strict=True)
-        )
-        return f"({old}) IS NOT ({new})" if pairs else "0"
+        old = [f"{sign}{pair[2]}" for sign, pair in zip(plus, pairs, strict=True)]
+        new = [f"{sign}{pair[3]} COLLATE BINARY" for sign, pair in zip(plus, pairs, strict=True)]
+        old_types, new_types = self.types()
+        old, new = [*old, *old_types], [*new, *new_types]
+        return f"({', '.join(old)}) IS NOT ({', '.join(new)})"
+
+    def types(self) -> tuple[list[str], list[str]]:
+        """SQL for the types of values that may equal others and not be the same, on either side."""
+        pairs = [p for p in self.pairs() if any_type(p[0].type) and any_type(p[1].type)]
+        sides = ([f"typeof({pair[n]})" for pair in pairs] for n in (2, 3))
+        one, two = ([" || ".join(s[n : n + PART]) for n in range(0, len(s), PART)] for s in sides)
+        return one, two
 
     def _take(self, old: "Column", new: "Column") -> None:
         self.columns[fold(old.name)] = fold(new.name)

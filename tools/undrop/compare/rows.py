@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop.compare import reading
 from undrop.compare.comparison import ColumnChange, Sample, TableChange
-from undrop.compare.pairing import MOST, Join, Pair, cells, same, something
+from undrop.compare.pairing import MOST, PART, Join, Pair, cells, same, something
 from undrop.compare.structure import fold
 from undrop.sqlitefile import connect
 from undrop.sqlitefile.check import quoted
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 SAMPLES = 3
 SHORT = 60  # characters of a value in a report
 CHUNK = 300  # results of one statement: SQLite takes 2,000
-PART = 50  # columns that are told apart as one, where they are too many for that
 SWAPPED = 20  # columns that are looked at for whether they changed names
 LARGE = 100_000  # rows of a table that two threads share
 
@@ -91,7 +90,7 @@ def identity(connection: Connection, old: "Table", new: "Table") -> tuple[Pair, 
 def grouped(pair: Pair) -> tuple[str, dict[str, str]]:
     """Each whole row with how much more often it was there, as ``n``; what to show of it."""
     pairs = list(pair.pairs())
-    one, two = (["1"], ["1"]) if not pairs else _cells(pairs)
+    one, two, shown = _cells(pair, pairs) if pairs else (["1"], ["1"], {"row": "c0"})
     old = ", ".join(f"+{a} COLLATE BINARY AS c{n}" for n, a in enumerate(one))
     new = ", ".join(f"+{b}" for b in two)
     groups = ", ".join(f"c{n}" for n in range(len(one)))
@@ -100,19 +99,22 @@ def grouped(pair: Pair) -> tuple[str, dict[str, str]]:
         f"(SELECT 1 AS side, {old} FROM main.{quoted(pair.table_before.name)} AS a UNION ALL "
         f"SELECT -1, {new} FROM after.{quoted(pair.table_after.name)} AS b) GROUP BY {groups})"
     )
-    shown = {old.name: f"c{n}" for n, (old, _, _, _) in enumerate(pairs)}
-    return rows, shown if len(shown) == len(one) else {"row": "substr(c0, 1, 60)"}
+    return rows, shown
 
 
-def _cells(pairs: "list[tuple[Column, Column, str, str]]") -> tuple[list[str], list[str]]:
-    """What tells a row from others, as SQL for either side."""
+def _cells(
+    pair: Pair, pairs: "list[tuple[Column, Column, str, str]]"
+) -> tuple[list[str], list[str], dict[str, str]]:
+    """What tells a row from others, as SQL for either side; which of it to show."""
     sides: tuple[list[str], list[str]] = ([], [])
     for old, new, a, b in pairs:
         for side, cell in zip(sides, cells(old, new, a, b), strict=True):
             side.append(cell)
-    if len(pairs) <= MOST:
-        return sides
-    return _in_parts(sides[0]), _in_parts(sides[1])
+    if len(pairs) > MOST:
+        return _in_parts(sides[0]), _in_parts(sides[1]), {"row": "substr(c0, 1, 60)"}
+    old_types, new_types = pair.types()
+    shown = {old.name: f"c{n}" for n, (old, *_) in enumerate(pairs)}
+    return [*sides[0], *old_types], [*sides[1], *new_types], shown
 
 
 class _Rows:
