@@ -293,3 +293,24 @@ def test_nothing_to_keep_is_a_plain_undo(shop: Project) -> None:
     step(shop, "DELETE FROM items")
     shop.ok("undrop", "undo", "--keep")
     assert shop.content() == before
+
+
+@pytest.mark.parametrize("key", ["INTEGER PRIMARY KEY", "INT"])
+def test_a_value_of_another_type_is_another_one(shop: Project, key: str) -> None:
+    """SQLite calls 0 and 0.0 equal; who wrote the other into a column of no type did change it."""
+    write(shop, f"CREATE TABLE kinds (id {key}, it); INSERT INTO kinds VALUES (1, 0), (2, '5')")
+    typed = "SELECT id, typeof(it) FROM kinds ORDER BY id"
+    step(shop, "UPDATE items SET price = 0 WHERE id = 1")
+    write(shop, "UPDATE kinds SET it = 0.0 WHERE id = 1")
+    shop.refused(4, "undrop", "undo")
+    shop.ok("undrop", "undo", "--keep")
+    with closing(sqlite3.connect(shop.database)) as connection:
+        assert connection.execute(typed).fetchall() == [(1, "real"), (2, "text")]
+    step(shop, "UPDATE kinds SET it = 5 WHERE id = 2")
+    shop.ok("undrop", "undo")
+    with closing(sqlite3.connect(shop.database)) as connection:
+        assert connection.execute(typed).fetchall() == [(1, "real"), (2, "text")]
+    step(shop, "UPDATE kinds SET it = 0 WHERE id = 1")
+    shop.ok("undrop", "undo")
+    with closing(sqlite3.connect(shop.database)) as connection:
+        assert connection.execute(typed).fetchall() == [(1, "real"), (2, "text")]
