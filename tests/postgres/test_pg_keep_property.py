@@ -345,7 +345,7 @@ def tried(pg: Rich, seed: int) -> list[str]:
             common(before, example),
             live if example.schema else common(live, example),
             common(now, example),
-            keys_of(stepped, example) - keys_of(written, example),
+            (keys_of(stepped, example), keys_of(written, example)),
         )
     ]
 
@@ -357,9 +357,13 @@ def strange(
     before: Rows,
     live: Rows,
     now: Rows,
-    only: set[Any],
+    touched: tuple[set[Any], set[Any]],
 ) -> Iterator[str]:
-    """What is neither before's nor live's, and what was not taken back and is no conflict."""
+    """What is neither before's nor live's, was not taken back, or did not stay, and is no conflict.
+
+    ``touched``: by the step, and by others.
+    """
+    of_step, of_others = touched
     told = {(each.table, tuple(str(value) for value in each.key.values())) for each in conflicts}
     for table in example.tables:
         count = len(table.keyed)
@@ -377,7 +381,10 @@ def strange(
                 yield f"seed {seed}: {table.name} {there} is nobody's: {pair}"
             plain = tuple(part[1:-1].strip('"') for part in key)
             is_told = any((name, plain) in told for name in (table.name, table.now))
-            if (table.name, key) in only and there != old.get(key) and not is_told:
+            if (table.name, key) not in of_step and there != new.get(key) and not is_told:
+                yield f"seed {seed}: {table.name} {key} did not stay, and is not told"
+            alone = (table.name, key) in of_step - of_others
+            if alone and there != old.get(key) and not is_told:
                 yield f"seed {seed}: {table.name} {key} is not taken back, and not told"
 
 
