@@ -314,3 +314,12 @@ def test_a_value_of_another_type_is_another_one(shop: Project, key: str) -> None
     shop.ok("undrop", "undo")
     with closing(sqlite3.connect(shop.database)) as connection:
         assert connection.execute(typed).fetchall() == [(1, "real"), (2, "text")]
+
+
+def test_a_table_that_was_renamed_and_lost_rows_is_the_same_one(shop: Project) -> None:
+    """Who deletes a row of it under its new name means the one that comes back."""
+    step(shop, "DELETE FROM items WHERE id = 1; ALTER TABLE items RENAME TO goods")
+    write(shop, "DELETE FROM goods WHERE id = 4; UPDATE goods SET price = 33 WHERE id = 3")
+    shop.ok("undrop", "undo", "--keep")
+    others = "DELETE FROM items WHERE id = 4; UPDATE items SET price = 33 WHERE id = 3"
+    assert rows(shop) == sorted(expected(shop, others))

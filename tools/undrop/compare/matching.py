@@ -68,6 +68,8 @@ def matches(
     base = to_ours.structure_after if ours_first else to_ours.structure_before
     theirs = to_theirs.structure_after
     here, there = _pairs(to_ours), _pairs(to_theirs)
+    _add_mostly(connection, here, to_ours, ("main", "base") if ours_first else ("base", "main"))
+    _add_mostly(connection, there, to_theirs, ("base", "theirs"))
     if ours_first:
         older = to_ours.structure_before
         for name, (after, known) in here.items():
@@ -94,13 +96,7 @@ def since(connection: "Connection", lacking: "Comparison") -> Matches:
     tables: list[Match] = []
     strays: list[tuple[Table | None, Table]] = []
     pairs = _pairs(lacking)
-    taken = {fold(table.name) for table, _ in pairs.values()}
-    new = [t for name, t in lacking.structure_after.tables.items() if name not in taken]
-    for name, theirs in lacking.structure_before.tables.items():
-        for ours in new if name not in pairs else ():
-            if _is_mostly(connection, theirs, ours):
-                both = zip(theirs.data, ours.data, strict=True)
-                pairs[name] = (ours, {fold(one.name): fold(other.name) for one, other in both})
+    _add_mostly(connection, pairs, lacking, ("theirs", "main"))
     for name, theirs in lacking.structure_before.tables.items():
         if name not in pairs:
             strays.append((None, theirs))
@@ -133,22 +129,38 @@ def _pairs(comparison: "Comparison") -> Pairs:
     return pairs
 
 
-def _is_mostly(connection: "Connection", theirs: "Table", ours: "Table") -> bool:
+def _add_mostly(
+    connection: "Connection", pairs: Pairs, comparison: "Comparison", schemas: tuple[str, str]
+) -> None:
+    """Pair tables that were renamed and lost rows; ``schemas``: where the two states are."""
+    taken = {fold(table.name) for table, _ in pairs.values()}
+    new = [t for name, t in comparison.structure_after.tables.items() if name not in taken]
+    for name, before in comparison.structure_before.tables.items():
+        for after in new if name not in pairs else ():
+            if _is_mostly(connection, (before, after), schemas):
+                both = zip(before.data, after.data, strict=True)
+                pairs[name] = (after, {fold(one.name): fold(other.name) for one, other in both})
+
+
+def _is_mostly(
+    connection: "Connection", tables: "tuple[Table, Table]", schemas: tuple[str, str]
+) -> bool:
     """Whether a table was renamed and lost rows: half of them are there under another name.
 
     The one that was there keeps its root, which another may get that comes after it.
     """
-    if not 0 != theirs.root == ours.root or [c.type for c in theirs.data] != [
-        c.type for c in ours.data
+    before, after = tables
+    if not 0 != before.root == after.root or [c.type for c in before.data] != [
+        c.type for c in after.data
     ]:
         return False
-    sides = (
+    sides = [
         f"SELECT {', '.join(quoted(c.name) for c in table.data)} FROM {schema}.{quoted(table.name)}"  # noqa: S608
-        for schema, table in (("theirs", theirs), ("main", ours))
-    )
+        for schema, table in zip(schemas, tables, strict=True)
+    ]
     kept, there = (
         connection.ask(f"SELECT count(*) FROM ({sql})")[0][0]  # noqa: S608 - quoted
-        for sql in (" INTERSECT ".join(sides), f"SELECT 1 FROM theirs.{quoted(theirs.name)}")  # noqa: S608
+        for sql in (" INTERSECT ".join(sides), sides[0])
     )
     return bool(there and kept * 2 >= there)
 
