@@ -112,7 +112,12 @@ def test_the_same_change_on_both_sides_is_none(shop: Project) -> None:
     ("of_step", "of_others", "why"),
     [
         ("DELETE FROM items WHERE id = 4", "INSERT INTO items VALUES (4, 'new', 1)", "another row"),
-        ("DELETE FROM items WHERE id = 4", "INSERT INTO items VALUES (8, 'pin', 1)", "UNIQUE"),
+        (
+            "DELETE FROM items WHERE id = 4",
+            "INSERT INTO items VALUES (8, 'pin', 1)",
+            "items: UNIQUE constraint failed: items.name\n"
+            "          id 4: live has id 8, name 'pin'; before has name 'pin'\n",
+        ),
         ("UPDATE items SET price = 0", "DELETE FROM items WHERE id = 4", "took it away"),
         ("INSERT INTO items VALUES (5, 'n', 1)", "UPDATE items SET price = 2 WHERE id = 5", "took"),
         (

@@ -1,6 +1,7 @@
 """``recover`` on PostgreSQL: what was lost comes back, and everything else stays."""
 
 import json
+import re
 
 import pytest
 from pg_merging import expected, rows
@@ -115,12 +116,12 @@ def test_rows_without_a_key_by_their_number(shop: Rich) -> None:
     assert rows(shop) == expected(shop, SHOP, "INSERT INTO seen VALUES ('roof', 3)")
 
 
-@pytest.mark.full
 def test_a_row_that_live_refuses_stays_out(shop: Rich) -> None:
     shop.psql("DELETE FROM items WHERE id IN (3, 4); INSERT INTO items (name) VALUES ('pin')")
     done = shop.run("undrop", "recover", "rows items")
     assert done.code == 4
     assert 'violates unique constraint "items_name_key"' in done.err
+    assert re.search(r"id 4: live has id 5, name 'pin'; \S+ has name 'pin'\n", done.err)
     assert shop.sql("SELECT id FROM items ORDER BY id") == [(1,), (2,), (3,), (5,)]
 
 

@@ -17,12 +17,14 @@ class Refused(NamedTuple):
     ops: Ops
     n: int
     why: str
+    taken: "dict[str, object] | None" = None
+    """By column, what a row there has that no other may have as well; and its key."""
 
 
 def drop(connection: "sqlite3.Connection", refused: list[Refused]) -> list[Conflict]:
     """Take what was refused out of what is to be done; each is a conflict."""
     conflicts = []
-    for ops, n, why in refused:
+    for ops, n, why, taken in refused:
         data = range(len(ops.table.data))
         listed = ", ".join([*(f"o{i}" for i in data), *(f"d{i}" for i in data)])
         [(does, *values)] = connection.execute(
@@ -34,7 +36,10 @@ def drop(connection: "sqlite3.Connection", refused: list[Refused]) -> list[Confl
         )
         names = {column.ours.name for column in ops.match.key}
         key = {name: value for name, value in shown.items() if name in names} or shown
-        conflicts.append(Conflict(ops.table.name, key, why))
-    for ops, n, _ in refused:
+        told = {name: value for name, value in shown.items() if name not in key}
+        if taken:
+            told = {name: value for name, value in told.items() if name in taken}
+        conflicts.append(Conflict(ops.table.name, key, why, "", taken, told or None))
+    for ops, n, *_ in refused:
         connection.execute(f"DELETE FROM {ops.rows} WHERE n = {n}")  # noqa: S608 - ours
     return conflicts

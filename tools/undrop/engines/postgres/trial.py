@@ -27,6 +27,12 @@ REFUSALS = (
 )
 """What the server says of a row; all else is no row's fault."""
 TAKEN = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
+UNIQUE = """
+SELECT a.attname FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid
+    AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+WHERE i.indexrelid = to_regclass(%s) AND i.indpred IS NULL AND i.indexprs IS NULL
+"""
+"""The columns of an index."""
 UNFIT = "a column there does not hold a value of it"
 
 
@@ -182,7 +188,8 @@ class Trial:
             failed = []
             for n in waiting:
                 if error := self._refusal([*part.statements(f" AND x.n = {n}")]):
-                    failed.append(Refused(operations.ops, n, _said(error)))
+                    taken = self._taken(operations, n, error)
+                    failed.append(Refused(operations.ops, n, _said(error), taken))
                 else:
                     done.append(n)
             if not failed or len(failed) == len(waiting):
@@ -191,6 +198,32 @@ class Trial:
         if not failed:
             self._plan.one_by_one[operations.name, part.does] = done
         return failed
+
+    def _taken(
+        self, operations: "Operations", n: int, error: psycopg.Error
+    ) -> "dict[str, object] | None":
+        """Of the row that has what is unique already, that and its key; None where none has."""
+        if not isinstance(error, psycopg.errors.UniqueViolation):
+            return None
+        found = self._connection.execute(UNIQUE, [self._constraint(error)]).fetchall()
+        places = [operations.places.get(fold(name), -1) for (name,) in found]
+        if not places or -1 in places:
+            return None
+        shown = [place for place in operations.key if place not in places] + places
+        listed = ", ".join(f"t.{operations.fields[place].name}" for place in shown)
+        same = " AND ".join(
+            f"t.{operations.fields[place].name} = {operations.value('x', 'd', place)}"
+            for place in places
+        )
+        row = self._ask(
+            f"SELECT {listed} FROM {operations.source.sql} AS t, {operations.rows} AS x "  # noqa: S608
+            f"WHERE x.n = {n} AND {same}"
+        )
+        names = [operations.ops.table.data[place].name for place in shown]
+        values = (
+            [value if isinstance(value, int) else str(value) for value in row[0]] if row else []
+        )
+        return dict(zip(names, values, strict=True)) if row else None
 
 
 def _said(error: psycopg.Error) -> str:

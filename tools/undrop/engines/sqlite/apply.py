@@ -191,8 +191,29 @@ class _Table:
                 self.connection.execute(f"{insert} AND n = {n}")
             except sqlite3.IntegrityError as error:
                 if not self._is_there(n):
-                    refused.append(Refused(self.ops, n, str(error)))
+                    refused.append(Refused(self.ops, n, str(error), self._taken(n, str(error))))
         return refused
+
+    def _taken(self, n: int, said: str) -> dict[str, object] | None:
+        """Of the row that has what is unique already, that and its key; None where none has."""
+        table = self.ops.table
+        sql = (
+            "SELECT group_concat(i.name, char(0)) FROM pragma_index_list(?) AS l, "
+            'pragma_index_info(l.name) AS i WHERE l."unique" AND NOT l.partial GROUP BY l.name'
+        )
+        at = {column.name: place for place, column in enumerate(table.data)}
+        for (listed,) in self.connection.execute(sql, [table.name]).fetchall():
+            names = (listed or "").split("\0")
+            told = ", ".join(f"{table.name}.{name}" for name in names)
+            if said.endswith(f": {told}") and {*names} <= at.keys():
+                keys = [c.ours.name for c in self.ops.match.key if c.ours.name not in names]
+                same = " AND ".join(f"t.{quoted(name)} = x.d{at[name]}" for name in names)
+                found = self.connection.execute(
+                    f"SELECT {', '.join(f't.{quoted(name)}' for name in [*keys, *names])} "  # noqa: S608
+                    f"FROM {self.name} AS t, {self.ops.rows} AS x WHERE x.n = {n} AND {same}"
+                ).fetchone()
+                return dict(zip([*keys, *names], found, strict=True)) if found else None
+        return None
 
     def _is_there(self, n: int) -> bool:
         """Whether a trigger put the row of a full-text table in already."""
