@@ -328,3 +328,49 @@ def test_a_table_that_was_renamed_and_lost_rows_is_the_same_one(shop: Project) -
     shop.ok("undrop", "undo", "--keep")
     others = "DELETE FROM items WHERE id = 4; UPDATE items SET price = 33 WHERE id = 3"
     assert rows(shop) == sorted(expected(shop, others))
+
+
+@pytest.mark.parametrize(
+    ("of_step", "of_others", "what"),
+    [
+        (
+            "ALTER TABLE seen ADD note; UPDATE seen SET note = 'x'",
+            "INSERT INTO seen VALUES ('door', 1, 'x')",
+            "seen.note",
+        ),
+        (
+            "ALTER TABLE kinds RENAME a TO r; ALTER TABLE kinds DROP b; UPDATE kinds SET r = NULL",
+            "UPDATE kinds SET r = 'ours' WHERE id = 2",
+            "kinds.r",
+        ),
+        (
+            "ALTER TABLE kinds RENAME a TO r; ALTER TABLE kinds DROP b; UPDATE kinds SET r = id",
+            "UPDATE kinds SET r = NULL WHERE id = 2",
+            "kinds.r",
+        ),
+        (
+            "DELETE FROM kinds WHERE id > 1; ALTER TABLE kinds RENAME TO sorts",
+            "DELETE FROM sorts",
+            "sorts",
+        ),
+    ],
+)
+def test_where_nothing_shows_which_is_which_it_is_a_conflict(
+    shop: Project, of_step: str, of_others: str, what: str
+) -> None:
+    write(shop, "CREATE TABLE kinds (id INTEGER PRIMARY KEY, a TEXT, b TEXT)")
+    write(shop, "INSERT INTO kinds (id, a) VALUES (1, 'x'), (2, 'y'), (3, 'z')")
+    step(shop, of_step)
+    write(shop, of_others)
+    state = shop.content()
+    done = shop.refused(4, "undrop", "undo", "--keep")
+    assert f"{what}: there is no such column or table there" in done.err
+    assert shop.content() == state
+
+
+def test_what_others_took_from_a_table_of_the_step_goes_with_it(shop: Project) -> None:
+    step(shop, "CREATE TABLE kinds (id INTEGER PRIMARY KEY); INSERT INTO kinds VALUES (1), (2)")
+    others = "INSERT INTO seen VALUES ('roof', 3)"
+    write(shop, f"DELETE FROM kinds WHERE id = 1; {others}")
+    shop.ok("undrop", "undo", "--keep")
+    assert rows(shop) == sorted(expected(shop, others))

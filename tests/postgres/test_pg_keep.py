@@ -473,3 +473,28 @@ def test_a_grant_of_others_is_not_lost_in_silence(shop: Rich, server: Server) ->
     shop.psql(f"GRANT SELECT ON items TO {OWNER}; INSERT INTO seen VALUES ('roof', 3)")
     done = shop.refused(4, "undrop", "undo", "--keep")
     assert "both changed the schema" in done.err
+
+
+def test_which_table_and_which_column_is_which(pg: Rich) -> None:
+    """One without a key has its columns by their names; one that lost rows has the OID it had."""
+    script = """
+        CREATE TABLE pairs (a int, b int, c text);
+        INSERT INTO pairs VALUES (5, 7), (7, 5), (5, 5), (7, 7);
+        CREATE TABLE kinds (id int PRIMARY KEY, name varchar(9), note text);
+        INSERT INTO kinds VALUES (1, 'x'), (2, ''), (3, 'z'); CREATE TABLE apart (v int);
+    """
+    shop = made(pg, script)
+    others = (
+        "INSERT INTO pairs (a, b) VALUES (1, 2)",
+        "INSERT INTO kinds (id, name) VALUES (9, '')",
+        "DELETE FROM kinds WHERE id = 3",
+    )
+    of_step = (
+        "INSERT INTO pairs VALUES (6, 5); UPDATE pairs SET a = 5, b = 6 WHERE a = 6; "
+        "ALTER TABLE pairs DROP c; DELETE FROM kinds WHERE id = 1; "
+        "ALTER TABLE kinds RENAME name TO called; ALTER TABLE kinds RENAME TO sorts"
+    )
+    renamed = "; ".join(others).replace("kinds", "sorts").replace("name", "called")
+    kept = keep(shop, of_step, renamed, schema=True)
+    assert kept.conflicts == []
+    assert rows(shop) == expected(shop, script, *others)

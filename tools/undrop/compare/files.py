@@ -82,6 +82,8 @@ class _Compare:
     ) -> None:
         self.connections = connections
         self.connection = connections[0]
+        # Another engine's say which table it is; a page of SQLite's is used again.
+        self.roots_tell = known is not None
         self.structure_before, self.structure_after = _meeting(
             *known
             or (
@@ -181,6 +183,8 @@ class _Compare:
         rows_before = self._count("main", gone)
         # One that was only renamed keeps its root.
         candidates = sorted(added.values(), key=lambda table: table.root != gone.root)
+        if self.roots_tell and candidates and 0 != candidates[0].root == gone.root:
+            return self._pair(gone, candidates[0])
         if not rows_before:
             return self._renamed_empty(gone, candidates)
         for candidate in candidates:

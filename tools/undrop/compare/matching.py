@@ -32,6 +32,11 @@ class Match(NamedTuple):
     """Columns that ours has not: the base's, where that has it, and theirs."""
 
     @property
+    def unknown(self) -> bool:
+        """Whether ours has columns that others have not: one of theirs may be it, renamed."""
+        return len(self.shared) < len(self.ours.data)
+
+    @property
     def key(self) -> tuple[Shared, ...]:
         """By what a row is known in all three: the primary key; none where they differ in it."""
         keys = [column for column in self.shared if column.base.key]
@@ -52,6 +57,8 @@ class Matches(NamedTuple):
     tables: list[Match]
     strays: "list[tuple[Table | None, Table]]"
     """Tables that ours has not: the base's, where that has it, and theirs."""
+    unknown: bool = False
+    """Whether ours has tables that the base has not: a stray may be one of them, renamed."""
 
 
 Pairs = dict[str, "tuple[Table, dict[str, str]]"]
@@ -68,13 +75,14 @@ def matches(
     base = to_ours.structure_after if ours_first else to_ours.structure_before
     theirs = to_theirs.structure_after
     here, there = _pairs(to_ours), _pairs(to_theirs)
-    _add_mostly(connection, here, to_ours, ("main", "base") if ours_first else ("base", "main"))
+    schemas = ("main", "base") if ours_first else ("base", "main")
+    older = to_ours.structure_before
+    _add_mostly(connection, here, to_ours, schemas)
     _add_mostly(connection, there, to_theirs, ("base", "theirs"))
+    for name, (after, known) in here.items():
+        _forget_guesses(connection, older.tables[name], after, known, schemas[0])
+        _add_changed(connection, older.tables[name], after, known, schemas)
     if ours_first:
-        older = to_ours.structure_before
-        for name, (after, known) in here.items():
-            _forget_guesses(connection, older.tables[name], after, known)
-            known.update(_changed_too(connection, older.tables[name], after, known))
         here = _turned(here, older)
     tables: list[Match] = []
     strays: list[tuple[Table | None, Table]] = []
@@ -85,7 +93,8 @@ def matches(
             strays.append((table, there[name][0]))
     taken = {fold(table.name) for table, _ in there.values()}
     strays += [(None, table) for name, table in theirs.tables.items() if name not in taken]
-    return Matches(tables, strays)
+    ours = older if ours_first else to_ours.structure_after
+    return Matches(tables, strays, len(here) < len(ours.tables))
 
 
 def since(connection: "Connection", lacking: "Comparison") -> Matches:
@@ -125,7 +134,7 @@ def _pairs(comparison: "Comparison") -> Pairs:
     for change in comparison.tables:
         old, new = fold(change.name), fold(change.now)
         if old and new and old not in stayed and new not in stayed:
-            pairs[old] = (after[new], columns(before[old], after[new], change))
+            pairs[old] = (after[new], _columns(before[old], after[new], change))
     return pairs
 
 
@@ -166,15 +175,24 @@ def _is_mostly(
 
 
 def _forget_guesses(
-    connection: "Connection", before: "Table", after: "Table", columns: dict[str, str]
+    connection: "Connection",
+    before: "Table",
+    after: "Table",
+    columns: dict[str, str],
+    schema: str,
 ) -> None:
-    """A new name, another type, and no value in it that shows what became of one: not the same."""
+    """A new name and no value that shows what became of it: not the same, if another may be it.
+
+    Nor is one of another type. ``schema``: where the state before is.
+    """
+    gone = [c for c in before.data if fold(c.name) not in columns]
     for old, new in [*columns.items()]:
         one, other = before.columns[old], after.columns[new]
-        if old == new or one.type == other.type:
+        another = [c for c in gone if c.type == other.type]
+        if old == new or (one.type == other.type and not another):
             continue
         value = something(f"a.{quoted(one.name)}")
-        there = f"SELECT 1 FROM main.{quoted(before.name)} AS a WHERE {value} LIMIT 1"  # noqa: S608
+        there = f"SELECT 1 FROM {schema}.{quoted(before.name)} AS a WHERE {value} LIMIT 1"  # noqa: S608
         if not connection.ask(there):
             del columns[old]
 
@@ -187,19 +205,20 @@ def _turned(pairs: Pairs, before: "Structure") -> Pairs:
     }
 
 
-def _changed_too(
-    connection: "Connection", before: "Table", after: "Table", columns: dict[str, str]
-) -> dict[str, str]:
-    """Columns that were renamed and of whose values some changed: half of them are there still.
-
-    ``before`` is ``main``'s, ``after`` the base's.
-    """
+def _add_changed(
+    connection: "Connection",
+    before: "Table",
+    after: "Table",
+    columns: dict[str, str],
+    schemas: tuple[str, str],
+) -> None:
+    """Pair columns that were renamed and of whose values some changed: half are there still."""
     keys = [(c.name, columns[fold(c.name)]) for c in before.key if fold(c.name) in columns]
     if not keys or len(keys) < len(before.key):
-        return {}
+        return
     on = " AND ".join(f"b.{quoted(new)} = a.{quoted(old)}" for old, new in keys)
-    joined = f"main.{quoted(before.name)} AS a CROSS JOIN base.{quoted(after.name)} AS b ON {on}"
-    found: dict[str, str] = {}
+    sides = [f"{x}.{quoted(t.name)}" for x, t in zip(schemas, (before, after), strict=True)]
+    joined = f"{sides[0]} AS a CROSS JOIN {sides[1]} AS b ON {on}"
     free = [c for c in after.data if fold(c.name) not in columns.values()]
     for old in [c for c in before.data if fold(c.name) not in columns and not c.key]:
         for new in [c for c in free if c.type == old.type and not c.key]:
@@ -210,10 +229,9 @@ def _changed_too(
             )
             [(count, kept, different)] = connection.ask(sql)
             if different > 1 and kept * 2 >= count:
-                found[fold(old.name)] = fold(new.name)
+                columns[fold(old.name)] = fold(new.name)
                 free.remove(new)
                 break
-    return found
 
 
 def _match(
@@ -239,14 +257,23 @@ def _match(
     return Match(ours, base, theirs, shared, unplaced)
 
 
-def columns(before: "Table", after: "Table", change: "TableChange") -> dict[str, str]:
-    """What each column is called afterwards, folded; those that are gone are left out."""
+def _columns(before: "Table", after: "Table", change: "TableChange") -> dict[str, str]:
+    """What each column is called afterwards, folded; those that are gone are left out.
+
+    Without a key no row shows that values changed places: a column of that name and type is it.
+    """
+    stayed = {
+        name
+        for name, column in before.columns.items()
+        if not before.key and name in after.columns and after.columns[name].type == column.type
+    }
     renamed = {fold(old): fold(new) for old, new in change.renamed}
-    gone = {fold(name) for name in change.gone_columns}
+    gone = {fold(name) for name in change.gone_columns} - stayed
     stored = {fold(column.name) for column in after.data}
     now = {
         fold(column.name): renamed.get(fold(column.name), fold(column.name))
         for column in before.data
         if fold(column.name) not in gone
     }
-    return {old: new for old, new in now.items() if new in stored}
+    now = {old: old if old in stayed else new for old, new in now.items() if new in stored}
+    return {old: new for old, new in now.items() if old == new or new not in stayed}

@@ -17,7 +17,7 @@ from undrop.compare.merge import (
 )
 from undrop.compare.pairing import something
 from undrop.compare.structure import fold
-from undrop.compare.whole_rows import constant, whole_rows
+from undrop.compare.whole_rows import constant, more, whole_rows
 from undrop.compare.worker import Worker, without_text
 from undrop.sqlitefile.check import quoted
 
@@ -49,24 +49,28 @@ def work_out(sides: Sides, prefer: Prefer = None) -> Merge:
             ops.append(worker.ops)
     if prefer != "ours":
         for base, theirs in matches.strays:
-            conflicts += _stray(connection, base, theirs)
+            conflicts += _stray(connection, base, theirs, unknown=matches.unknown)
     return Merge(ops, conflicts)
 
 
-def _stray(connection: "Connection", base: "Table | None", theirs: "Table") -> "Iterator[Conflict]":
-    """What theirs has since the base in a table that ours has not."""
-    there = f"theirs.{quoted(theirs.name)}"
+def _stray(
+    connection: "Connection", base: "Table | None", theirs: "Table", *, unknown: bool
+) -> "Iterator[Conflict]":
+    """What theirs has since the base in a table that ours has not.
+
+    What it has no more, too, where one of ours may be that table: else it goes with the table.
+    """
     if base is None:
-        [(count,)] = connection.ask(f"SELECT count(*) FROM {there}")  # noqa: S608
-        yield Conflict(theirs.name, {}, NO_PLACE, theirs=count)
+        sql = f"SELECT count(*) FROM theirs.{quoted(theirs.name)}"  # noqa: S608
+        yield Conflict(theirs.name, {}, NO_PLACE, theirs=connection.ask(sql)[0][0])
         return
-    stayed = [column for column in theirs.data if fold(column.name) in base.columns]
-    old = ", ".join(quoted(base.columns[fold(column.name)].name) for column in stayed)
-    new = ", ".join(quoted(column.name) for column in stayed)
-    sql = f"SELECT {new} FROM {there} EXCEPT SELECT {old} FROM base.{quoted(base.name)}"  # noqa: S608
-    for row in connection.execute(sql):
-        values = dict(zip((column.name for column in stayed), row, strict=True))
-        yield Conflict(theirs.name, values, NO_PLACE)
+    pairs = [(base.columns[fold(c.name)], c) for c in theirs.data if fold(c.name) in base.columns]
+    sides = [(f"theirs.{quoted(theirs.name)}", [c for _, c in pairs])]
+    sides.append((f"base.{quoted(base.name)}", [c for c, _ in pairs]))
+    for one, other in (sides, sides[::-1])[: 1 + unknown]:
+        for row in more(connection, one, other):
+            values = dict(zip((column.name for _, column in pairs), row, strict=True))
+            yield Conflict(theirs.name, values, NO_PLACE)
 
 
 class _Merger(Worker):
@@ -159,9 +163,10 @@ class _Merger(Worker):
             tests = []
             for base, theirs in self.match.unplaced:
                 value = f"t.{quoted(theirs.name)}"
-                test = something(value)
+                test = f"{value} IS NOT NULL" if self.match.unknown else something(value)
                 if base and kind == "changed":
-                    test += f" AND NOT {self.equal('b', 't', Shared(base, base, theirs))}"
+                    other = f"NOT {self.equal('b', 't', Shared(base, base, theirs))}"
+                    test = other if self.match.unknown else f"{test} AND {other}"
                 elif (default := constant(self.connection, theirs)) is not None:
                     test += f" AND {value} IS NOT {default}"
                 tests.append((theirs.name, f"({test})", "NULL", value))

@@ -107,22 +107,39 @@ def whole_rows(worker: Worker, prefer: Prefer, kept: "Sequence[Shared]" = ()) ->
     return found
 
 
+def more(
+    connection: "Connection", one: "tuple[str, list[Column]]", other: "tuple[str, list[Column]]"
+) -> list[tuple[object, ...]]:
+    """Rows that are in one table more often than in the other; each: its name in SQL, columns."""
+    typed = [any_type(a.type) or any_type(b.type) for a, b in zip(one[1], other[1], strict=True)]
+    parts = []
+    for sign, (table, columns) in ((1, one), (-1, other)):
+        names = [quoted(column.name) for column in columns]
+        told = [f"{name} COLLATE BINARY" for name in names]
+        told += [f"typeof({name})" for name, needed in zip(names, typed, strict=True) if needed]
+        listed = [f"{value} AS c{n}" for n, value in enumerate(told)]
+        listed += [f"{name} AS v{n}" for n, name in enumerate(names)]
+        parts.append(f"SELECT {', '.join(listed)}, {sign} AS n FROM {table}")  # noqa: S608 - quoted
+    cells = ", ".join(f"c{n}" for n in range(len(typed) + sum(typed)))
+    values = ", ".join(f"v{n}" for n in range(len(typed)))
+    return connection.ask(
+        f"SELECT {values} FROM ({' UNION ALL '.join(parts)}) "  # noqa: S608 - ours
+        f"GROUP BY {cells} HAVING sum(n) > 0"
+    )
+
+
 def _kept(worker: Worker, kept: "Sequence[Shared]") -> "Iterator[Conflict]":
     """New rows of a table without a key, with values that ours has no column for."""
     columns = [*worker.match.shared, *kept]
-    sides = []
-    for side in "tb":
-        listed = [f"{worker.cell(side, column)} COLLATE BINARY" for column in columns]
-        for column in kept:
-            value = worker.cell(side, column)
-            default = constant(worker.connection, of(side, column)) or "NULL"
-            listed.append(f"{something(value)} AND {value} IS NOT {default}")
-        sides.append(f"SELECT {', '.join(listed)} FROM {worker.source(side)} AS {side}")  # noqa: S608
-    for row in worker.connection.ask(" EXCEPT ".join(sides)):
-        values = dict(zip((column.theirs.name for column in columns), row, strict=False))
-        for column, told in zip(kept, row[len(columns) :], strict=True):
-            if told:
-                value = values[column.theirs.name]
+    one, other = ((worker.source(side), [of(side, c) for c in columns]) for side in "tb")
+    blank = (None,) if worker.match.unknown else (None, "", b"")
+    defaults = [constant(worker.connection, column.theirs) for column in kept]
+    told = [worker.connection.ask(f"SELECT {default or 'NULL'}")[0][0] for default in defaults]
+    for row in more(worker.connection, one, other):
+        values = dict(zip((column.theirs.name for column in columns), row, strict=True))
+        for column, default in zip(kept, told, strict=True):
+            value = values[column.theirs.name]
+            if value not in blank and value != default:
                 yield Conflict(
                     worker.match.ours.name, values, NO_PLACE, column.theirs.name, None, value
                 )

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop.compare import standing
-from undrop.compare.comparison import TableChange
 from undrop.compare.merge import Sides
 from undrop.compare.structure import fold
 from undrop.engines.postgres import compare, programs, session
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
 
-    from undrop.compare.comparison import Comparison
     from undrop.compare.structure import Table
     from undrop.engines.postgres.site import Site
     from undrop.sqlitefile.connect import Connection
@@ -76,12 +74,12 @@ class States:
             before, after = (theirs, files["theirs"]), (ours, files["ours"])
             lacking = compare.written(before, after, same, self._progress)
             where, fetch = self._where(connection), self._fetch(connection, same)
-            return Sides(connection, None, _renamed(lacking), where=where, fetch=fetch)
+            return Sides(connection, None, lacking, where=where, fetch=fetch)
         one, mine = (base, files["base"]), (ours, files["ours"])
         older, newer = (mine, one) if ours_first else (one, mine)
         to_ours = compare.written(older, newer, (), self._progress)
         to_theirs = compare.written(one, (theirs, files["theirs"]), same, self._progress)
-        return Sides(connection, _renamed(to_ours), _renamed(to_theirs), ours_first=ours_first)
+        return Sides(connection, to_ours, to_theirs, ours_first=ours_first)
 
     def _where(self, connection: "Connection") -> "Callable[[Table, str], str]":
         """How the server is asked of which rows of theirs an expression is true."""
@@ -139,27 +137,6 @@ def _oids(side: Side, path: Path) -> dict[str, int]:
         if len(said) == 1:
             oids[name] = said[0]
     return oids
-
-
-def _renamed(comparison: "Comparison") -> "Comparison":
-    """The same, in which a table with the OID of one that is gone is that one."""
-    before, after = comparison.structure_before.tables, comparison.structure_after.tables
-    changes = list(comparison.tables)
-    for gone in [change for change in changes if change.name and not change.now]:
-        for new in [change for change in changes if change.now and not change.name]:
-            one, other = before[fold(gone.name)], after[fold(new.now)]
-            if 0 != one.root == other.root:
-                lacking = (c.name for c in one.data if fold(c.name) not in other.columns)
-                changes.remove(new)
-                changes[changes.index(gone)] = TableChange(
-                    gone.name,
-                    new.now,
-                    gone.rows_before,
-                    new.rows_after,
-                    gone_columns=tuple(lacking),
-                )
-                break
-    return comparison._replace(tables=changes)
 
 
 def _unchanged(base: Side, theirs: Side) -> set[str]:
