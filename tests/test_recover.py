@@ -661,3 +661,13 @@ def test_others_work_goes_back_through_a_change_of_type(
         expected.executescript("INSERT INTO t VALUES (1, '12'), (2, '8'), (3, '9'), (4, '9')")
         wanted = expected.execute("SELECT * FROM t ORDER BY id").fetchall()
     assert project.sql("SELECT * FROM t ORDER BY id") == wanted
+
+
+def test_where_is_about_the_table_that_is_named(project: Project) -> None:
+    """A table without a key whose rows point to it has no such column."""
+    write(project, "CREATE TABLE p (id INTEGER PRIMARY KEY, name); INSERT INTO p VALUES (1, 'x')")
+    write(project, "CREATE TABLE c (p REFERENCES p ON DELETE CASCADE); INSERT INTO c VALUES (1)")
+    project.ok("undrop", "backup")
+    write(project, "PRAGMA foreign_keys = ON; DELETE FROM p")
+    project.ok("undrop", "recover", "rows p", "--where", "name = 'x'")
+    assert project.sql("SELECT * FROM p") == [(1, "x")]

@@ -136,3 +136,17 @@ def test_what_went_with_them_is_said_with_a_line_that_works(shop: Rich) -> None:
     line = said[said.index("just recover") : said.index(" brings those")]
     shop.ok("sh", "-c", line)
     assert shop.sql("SELECT id FROM lines ORDER BY id") == [(1,), (2,), (3,)]
+
+
+def test_where_is_about_the_table_that_is_named(pg: Rich) -> None:
+    """A table without a key whose rows point to it has no such column."""
+    shop = made(
+        pg,
+        "CREATE TABLE p (id text PRIMARY KEY); INSERT INTO p VALUES ('x');"
+        "CREATE TABLE c (id int, p text REFERENCES p ON DELETE CASCADE);"
+        "INSERT INTO c VALUES (1, 'x')",
+    )
+    shop.ok("undrop", "backup")
+    shop.psql("DELETE FROM p")
+    shop.ok("undrop", "recover", "rows p", "--where", "id = 'x'")
+    assert shop.sql("SELECT * FROM p") == [("x",)]

@@ -361,7 +361,9 @@ class Recoverer(Worker):
     def counted(self, alias: str) -> str:
         """Rows that no key tells apart: each as often (``more``) as theirs has it more."""
         names = [f"c{n}" for n in range(len(self.match.shared))]
-        chosen = [*self.pointing, *[f"(1{self._picked()})"] * any(w.rows for w in self.wishes)]
+        chosen = [*self.pointing]
+        if any(wish.rows for wish in self.wishes):
+            chosen.append(f"(1{self._picked()})")
         parts = []
         for side in "to":
             cells = zip(cells_of(self, side), names, strict=True)
