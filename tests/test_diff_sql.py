@@ -14,7 +14,7 @@ import inside
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from shop import Project
+from shop import Project, half
 from tally import FULL
 from test_loss_property import Random, quiet
 
@@ -176,7 +176,7 @@ def test_rows_become_the_others(kind: str, data: st.DataObject) -> None:
 
 @pytest.mark.more
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="there is no sqlite3 shell")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", half(KINDS))
 @examples(MANY // 2)
 @given(data=st.data())
 def test_rows_become_the_others_by_sqlites_shell(kind: str, data: st.DataObject) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
 from shop import Project
 
 RECORD = {
@@ -61,6 +62,7 @@ def test_without_a_database_everything_looks_and_nothing_is_made(each: Project) 
     assert not each.saved()
 
 
+@pytest.mark.full("postgresql")
 def test_a_broken_record_is_no_record(each: Project) -> None:
     each.make()
     each.ok("undrop", "backup")
@@ -76,6 +78,7 @@ def test_a_broken_record_is_no_record(each: Project) -> None:
     assert each.content() == before
 
 
+@pytest.mark.full("postgresql")
 def test_the_names_time_sorts_what_has_no_record(each: Project) -> None:
     each.make()
     each.ok("undrop", "backup")

@@ -144,6 +144,7 @@ def test_a_damaged_backup_is_refused_by_name_and_nothing_changed(each: Project) 
     assert each.litter() == []
 
 
+@pytest.mark.full("postgresql")
 def test_a_damaged_backup_is_refused_by_the_recipe_and_as_latest(each: Project) -> None:
     backed_up(each)
     [good] = each.saved()
@@ -227,6 +228,7 @@ def test_another_applications_file_is_refused(filled: Project, tmp_path: Path) -
     assert "another application's" in done.err
 
 
+@pytest.mark.full("postgresql")
 def test_our_own_backup_of_a_revision_that_the_branch_lacks_is_restorable(filled: Project) -> None:
     """By its name: ``latest`` passes it over, and says so."""
     before = filled.content()
@@ -241,6 +243,7 @@ def test_our_own_backup_of_a_revision_that_the_branch_lacks_is_restorable(filled
     assert filled.content() == before
 
 
+@pytest.mark.full("postgresql")
 def test_latest_is_this_databases_and_no_backup_that_was_taken_for_safety(each: Project) -> None:
     before = backed_up(each)
     other = each.beside()

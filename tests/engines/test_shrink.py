@@ -40,6 +40,7 @@ def test_a_mark_stays_until_the_rows_are_back(filled: Project) -> None:
     assert backed_up(filled) == []
 
 
+@pytest.mark.full("postgresql")
 def test_a_safety_backup_does_not_launder_it(filled: Project) -> None:
     backed_up(filled)
     filled.sql("DELETE FROM stock_movements")
@@ -67,6 +68,7 @@ def test_somebody_can_say_that_it_was_meant(filled: Project, command: tuple[str,
     assert backed_up(filled) == []
 
 
+@pytest.mark.full("postgresql")
 def test_what_our_own_steps_took_away_sets_no_mark(filled: Project) -> None:
     filled.revise("op.execute('DELETE FROM stock_movements')")
     filled.ok("undrop", "migrate", "--accept-loss")
@@ -86,6 +88,7 @@ def test_a_migration_does_not_hide_what_was_lost_before(filled: Project) -> None
     assert backed_up(filled) == ["stock_movements"]
 
 
+@pytest.mark.full("postgresql")
 def test_an_unfinished_line_in_the_log_of_steps_is_passed_over(filled: Project) -> None:
     filled.ok("undrop", "reset-db")
     with (filled.backups / "steps.jsonl").open("a") as log:

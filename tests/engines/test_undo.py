@@ -82,6 +82,7 @@ def test_stops_at_others_work_and_says_where_it_is_kept_when_it_goes_too(filled:
     assert filled.holds(kept) == left
 
 
+@pytest.mark.full("postgresql")
 def test_steps_that_changed_nothing_are_passed_over(filled: Project) -> None:
     before = filled.content()
     filled.ok("undrop", "reset-db")
@@ -102,6 +103,7 @@ def test_steps_that_changed_nothing_are_passed_over(filled: Project) -> None:
         assert f"passed over: {kind}" in done.err or kind == "migrate"
 
 
+@pytest.mark.full("postgresql")
 def test_rows_written_after_a_start_of_the_application_are_not_alembics_doing(
     filled: Project,
 ) -> None:
@@ -137,6 +139,7 @@ def test_a_state_whose_backup_is_gone_is_not_put_back(filled: Project) -> None:
     assert first.name in done.err
 
 
+@pytest.mark.full("postgresql")
 def test_the_chain_is_listed_and_says_where_undo_goes(filled: Project) -> None:
     filled.ok("undrop", "migrate", "--accept-loss", "--", "-1")
     for _ in range(2):
@@ -148,6 +151,7 @@ def test_the_chain_is_listed_and_says_where_undo_goes(filled: Project) -> None:
     assert "goes back before alembic" in filled.undrop("status").out
 
 
+@pytest.mark.full("postgresql")
 def test_a_log_of_nonsense_is_passed_over(filled: Project) -> None:
     before = filled.content()
     filled.ok("undrop", "reset-db")
@@ -158,6 +162,7 @@ def test_a_log_of_nonsense_is_passed_over(filled: Project) -> None:
     assert chain(filled)[0] == ["undo", "done"]
 
 
+@pytest.mark.full("postgresql")
 def test_statistics_are_not_alembics_doing(filled: Project) -> None:
     filled.revise(COLOUR)
     filled.ok("undrop", "migrate")
@@ -184,6 +189,7 @@ def test_a_reset_that_changed_only_definitions_is_undone(filled: Project) -> Non
     assert filled.content() == before
 
 
+@pytest.mark.full("postgresql")
 def test_a_state_put_back_by_hand_is_not_put_back_again(filled: Project) -> None:
     before = filled.content()
     filled.ok("undrop", "migrate", "--accept-loss", "--", "-1")
@@ -199,6 +205,7 @@ def test_a_state_put_back_by_hand_is_not_put_back_again(filled: Project) -> None
     assert filled.holds(filled.saved()[0]) == before
 
 
+@pytest.mark.full("postgresql")
 def test_two_projects_that_share_a_folder_undo_their_own_steps(
     each: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

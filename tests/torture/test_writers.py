@@ -15,6 +15,7 @@ from pathlib import Path
 
 import crowd
 import pytest
+from shop import half
 from tally import FULL, Tally, sampled
 
 from quartermaster.sample import fill
@@ -77,7 +78,7 @@ def test_each_step_succeeds_beside_a_program_that_goes_on_writing(
     tally("writers: acknowledged commits", len(commits), crowd.not_whole(project))
 
 
-@pytest.mark.parametrize(("mode", "step", "rows"), BACK)
+@pytest.mark.parametrize(("mode", "step", "rows"), half(BACK))
 def test_rows_come_back_beside_a_program_that_goes_on_writing(
     template: crowd.Template, tmp_path: Path, tally: Tally, mode: str, step: str, rows: int
 ) -> None:
