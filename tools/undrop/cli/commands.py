@@ -290,7 +290,10 @@ COMMANDS = {
     "agent-hook": Command(
         "agent_hook.agent_hook",
         "for coding agents: decide about a tool call (JSON on stdin)",
-        (_one("--explain", metavar="COMMAND", help="only say what would be decided, and why"),),
+        (
+            _one("--for", dest="agent", default="", metavar="NAME", help="the agent that asks"),
+            _one("--explain", metavar="COMMAND", help="only say what would be decided, and why"),
+        ),
         bare=True,
     ),
 }
