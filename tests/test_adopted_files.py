@@ -6,7 +6,6 @@ import shlex
 import sys
 import tomllib
 import types
-from collections.abc import Collection
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -521,19 +520,38 @@ def test_an_agent_at_the_top_of_the_repository_is_guarded(elsewhere: Elsewhere, 
     assert elsewhere.tree() == before
 
 
-@pytest.mark.parametrize("text", ["{}", '{\n "model": "x"\n}\n', '{"hooks": {"Stop": []}}', None])
+TEXTS = [
+    "{}",
+    '{\n "model": "x"\n}\n',
+    '{"hooks": {"Stop": []}}',
+    '{"version": 1, "hooks": {"preToolUse" :[ {"command": "x"} ], "AfterTool": [ ]} }',
+    None,
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("first", ["a", "b"])
-def test_each_of_several_projects_takes_out_its_own_hook(text: str | None, first: str) -> None:
+@pytest.mark.parametrize("agent", hooks.names())
+def test_each_of_several_projects_takes_out_its_own_hook(
+    agent: str, text: str | None, first: str
+) -> None:
     """In whichever order they go; what is the user's own stays."""
-    both = hooks.add(hooks.add(text, "a"), "b")
-    assert hooks.add(hooks.add(both, "a"), "b") == both
+    if agent == "opencode":
+        text = None  # a file of its own
+    both = hooks.add(agent, hooks.add(agent, text, "a"), "b")
+    assert hooks.add(agent, hooks.add(agent, both, "a"), "b") == both
     second = "b" if first == "a" else "a"
-    left = hooks.remove(both, first)
-    assert f"/{first} undrop" not in str(left)
-    assert f"/{second} undrop" in str(left)
-    assert json.loads(str(left))
-    assert hooks.remove(left, second) == text
-    assert hooks.remove(both, "c") == both
+    left = hooks.remove(agent, both, first)
+    assert own(left, first) not in str(left)
+    assert own(left, second) in str(left)
+    assert agent == "opencode" or json.loads(str(left))
+    assert hooks.remove(agent, left, second) == text
+    assert hooks.remove(agent, both, "c") == both
+
+
+def own(text: str | None, project: str) -> str:
+    """What of a file is about the project in that folder."""
+    return f'["{project}"]' if "PROJECTS" in str(text) else f"/{project} undrop"
 
 
 def test_the_hook_at_the_top_is_the_guards_setting(elsewhere: Elsewhere) -> None:
@@ -557,16 +575,21 @@ def test_a_home_that_is_a_repository_gets_no_hook_for_everything(
     assert not (elsewhere.root / ".claude").exists()
 
 
-@pytest.mark.parametrize("events", [hooks.EVENTS, hooks.OLDER_EVENTS])
-def test_a_hook_of_an_older_undrop_is_renewed_and_taken_out(events: Collection[str]) -> None:
-    new, old = json.dumps(hooks.command()), json.dumps(hooks.OLDER)
-    older = hooks._own([""], events).replace(new, old)
-    assert hooks.add(older) == hooks.add(None)
-    assert hooks.remove(older) is None
+@pytest.mark.parametrize("events", hooks.EARLIER["claude"])
+@pytest.mark.parametrize("line", [hooks.OLDER, hooks.command("claude")])
+def test_a_hook_of_an_older_undrop_is_renewed_and_taken_out(
+    events: dict[str, str], line: str
+) -> None:
+    new, old = json.dumps(hooks.command("claude")), json.dumps(line)
+    older = hooks._own("claude", [""], events).replace(new, old)
+    assert hooks.add("claude", older) == hooks.add("claude", None)
+    assert hooks.remove("claude", older) is None
     theirs = '{"model": "x"}'
-    older = jsontext.insert(theirs, [], hooks._all_events("", events).replace(new, old))
-    assert json.loads(hooks.add(older)) == {"model": "x", **json.loads(hooks.add(None))}
-    assert hooks.remove(older) == theirs
+    ours = hooks._all_events("claude", "", {}, events).replace(new, old)
+    older = jsontext.insert(theirs, [], ours)
+    renewed = hooks.add("claude", older)
+    assert json.loads(renewed) == {"model": "x", **json.loads(hooks.add("claude", None))}
+    assert hooks.remove("claude", older) == hooks.remove("claude", renewed) == theirs
 
 
 def test_a_backup_of_an_init_that_fails_is_nothing_for_git_either(elsewhere: Elsewhere) -> None:

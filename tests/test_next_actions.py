@@ -314,7 +314,7 @@ def test_an_agents_shell_has_not_the_path_of_our_hook(project: Project, tmp_path
     said_to_it = json.dumps({"hook_event_name": "SessionStart", "cwd": str(project.root)})
     done = project.told(
         said_to_it.encode(),
-        *("/bin/sh", "-c", str(hooks.command())),
+        *("/bin/sh", "-c", hooks.command("claude")),
         PATH=path,
         CLAUDE_PROJECT_DIR=str(project.root),
     )

@@ -1,117 +1,307 @@
-"""The hook for coding agents in somebody's ``.claude/settings.json``.
+"""The hook for coding agents, in the files where somebody's agents look for one.
 
-It is read where an agent is started: in the project's folder, or in the git repository's that has
-the project in a folder below. There, each project has a hook of its own.
+They are read where an agent is started: in the project's folder, or in the git repository's that
+has the project in a folder below. There, each project has a hook of its own.
 """
 
 import json
 import re
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from undrop.adopt import jsontext
+from undrop.agent.adapters import FILES
 from undrop.errors import UsageError
 from undrop.recipes import ENVIRONMENTS
 
-FILE = ".claude/settings.json"
 OURS = "undrop agent-hook"
-MISSING = (
-    ' || echo \'{"systemMessage": "undrop does not guard the database: it is not installed"}\''
+MISSING = "undrop does not guard the database: it is not installed"
+OLDER = f'PATH="$CLAUDE_PROJECT_DIR/.venv/bin:$PATH" {OURS}' + (
+    f' || echo \'{{"systemMessage": "{MISSING}"}}\''
 )
-OLDER = f'PATH="$CLAUDE_PROJECT_DIR/.venv/bin:$PATH" {OURS}{MISSING}'
-"""What an undrop before 0.3 wrote."""
-TOOLS = {"matcher": "Bash|Write|Edit|MultiEdit|NotebookEdit"}
-EVENTS: dict[str, dict[str, str]] = {
-    "PreToolUse": TOOLS,
-    "PostToolUse": TOOLS,
-    "PostToolUseFailure": TOOLS,
-    "SessionStart": {},
+"""What an undrop before 0.3 wrote for Claude Code."""
+SECONDS = 600  # where a hook that takes longer lets the call through
+
+
+EVERY = ""  # tool: no matcher
+TOOLS = "Bash|Write|Edit|MultiEdit|NotebookEdit"
+EARLIER: dict[str, list[dict[str, str]]] = {
+    "claude": [
+        {
+            "PreToolUse": TOOLS,
+            "PostToolUse": TOOLS,
+            "PostToolUseFailure": TOOLS,
+            "SessionStart": "",
+        },
+        {"PreToolUse": TOOLS, "SessionStart": ""},  # before 0.3
+    ]
 }
-"""When it is called, and for which tools."""
-OLDER_EVENTS = {"PreToolUse", "SessionStart"}
-"""Those that an undrop before 0.3 wrote."""
-BELOW = re.compile(rf' CLAUDE_PROJECT_DIR="\$CLAUDE_PROJECT_DIR"/(.+) {OURS}')
+"""When our hook was called, and for which tools, in what an undrop before wrote."""
+GIT = (
+    'top="$(git rev-parse --show-toplevel 2>/dev/null || pwd)"; '
+    'main="$(git rev-parse --git-common-dir 2>/dev/null)/.."; '
+)
+"""For agents that do not say where they were started; a worktree has no programs of its own."""
 
 
-def command(folder: str = "") -> str:
+class Agent(NamedTuple):
+    """An agent that reads a JSON file in which hooks are; docs/agents.md says where that stands."""
+
+    signs: tuple[str, ...]
+    """What is in a repository where it is used."""
+    events: dict[str, str]
+    """When our hook is called, and for which tools."""
+    entry: dict[str, Any]
+    """One hook, without its line."""
+    tops: tuple[str, ...]
+    """The repository's folder, as a shell has it; then others with programs of the project's."""
+    first: str = ""
+    """What the line begins with."""
+    key: str = "command"
+    """Under which it stands."""
+    nested: bool = True
+    """Whether an event has groups of hooks, not hooks, and the file no version."""
+    silent: tuple[str, ...] = ("systemMessage",)
+    """Where in an answer it is said that undrop is missing."""
+    trust: str = ""
+    """What the user has to do before the agent calls it."""
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What the file begins with."""
+        return {} if self.nested else {"version": 1}
+
+
+AGENTS = {
+    "claude": Agent(
+        (".claude",),
+        dict.fromkeys(["PreToolUse", "PostToolUse", "PostToolUseFailure"], EVERY)
+        | dict.fromkeys(["SessionStart", "SessionEnd", "Stop"], EVERY),
+        {"type": "command"},
+        ('"$CLAUDE_PROJECT_DIR"',),
+    ),
+    "codex": Agent(
+        (".codex",),
+        dict.fromkeys(["PreToolUse", "PostToolUse", "SessionStart", "Stop"], EVERY),
+        {"type": "command", "timeout": SECONDS},
+        ('"$top"', '"$main"'),
+        GIT,
+        trust="Codex calls the hook once you trust the project and, with /hooks in Codex, the hook",
+    ),
+    "copilot": Agent(
+        (".github/hooks", ".github/copilot-instructions.md"),
+        dict.fromkeys(["preToolUse", "postToolUse", "postToolUseFailure", "sessionStart"], EVERY),
+        {"type": "command", "timeoutSec": SECONDS},
+        ('"$top"', '"$main"'),
+        GIT,
+        key="bash",
+        nested=False,
+        silent=("systemMessage", "additionalContext"),  # VS Code's, Copilot's
+    ),
+    "cursor": Agent(
+        (".cursor",),
+        # The ends of its own events hear nothing.
+        dict.fromkeys(["beforeShellExecution", "beforeMCPExecution"], EVERY)
+        | {"preToolUse": "Write|Edit|Replace|Delete|Patch"}
+        | dict.fromkeys(["postToolUse", "postToolUseFailure", "sessionStart"], EVERY),
+        {"timeout": SECONDS},
+        ('"$CURSOR_PROJECT_DIR"',),
+        nested=False,
+        silent=("user_message",),
+    ),
+    "gemini": Agent(
+        (".gemini",),
+        dict.fromkeys(["BeforeTool", "AfterTool", "SessionStart", "SessionEnd"], EVERY),
+        {"type": "command", "timeout": SECONDS * 1000},
+        # Without the braces Gemini puts a path in quotes of its own there.
+        ('"${GEMINI_PROJECT_DIR}"',),
+    ),
+}
+FOLDERS = {part for file in FILES.values() for part in Path(file).parts[:-1]}
+"""That are made for an agent's file, and go with it where nothing else is in them."""
+BELOW = re.compile(rf' CLAUDE_PROJECT_DIR="\$\{{?\w+\}}?"/(.+?) {OURS}')
+OPENCODE = Path(__file__).with_name("opencode.ts")
+PROJECTS = re.compile(r"^const PROJECTS = (\[.*\]);?$", re.MULTILINE)
+
+
+def names() -> list[str]:
+    """Every agent that has a hook."""
+    return list(FILES)
+
+
+def is_used(name: str, folder: Path) -> bool:
+    """Whether an agent is used there; Claude Code's hook is in every project."""
+    signs = AGENTS[name].signs if name in AGENTS else (".opencode",)
+    return name == "claude" or any((folder / sign).exists() for sign in signs)
+
+
+def trust(paths: Iterable[Path]) -> list[str]:
+    """What the user has to do before a hook in one of these files is called."""
+    parts = [path.parts[-2:] for path in paths]
+    asks = {Path(FILES[name]).parts[-2:]: agent.trust for name, agent in AGENTS.items()}
+    return list(dict.fromkeys(asks[part] for part in parts if asks.get(part)))
+
+
+def command(name: str, folder: str = "") -> str:
     """The hook's line for the project in ``folder``, from where the agent is started."""
-    top = '"$CLAUDE_PROJECT_DIR"'
-    here = f"{top}/{shlex.quote(folder)}" if folder else top
-    tops = [here, top] if folder else [top]
-    programs = ":".join(f"{each}/{name}/bin" for each in tops for name in ENVIRONMENTS)
+    agent = AGENTS[name]
+    here = f"{agent.tops[0]}/{shlex.quote(folder)}" if folder else agent.tops[0]
+    tops = [here, *agent.tops] if folder else agent.tops
+    programs = ":".join(f"{top}/{each}/bin" for top in tops for each in ENVIRONMENTS)
     project = f" CLAUDE_PROJECT_DIR={here}" if folder else ""
-    return f'UNDROP_USER_PATH="$PATH" PATH={programs}:"$PATH"{project} {OURS}{MISSING}'
+    # Others read Claude Code's file, too: there the payload says whose it is.
+    whose = "" if name == "claude" else f" --for {name}"
+    said = json.dumps(dict.fromkeys(agent.silent, MISSING))
+    return (
+        f'{agent.first}UNDROP_USER_PATH="$PATH" PATH={programs}:"$PATH"{project} {OURS}{whose}'
+        f" || echo '{said}'"
+    )
 
 
-def add(text: str | None, folder: str = "") -> str:
-    """The settings with the hook of the project in ``folder``. Raises UsageError."""
+def add(name: str, text: str | None, folder: str = "") -> str:
+    """An agent's file with the hook of the project in ``folder``. Raises UsageError."""
+    if name == "opencode":
+        return _plugin(text, [*_plugged(text), folder])
     if text is None:
-        return _own([folder])
+        return _own(name, [folder])
     try:
-        text = _renewed(text)
-        hooks = json.loads(text).get("hooks", {})
-        folders = _folders(hooks)
-        if text in {_own(folders), _own(folders, OLDER_EVENTS)}:
-            return _own(list(dict.fromkeys([*folders, folder])))
-        if not hooks and "hooks" not in json.loads(text):
-            return jsontext.insert(text, [], _all_events(folder))
-        for name in EVENTS:
-            if folder in _folders({name: hooks.get(name, [])}):
-                continue
-            group = json.dumps(_group(name, folder))
-            if name in hooks:
-                text = jsontext.insert(text, ["hooks", name], group)
-            else:
-                text = jsontext.insert(text, ["hooks"], f'"{name}": [{group}]')
-    except (ValueError, AttributeError) as error:
+        if (folders := _only_ours(name, text)) is not None:
+            return _own(name, list(dict.fromkeys([*folders, folder])))
+        if _is_there(name, text, folder):
+            return text
+        return _merged(name, _without(name, text, folder), folder)
+    except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(
-            f"{FILE} is not what is documented: {error}",
-            f"correct it, or add by hand {_all_events(folder)}",
+            f"{FILES[name]} is not what is documented: {error}",
+            f"correct it, or add by hand {_all_events(name, folder, AGENTS[name].head)}",
         ) from None
+
+
+def remove(name: str, text: str | None, folder: str = "") -> str | None:
+    """An agent's file as it was; None for one that had to be made."""
+    if text is None:
+        return None
+    if name == "opencode":
+        left = [each for each in _plugged(text) if each != folder]
+        return text if folder not in _plugged(text) else _plugin(text, left) if left else None
+    folders = _only_ours(name, text)
+    if folders is not None and folder in folders:
+        others = [each for each in folders if each != folder]
+        return _own(name, others) if others else None
+    return _without(name, text, folder)
+
+
+def _merged(name: str, text: str, folder: str) -> str:
+    """Somebody's file with our hook in it. Raises ValueError, AttributeError, TypeError."""
+    settings = json.loads(text)
+    hooks = settings.get("hooks", {})
+    if not hooks and "hooks" not in settings:
+        head = {key: value for key, value in AGENTS[name].head.items() if key not in settings}
+        return jsontext.insert(text, [], _all_events(name, folder, head))
+    for event, group in _groups(name, folder).items():
+        if folder in _folders({event: hooks.get(event, [])}):
+            continue
+        if event in hooks:
+            at, empty = jsontext.inside(text, ["hooks", event])
+            was_empty = empty or any(text.startswith(_tight(each), at) for each in hooks[event])
+            form = _tight(json.loads(group)) if was_empty else group
+            text = jsontext.insert(text, ["hooks", event], form)
+        else:
+            text = jsontext.insert(text, ["hooks"], f'"{event}": [{group}]')
     return text
 
 
-def remove(text: str | None, folder: str = "") -> str | None:
-    """The settings as they were; None for a file that had to be made."""
-    if text is None:
-        return None
-    left = renewed = _renewed(text)
-    try:
-        folders = _folders(json.loads(text)["hooks"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        folders = []
-    if folder in folders and renewed in {_own(folders), _own(folders, OLDER_EVENTS)}:
-        others = [each for each in folders if each != folder]
-        return _own(others) if others else None
-    for events in (EVENTS, OLDER_EVENTS):
-        left = jsontext.remove(left, _all_events(folder, events))
-    groups = {name: json.dumps(_group(name, folder)) for name in EVENTS}
-    for name, group in groups.items():
-        left = jsontext.remove(left, f'"{name}": [{group}]')
-    for group in groups.values():  # in lists that others have something in, too
-        left = jsontext.remove(left, group)
+def _without(name: str, text: str, folder: str) -> str:
+    """Somebody's file without what of it is ours, in each form in which we wrote it."""
+    agent = AGENTS[name]
+    renewed = left = text.replace(json.dumps(OLDER), json.dumps(command("claude")))
+    tables = [agent.events, *EARLIER.get(name, [])]
+    for events in tables:
+        for head in (agent.head, {}):
+            left = jsontext.remove(left, _all_events(name, folder, head, events))
+    for events in tables:
+        groups = _groups(name, folder, events)
+        for event, group in groups.items():
+            left = jsontext.remove(left, f'"{event}": [{group}]')
+        for group in groups.values():  # in lists that are others'
+            left = jsontext.remove(left, group)
+            left = jsontext.remove(left, _tight(json.loads(group)))
     return text if left == renewed else left
 
 
-def _group(name: str, folder: str) -> dict[str, object]:
-    return {**EVENTS[name], "hooks": [{"type": "command", "command": command(folder)}]}
+def _is_there(name: str, text: str, folder: str) -> bool:
+    """Whether our hook is in somebody's file as it is written today."""
+    hooks = json.loads(text).get("hooks", {})
+    groups = _groups(name, folder)
+    return all(json.loads(group) in hooks.get(event, []) for event, group in groups.items())
 
 
-def _all_events(folder: str, events: Collection[str] = EVENTS) -> str:
+def _only_ours(name: str, text: str) -> list[str] | None:
+    """Of which projects there are hooks in a file that we made; None where others' are, too."""
+    try:
+        settings = json.loads(text)
+        groups = [group for groups in settings["hooks"].values() for group in groups]
+        ours = bool(groups) and all(OURS in json.dumps(group) for group in groups)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    known = settings.keys() <= {"hooks", *AGENTS[name].head}
+    same = text == json.dumps(settings, indent=2) + "\n"
+    return _folders(settings["hooks"]) if ours and known and same else None
+
+
+def _group(name: str, folder: str, tools: str) -> dict[str, Any]:
+    agent = AGENTS[name]
+    entry = {**agent.entry, agent.key: command(name, folder)}
+    matcher = {"matcher": tools} if tools else {}
+    return {**matcher, "hooks": [entry]} if agent.nested else {**matcher, **entry}
+
+
+def _tight(group: object) -> str:
+    """The form in which a group is put into a list of somebody's that was empty: it stays."""
+    return json.dumps(group, separators=(",", ":"))
+
+
+def _groups(name: str, folder: str, events: dict[str, str] | None = None) -> dict[str, str]:
+    """What goes into the list of each event."""
+    events = AGENTS[name].events if events is None else events
+    return {event: json.dumps(_group(name, folder, tools)) for event, tools in events.items()}
+
+
+def _all_events(
+    name: str, folder: str, head: dict[str, Any], events: dict[str, str] | None = None
+) -> str:
     """What goes into settings without hooks."""
-    groups = {name: json.dumps(_group(name, folder)) for name in EVENTS if name in events}
-    inner = ", ".join(f'"{name}": [{group}]' for name, group in groups.items())
-    return f'"hooks": {{{inner}}}'
+    groups = _groups(name, folder, events).items()
+    inner = ", ".join(f'"{event}": [{group}]' for event, group in groups)
+    first = "".join(f'"{key}": {json.dumps(value)}, ' for key, value in head.items())
+    return f'{first}"hooks": {{{inner}}}'
 
 
-def _own(folders: list[str], events: Collection[str] = EVENTS) -> str:
+def _own(name: str, folders: list[str], events: dict[str, str] | None = None) -> str:
     """A whole file."""
-    hooks = {n: [_group(n, folder) for folder in folders] for n in EVENTS if n in events}
-    return json.dumps({"hooks": hooks}, indent=2) + "\n"
+    agent = AGENTS[name]
+    events = agent.events if events is None else events
+    hooks = {
+        event: [_group(name, folder, tools) for folder in folders]
+        for event, tools in events.items()
+    }
+    return json.dumps({**agent.head, "hooks": hooks}, indent=2) + "\n"
 
 
-def _renewed(text: str) -> str:
-    return text.replace(json.dumps(OLDER), json.dumps(command()))
+def _plugin(text: str | None, folders: list[str]) -> str:
+    """OpenCode's plugin; a file of that name that is not ours stays what it is."""
+    if text is not None and not PROJECTS.search(text):
+        return text
+    projects = f"const PROJECTS = {json.dumps(list(dict.fromkeys(folders)))}"
+    return PROJECTS.sub(lambda _: projects, OPENCODE.read_text("utf-8"))
+
+
+def _plugged(text: str | None) -> list[str]:
+    """Of which projects OpenCode's plugin is."""
+    found = PROJECTS.search(text or "")
+    return list(map(str, json.loads(found[1]))) if found else []
 
 
 def _folders(hooks: dict[str, object]) -> list[str]:

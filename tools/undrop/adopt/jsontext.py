@@ -13,7 +13,7 @@ def insert(text: str, path: list[str], snippet: str) -> str:
     Raises ValueError when it is no JSON or there is no such container.
     """
     json.loads(text)
-    at, empty = _inside(text, path)
+    at, empty = inside(text, path)
     return text[:at] + snippet + ("" if empty else ",") + text[at:]
 
 
@@ -25,8 +25,8 @@ def remove(text: str, snippet: str) -> str:
     return text
 
 
-def _inside(text: str, path: list[str]) -> tuple[int, bool]:
-    """Where the container at ``path`` begins, and whether it is empty."""
+def inside(text: str, path: list[str]) -> tuple[int, bool]:
+    """Where the container at ``path`` begins, and whether it is empty. Raises ValueError."""
     trail: list[str] = []
     key = ""
     tokens = list(TOKEN.finditer(text))

@@ -5,7 +5,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import tomlkit
 from undrop import durable, settings
 from undrop.adopt import blocks, envpy, hooks, places
 from undrop.adopt.find import Project
+from undrop.agent.adapters import FILES
 from undrop.agent.places import git_root
 from undrop.errors import UsageError
 from undrop.recipes import OURS, OWN_FILE, Action, Prompt
@@ -62,8 +64,11 @@ class Edit(NamedTuple):
     text_after: str | None
 
 
-def adopt(project: Project) -> list[Edit]:
-    """What to write into a project; only what changes anything. Raises UsageError."""
+def adopt(project: Project, agents: Collection[str] = ()) -> list[Edit]:
+    """What to write into a project; only what changes anything. Raises UsageError.
+
+    Without ``agents``, those get a hook that are used there.
+    """
     root = project.root
     edits = [
         _settings(project),
@@ -71,7 +76,7 @@ def adopt(project: Project) -> list[Edit]:
         _file(root / RECIPES, lambda text: _renewed(text, _recipes(project))),
         _block(root / ".gitignore", _ignored_lines(root)),
         *_rules(project),
-        *_hooks(root, hooks.add),
+        *_hooks(root, hooks.add, agents),
     ]
     if project.env:
         edits.append(_file(project.env, lambda text: _guarded(text or "")))
@@ -91,7 +96,7 @@ def withdraw(root: Path, env: Path | None) -> list[Edit]:
             *_agents_files(root),
         )
     ]
-    edits += _hooks(root, hooks.remove)
+    edits += _hooks(root, hooks.remove, hooks.names())
     if env and env.is_file():
         edits.append(_file(env, lambda text: envpy.remove(text) if text else text))
     edits = [edit for edit in edits if edit.text_before != edit.text_after]
@@ -143,12 +148,14 @@ def write(edits: list[Edit]) -> None:
     for path, _, text_after in edits:
         if text_after is None:
             path.unlink()
-            if path.parent.name == ".claude" and not os.listdir(path.parent):
-                path.parent.rmdir()
+            for folder in path.parents:
+                if folder.name not in hooks.FOLDERS or os.listdir(folder):
+                    break
+                folder.rmdir()
             continue
-        if not path.parent.exists():
-            path.parent.mkdir()
-            durable.give(path.parent, path.parent.parent)
+        for folder in reversed([each for each in path.parents if not each.exists()]):
+            folder.mkdir()
+            durable.give(folder, folder.parent)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
         work = path.with_name(f".{path.name}.{os.getpid()}.undrop-work")
         try:
@@ -288,17 +295,21 @@ def _agents_files(root: Path) -> list[Path]:
     return list(files.values())
 
 
-def _hooks(root: Path, change: Callable[[str | None, str], str | None]) -> list[Edit]:
+def _hooks(root: Path, change: Callable[..., str | None], agents: Collection[str]) -> list[Edit]:
     """Where agents are started: in the project, and at the top of the repository that it is in.
 
     Not where that is somebody's home: the settings there are all projects'.
     """
-    edits = [_file(root / hooks.FILE, lambda text: change(text, ""))]
+    places = [(root, "")]
     top = git_root(root)
     if top and top not in {root.resolve(), Path.home().resolve()}:
-        folder = str(root.resolve().relative_to(top))
-        edits.append(_file(top / hooks.FILE, lambda text: change(text, folder)))
-    return edits
+        places.append((top, str(root.resolve().relative_to(top))))
+    return [
+        _file(place / FILES[name], partial(change, name, folder=folder))
+        for place, folder in places
+        for name in FILES
+        if (name in agents if agents else hooks.is_used(name, place))
+    ]
 
 
 def _guarded(text: str) -> str:

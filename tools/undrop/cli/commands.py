@@ -284,6 +284,12 @@ COMMANDS = {
             _one("--check", action="store_true", help="only try whether the guard holds; exit 4"),
             _one("--remove", action="store_true", help="take out what init put in"),
             _one("--url", default="", metavar="URL", help="the database, if it is not found"),
+            _one(
+                "--agents",
+                default="",
+                metavar="NAME[,NAME…]",
+                help="whose hooks are written; else claude's, and of those whose folders are there",
+            ),
         ),
         bare=True,
     ),
