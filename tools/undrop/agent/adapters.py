@@ -36,10 +36,8 @@ INPUTS, FOLDERS = ("tool_input", "toolArgs", "args"), ("workdir", "working_direc
 PATHS = ("file_path", "filePath", "path", "notebook_path")
 WHOLE = ("content", "file_text", "contents", "new_source")
 OLD, NEW = ("old_string", "oldString", "old_str"), ("new_string", "newString", "new_str")
-SHAPES = {
-    "workspace_roots": "cursor", "sessionID": "opencode", "turn_id": "codex",
-    "hookEventName": "vscode", "sessionId": "copilot",
-}  # fmt: skip
+SHAPES = {"workspace_roots": "cursor", "sessionID": "opencode", "turn_id": "codex"}
+TIMED = ("timestamp", "sessionId", "toolName")
 NO_QUESTIONS = {"codex PreToolUse", "cursor preToolUse", "gemini BeforeTool", "opencode before"}
 """Where the user cannot be asked: there the tool would run."""
 
@@ -108,10 +106,11 @@ def _fields(payload: str | bytes) -> tuple[dict[str, Any], str]:
 
 def _agent(fields: dict[str, Any], name: str) -> str:
     """Whose payload it is. VS Code runs the hooks of Copilot, and others those of Claude Code."""
-    if name in FILES and name != "copilot":
+    named = _text(fields, "hook_event_name", "hookEventName")
+    if name in FILES and (name != "copilot" or not named):
         return name
-    timed = "gemini" if str(fields.get("hook_event_name")).endswith("Tool") else "vscode"
-    shapes = {**SHAPES, "timestamp": timed}
+    timed = "copilot" if not named else "gemini" if named.endswith("Tool") else "vscode"
+    shapes = {**SHAPES, "hookEventName": "vscode", **dict.fromkeys(TIMED, timed)}
     return next((agent for key, agent in shapes.items() if key in fields), "claude")
 
 
@@ -156,7 +155,8 @@ def _patched(patch: str) -> Iterator[Edit]:
         head, _, text = part.rstrip("\n").partition("\n")
         action, _, path = head.strip().partition(" File: ")
         if action != "Update":
-            yield Edit(path, None, "".join(re.findall(r"^\+(.*\n?)", text, flags=re.M)))
+            added = re.findall(r"^\+(.*)", text, flags=re.M)
+            yield Edit(path, None, "".join(f"{line}\n" for line in added))
         for other in re.findall(r"^\*\*\* Move to: (.+)", text, flags=re.M):
             yield from (Edit(path, None, ""), Edit(other.strip(), "", ""))
         for hunk in re.split(r"\n?^@@.*\n", text, flags=re.M) if action == "Update" else ():
