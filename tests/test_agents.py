@@ -400,6 +400,29 @@ def test_the_line_finds_undrop_from_wherever_the_agent_stands(
     assert heard(each["agent"], "before", answer)[0] == "deny"
 
 
+def test_an_agent_at_the_top_of_a_repository_is_guarded(elsewhere: Elsewhere) -> None:
+    """Where it is used there; the project in a folder below need not have the agent's folder."""
+    api = elsewhere.root / "api"
+    api.mkdir()
+    (elsewhere.root / "app.db").rename(api / "app.db")
+    (elsewhere.root / ".codex").mkdir()
+    before = elsewhere.tree()
+    elsewhere.ok("undrop", "init", cwd=api)
+    assert not (api / ".codex").exists()
+    written = json.loads((elsewhere.root / ".codex/hooks.json").read_text())
+    [line] = lines(written["hooks"]["PreToolUse"])
+    [each] = [
+        each for each in PAYLOADS if title(each) == "codex-a command that takes the backups away"
+    ]
+    said = payload(each, elsewhere.root).replace(b"rm -rf backups", b"rm -rf api/backups")
+    known = {key: elsewhere.environment[key] for key in ("PATH", "XDG_STATE_HOME")}
+    python = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    answer = in_shell(line, said, elsewhere.root, **known, **python)
+    assert heard("codex", "before", answer)[0] == "deny"
+    elsewhere.ok("undrop", "init", "--remove", cwd=api)
+    assert elsewhere.tree() == before
+
+
 # OpenCode's plugin.
 
 NODE = shutil.which("node")

@@ -119,8 +119,6 @@ AGENTS = {
         ('"${GEMINI_PROJECT_DIR}"',),
     ),
 }
-FOLDERS = {part for file in FILES.values() for part in Path(file).parts[:-1]}
-"""That are made for an agent's file, and go with it where nothing else is in them."""
 BELOW = re.compile(rf' CLAUDE_PROJECT_DIR="\$\{{?\w+\}}?"/(.+?) {OURS}')
 OPENCODE = Path(__file__).with_name("opencode.ts")
 PROJECTS = re.compile(r"^const PROJECTS = (\[.*\]);?$", re.MULTILINE)
@@ -135,6 +133,12 @@ def is_used(name: str, folder: Path) -> bool:
     """Whether an agent is used there; Claude Code's hook is in every project."""
     signs = AGENTS[name].signs if name in AGENTS else (".opencode",)
     return name == "claude" or any((folder / sign).exists() for sign in signs)
+
+
+def folders(path: Path) -> list[Path]:
+    """Which folders are made for an agent's file, innermost first; none for another file."""
+    depths = [len(Path(file).parts) - 1 for file in FILES.values() if path.match(file)]
+    return list(path.parents[: max(depths, default=0)])
 
 
 def trust(paths: Iterable[Path]) -> list[str]:

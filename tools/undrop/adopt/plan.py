@@ -148,10 +148,9 @@ def write(edits: list[Edit]) -> None:
     for path, _, text_after in edits:
         if text_after is None:
             path.unlink()
-            for folder in path.parents:
-                if folder.name not in hooks.FOLDERS or os.listdir(folder):
-                    break
-                folder.rmdir()
+            for folder in hooks.folders(path):
+                if not os.listdir(folder):
+                    folder.rmdir()
             continue
         for folder in reversed([each for each in path.parents if not each.exists()]):
             folder.mkdir()
