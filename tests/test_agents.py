@@ -9,10 +9,10 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings, strategies
+from hypothesis import example, given, settings, strategies
 from shop import BIN, REPOSITORY, Project, make
 from test_init import Elsewhere
 
@@ -211,30 +211,42 @@ JSON = strategies.recursive(
     strategies.none() | strategies.booleans() | strategies.integers() | strategies.text(),
     lambda inner: strategies.lists(inner) | strategies.dictionaries(strategies.text(), inner),
 )
-WORDS = sorted(
-    {key for each in PAYLOADS for key in each["payload"]}
-    | {
-        key
-        for each in PAYLOADS
-        if isinstance(args := each["payload"].get("tool_input"), dict)
-        for key in args
-    }
-)
-FIELDS = strategies.dictionaries(
-    strategies.sampled_from(WORDS),
-    JSON | strategies.sampled_from([each["payload"] for each in PAYLOADS]) | strategies.text(),
+INPUTS = ("tool_input", "toolArgs", "args")
+
+
+def keys(payload: dict[str, Any]) -> set[str]:
+    """Of a payload and of the tool's input in it."""
+    inputs = (payload[name] for name in INPUTS if isinstance(payload.get(name), dict))
+    return {*payload}.union(*inputs)
+
+
+def spoilt(each: dict[str, Any], key: str, value: object) -> str:
+    """A documented payload that has something else in one place."""
+    inputs = {name: each[name] for name in INPUTS if isinstance(each.get(name), dict)}
+    inside = {name: {**given, key: value} for name, given in inputs.items()}
+    return json.dumps({**each, **(inside if key not in each else {key: value})})
+
+
+SPOILT = strategies.builds(
+    spoilt,
+    strategies.sampled_from([each["payload"] for each in PAYLOADS]),
+    strategies.sampled_from(sorted(set().union(*(keys(each["payload"]) for each in PAYLOADS)))),
+    JSON,
 )
 
 
+@example("[" * 100_000, "")
+@example('{"workspace_roots": [1, {}, "x"]}', "cursor")
+@example(spoilt({"tool_name": "MultiEdit", "tool_input": {}}, "edits", ["x", 1, None]), "claude")
 @given(
-    said=FIELDS.map(json.dumps) | strategies.text() | strategies.binary(),
+    said=SPOILT | JSON.map(json.dumps) | strategies.text() | strategies.binary(),
     whose=strategies.sampled_from(["", "nobody", *hooks.names()]),
 )
 @settings(deadline=None)
 def test_no_payload_confuses_an_adapter(said: str | bytes, whose: str) -> None:
     call = adapters.read(said, whose, {"CLAUDE_PROJECT_DIR": ""})
     assert call.folder.is_absolute()
-    for decision in ("goes on", "denied", "ask"):
+    for decision in get_args(adapters.Decision):
         text, code = adapters.answer(call, decision, "why", "loud")
         assert code == 0
         assert isinstance(json.loads(text), dict)
