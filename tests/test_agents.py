@@ -6,6 +6,7 @@ version and where that stands; PROJECT stands for the project's folder.
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -378,6 +379,17 @@ def test_a_missing_undrop_denies_nothing_and_says_so(
     answer = in_shell(line, b"{}", tmp_path, PATH="/usr/bin:/bin")
     text = "undrop does not guard the database: it is not installed"
     assert {*answer.values()} == {text}, (agent, event)
+
+
+@pytest.mark.parametrize("agent", ["codex", "cursor"])
+def test_the_line_is_understood_by_every_shell(tmp_path: Path, agent: str) -> None:
+    """These run it in the user's, which may be fish: it is one plain command."""
+    words = shlex.split(hooks.command(agent, "it's a shop"))
+    path = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        words, input=b"{}", cwd=tmp_path, env=path, capture_output=True, check=True
+    )
+    assert "does not guard" in str(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize("agent", hooks.AGENTS)

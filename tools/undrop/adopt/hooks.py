@@ -63,6 +63,8 @@ class Agent(NamedTuple):
     """Under which it stands."""
     nested: bool = True
     """Whether an event has groups of hooks, not hooks, and the file no version."""
+    wrapped: bool = False
+    """Whether the user's shell runs it, which may be none that understands it."""
     silent: tuple[str, ...] = ("systemMessage",)
     """Where in an answer it is said that undrop is missing."""
     trust: str = ""
@@ -88,6 +90,7 @@ AGENTS = {
         {"type": "command", "timeout": SECONDS},
         ('"$top"', '"$main"'),
         GIT,
+        wrapped=True,
         trust="Codex calls the hook once you trust the project and, with /hooks in Codex, the hook",
     ),
     "copilot": Agent(
@@ -109,6 +112,7 @@ AGENTS = {
         {"timeout": SECONDS},
         ('"$CURSOR_PROJECT_DIR"',),
         nested=False,
+        wrapped=True,
         silent=("user_message",),
     ),
     "gemini": Agent(
@@ -158,10 +162,10 @@ def command(name: str, folder: str = "") -> str:
     # Others read Claude Code's file, too: there the payload says whose it is.
     whose = "" if name == "claude" else f" --for {name}"
     said = json.dumps(dict.fromkeys(agent.silent, MISSING))
-    return (
-        f'{agent.first}UNDROP_USER_PATH="$PATH" PATH={programs}:"$PATH"{project} {OURS}{whose}'
-        f" || echo '{said}'"
-    )
+    line = f'{agent.first}UNDROP_USER_PATH="$PATH" PATH={programs}:"$PATH"{project} {OURS}{whose}'
+    if agent.wrapped:
+        return f"sh -c {shlex.quote(f'{line} || echo {json.dumps(said)}')}"
+    return f"{line} || echo '{said}'"
 
 
 def add(name: str, text: str | None, folder: str = "") -> str:
@@ -248,11 +252,12 @@ def _only_ours(name: str, text: str) -> list[str] | None:
         settings = json.loads(text)
         groups = [group for groups in settings["hooks"].values() for group in groups]
         ours = bool(groups) and all(OURS in json.dumps(group) for group in groups)
+        folders = _folders(settings["hooks"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     known = settings.keys() <= {"hooks", *AGENTS[name].head}
     same = text == json.dumps(settings, indent=2) + "\n"
-    return _folders(settings["hooks"]) if ours and known and same else None
+    return folders if ours and known and same else None
 
 
 def _group(name: str, folder: str, tools: str) -> dict[str, Any]:
@@ -311,7 +316,8 @@ def _plugged(text: str | None) -> list[str]:
 def _folders(hooks: dict[str, object]) -> list[str]:
     """Of which projects there are hooks."""
     lines = (line for groups in hooks.values() for line in _texts(groups) if OURS in line)
-    below = (BELOW.search(line) for line in lines)
+    inner = (shlex.split(line)[2] if line.startswith("sh -c ") else line for line in lines)
+    below = (BELOW.search(line) for line in inner)
     return list(dict.fromkeys("".join(shlex.split(found[1])) if found else "" for found in below))
 
 
