@@ -15,7 +15,7 @@ from shop import BIN, make
 from test_init import Elsewhere
 
 from undrop import settings as projects
-from undrop.adopt import envpy, find, hooks, jsontext, plan
+from undrop.adopt import agents, envpy, find, hooks, jsontext, plan
 from undrop.agent import calls
 from undrop.errors import UsageError
 from undrop.recipes import Prompt
@@ -531,7 +531,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("first", ["a", "b"])
-@pytest.mark.parametrize("agent", hooks.names())
+@pytest.mark.parametrize("agent", agents.names())
 def test_each_of_several_projects_takes_out_its_own_hook(
     agent: str, text: str | None, first: str
 ) -> None:
@@ -576,11 +576,11 @@ def test_a_home_that_is_a_repository_gets_no_hook_for_everything(
 
 
 @pytest.mark.parametrize("events", hooks.EARLIER["claude"])
-@pytest.mark.parametrize("line", [hooks.OLDER, hooks.command("claude")])
+@pytest.mark.parametrize("line", [hooks.OLDER, agents.command("claude")])
 def test_a_hook_of_an_older_undrop_is_renewed_and_taken_out(
     events: dict[str, str], line: str
 ) -> None:
-    new, old = json.dumps(hooks.command("claude")), json.dumps(line)
+    new, old = json.dumps(agents.command("claude")), json.dumps(line)
     older = hooks._own("claude", [""], events).replace(new, old)
     assert hooks.add("claude", older) == hooks.add("claude", None)
     assert hooks.remove("claude", older) is None

@@ -17,7 +17,7 @@ from hypothesis import example, given, settings, strategies
 from shop import BIN, REPOSITORY, Project, make
 from test_init import Elsewhere
 
-from undrop.adopt import hooks
+from undrop.adopt import agents, hooks
 from undrop.agent import adapters
 
 PAYLOADS = [
@@ -241,7 +241,7 @@ SPOILT = strategies.builds(
 @example(spoilt({"tool_name": "MultiEdit", "tool_input": {}}, "edits", ["x", 1, None]), "claude")
 @given(
     said=SPOILT | JSON.map(json.dumps) | strategies.text() | strategies.binary(),
-    whose=strategies.sampled_from(["", "nobody", *hooks.names()]),
+    whose=strategies.sampled_from(["", "nobody", *agents.names()]),
 )
 @settings(deadline=None)
 def test_no_payload_confuses_an_adapter(said: str | bytes, whose: str) -> None:
@@ -355,7 +355,7 @@ def test_a_plugin_that_somebody_else_wrote_stays(elsewhere: Elsewhere) -> None:
 
 LINES = [
     (agent, event, line)
-    for agent in hooks.AGENTS
+    for agent in agents.AGENTS
     for event, groups in json.loads(hooks.add(agent, None, "my shop"))["hooks"].items()
     for line in lines(groups)
 ]
@@ -384,7 +384,7 @@ def test_a_missing_undrop_denies_nothing_and_says_so(
 @pytest.mark.parametrize("agent", ["codex", "cursor"])
 def test_the_line_is_understood_by_every_shell(tmp_path: Path, agent: str) -> None:
     """These run it in the user's, which may be fish: it is one plain command."""
-    words = shlex.split(hooks.command(agent, "it's a shop"))
+    words = shlex.split(agents.command(agent, "it's a shop"))
     path = {"PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         words, input=b"{}", cwd=tmp_path, env=path, capture_output=True, check=True
@@ -392,7 +392,7 @@ def test_the_line_is_understood_by_every_shell(tmp_path: Path, agent: str) -> No
     assert "does not guard" in str(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("agent", hooks.AGENTS)
+@pytest.mark.parametrize("agent", agents.AGENTS)
 @pytest.mark.parametrize("place", ["top", "below", "worktree"])
 def test_the_line_finds_undrop_from_wherever_the_agent_stands(
     tmp_path: Path, agent: str, place: str
@@ -420,7 +420,7 @@ def test_the_line_finds_undrop_from_wherever_the_agent_stands(
     }
     if agent in {"codex", "copilot"}:
         known = {key: value for key, value in known.items() if "PROJECT" not in key}
-    answer = in_shell(hooks.command(agent), payload(each, shop.root), folder, **known)
+    answer = in_shell(agents.command(agent), payload(each, shop.root), folder, **known)
     assert heard(each["agent"], "before", answer)[0] == "deny"
 
 

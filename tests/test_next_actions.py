@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shop import BIN, REPOSITORY, Project, shown, some
 
-from undrop.adopt import hooks, plan
+from undrop.adopt import agents, plan
 from undrop.cli.commands import COMMANDS, parser
 from undrop.recipes import Action, Prompt, actions, sentence
 
@@ -314,7 +314,7 @@ def test_an_agents_shell_has_not_the_path_of_our_hook(project: Project, tmp_path
     said_to_it = json.dumps({"hook_event_name": "SessionStart", "cwd": str(project.root)})
     done = project.told(
         said_to_it.encode(),
-        *("/bin/sh", "-c", hooks.command("claude")),
+        *("/bin/sh", "-c", agents.command("claude")),
         PATH=path,
         CLAUDE_PROJECT_DIR=str(project.root),
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import tomlkit
 
 from undrop import durable, settings
-from undrop.adopt import blocks, envpy, hooks, places
+from undrop.adopt import agents, blocks, envpy, hooks, places
 from undrop.adopt.find import Project
 from undrop.agent.adapters import FILES
 from undrop.agent.places import git_root
@@ -64,10 +64,10 @@ class Edit(NamedTuple):
     text_after: str | None
 
 
-def adopt(project: Project, agents: Collection[str] = ()) -> list[Edit]:
+def adopt(project: Project, named: Collection[str] = ()) -> list[Edit]:
     """What to write into a project; only what changes anything. Raises UsageError.
 
-    Without ``agents``, those get a hook that are used there.
+    The agents that are ``named`` get a hook; without any, those that are used there.
     """
     root = project.root
     edits = [
@@ -76,7 +76,7 @@ def adopt(project: Project, agents: Collection[str] = ()) -> list[Edit]:
         _file(root / RECIPES, lambda text: _renewed(text, _recipes(project))),
         _block(root / ".gitignore", _ignored_lines(root)),
         *_rules(project),
-        *_hooks(root, hooks.add, agents),
+        *_hooks(root, hooks.add, named),
     ]
     if project.env:
         edits.append(_file(project.env, lambda text: _guarded(text or "")))
@@ -96,7 +96,7 @@ def withdraw(root: Path, env: Path | None) -> list[Edit]:
             *_agents_files(root),
         )
     ]
-    edits += _hooks(root, hooks.remove, hooks.names())
+    edits += _hooks(root, hooks.remove, agents.names())
     if env and env.is_file():
         edits.append(_file(env, lambda text: envpy.remove(text) if text else text))
     edits = [edit for edit in edits if edit.text_before != edit.text_after]
@@ -148,7 +148,7 @@ def write(edits: list[Edit]) -> None:
     for path, _, text_after in edits:
         if text_after is None:
             path.unlink()
-            for folder in hooks.folders(path):
+            for folder in agents.folders(path):
                 if not os.listdir(folder):
                     folder.rmdir()
             continue
@@ -294,7 +294,7 @@ def _agents_files(root: Path) -> list[Path]:
     return list(files.values())
 
 
-def _hooks(root: Path, change: Callable[..., str | None], agents: Collection[str]) -> list[Edit]:
+def _hooks(root: Path, change: Callable[..., str | None], named: Collection[str]) -> list[Edit]:
     """Where agents are started: in the project, and at the top of the repository that it is in.
 
     Not where that is somebody's home: the settings there are all projects'.
@@ -307,7 +307,7 @@ def _hooks(root: Path, change: Callable[..., str | None], agents: Collection[str
         _file(place / FILES[name], partial(change, name, folder=folder))
         for place, folder in places
         for name in FILES
-        if (name in agents if agents else hooks.is_used(name, place))
+        if (name in named if named else agents.is_used(name, place))
     ]
 
 

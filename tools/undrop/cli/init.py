@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import recipes, settings, version_table
-from undrop.adopt import environments, find, hooks, plan, proof
+from undrop.adopt import agents, environments, find, plan, proof
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError, UndropError, UsageError
@@ -39,7 +39,7 @@ def init(bare: "Bare") -> Answer:
 
 
 def _adopt(bare: "Bare", root: Path) -> Answer:
-    dry, agents = bare.arguments.dry_run, _agents(bare.arguments.agents)
+    dry, named_agents = bare.arguments.dry_run, _agents(bare.arguments.agents)
     typed, standing = bare.arguments.url, recipes.standing()
     named = find.given(typed, standing, root)
     written = named or find.written(root) or find.lying_there(root)[0]
@@ -54,7 +54,7 @@ def _adopt(bare: "Bare", root: Path) -> Answer:
     if not project.url:
         raise find.nothing(project)
     taken = plan.clashes(project)
-    edits = plan.adopt(project, agents)
+    edits = plan.adopt(project, named_agents)
     result = {
         "url": project.url,
         "variable": project.variable or None,
@@ -67,7 +67,7 @@ def _adopt(bare: "Bare", root: Path) -> Answer:
         *([f"this is the project in {root}"] if root != Path.cwd() else []),
         *unclear,
         *find.missing(project),
-        *hooks.trust(edit.path for edit in edits),
+        *agents.trust(edit.path for edit in edits),
         *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
     )
     if not project.config:
@@ -102,10 +102,10 @@ def _agents(named: str) -> list[str]:
     """Those that are named. Raises UsageError."""
     names = named.replace(",", " ").split()
     for name in names:
-        if name not in hooks.names():
+        if name not in agents.names():
             raise UsageError(
                 f"undrop has no hook for {name}",
-                f"one or more of {','.join(hooks.names())}; others read AGENTS.md",
+                f"one or more of {','.join(agents.names())}; others read AGENTS.md",
             )
     return names
 
