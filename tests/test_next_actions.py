@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shop import BIN, REPOSITORY, Project, shown, some
 
-from undrop.adopt import agents, plan
+from undrop.adopt import agents
 from undrop.cli.commands import COMMANDS, parser
-from undrop.recipes import Action, Prompt, actions, sentence
+from undrop.recipes import RECIPES, Action, Prompt, actions, sentence
 
 PACKAGE = REPOSITORY / "tools/undrop"
 THEIRS = ("migrate", "restore", "backup", "verify", "list")
@@ -415,7 +415,7 @@ def recipes(folder: Path, file: str) -> set[str]:
 def test_every_action_is_a_command_and_has_a_recipe() -> None:
     names = {word.value for call in calls() if isinstance(word := call.args[0], ast.Constant)}
     assert {"undo", "restore", "migrate", "list"} <= names <= COMMANDS.keys()
-    ours = recipes(REPOSITORY, "justfile") & recipes(PACKAGE / "adopt", plan.RECIPES)
+    ours = recipes(REPOSITORY, "justfile") & recipes(PACKAGE / "adopt", RECIPES)
     assert names - NO_RECIPE <= ours
 
 

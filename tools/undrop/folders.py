@@ -1,4 +1,4 @@
-"""Which folders of somebody's project are looked into, nearest first."""
+"""Which folders of somebody's project are looked into, nearest first; and where its top is."""
 
 import os
 from collections import deque
@@ -40,6 +40,13 @@ def below(
             continue
         waiting += sorted(path for path in folders if path not in apart)
         yield folder, sorted(files, key=lambda child: child.name)
+
+
+def git_root(folder: Path) -> Path | None:
+    """The top of the working tree that a folder is in; a worktree's has a file of that name."""
+    folder = Path(os.path.realpath(folder))
+    tops = (each for each in (folder, *folder.parents) if (each / ".git").exists())
+    return next(tops, None)
 
 
 def _is_passed_over(name: str, *, hidden: bool) -> bool:

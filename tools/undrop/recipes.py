@@ -16,6 +16,8 @@ from typing import Any, Self
 
 JUSTFILES = {"justfile", ".justfile"}
 """What just looks for, whatever the case."""
+RECIPES = "undrop.just"
+"""The file that has ours."""
 OURS = "undrop-"
 """What the names of our recipes begin with where the project has its own."""
 PATIENCE = 5  # seconds for just to say which recipes there are
@@ -141,7 +143,7 @@ class Prompt:
         if recipe := self.recipes.get(action.name):
             line, away = action.after("just", recipe), self._is_away(_has_justfile)
         else:
-            line, away = action.after(self.program), self._is_away(_has_settings)
+            line, away = action.after(self.program), self._is_away(has_settings)
         return f"cd {shlex.quote(str(self._root))} && {line}" if away else line
 
     @cached_property
@@ -180,7 +182,7 @@ class Prompt:
         for name in (f"{folder}/bin/undrop" for folder in ENVIRONMENTS):
             own = self._root / name
             if os.access(own, os.X_OK):
-                below = self._folder != self._root and not self._is_away(_has_settings)
+                below = self._folder != self._root and not self._is_away(has_settings)
                 return shlex.quote(str(own)) if below else name
         beside = Path(sys.executable).with_name("undrop")
         python = shlex.quote(sys.executable)
@@ -195,14 +197,46 @@ class Prompt:
         return self._root not in {self._folder, next(filter(has, folders), None)}
 
 
-def _has_justfile(folder: Path) -> bool:
+def command_of(recipe: str, folder: Path) -> str:
+    """The command of ours that a recipe is, where one types just in ``folder``; empty for none.
+
+    By what stands in the files, without just. What a justfile has goes before what it imports
+    (just.systems/man/en/imports.html).
+    """
+    command = recipe.removeprefix(OURS)
+    head = re.compile(
+        rf"^@?{re.escape(recipe)}(?![\w-])[^\n]*?:(?!=)[^\n]*\n((?:[ \t][^\n]*\n)*)", re.M
+    )
+    justfile = next(filter(None, map(_justfile, (folder, *folder.parents))), None)
+    own = _text(justfile) if justfile else ""
+    imported = re.findall(rf"^import\??\s+['\"]([^'\"\n]*{RECIPES})['\"]", own, re.MULTILINE)
+    for text in (own, *(_text(justfile.parent / name) for name in imported[:1] if justfile)):
+        if written := head.search(f"{text}\n"):
+            return command if _is_ours(recipe, written[1]) else ""
+    return ""
+
+
+def _text(file: Path) -> str:
     try:
-        return any(name.lower() in JUSTFILES for name in os.listdir(folder))
+        return file.read_text("utf-8", "replace")
     except OSError:
-        return False
+        return ""
 
 
-def _has_settings(folder: Path) -> bool:
+def _has_justfile(folder: Path) -> bool:
+    return _justfile(folder) is not None
+
+
+def _justfile(folder: Path) -> Path | None:
+    try:
+        names = (name for name in os.listdir(folder) if name.lower() in JUSTFILES)
+        return next((folder / name for name in names), None)
+    except OSError:
+        return None
+
+
+def has_settings(folder: Path) -> bool:
+    """Whether undrop's settings seem to be in a folder, sound or not."""
     if (folder / OWN_FILE).is_file():
         return True
     try:

@@ -18,9 +18,9 @@ from sqlalchemy.engine import make_url
 
 from undrop import folders, settings
 from undrop.adopt import environments, packaged, places
-from undrop.agent.places import git_root
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
+from undrop.folders import git_root
 from undrop.migrations import runner
 from undrop.recipes import Action, Part, Text, settings_place
 

@@ -16,11 +16,10 @@ from undrop import durable, settings
 from undrop.adopt import agents, blocks, envpy, hooks, places
 from undrop.adopt.find import Project
 from undrop.agent.adapters import FILES
-from undrop.agent.places import git_root
 from undrop.errors import UsageError
-from undrop.recipes import OURS, OWN_FILE, Action, Prompt
+from undrop.folders import git_root
+from undrop.recipes import OURS, OWN_FILE, RECIPES, Action, Prompt
 
-RECIPES = "undrop.just"
 TEMPLATE = Path(__file__).with_name(RECIPES)
 NAMES = re.findall(r"(?m)^(?!export)(_?[a-z][a-z-]*)\b.*:(?!=)", TEMPLATE.read_text("utf-8"))
 """Of our recipes."""
