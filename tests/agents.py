@@ -1,9 +1,15 @@
 """A coding agent's tool calls, as Claude Code tells the hook of them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from shop import Project
+
+from undrop.agent import judge
+from undrop.agent.judge import Verdict
+from undrop.cli import agent_hook
+from undrop.settings import Settings
 
 CALL = "toolu_01ABC123"
 SESSION = "00893aaf-19fa-41d2-8238-13269b9b3ca0"
@@ -21,6 +27,12 @@ def call(project: Project, tool: str, **what: object) -> dict[str, Any]:
         "tool_input": what,
         "tool_use_id": CALL,
     }
+
+
+def judged(settings: Settings, tool: str, given: object, folder: Path) -> Verdict:
+    """What is decided about a call, in this process."""
+    what = {"tool_name": tool, "tool_input": given, "cwd": str(folder)}
+    return judge.judge(settings, agent_hook.claude({"hook_event_name": "PreToolUse", **what}))
 
 
 def hook(

@@ -24,7 +24,7 @@ import undrop
 
 HEAVY = (
     *("alembic.config", "alembic.ddl.sqlite", "alembic.autogenerate", "alembic.runtime.migration"),
-    *("sqlalchemy.dialects.sqlite", "sqlalchemy.orm", "psutil", "tree_sitter_bash"),
+    *("sqlalchemy.dialects.sqlite", "sqlalchemy.orm", "psutil"),
     *("rich.table", "rich.progress"),
 )
 OPTIONAL = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "alembic.ddl.postgresql")

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -17,19 +16,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import agents
 import pytest
 from agents import bash, call, hook
 from hypothesis import given, settings, strategies
 from shop import BIN, REPOSITORY, Project, add, content, make, uncheckpointed
 
 from undrop import settings as projects
-from undrop.agent import calls, verdict
+from undrop.agent import reading
+from undrop.cli import agent_hook
 
 INPUTS = [
     json.loads(line)
     for line in Path(__file__).with_name("hook_inputs.jsonl").read_text("utf-8").splitlines()
 ]
-HEAVY = {"tree_sitter", "tree_sitter_bash", "sqlalchemy", "alembic", "rich", "psutil"}
+HEAVY = {"sqlalchemy", "alembic", "rich", "psutil"}
 
 
 def guard(project: Project) -> None:
@@ -61,11 +62,14 @@ def guarded(project: Project) -> Project:
 
 @pytest.fixture
 def at_home(shop: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """The project that nothing here changes, for decisions inside this process."""
+    """The project that nothing here changes, for decisions inside this process.
+
+    Its vault is where it usually is, in the home.
+    """
     home = shop.root.parent / "home"
     home.mkdir(exist_ok=True)
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("XDG_STATE_HOME", shop.environment["XDG_STATE_HOME"])
+    monkeypatch.delenv("XDG_STATE_HOME")
     return shop
 
 
@@ -79,20 +83,33 @@ def here(project: Project, each: dict[str, Any]) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-@pytest.mark.parametrize("each", INPUTS, ids=lambda each: each["input"]["tool_input"]["command"])
+@pytest.mark.parametrize("each", INPUTS, ids=lambda each: str(each["input"]["tool_input"])[:99])
 def test_what_only_reads_goes_on_what_takes_the_guard_away_is_denied(
     at_home: Project, each: dict[str, Any]
 ) -> None:
     said = here(at_home, each)
     project = projects.load(at_home.root)
-    found = verdict.decide(said["tool_input"]["command"], Path(said["cwd"]), project)
+    found = agents.judged(project, said["tool_name"], said["tool_input"], Path(said["cwd"]))
     assert found.kind == each["decision"], (found, each["from"])
     assert bool(found.safer) == (found.kind == "denied")
 
 
+def decided(project: projects.Settings, command: str, folder: Path | None = None) -> str:
+    given = {"command": command}
+    return agents.judged(project, "Bash", given, folder or project.root).kind
+
+
+def reads(command: str) -> bool:
+    what = {"tool_name": "Bash", "tool_input": {"command": command}, "cwd": "/"}
+    return reading.reads(agent_hook.claude({"hook_event_name": "PreToolUse", **what}))
+
+
 def some(kind: str, count: int) -> list[dict[str, Any]]:
     """A few of the recorded inputs with that decision, evenly spread."""
-    ours = [each for each in INPUTS if each["decision"] == kind]
+    of_kind = [each for each in INPUTS if each["decision"] == kind]
+    ours = [
+        x for x in of_kind if (x["input"]["tool_name"], x["input"]["cwd"]) == ("Bash", "PROJECT")
+    ]
     return ours[:: len(ours) // count][:count]
 
 
@@ -151,9 +168,9 @@ def test_a_reading_command_takes_no_backup_and_loads_next_to_nothing(project: Pr
     assert not project.backups.exists()
 
 
-def test_a_state_that_has_its_backup_costs_no_more_than_the_parser(guarded: Project) -> None:
+def test_a_state_that_has_its_backup_loads_nothing_heavy_either(guarded: Project) -> None:
     settle(guarded)
-    assert imported(guarded, "rm quartermaster.db") & HEAVY == {"tree_sitter", "tree_sitter_bash"}
+    assert not imported(guarded, "rm quartermaster.db") & HEAVY
 
 
 def settle(project: Project) -> None:
@@ -250,7 +267,7 @@ def test_no_tool_writes_where_backups_are(guarded: Project, tool: str, place: st
 
 def judged(project: Project, name: str, tool: str, **what: object) -> str:
     given = {"file_path": str(project.root / name), **what}
-    return calls.judge(projects.load(project.root), tool, given, project.root).kind
+    return agents.judged(projects.load(project.root), tool, given, project.root).kind
 
 
 PYPROJECT = [
@@ -259,7 +276,7 @@ PYPROJECT = [
     ("denied", {"old_string": "[tool.undrop]", "new_string": "[tool.other]"}),
     ("denied", {"old_string": 'backups = "backups"', "new_string": 'backups = "/tmp/b"'}),
     ("denied", {"old_string": "quartermaster.db", "new_string": "other.db"}),
-    ("denied", {"old_string": "[tool.ruff]", "new_string": "[tool.ruff", "replace_all": True}),
+    ("goes on", {"old_string": "[tool.ruff]", "new_string": "[tool.ruff", "replace_all": True}),
 ]
 
 
@@ -381,13 +398,29 @@ BROKEN: dict[str, object] = {
 
 
 @pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN)
-def test_input_of_another_shape_is_asked_about(shop: Project, said: object) -> None:
+def test_input_of_another_shape_goes_on_behind_a_backup_and_is_told(
+    project: Project, said: object
+) -> None:
     """The shape may change with a release: then nothing goes on in silence."""
-    answer = hook(shop, said)
-    assert "NO BACKUP HOLDS THE PRESENT STATE" in answer["systemMessage"]
-    if isinstance(said, dict):
-        assert decision(answer) == "ask"
-        assert answer["hookSpecificOutput"]["permissionDecisionReason"] == answer["systemMessage"]
+    make(project.database)
+    answer = hook(project, said)
+    assert re.search("undrop: .* was not understood; .*backed up to", answer["systemMessage"])
+    assert decision(answer) == "goes on"
+    [kept] = project.saved()
+    assert content(kept) == content(project.database)
+
+
+def test_a_payload_that_is_too_long_to_be_looked_at_goes_on_behind_a_backup(
+    project: Project,
+) -> None:
+    make(project.database)
+    said = call(project, "Write", file_path="x", content="x" * 3_000_000)
+    answer = hook(project, said)
+    assert "the input of Write was not understood" in answer["systemMessage"]
+    assert answer["hookSpecificOutput"]["hookEventName"] == "PreToolUse"
+    assert len(project.saved()) == 1
+    long = {**said, "hook_event_name": "PostToolUse", "tool_response": "x" * 3_000_000}
+    assert hook(project, long) == {}
 
 
 def test_another_event_is_none_of_our_business(shop: Project) -> None:
@@ -401,18 +434,6 @@ def test_odd_texts_are_commands_as_well(shop: Project, text: str) -> None:
     assert decision(bash(shop, text)) == "goes on"
 
 
-@pytest.mark.parametrize(
-    ("inner", "kind"),
-    [pytest.param("rm x", "goes on", marks=pytest.mark.more), ("rm -rf backups", "deny")],
-)
-def test_what_is_nested_too_deep_to_follow_is_still_looked_at(
-    shop: Project, inner: str, kind: str
-) -> None:
-    """Where the parser gives up or crashes, the words that stand there are judged."""
-    answer = bash(shop, f"{'$(' * 3000}{inner}{')' * 3000}")
-    assert decision(answer) == kind
-
-
 def unable(project: Project, answer: dict[str, Any], why: str) -> None:
     """Nothing goes on in silence: the user sees why, and is asked."""
     assert "NO BACKUP HOLDS THE PRESENT STATE" in answer["systemMessage"]
@@ -422,7 +443,8 @@ def unable(project: Project, answer: dict[str, Any], why: str) -> None:
     assert bash(project, "git status") == {}
 
 
-def test_another_undrop_at_work_is_asked_about_soon(project: Project) -> None:
+@pytest.mark.more
+def test_another_undrop_that_stays_at_work_is_asked_about(project: Project) -> None:
     make(project.database)
     project.backups.mkdir()
     with (project.backups / ".lock").open("w") as lock:
@@ -488,46 +510,8 @@ def test_the_vault_is_guarded_where_it_usually_is(
     monkeypatch.setenv("HOME", str(tmp_path))
     project = projects.load(shop.root)
     for text in ("rm -rf ~/.local/state/undrop", "rm -r ~/.local", "mv ~/.local/state /tmp/"):
-        assert verdict.decide(text, shop.root, project).kind == "denied"
-    assert verdict.decide("rm -rf ~/.local/share/x", shop.root, project).kind == "goes on"
-
-
-@pytest.mark.parametrize("command", ["git clean -fd", "git stash -u"])
-@pytest.mark.parametrize(
-    ("ignored", "kind"),
-    [
-        ("/backups/\n", "goes on"),
-        ("/backups/*\n!/backups/README.md\n", "goes on"),
-        ("", "deny"),
-        ("*.db\n", "deny"),  # the records would go
-        ("*.db\n*.pgdump\n*.json\n", "deny"),  # what is kept of a damaged database would go
-    ],
-)
-def test_backups_that_git_does_not_ignore_are_not_swept_away(
-    guarded: Project, command: str, ignored: str, kind: str
-) -> None:
-    (guarded.root / ".gitignore").write_text(ignored)
-    assert decision(bash(guarded, command)) == kind
-
-
-@pytest.mark.parametrize("command", ["git clean -fd", "git stash -u"])
-def test_the_tracked_page_in_backups_makes_git_take_nothing_there(
-    guarded: Project, command: str
-) -> None:
-    """This repository's own ``backups/README.md``: not denied, and git spares what is beside it."""
-    shutil.copy(REPOSITORY / "backups/README.md", guarded.backups)
-    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
-    guarded.ok("git", "add", ".")
-    guarded.ok(*git, "commit", "-qm", "x")
-    (guarded.backups / "x-20260101-000000-x.damaged").mkdir()
-    (guarded.backups / "x-20260101-000000-x.damaged/x").touch()
-    (guarded.root / "scratch").touch()
-    assert decision(bash(guarded, command)) == "goes on"
-    before = sorted(os.listdir(guarded.backups))
-    assert "README.md" in before
-    guarded.ok(*git, *command.split()[1:])
-    assert not (guarded.root / "scratch").exists()
-    assert sorted(os.listdir(guarded.backups)) == before
+        assert decided(project, text) == "denied"
+    assert decided(project, "rm -rf ~/.local/share/x") == "goes on"
 
 
 def installed(project: Project, event: str, path: str) -> subprocess.CompletedProcess[bytes]:
@@ -570,36 +554,12 @@ TEXTS = strategies.one_of(
 )
 
 
-@pytest.mark.more
-@given(text=TEXTS)
-@settings(deadline=None, max_examples=80)
-def test_no_text_confuses_it(shop: Project, text: str) -> None:
-    """A line that no shell would take is decided, too, and nothing but a plain word only reads."""
-    found = verdict.decide(text, shop.root, projects.load(shop.root))
-    assert found.kind in {"reads", "goes on", "denied"}
-    if re.search(r"[;&|<>$`(){}\n]", text):
-        assert not verdict.only_reads(text)
-        assert found.kind != "reads"
-
-
 @given(before=TEXTS, sign=strategies.sampled_from([*";&|<>$`(){}\n"]), after=TEXTS)
 @settings(deadline=None)
-def test_a_sign_of_the_shell_makes_no_command_a_reading_one(
+def test_a_sign_of_the_shell_makes_nothing_else_a_reading_command(
     before: str, sign: str, after: str
 ) -> None:
-    assert not verdict.only_reads(f"ls {before}{sign}{after}")
-    assert not verdict.only_reads(f"cat x{sign}rm x")
-
-
-def test_a_parser_that_crashes_takes_nothing_with_it(
-    shop: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is C code: what it cannot bear is judged by its words, and goes on behind a backup."""
-    monkeypatch.setattr(
-        "undrop.agent.shell.commands", lambda *_: os.kill(os.getpid(), signal.SIGSEGV)
-    )
-    project = projects.load(shop.root)
-    assert verdict.decide("rm -rf backups", shop.root, project).kind == "denied"
-    found = verdict.decide("rm x", shop.root, project)
-    assert found.kind == "goes on"
-    assert "could not be understood" in found.why
+    """Whatever stands around it; a quote may be in it, and then it is a word."""
+    quoted = re.search(r"['\"\\#]", before + after)
+    assert quoted or not reads(f"ls {before}{sign}{after}; rm x")
+    assert sign == "<" or not reads(f"cat x{sign}rm x")

@@ -58,10 +58,11 @@ def test_what_only_reads_takes_none_and_what_takes_the_guard_away_is_denied(
     assert not each.backups.exists()
 
 
-def test_what_fits_the_first_backups_name_is_denied_before_there_is_one(each: Project) -> None:
-    """The hook would take that backup just before the command deletes it."""
+def test_all_that_is_in_the_projects_folder_is_not_taken_before_there_is_a_backup_either(
+    each: Project,
+) -> None:
     each.make()
-    for command in ("rm -rf *", f"find . -name '*{each.suffix}' -delete"):
+    for command in ("rm -rf *", "rm -r ./*"):
         assert decision(bash(each, command)) == "deny", command
     assert not each.backups.exists()
 
@@ -170,7 +171,7 @@ def test_without_a_place_for_backups_the_user_is_asked(each: Project) -> None:
 def test_it_explains_what_it_would_decide(each: Project) -> None:
     each.make()
     done = each.undrop("agent-hook", "--explain", "git clean -fdx")
-    assert done.out == "denied: git clean -x removes what git ignores: backups/ too\n"
+    assert done.out == "denied: git clean -x takes what git ignores: backups/ too\n"
     assert "instead: git clean -fdx -e backups" in done.err
     said = json.loads(each.ok("undrop", "agent-hook", "--json", "--explain", "rm x"))
     assert said.keys() == {"command", "decision", "why", "safer"}

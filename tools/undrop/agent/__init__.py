@@ -1,1 +1,1 @@
-"""The agents' hook: what a tool call would do, and a backup before it."""
+"""The agents' hook: what a tool call would do to the guard itself."""

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from undrop import settings
 from undrop.cli import answer, tables
 from undrop.cli.commands import HOLD_LOCK, parser
 from undrop.cli.progress import Bar
@@ -83,6 +82,8 @@ def _answer(arguments: Namespace, session: Session) -> answer.Answer:
     if arguments.bare:
         said = arguments.run(answer.Bare(arguments, session, _say))
     else:
+        from undrop import settings  # a hook's answer about a command that reads has no use for it
+
         project = settings.load(arguments.root, session, arguments.instead)
         arguments.root = project.root
         run = answer.Run(project, arguments, _say)

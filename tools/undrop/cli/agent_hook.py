@@ -1,39 +1,50 @@
 """The hook that agents call: JSON on stdin, a decision in JSON on stdout, never a failure."""
 
 import os
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import recipes, settings
-from undrop.agent import adapters
+from undrop import recipes
+from undrop.agent import adapters, reading, shell
+from undrop.agent.call import Call
 from undrop.cli.answer import Answer
-from undrop.recipes import Action, Prompt
+from undrop.recipes import Action, Prompt, Text
 from undrop.values import Session
 
 if TYPE_CHECKING:
-    from undrop.agent.call import Call
-    from undrop.agent.verdict import Verdict
     from undrop.cli.answer import Bare
     from undrop.settings import Settings
-    from undrop.steps.cover import Covered, Watched
+    from undrop.steps.cover import Watched
 
+LONGEST = 2_000_000  # bytes of a payload that are looked at
 PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
-RULE = (
-    "undrop guards the database {database}: a verified backup is taken before every command that "
-    "may change it. {schema}Something is lost or wrong? "
-    "`{undo}` takes the last step back; `{list}` and `{restore}` go further; `{recover}` brings "
-    "rows back and nothing else. "
-    "Never touch {backups}."
+PATIENCE_WITH_UNDROP = 5.0  # and for the call beside this one, which is backing up
+MOST = 5  # folders that one command line goes to
+KNOWN = re.compile(
+    rb'"(hook_?event_?name|session_?id|tool_?name|tool_use_id|cwd)": ?("[^"\\]*")', re.IGNORECASE
 )
-SCHEMA = "Change the schema with `{migrate}` only. "
-ACTIONS = (
-    Action("migrate"),
-    Action("undo"),
-    Action("list"),
-    Action("recover"),
-    Action("restore", "NAME", typed=False),
+"""Whose payload it is, and what it is about."""
+SQL = re.compile(
+    r"\s*(?:select|with|delete|update|insert|replace|drop|alter|create|truncate|vacuum|pragma)\s",
+    re.IGNORECASE,
 )
+PERSONS: Text = "change other lines with an edit; undrop's settings and the hook are a person's"
+SAFER: dict[str, Text] = {
+    "backups": (
+        "backups are kept for ever:",
+        Action("restore", "NAME", typed=False),
+        "puts one back, and a person who wants one gone types",
+        Action("forget", "NAME", typed=False),
+    ),
+    "clean": "git clean -fdx -e backups -e '*.db'",
+    "settings": PERSONS,
+    "init": PERSONS,
+    "forget": "a person types that; to free space ask them",
+}
+"""What to do instead of what is denied."""
 
 
 class Said(NamedTuple):
@@ -50,106 +61,125 @@ def agent_hook(bare: "Bare") -> Answer:
     """Decide about what stdin tells of, or explain what would be decided about a command."""
     if bare.arguments.explain is not None:
         return _explain(bare.arguments.explain, bare.session)
-    call = adapters.read(sys.stdin.buffer.read(), bare.arguments.agent, os.environ)
+    call = adapters.read(_payload(), bare.arguments.agent, os.environ)
     try:
         said = _decide(call, bare.session)
     except BaseException as error:  # noqa: BLE001 - whatever happens, the call is decided
-        said = _alarm(f"{type(error).__name__}: {error}")
+        said = _alarm([_failure(error)])
+    if call.problem and call.event != "after" and said.decision != "ask":
+        text = f"undrop did not understand the hook's input: {call.problem}. {said.text}".strip()
+        said = said._replace(text=text, user=text)
     text, code = adapters.answer(call, *said)
     return Answer({}, text, code=code)
 
 
+def _payload() -> bytes:
+    """What stdin says; of what is too long to be looked at, what tells whose it is."""
+    return cut(sys.stdin.buffer.read(LONGEST + 1), sys.stdin.buffer)
+
+
+def cut(said: bytes, rest: "Iterable[bytes]" = ()) -> bytes:
+    """A payload, or of one that is too long what tells whose it is; all of the rest is read."""
+    if len(said) <= LONGEST:
+        return said
+    for _ in rest:
+        pass
+    pairs = [b'"%s": %s' % pair for pair in reversed(KNOWN.findall(said))]
+    return b"{%s}" % b", ".join(pairs)
+
+
+def _decide(call: Call, told: Session) -> Said:
+    if call.event in {"before", "after"} and reading.reads(call):
+        return Said()
+    projects, failures = _projects(call, told)
+    if call.event == "end":
+        failures.clear()  # there is nothing to be backed up for
+    if call.event in {"before", "unknown"}:
+        from undrop.agent import judge
+
+        for project in projects:
+            verdict = judge.judge(project, call)
+            if verdict.kind == "denied":
+                safer = _prompt(project, call.folder).text(SAFER[verdict.safer])
+                return Said("denied", f"undrop: {verdict.why}. Instead: {safer}")
+    said = []
+    for project in projects:
+        try:
+            said.append(_said(project, call))
+        except Exception as error:  # noqa: BLE001 - the other projects are covered all the same
+            failures.append(_failure(error))
+    return _joined([*said, *([_alarm(failures)] if failures else [])])
+
+
+def _projects(call: Call, told: Session) -> "tuple[list[Settings], list[str]]":
+    """The projects that are meant, and why some of them cannot be covered.
+
+    That of the folder where the call runs, of those where it goes with ``cd``, and of those that
+    the agent names besides.
+    """
+    try:
+        led = [simple.folder for simple in shell.split(call.command, call.folder)[0]]
+    except ValueError:
+        led = []
+    folders = [*dict.fromkeys((call.folder, *filter(None, led)))][:MOST]
+    tops = (
+        next(filter(recipes.has_settings, (folder, *folder.parents)), None)
+        for folder in (*folders, *call.roots)
+    )
+    projects, failures = [], []
+    for top in dict.fromkeys(filter(None, tops)) or [call.folder]:
+        try:
+            projects.append(_project(top, told))
+        except Exception as error:  # noqa: BLE001 - likewise
+            failures.append(_failure(error))
+    return projects, failures
+
+
 def _project(folder: Path, told: Session) -> "Settings":
-    where = Path(os.environ.get("CLAUDE_PROJECT_DIR") or folder)
-    session = Session(patience=PATIENCE, patience_with_undrop=PATIENCE)
+    from undrop import settings
+
+    session = Session(patience=PATIENCE, patience_with_undrop=PATIENCE_WITH_UNDROP)
     session.passed_over = told.passed_over
-    return settings.load(where, session)
+    return settings.load(folder, session)
 
 
-def _decide(call: "Call", session: Session) -> Said:
-    if call.event == "end" or _only_reads(call):
-        return Said()
-    project = _project(call.folder, session)
-    if call.event == "start":
-        from undrop.steps import cover
-
-        covered = cover.begin(project, _watched(call, "agent session"))
-        prompt = _prompt(project, call.folder)
-        lines = {action.name: prompt.line(action) for action in ACTIONS}
-        lines["schema"] = SCHEMA.format(**lines) if project.alembic_files else ""
-        rule = RULE.format(database=project.engine.label, backups=project.backups, **lines)
-        return _said(project, call, covered, rule)
-    return _ended(project, call) if call.event == "after" else _begins(project, call)
-
-
-def _begins(project: "Settings", call: "Call") -> Said:
-    """A call of a tool is about to be made, or something that is not understood."""
-    verdict = _judged(project, call)
-    if verdict.kind == "reads":
-        return Said()
-    if verdict.kind == "denied":
-        why = f"undrop: {verdict.why}. Instead: {_safer(verdict, _prompt(project, call.folder))}"
-        return Said("denied", why)
+def _said(project: "Settings", call: Call) -> Said:
+    """What is done about a call, and said about one project."""
+    from undrop.cli import agent_told
     from undrop.steps import cover
 
-    reason = f"before an agent's {(_line(call).split() or ['call'])[0]}"
-    covered = cover.begin(project, _watched(call, reason, _line(call)))
-    said = _said(project, call, covered)
-    if not call.problem:
-        return said
-    text = f"undrop did not understand the hook's input: {call.problem}. {said.text}".strip()
-    return Said("goes on", text, text)
+    prompt = _prompt(project, call.folder)
+    if call.event == "after":
+        return Said(text=agent_told.after(project, cover.end(project, watched(call)), prompt))
+    if call.event == "end":
+        ended = cover.session(project, call.session)
+        return Said(user=agent_told.session(project, ended, prompt))
+    covered = cover.begin(project, watched(call))
+    rule = agent_told.rule(project, prompt) if call.event == "start" else ""
+    text, user = agent_told.before(project, covered, prompt, rule)
+    return Said(text=text, user=user)
 
 
-def _judged(project: "Settings", call: "Call") -> "Verdict":
-    """What the judge, who knows Claude Code's tools, says of a call."""
-    from undrop.agent import calls, verdict
-
-    if call.kind == "reads":
-        return verdict.Verdict("reads", f"{call.tool} only reads")
-    if call.kind == "shell" and call.command:
-        return verdict.decide(call.command, call.folder, project)
-    edits = [
-        {"file_path": edit.path, "content": edit.new}
-        if edit.old is None
-        else {
-            "file_path": edit.path,
-            "old_string": edit.old,
-            "new_string": edit.new,
-            "replace_all": edit.all,
-        }
-        for edit in call.edits
-    ]
-    verdicts = (calls.judge(project, "Edit", edit, call.folder) for edit in edits)
-    denied = next((each for each in verdicts if each.kind == "denied"), None)
-    return denied or verdict.Verdict("goes on", "it may change something")
-
-
-def _watched(call: "Call", reason: str, line: str = "") -> "Watched":
+def watched(call: Call) -> "Watched":
+    """The call as the log of steps tells of it: its line, or its tool and the SQL in its input."""
     from undrop.steps.cover import Watched
 
-    return Watched("agent", reason, line, call.session, call.id)
+    line = call.command or f"{call.tool} {_sql(call.given)}".strip()
+    words = line.split() if call.kind == "shell" else [line[:100] or "call"]
+    reason = f"before an agent's {(words or ['call'])[0]}"
+    if call.event == "start":
+        reason, line = "agent session", ""
+    return Watched("agent", reason, line, call.session, call.id, call.background)
 
 
-def _line(call: "Call") -> str:
-    """What was called, for the log of steps."""
-    return call.command or call.tool
-
-
-def _ended(project: "Settings", call: "Call") -> Said:
-    """A call has ended, well or not: the state after it is held, if it changed anything."""
-    from undrop.steps import cover
-
-    cover.end(project, _watched(call, "", _line(call)))
-    return Said()
-
-
-def _only_reads(call: "Call") -> bool:
-    """Asked before anything else: a command that only reads needs no project that works."""
-    from undrop.agent import verdict
-
-    reads = call.kind == "shell" and verdict.only_reads(call.command)
-    return not call.problem and (reads or call.kind == "reads")
+def _sql(inside: object, depth: int = 5) -> str:
+    """The first SQL in what a tool is given; empty without any."""
+    if isinstance(inside, str):
+        return " ".join(inside[:200].split()) if SQL.match(inside) else ""
+    parts: Iterable[object] = ()
+    if isinstance(inside, dict | list) and depth:
+        parts = inside.values() if isinstance(inside, dict) else inside
+    return next((sql for part in parts if (sql := _sql(part, depth - 1))), "")
 
 
 def _prompt(project: "Settings", folder: Path) -> Prompt:
@@ -159,47 +189,37 @@ def _prompt(project: "Settings", folder: Path) -> Prompt:
     return Prompt(project.root, folder, path or os.environ.get("PATH", "").removeprefix(ours))
 
 
-def _safer(verdict: "Verdict", prompt: Prompt) -> str:
-    """What to do instead of what is denied."""
-    from undrop.agent.verdict import SAFER
-
-    return prompt.text(SAFER[verdict.safer]) if verdict.safer else ""
-
-
-def _said(project: "Settings", call: "Call", covered: "Covered", rule: str = "") -> Said:
-    prompt, where = _prompt(project, call.folder), project.backups / covered.name
-    if not covered.name:
-        return Said(text=f"{rule} There is no database yet." if rule else "")
-    if covered.damaged:
-        name = project.engine.label
-        text = f"THE DATABASE {name} IS DAMAGED; its files are kept in {where}: "
-        text += prompt.line(Action("list"))
-        return Said(text=text, user=f"undrop: {text}")
-    # A command that takes steps of its own has undo go back to before the last one of them.
-    back = prompt.text((Action("undo"), ", or", Action("restore", covered.name)))
-    text = f"undrop: the state before this is kept in {where}; to go back: {back}"
-    taken = f"undrop: backed up to {where}" if covered.taken else ""
-    return Said(text=f"{rule} {text}".strip(), user=taken)
+def _joined(said: list[Said]) -> Said:
+    """What is said of several projects as one answer."""
+    decision: adapters.Decision = "ask" if any(s.decision == "ask" for s in said) else "goes on"
+    texts = dict.fromkeys(each.text for each in said if each.text)
+    users = dict.fromkeys(each.user for each in said if each.user)
+    return Said(decision, "; ".join(texts), "; ".join(users))
 
 
-def _alarm(failure: str) -> Said:
+def _failure(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _alarm(failures: list[str]) -> Said:
     """No backup could be taken: loud, and the user is asked before anything may be changed."""
-    text = f"undrop: NO BACKUP HOLDS THE PRESENT STATE: {' '.join(failure.split())}"
+    text = f"undrop: NO BACKUP HOLDS THE PRESENT STATE: {'; '.join(failures)}"
     return Said("ask", text, text)
 
 
 def _explain(command: str, session: Session) -> Answer:
     folder = recipes.standing()
     project = _project(folder, session)
-    from undrop.agent import verdict as agent
+    from undrop.agent import judge
 
-    verdict = agent.decide(command, folder, project)
+    call = Call("before", "Bash", "shell", command, (), {}, folder, (), "", "")
+    verdict = judge.judge(project, call)
     kind = {
         "reads": "goes on at once, without a backup",
         "goes on": "goes on behind a backup",
         "denied": "denied",
     }[verdict.kind]
-    safer = _safer(verdict, Prompt(project.root))
+    safer = Prompt(project.root).text(SAFER[verdict.safer]) if verdict.safer else ""
     result = {
         "command": command,
         "decision": verdict.kind,
