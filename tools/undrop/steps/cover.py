@@ -123,7 +123,8 @@ def end(settings: "Settings", watched: Watched, begun: Covered | None = None) ->
     if not _may_begin(settings):
         return None
     agent = watched.kind == "agent"
-    if watched.call and watched.call not in _calls(settings):
+    # Without any note the calls may have taken it away, with all backups: the vault has the log.
+    if watched.call and _note(settings) and watched.call not in _calls(settings):
         return None  # its beginning was not seen
     if agent and (name := known(settings)) and _is_begun(settings, name, watched):
         return None
