@@ -47,7 +47,7 @@ cover: _undrop
 [group("develop")]
 [no-exit-message]
 torture *args: _undrop
-    @UNDROP_TORTURE=full python -m pytest -q -n auto tests/torture tests/postgres/test_pg_kill.py tests/test_alike.py tests/test_loss_property.py "$@"
+    @UNDROP_TORTURE=full python -m pytest -q -n auto tests/torture tests/postgres/test_pg_kill.py tests/test_alike.py tests/test_loss_property.py tests/test_agent_bounds.py "$@"
 
 # Adopt real applications from PyPI, migrate their old databases, undo (needs a network)
 [group("develop")]
