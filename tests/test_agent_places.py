@@ -63,6 +63,16 @@ def test_cd_in_front_of_a_command_leads_to_another_database(
     assert len(project.saved()) == len(other.saved()) == 1
 
 
+@pytest.mark.parametrize(
+    "folder", ["gone", "x" * 3000, "a\0b", "y/" * 2000, "$HOME_OF_MINE", "justfile"]
+)
+def test_cd_to_where_no_folder_is_leads_nowhere(project: Project, folder: str) -> None:
+    make(project.database)
+    answer = bash(project, f"cd {folder} && just list; make")
+    assert decision(answer) == "goes on"
+    assert "NO BACKUP" not in str(answer)
+
+
 def test_backups_of_every_project_that_is_meant_are_guarded(
     project: Project, tmp_path: Path
 ) -> None:

@@ -231,17 +231,16 @@ def _justfile(folder: Path) -> Path | None:
     try:
         names = (name for name in os.listdir(folder) if name.lower() in JUSTFILES)
         return next((folder / name for name in names), None)
-    except OSError:
+    except (OSError, ValueError):  # likewise
         return None
 
 
 def has_settings(folder: Path) -> bool:
     """Whether undrop's settings seem to be in a folder, sound or not."""
-    if (folder / OWN_FILE).is_file():
-        return True
     try:
-        return b"[tool.undrop" in (folder / "pyproject.toml").read_bytes()
-    except OSError:
+        own = (folder / OWN_FILE).is_file()
+        return own or b"[tool.undrop" in (folder / "pyproject.toml").read_bytes()
+    except (OSError, ValueError):  # no name that a folder can have is one of that
         return False
 
 
