@@ -77,12 +77,13 @@ class _Guard:
             path, old = _real(call.folder / edit.path), edit.old
             if self._takes(path, deep=False):
                 return Verdict("denied", f"{path} is where backups are", "backups")
-            before = _text(path) if path in self.settings else ""
+            if path not in self.settings:
+                continue
+            before = _text(path)
             new = edit.new[: LARGEST // (before.count(old) + 1 if old else 1)]
             after = before.replace(old, new, -1 if edit.all else 1) if old else new
             is_off = OFF.search(after) and not OFF.search(before)
-            changes = is_off or _guarding(path, before) not in ("", _guarding(path, after))
-            if path in self.settings and changes:
+            if is_off or _guarding(path, before) not in ("", _guarding(path, after)):
                 return Verdict("denied", f"it changes the guard in {path}", "settings")
         return None
 
@@ -102,7 +103,7 @@ class _Guard:
             paths = [word.path for word in places] or [simple.folder]
             if any(self._takes(_real(path)) for path in paths if path):
                 return Verdict(
-                    "denied", "git clean -x takes what git ignores: backups/ too", "clean"
+                    "denied", "git clean -x takes what is ignored: backups/ too", "clean"
                 )
         taken = [(word, ">>" not in sign) for sign, word in simple.writes]
         if command in TAKES or (command == "sed" and re.search(rf" -i.*(undrop|{HOOK})", text)):
