@@ -58,7 +58,7 @@ def test_a_row_deleted_by_hand_after_a_migration_is_not_the_migrations_doing(
     by_hand(stocked, "DELETE FROM stock_movements WHERE id = 1")
     deleted = content(stocked.database)
     done = stocked.refused(4, "just", "undo")
-    assert "stock_movements: 1 removed" in done.err
+    assert "stock_movements: 1 row gone" in done.err
     assert content(stocked.database) == deleted
     ways = [line.strip() for line in done.err.partition("Next: ")[2].splitlines()]
     assert [way.partition("  ")[0].split()[:2] for way in ways] == [

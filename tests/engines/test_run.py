@@ -88,12 +88,12 @@ def test_a_terminal_is_told_what_changed_and_how_to_go_back(filled: Project) -> 
     )
     [line] = [line for line in text.splitlines() if "the command changed" in line]
     assert set(line.removeprefix("undrop: the command changed ").split("; ")) == {
-        "stock_movements: 12 removed",
+        "stock_movements: 12 rows gone",
         "items: 3 changed",
         "locations: 1 added",
         "table supplier_contacts gone",
         "table mine added",
-        "suppliers: other columns",
+        "suppliers: column colour added",
     }
     assert text.endswith(UNDO)
     assert "undrop: the command changed index mine_too added" in shown(

@@ -143,12 +143,17 @@ def changes(comparison: "Comparison") -> list[str]:
     """What changed, by table, in words."""
     texts = []
     for change in comparison.tables:
-        counts = {"added": change.added, "removed": change.gone, "changed": change.changed}
-        said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        rows = "row" if change.gone == 1 else "rows"
+        counts = {f"{rows} gone": change.gone, "added": change.added, "changed": change.changed}
+        said = [f"{count:,} {what}" for what, count in counts.items() if count]
+        said += [f"column {name} gone" for name in change.gone_columns]
+        said += [f"column {name} added" for name in change.new_columns]
+        said += [f"column {old} now {new}" for old, new in change.renamed]
         if not change.now or not change.name:
             texts.append(f"table {change.name or change.now} {'added' if change.now else 'gone'}")
         elif said or not change.same:
-            texts.append(f"{change.now}: {said or 'other columns'}")
+            renamed = f"table {change.name} now " if change.name != change.now else ""
+            texts.append(f"{renamed}{change.now}{': ' * bool(said)}{', '.join(said)}")
     return [*texts, *differences(comparison)[1]]
 
 
