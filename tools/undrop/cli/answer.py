@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 UNDO = ("to go back:", Action("undo"))
+EMPTIED = "WARNING: had rows before and have none now: {}"
 
 
 class Answer(NamedTuple):

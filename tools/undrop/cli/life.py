@@ -6,7 +6,7 @@ from undrop.cli import states, tables
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
 from undrop.record import revision_names
-from undrop.store.timeline import names
+from undrop.store.timeline import command_lines, names
 
 if TYPE_CHECKING:
     from undrop.recipes import Text
@@ -115,7 +115,7 @@ def _by(cause: "Cause") -> str:
     """Whose doing it was."""
     texts = []
     if cause.steps:
-        command = next((step.command for step in cause.steps if step.command), "")
+        command = command_lines(cause.steps)
         texts.append(names(cause.steps) + (f" ({command})" if command else ""))
     if cause.others:
         texts.append("others")

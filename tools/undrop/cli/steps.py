@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop.cli import dependency, elsewhere, tables
 from undrop.cli.answer import (
+    EMPTIED,
     Answer,
     Run,
     clients,
@@ -112,7 +113,7 @@ def _alarm(taken: "Backup") -> tuple[Text, ...]:
     if not taken.record or not taken.record.shrunk:
         return ()
     return (
-        f"WARNING: had rows before and have none now: {', '.join(taken.record.shrunk)}",
+        EMPTIED.format(", ".join(taken.record.shrunk)),
         (
             "`latest` passes this backup over; to get the rows back:",
             Action("restore", "latest"),

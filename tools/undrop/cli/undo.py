@@ -10,7 +10,7 @@ from undrop.errors import CheckError, UsageError
 from undrop.recipes import Action
 from undrop.store import log, neighbours
 from undrop.store.lock import locked
-from undrop.store.timeline import Timeline, names
+from undrop.store.timeline import Timeline, command_lines, names
 
 if TYPE_CHECKING:
     from undrop.recipes import Text
@@ -55,7 +55,7 @@ def undo(run: Run) -> Answer:
         back += f", of {tables.age(target.backup.created)}" if target.backup else ""
         said = f"it was lost, and no step of undrop did that; now in place: {back}"
     else:
-        what = f"{names(taken_back)}{_command(step)} of {tables.age(step.when)}"
+        what = f"{names(taken_back)}{_command(taken_back)} of {tables.age(step.when)}"
         said = f"undone: {what}; now in place: {back}"
     if done.kept:
         said += ", and others' work since then"
@@ -134,13 +134,14 @@ def _said(work: "Work | None") -> str:
     return "; ".join([*texts, *filter(None, [work.numbers])])
 
 
-def _command(step: "Step") -> str:
-    return f" ({tables.clean(step.command)})" if step.command else ""
+def _command(steps: "tuple[Step, ...]") -> str:
+    command = tables.clean(command_lines(steps))
+    return f" ({command})" if command else ""
 
 
 def _passed_over(done: "Undone") -> tuple[str, ...]:
     return tuple(
-        f"passed over: {step.kind}{_command(step)} of {tables.age(step.when)}, "
+        f"passed over: {step.kind}{_command((step,))} of {tables.age(step.when)}, "
         + ("which was not seen to end and" if not step.ended else "which")
         + " changed nothing"
         for step in done.plan.passed_over
@@ -211,7 +212,7 @@ def _row(event: "Event", mark: str) -> tuple[str, ...]:
     if not event.steps:
         return ("", "others' work", _counts(event), before, mark)
     step = event.steps[-1]
-    what = event.names + _command(step)
+    what = event.names + _command(event.steps)
     if not step.ended:
         what += ", not seen to end"
     elif event.same or step.phase == "failed":

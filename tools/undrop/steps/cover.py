@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from undrop import durable, record
 from undrop.errors import UndropError
 from undrop.steps import backup
-from undrop.store import catalog, log, vault
+from undrop.store import calls, catalog, log, shrink, vault
 from undrop.store.catalog import Backup
 from undrop.store.lock import locked
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 NOTE = "covered.json"
-MOST_CALLS = 100  # of an agent that run at once, or on one state
 
 
 class Covered(NamedTuple):
@@ -38,6 +37,19 @@ class Covered(NamedTuple):
     """Whether the database was found damaged and its files were set aside."""
     step: "log.Step | None" = None
     """The step that was written down; None where the log has it, or there is nothing to log."""
+    again: bool = False
+    """Whether another hook has told of this call."""
+    emptied: tuple[str, ...] = ()
+    """Tables that had rows and have none, where an agent's step begins on this state."""
+    ended: "Ended | None" = None
+    """What an agent's call has changed, that has ended."""
+
+
+class Ended(NamedTuple):
+    """The states that a call led from and to, as the log names them: empty for no database."""
+
+    state_before: str
+    state_after: str
 
 
 class Watched(NamedTuple):
@@ -52,6 +64,8 @@ class Watched(NamedTuple):
     """The agent's, where it is a call of one."""
     call: str = ""
     """What that call is known by, where the agent says so."""
+    background: bool = False
+    """Whether the command goes on when the call has ended."""
 
 
 def begin(settings: "Settings", watched: Watched) -> Covered:
@@ -62,9 +76,8 @@ def begin(settings: "Settings", watched: Watched) -> Covered:
     if not _may_begin(settings):
         return Covered("", taken=False, damaged=False)
     name = known(settings) if watched.kind == "agent" else ""  # asked before every call of a tool
-    if name and _is_begun(settings, name, watched):
-        _note_call(settings, name, watched.call)
-        return Covered(name, taken=False, damaged=False)
+    if name and (step := _begun_on(settings, name, watched)):
+        return _noted(settings, watched, Covered(name, taken=False, damaged=False), step)
     try:
         return _begin(settings, watched)
     except UndropError:
@@ -76,18 +89,87 @@ def begin(settings: "Settings", watched: Watched) -> Covered:
 def _begin(settings: "Settings", watched: Watched) -> Covered:
     with locked(settings, lambda _: None) as lock:
         covered = _cover(lock, watched.kind, watched.reason)
-        _note_call(settings, covered.name, watched.call)
-        if watched.kind == "agent" and _is_begun(settings, covered.name, watched):
-            return covered
+        if watched.kind != "agent":
+            told = log.Known(command=watched.command, session=watched.session)
+            return covered._replace(step=log.begin(settings, watched.kind, covered.name, told))
+        if step := _begun_on(settings, covered.name, watched):
+            return _noted(settings, watched, covered, step)
+        covered = covered._replace(ended=_end_unseen(settings, watched, covered))
         told = log.Known(command=watched.command, session=watched.session)
-        return covered._replace(step=log.begin(settings, watched.kind, covered.name, told))
+        step = log.begin(settings, watched.kind, covered.name, told)
+        covered = covered._replace(step=step, emptied=_emptied(settings, covered))
+        return _noted(settings, watched, covered, step)
 
 
-def _is_begun(settings: "Settings", name: str, watched: Watched) -> bool:
-    """Whether the log ends with a call of that agent on that state, of which no end was seen."""
-    last = log.steps(settings)[-1:]
-    told = (last[0].kind, last[0].state_before, last[0].session, last[0].phase) if last else ()
-    return told == ("agent", name, watched.session, "open")
+def _noted(settings: "Settings", watched: Watched, covered: Covered, step: "log.Step") -> Covered:
+    """Keep that an agent's call begins on the state that is covered, as a part of a step."""
+    if not (watched.call or watched.command):  # the session's start is no call
+        return covered
+    call = _call(watched)._replace(step=step.id, state_before=covered.name)
+    with suppress(OSError):  # its end will be paired by the log alone
+        return covered._replace(again=not calls.begin(settings, call))
+    return covered
+
+
+def _call(watched: Watched) -> "calls.Call":
+    line = log.kept(watched.command)
+    return calls.call(watched.session, watched.call, line, background=watched.background)
+
+
+def _begun_on(settings: "Settings", name: str, watched: Watched) -> "log.Step | None":
+    """The step of that agent on that state, of which no end was seen; nothing came since.
+
+    Another agent may have begun one on it as well.
+    """
+    for step in reversed(log.steps(settings)):
+        if (step.kind, step.state_before, step.phase) != ("agent", name, "open"):
+            return None
+        if step.session == watched.session:
+            return step
+    return None
+
+
+def _is_idle(settings: "Settings", name: str, watched: Watched, step_id: str) -> bool:
+    """Whether the state is what it was when that step began, and nothing came since."""
+    step = _begun_on(settings, name, watched)
+    return step is not None and step.id == step_id
+
+
+def _end_unseen(settings: "Settings", watched: Watched, now: Covered) -> Ended | None:
+    """Close the last step of an agent that never tells when a call has ended, if it did something.
+
+    A call that was refused looks the same where its agent tells of ends: that one's end is not
+    known, and what came since is others' work.
+    """
+    step = _begun(settings, watched)
+    waiting = [call for call in calls.waiting(settings) or () if step and call.step == step.id]
+    if step is None or not waiting or calls.session(settings, watched.session).tells_ends:
+        return None
+    last = waiting[-1]
+    if last.id or last.background:
+        return None
+    _end(settings, step._replace(command=last.command), now)
+    return Ended(step.state_before, now.name)
+
+
+def _emptied(settings: "Settings", covered: Covered) -> tuple[str, ...]:
+    """Tables that had rows and have none in the state that is covered."""
+    kept = catalog.known_as(settings, covered.name) if covered.name else None
+    if kept is None or kept.record is None or not kept.verified:
+        return ()
+    return tuple(shrink.missing(settings, catalog.backups(settings), kept.record.filled))
+
+
+def _content(settings: "Settings", name: str) -> str:
+    """What tells a state, as the log names it, from others; empty where that is not known."""
+    kept = catalog.known_as(settings, name) if name else None
+    return log.ABSENT if not name else kept.record.state if kept and kept.record else ""
+
+
+def _is_same(settings: "Settings", one: str, other: str) -> bool:
+    """Whether two states, as the log names them, are the same."""
+    content = _content(settings, one)
+    return one == other or (content != "" and content == _content(settings, other))
 
 
 def _may_begin(settings: "Settings") -> bool:
@@ -116,18 +198,14 @@ def _cover(lock: "Lock", kind: str, reason: str) -> Covered:
 def end(settings: "Settings", watched: Watched, begun: Covered | None = None) -> Covered | None:
     """Write down that a command of others has ended, and hold the state after it.
 
-    It is the one that ``begun`` tells of, else the newest of its kind and session, if that is
-    open; None where it is not. Nothing is written where an agent's call changed nothing: that
-    shows. Raises UndropError, OSError.
+    It is the one that ``begun`` tells of, else the one that an agent's call was begun for, else
+    the newest of its kind and session, if that is open; None where there is none. Nothing is
+    written where an agent's call changed nothing: that shows. Raises UndropError, OSError.
     """
     if not _may_begin(settings):
         return None
-    agent = watched.kind == "agent"
-    # Without any note the calls may have taken it away, with all backups: the vault has the log.
-    if watched.call and _note(settings) and watched.call not in _calls(settings):
-        return None  # its beginning was not seen
-    if agent and (name := known(settings)) and _is_begun(settings, name, watched):
-        return None
+    if watched.kind == "agent":
+        return _end_call(settings, watched)
     with locked(settings, lambda _: None) as lock:
         step = _begun(settings, watched) if begun is None else begun.step
         if step is None and begun is not None:  # there was no database, nor anything to log
@@ -135,16 +213,87 @@ def end(settings: "Settings", watched: Watched, begun: Covered | None = None) ->
         if step is None:
             return None
         covered = _cover(lock, watched.kind, f"after {watched.kind}")
-        contents = {**catalog.contents(settings), "": log.ABSENT}
-        content = contents.get(covered.name, "")
-        alike = content != "" and content == contents.get(step.state_before)
-        same = alike or covered.name == step.state_before
-        if agent and same:
-            return covered
-        step = step._replace(command=log.kept(watched.command) or step.command)
-        after = log.UNKNOWN if same else log.After(covered.name, content)
-        log.end(settings, step, "same" if same else "done", None, after)
+        _end(settings, step._replace(command=log.kept(watched.command) or step.command), covered)
     return covered
+
+
+def _end_call(settings: "Settings", watched: Watched) -> Covered | None:
+    """A call of an agent has ended. Those that ran in one another's time are one step."""
+    call: calls.Call | None = None
+    try:
+        call = calls.end(settings, _call(watched))
+    except OSError:
+        pass  # what was known of calls went with backups/: the log has the session's last step
+    else:
+        if call is None:  # another hook has told of its end, or its beginning was not seen
+            return None
+    if watched.background or (call and call.background):
+        return None
+    if call and (name := known(settings)) and _is_idle(settings, name, watched, call.step):
+        return None
+    try:
+        with locked(settings, lambda _: None) as lock:
+            step = _step(settings, call) if call else _begun(settings, watched)
+            return _end_step(lock, watched, step) if step else None
+    except (UndropError, OSError):
+        with suppress(OSError):  # its end is not known
+            if call:
+                calls.begin(settings, call)
+        raise
+
+
+def _end_step(lock: "Lock", watched: Watched, step: "log.Step") -> Covered:
+    """Hold the state after a call that is a part of a step; that ends here, if it did before."""
+    settings = lock.settings
+    covered = _cover(lock, watched.kind, f"after {watched.kind}")
+    told = step.state_before if step.state_after is None else step.state_after
+    same = _is_same(settings, told, covered.name)
+    if same and _is_idle(settings, step.state_before, watched, step.id):
+        return covered
+    line = log.kept(watched.command)
+    if step.ended and step.command:
+        line = step.command if line in step.command else f"{step.command}{calls.BESIDE}{line}"
+    _end(settings, step._replace(command=log.kept(line) or step.command), covered)
+    return covered if same else covered._replace(ended=Ended(told, covered.name))
+
+
+def _end(settings: "Settings", step: "log.Step", covered: Covered) -> None:
+    """Write down that a step ended on the state that is covered."""
+    if _is_same(settings, step.state_before, covered.name):
+        log.end(settings, step, "same")
+    else:
+        after = log.After(covered.name, _content(settings, covered.name))
+        log.end(settings, step, "done", None, after)
+
+
+def session(settings: "Settings", name: str) -> Ended | None:
+    """The states that an agent's session led from and to, if it changed something since told.
+
+    Takes no backup, but for an agent that never tells when a call has ended. Raises UndropError,
+    OSError.
+    """
+    ours = [step for step in log.steps(settings) if step.kind == "agent" and step.session == name]
+    if not ours or not name:
+        return None
+    now = known(settings)
+    last = ours[-1].state_before if ours[-1].state_after is None else ours[-1].state_after
+    ended = Ended(ours[0].state_before, now or last)
+    remembered = calls.session(settings, name)
+    if not now and not ours[-1].ended and not remembered.tells_ends:
+        with locked(settings, lambda _: None) as lock:
+            covered = _cover(lock, "agent", "after agent")
+            _end_unseen(settings, Watched("agent", "", session=name), covered)
+            ended = ended._replace(state_after=covered.name)
+    if ended.state_after == (ended.state_before if remembered.told is None else remembered.told):
+        return None
+    with suppress(OSError):
+        calls.told(settings, name, ended.state_after)
+    return ended
+
+
+def _step(settings: "Settings", call: "calls.Call") -> "log.Step | None":
+    """The step that a call is a part of."""
+    return next((step for step in log.steps(settings) if step.id == call.step), None)
 
 
 def _begun(settings: "Settings", watched: Watched) -> "log.Step | None":
@@ -185,21 +334,6 @@ def _written(path: "Path") -> list[int]:
     """Which file it is, its bytes, and when it was written. Raises OSError."""
     stat = path.stat()
     return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
-
-
-def _note_call(settings: "Settings", name: str, call: str) -> None:
-    """Keep that an agent's call begins on the state that ``name`` holds."""
-    note = _note(settings)
-    calls = _calls(settings) if note.get("calls_on") == name else []
-    with suppress(OSError):
-        if call:
-            _write(settings, {**note, "calls_on": name, "calls": [*calls, call][-MOST_CALLS:]})
-
-
-def _calls(settings: "Settings") -> list[str]:
-    """The calls that began on the state that was found last."""
-    calls = _note(settings).get("calls")
-    return [str(call) for call in calls] if isinstance(calls, list) else []
 
 
 def _note(settings: "Settings") -> dict[str, Any]:

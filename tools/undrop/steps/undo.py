@@ -70,7 +70,7 @@ class OthersWorkError(CheckError):
         since: Moment | None,
         work: Work | None,
         plan: Plan | None,
-        strangers: str = "",
+        more: str = "",
     ) -> None:
         self.since, self.work, self.plan = since, work, plan
         ways: list[Part] = []
@@ -95,7 +95,7 @@ class OthersWorkError(CheckError):
             what = f"nothing tells {names(plan.taken_back)} from others' work since: no backup " + (
                 "holds the state in between"
             )
-        super().__init__(what + strangers, *(ways or [Action("list")]))
+        super().__init__(what + more, *(ways or [Action("list")]))
 
 
 def undo(
@@ -262,7 +262,9 @@ def _others_work(settings: "Settings", moments: list[Moment], plan: Plan | None)
     """``moments`` begin with the state after the last step."""
     since, present = _since(settings, moments), moments[-1]
     work = since and _work(settings, since, present)
-    return OthersWorkError(since, work, plan, _strangers(settings))
+    unseen = [step for moment in moments for step in moment.steps if not step.ended]
+    more = f"; {unseen[-1].kind} ({unseen[-1].command}) was not seen to end" if unseen else ""
+    return OthersWorkError(since, work, plan, more + _strangers(settings))
 
 
 def _since(settings: "Settings", moments: list[Moment]) -> Moment | None:

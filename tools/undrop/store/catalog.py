@@ -166,6 +166,15 @@ def contents(settings: "Settings") -> dict[str, str]:
     return {b.path.name: b.record.state for b in backups(settings) if b.record}
 
 
+def known_as(settings: "Settings", name: str) -> Backup | None:
+    """The backup of exactly that name, without a look at all the others; None where none is."""
+    for folder in filter(None, (settings.backups, settings.vault_folder)):
+        path = folder / name
+        if path.name == name and path.exists():  # a name in a log is data
+            return Backup(path, record.read(path.with_suffix(".json")), folder != settings.backups)
+    return None
+
+
 class Forgotten(NamedTuple):
     """What was removed, and what is left of its bytes."""
 

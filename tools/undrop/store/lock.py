@@ -15,7 +15,7 @@ from undrop.engines.registry import SUFFIXES
 from undrop.errors import UndropError, UsageError
 from undrop.recipes import Setting
 from undrop.record import NAME
-from undrop.store import owners, unguarded
+from undrop.store import calls, owners, unguarded
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store"}
 """What people put into a folder for backups, before we do."""
-OURS = {version_table.NAME, unguarded.NAME}
+OURS = {version_table.NAME, unguarded.NAME, calls.NAME}
 """What we put there with no lock."""
 KINDS = {*SUFFIXES, ".damaged", ".zst", ".jsonl", ".partial"}
 PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from undrop.store import catalog, log
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
 
@@ -30,3 +32,12 @@ def expected(settings: "Settings", backups: "list[Backup]") -> set[str]:
 def missing(settings: "Settings", backups: "list[Backup]", filled: list[str]) -> list[str]:
     """The expected tables that are not among ``filled``, the tables with rows in them."""
     return sorted(expected(settings, backups) - set(filled))
+
+
+def full(settings: "Settings", backups: "list[Backup]", tables: "Collection[str]") -> str:
+    """The newest verified backup with rows in all of these tables, by name; empty for none."""
+    for backup in reversed(backups):
+        filled = backup.record.filled if backup.record and backup.verified else ()
+        if set(tables) <= set(filled) and catalog.is_of(settings, backup):
+            return backup.path.name
+    return ""

@@ -7,7 +7,7 @@ or somebody's hand.
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.store import catalog, log
+from undrop.store import calls, catalog, log
 from undrop.store.log import ABSENT, Step
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ def names(steps: tuple[Step, ...]) -> str:
     return " and ".join(dict.fromkeys(step.kind for step in steps))
 
 
+def command_lines(steps: tuple[Step, ...]) -> str:
+    """The command lines of steps that are one."""
+    return calls.BESIDE.join(dict.fromkeys(step.command for step in steps if step.command))
+
+
 class Timeline:
     """The moments of a database, oldest first."""
 
@@ -78,7 +83,7 @@ class Timeline:
         self.backups = [b for b in catalog.backups(settings) if catalog.is_of(settings, b)]
         """All of this database, those that tell of no moment too."""
         self._known = {backup.path.name: backup for backup in self.backups}
-        groups = list(_overlapping(log.steps(settings)))
+        groups = list(_overlapping(_settled(settings, log.steps(settings))))
         between = [(_first(group).opened, group[-1].sequence) for group in groups]
         events: list[tuple[int, str, str | tuple[Step, ...]]] = [
             (_first(group).opened, _first(group).at, group) for group in groups
@@ -134,6 +139,23 @@ class Timeline:
         if backup.record is None or backup.is_set:
             return Moment(f"damaged: {name}", backup)
         return Moment(backup.record.state, backup)
+
+
+def _settled(settings: "Settings", steps: list[Step]) -> list[Step]:
+    """An agent's step that is open has the lines of the calls that were not seen to end.
+
+    Where all were, they changed nothing, which is not written down.
+    """
+    waiting = calls.waiting(settings)
+    settled: list[Step] = []
+    for step in steps:
+        if step.kind == "agent" and not step.ended and waiting is not None:
+            lines = dict.fromkeys(call.command for call in waiting if call.step == step.id)
+            line = calls.BESIDE.join(filter(None, lines)) or step.command
+            settled.append(step._replace(command=line, phase="open" if lines else "same"))
+        else:
+            settled.append(step)
+    return settled
 
 
 def _first(steps: tuple[Step, ...]) -> Step:
