@@ -6,9 +6,9 @@ from typing import Any
 
 from shop import Project
 
-from undrop.agent import judge
+from undrop.agent import adapters, judge
+from undrop.agent.call import Call
 from undrop.agent.judge import Verdict
-from undrop.cli import agent_hook
 from undrop.settings import Settings
 
 CALL = "toolu_01ABC123"
@@ -32,7 +32,12 @@ def call(project: Project, tool: str, **what: object) -> dict[str, Any]:
 def judged(settings: Settings, tool: str, given: object, folder: Path) -> Verdict:
     """What is decided about a call, in this process."""
     what = {"tool_name": tool, "tool_input": given, "cwd": str(folder)}
-    return judge.judge(settings, agent_hook.claude({"hook_event_name": "PreToolUse", **what}))
+    return judge.judge(settings, adapted({"hook_event_name": "PreToolUse", **what}))
+
+
+def adapted(payload: object) -> Call:
+    """A payload of Claude Code's, as it is judged."""
+    return adapters.read(json.dumps(payload), "claude", {})
 
 
 def hook(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from undrop import settings
-from undrop.agent import judge
+from undrop.agent import adapters, judge
 from undrop.agent.shell import split
 from undrop.cli import agent_hook
 
@@ -204,9 +204,9 @@ def judge_all(root: Path, count: int, seed: int) -> None:
     for number, said in enumerate(payloads):
         signal.setitimer(signal.ITIMER_PROF, SECONDS)  # its signal ends the process
         try:
-            call = agent_hook.claude(agent_hook.payload_in(said))
+            call = adapters.read(agent_hook.cut(said), "", {})
             verdict = judge.judge(project, call)
-            agent_hook.watched(call, "")
+            agent_hook.watched(call)
             split.cache_clear()  # each call is a process of its own
             assert verdict.kind in {"reads", "goes on", "denied"}
         except BaseException as error:  # noqa: BLE001 - told with what did it

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agents import judged
 from shop import BIN, make
 from test_init import Elsewhere
 
 from undrop import settings as projects
 from undrop.adopt import agents, envpy, find, hooks, jsontext, plan
-from undrop.agent import calls
 from undrop.errors import UsageError
 from undrop.recipes import Prompt
 
@@ -561,9 +561,9 @@ def test_the_hook_at_the_top_is_the_guards_setting(elsewhere: Elsewhere) -> None
     file = elsewhere.root / ".claude/settings.json"
     project = projects.load(elsewhere.root / "api")
     given = {"file_path": str(file), "content": "{}"}
-    assert calls.judge(project, "Write", given, elsewhere.root).kind == "denied"
+    assert judged(project, "Write", given, elsewhere.root).kind == "denied"
     own = {"file_path": str(elsewhere.root / "api/undrop.toml"), "content": "url = 'sqlite://'"}
-    assert calls.judge(project, "Write", own, elsewhere.root).kind == "denied"
+    assert judged(project, "Write", own, elsewhere.root).kind == "denied"
 
 
 def test_a_home_that_is_a_repository_gets_no_hook_for_everything(

@@ -24,7 +24,6 @@ from shop import BIN, REPOSITORY, Project, add, content, make, uncheckpointed
 
 from undrop import settings as projects
 from undrop.agent import reading
-from undrop.cli import agent_hook
 
 INPUTS = [
     json.loads(line)
@@ -101,7 +100,7 @@ def decided(project: projects.Settings, command: str, folder: Path | None = None
 
 def reads(command: str) -> bool:
     what = {"tool_name": "Bash", "tool_input": {"command": command}, "cwd": "/"}
-    return reading.reads(agent_hook.claude({"hook_event_name": "PreToolUse", **what}))
+    return reading.reads(agents.adapted({"hook_event_name": "PreToolUse", **what}))
 
 
 def some(kind: str, count: int) -> list[dict[str, Any]]:
@@ -177,7 +176,8 @@ def settle(project: Project) -> None:
     """Let the hook run until it knows the present state by the files' times alone."""
     for _ in range(20):
         bash(project, "make")
-        if '"files"' in (project.backups / "covered.json").read_text():
+        note = project.backups / "covered.json"
+        if note.exists() and '"files"' in note.read_text():
             return
     pytest.fail("the hook never remembered that the state has a backup")
 

@@ -37,7 +37,11 @@ def test_a_command_goes_on_behind_a_backup_and_undo_takes_it_back(each: Project)
     assert each.holds(kept) == before
     assert "before-an-agent-s-psql" in kept.name
     each.sql("DELETE FROM t")
-    assert ended(each, "psql -f change.sql") == {}
+    told = ended(each, "psql -f change.sql")["hookSpecificOutput"]
+    assert told["hookEventName"] == "PostToolUse"
+    assert re.fullmatch(
+        r"undrop: t: 50 .*rows?.*; just undo takes it back", told["additionalContext"]
+    )
     each.ok("just", "undo")
     assert each.content() == before
 

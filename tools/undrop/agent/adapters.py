@@ -29,7 +29,8 @@ KINDS = {
     "applypatch writefile replace createfile editfiles replacestringinfile inserteditintofile "
     "multireplacestringinfile editnotebookfile delete",
     "reads": "read view glob grep ls list readfile readmanyfiles listdirectory listdir filesearch "
-    "grepsearch textsearch searchfilecontent webfetch websearch googlewebsearch todowrite todoread",
+    "grepsearch textsearch searchfilecontent webfetch websearch googlewebsearch todowrite todoread "
+    "notebookread bashoutput askuserquestion exitplanmode task agent skill",
 }
 """Names of events and tools, without capitals and signs; MCP's have their server's before them."""
 INPUTS, FOLDERS = ("tool_input", "toolArgs", "args"), ("workdir", "working_directory", "dir_path")
@@ -38,6 +39,7 @@ WHOLE = ("content", "file_text", "contents", "new_source")
 OLD, NEW = ("old_string", "oldString", "old_str"), ("new_string", "newString", "new_str")
 SHAPES = {"workspace_roots": "cursor", "sessionID": "opencode", "turn_id": "codex"}
 TIMED = ("timestamp", "sessionId", "toolName")
+BACKGROUND = ("run_in_background", "is_background", "isBackground")
 NO_QUESTIONS = {"codex PreToolUse", "cursor preToolUse", "gemini BeforeTool", "opencode before"}
 """Where the user cannot be asked: there the tool would run."""
 
@@ -66,7 +68,10 @@ def read(payload: str | bytes, name: str, environ: Mapping[str, str]) -> Call:
     meant = tuple(map(_absolute, texts))
     session = _text(fields, "session_id", "sessionId", "sessionID", "conversation_id")
     what = (event, tool, kind, command, edits, given, folder, meant, number, problem)
-    return Call(*what, agent=agent, session=session, said=said)
+    came = fields.get("tool_response")
+    moved = isinstance(came, dict) and came.get("backgroundTaskId")
+    stays = moved or tool == "Monitor" or any(given.get(key) is True for key in BACKGROUND)
+    return Call(*what, agent=agent, session=session, said=said, background=bool(stays))
 
 
 def answer(call: Call, decision: Decision, text: str = "", user: str = "") -> tuple[str, int]:

@@ -43,3 +43,5 @@ class Call(NamedTuple):
     """The agent's."""
     said: str = ""
     """The event, as the agent names it."""
+    background: bool = False
+    """Whether its command goes on when the call has ended."""
