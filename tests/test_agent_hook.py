@@ -323,7 +323,7 @@ def hooks(change: Callable[[dict[str, Any]], object]) -> str:
 
 CLAUDE = {
     "other settings": ("goes on", hooks(lambda all_: all_.update(permissions={"allow": ["Bash"]}))),
-    "another hook": ("goes on", hooks(lambda all_: all_["hooks"].update(Stop=[{"hooks": []}]))),
+    "another hook": ("goes on", hooks(lambda all_: all_["hooks"].update(Setup=[{"hooks": []}]))),
     "hooks stay enabled": ("goes on", hooks(lambda all_: all_.update(disableAllHooks=False))),
     "all hooks off": ("denied", hooks(lambda all_: all_.update(disableAllHooks=True))),
     "no hooks": ("denied", hooks(lambda all_: all_.pop("hooks"))),
@@ -404,7 +404,7 @@ def test_input_of_another_shape_goes_on_behind_a_backup_and_is_told(
     """The shape may change with a release: then nothing goes on in silence."""
     make(project.database)
     answer = hook(project, said)
-    assert re.search("undrop: .* was not understood; .*backed up to", answer["systemMessage"])
+    assert re.search("not understand the hook's input: .* is kept in", answer["systemMessage"])
     assert decision(answer) == "goes on"
     [kept] = project.saved()
     assert content(kept) == content(project.database)
@@ -416,7 +416,7 @@ def test_a_payload_that_is_too_long_to_be_looked_at_goes_on_behind_a_backup(
     make(project.database)
     said = call(project, "Write", file_path="x", content="x" * 3_000_000)
     answer = hook(project, said)
-    assert "the input of Write was not understood" in answer["systemMessage"]
+    assert "understand the hook's input: the input of Write" in answer["systemMessage"]
     assert answer["hookSpecificOutput"]["hookEventName"] == "PreToolUse"
     assert len(project.saved()) == 1
     long = {**said, "hook_event_name": "PostToolUse", "tool_response": "x" * 3_000_000}

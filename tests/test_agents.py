@@ -502,7 +502,7 @@ def test_opencodes_plugin_denies_and_tells_in_both_of_its_versions(tmp_path: Pat
     one, two, *denied, plain, text, parts = plugged(shop, f"{Path(str(NODE)).parent}:/usr/bin:/bin")
     assert (one, two) == ("goes on", "goes on")
     for why in denied:
-        assert why.startswith("undrop: it takes away or opens up backups")
+        assert why.startswith("undrop: it takes backups away")
     assert (plain, text, parts) == ("done", "done", [{"type": "text", "text": "done"}])
 
 

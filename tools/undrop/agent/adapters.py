@@ -53,7 +53,7 @@ def read(payload: str | bytes, name: str, environ: Mapping[str, str]) -> Call:
     tool = tool or {"afterFileEdit": "Write"}.get(said, "Shell" if "Shell" in said else "")
     kind = _sort({} if "MCP" in said else KINDS, tool, "other")
     edits = tuple(_edits(given, tool)) if kind == "edit" else ()
-    command = _text(given, "command") if kind == "shell" else ""
+    command = _text(given, "command") if kind in {"shell", "other"} else ""
     roots = [environ.get("CLAUDE_PROJECT_DIR"), *_list(fields.get("workspace_roots"))]
     texts = dict.fromkeys(root for root in roots if root and isinstance(root, str))
     below = _text(given, *FOLDERS) if kind == "shell" else ""
@@ -63,6 +63,8 @@ def read(payload: str | bytes, name: str, environ: Mapping[str, str]) -> Call:
         problem = problem or f"no event of a tool or a session: {said!r}"
     elif event == "before" and unread:
         problem = f"the input of {tool or 'a tool without a name'}"
+    elif not isinstance(fields.get("cwd") or "", str):
+        problem = "where it runs"
     # Cursor gives the end of a command an id, and its beginning none.
     number = _text(fields, "tool_use_id", "callID") if (agent, kind) != ("cursor", "shell") else ""
     meant = tuple(map(_absolute, texts))

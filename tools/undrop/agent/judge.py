@@ -12,17 +12,14 @@ from typing import Literal, NamedTuple
 
 from undrop import recipes
 from undrop.agent import reading, shell
+from undrop.agent.adapters import FILES
 from undrop.agent.call import Call
 from undrop.agent.shell import Simple, Word
 from undrop.folders import git_root
 from undrop.settings import Settings
 
 HOOK = "agent-hook"
-HOOKS = {
-    ".claude/settings.json", ".claude/settings.local.json", ".codex/hooks.json",
-    ".codex/config.toml", ".cursor/hooks.json", ".gemini/settings.json",
-    ".github/hooks/undrop.json", ".opencode/plugins/undrop.ts",
-}  # fmt: skip
+HOOKS = {*FILES.values(), ".claude/settings.local.json", ".codex/config.toml"}
 """Where agents' hooks are, in a project, a repository or a home."""
 LARGEST, MOST = 200_000, 100  # characters of a file of settings, and edits, that are looked at
 TABLE = re.compile(r"^[ \t]*\[+ *tool\.undrop\b.*\n?(?:(?![ \t]*\[).*\n?)*", re.MULTILINE)
@@ -81,7 +78,8 @@ class _Guard:
                 continue
             before = _text(path)
             new = edit.new[: LARGEST // (before.count(old) + 1 if old else 1)]
-            after = before.replace(old, new, -1 if edit.all else 1) if old else new
+            after = new if old is None else before + new  # of an insertion no place is told
+            after = before.replace(old, new, -1 if edit.all else 1) if old else after
             is_off = OFF.search(after) and not OFF.search(before)
             if is_off or _guarding(path, before) not in ("", _guarding(path, after)):
                 return Verdict("denied", f"it changes the guard in {path}", "settings")
