@@ -183,3 +183,18 @@ def test_without_a_justfile_just_is_somebody_elses(project: Project) -> None:
     (project.root / "justfile").unlink()
     make(project.database)
     assert bash(project, "just status") != {}
+
+
+def test_a_branch_from_before_the_adoption_is_asked_about_once(project: Project) -> None:
+    """Nothing guards a database there, and what can be done is said; then nobody is asked again."""
+    make(project.database)
+    (project.root / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
+    said = call(project, "Bash", command="python work.py")
+    first = hook(project, said)
+    assert first["hookSpecificOutput"]["permissionDecision"] == "ask"
+    assert "undrop guards no database here" in first["systemMessage"]
+    assert "undrop init" in first["systemMessage"]
+    assert hook(project, said) == {}
+    assert hook(project, {**said, "hook_event_name": "Stop"}) == {}
+    assert hook(project, {**said, "session_id": "another"}) == first
+    assert not project.backups.exists()

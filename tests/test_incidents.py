@@ -3,9 +3,12 @@
 The incidents are those that people reported in public (``hook_inputs.jsonl`` says where).
 """
 
+import re
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from copy import copy
+from pathlib import Path
 
 import pytest
 from agents import CALL, SESSION, ended, hook
@@ -69,10 +72,9 @@ IN_STEPS = {
 }
 DENIED = {
     "git clean": ("git clean -fdx", "git clean -fdx -e backups -e '*.db'"),
-    "find": ("find . -name '*.db' -delete", "find . -name '*.db' -not -path '*/backups/*' -delete"),
     "all of it": ("rm -rf backups && rm quartermaster.db", "rm quartermaster.db"),
-    "stash": ("git stash --all", "git stash -u"),
 }
+PLACES = ("the project", "a folder in it", "a worktree")
 
 
 def ask(project: Project, said: dict[str, object]) -> dict[str, str]:
@@ -143,6 +145,60 @@ def one_undo(agents: Project, command: str, *, wal: bool) -> None:
     assert lost(agents, before)
     agents.ok("just", "undo")
     assert content(agents.database) == before
+
+
+@pytest.mark.parametrize("kind", [*LOSSES])
+def test_what_the_agent_is_told_takes_it_back_and_keeps_what_came_since(
+    agents: Project, kind: str
+) -> None:
+    """Wherever the call runs; where others worked since, the line names the one that keeps that."""
+    there, place = agents, PLACES[[*LOSSES].index(kind) % len(PLACES)]
+    if place == "a worktree":
+        tree = agents.root.parent / "tree"
+        agents.ok("git", "worktree", "add", "-q", "-b", "tried", str(tree))
+        for name in ("quartermaster.db", "reset.py"):
+            shutil.copy(agents.root / name, tree / name)
+        there = copy(agents)
+        there.root, there.database = tree, tree / "quartermaster.db"
+    elsewhere = content(agents.database) if there is not agents else None
+    folder = there.root / "alembic" if place == "a folder in it" else there.root
+    before, first = content(there.database), there.root.parent / "first.db"
+    shutil.copy(there.database, first)
+    command = f"cd {there.root} && {LOSSES[kind]}" if folder != there.root else LOSSES[kind]
+    call = {"tool_name": "Bash", "tool_input": {"command": command}, "cwd": str(folder)}
+    where = {"CLAUDE_PROJECT_DIR": str(agents.root)}
+    said = {"session_id": SESSION, "tool_use_id": CALL, **call}
+    asked = hook(there, {**said, "hook_event_name": "PreToolUse"}, **where)
+    assert "permissionDecision" not in asked.get("hookSpecificOutput", {})
+    there.run("bash", "-c", command, cwd=folder)
+    answer = hook(there, {**said, "hook_event_name": "PostToolUse", "tool_response": {}}, **where)
+    told = answer["hookSpecificOutput"]["additionalContext"]
+    line = re.search(r"(?:; |, )([^;]*) takes it back", told)
+    assert line, told
+    since = "INSERT INTO locations (id, code) VALUES (999, 'since then')"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(there.database)) as connection:
+        connection.execute(since)
+        connection.commit()
+    done = there.run("bash", "-c", line[1], cwd=folder)
+    if done.code == 4:
+        there.ok("just", "undo", "--keep")
+        assert plain(content(there.database)) == plain(with_row(first, since))
+    else:
+        assert done.code == 0, done
+        assert content(there.database) == before
+    assert elsewhere in (None, content(agents.database))
+
+
+def plain(rows: list[str]) -> list[str]:
+    """Without the order of definitions, and what a full-text index keeps for itself."""
+    return sorted(row for row in rows if not re.match(r'INSERT INTO "?item_search_', row))
+
+
+def with_row(database: Path, statement: str) -> list[str]:
+    """What a database holds after another statement."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(statement)
+    return content(database)
 
 
 @pytest.mark.parametrize("command", IN_STEPS.values(), ids=IN_STEPS)

@@ -63,8 +63,8 @@ class Settings(NamedTuple):
 
     @property
     def vaults(self) -> Path:
-        """Where this user's vaults are, on macOS too, where earlier ones made it."""
-        return Unix("undrop").user_state_path
+        """Where this user's vaults are."""
+        return vaults()
 
     @property
     def alembic_files(self) -> dict[str, Any]:
@@ -76,6 +76,11 @@ class Settings(NamedTuple):
             files["toml_file"] = toml  # since Alembic 1.16
         section = {"ini_section": self.alembic_section} if self.alembic_section != "alembic" else {}
         return {name: str(path) for name, path in files.items()} | (section if files else {})
+
+
+def vaults() -> Path:
+    """Where a user's vaults are, on macOS too, where earlier ones made it."""
+    return Unix("undrop").user_state_path
 
 
 def load(

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,7 @@ LONGEST = 2_000_000  # bytes of a payload that are looked at
 PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
 PATIENCE_WITH_UNDROP = 5.0  # and for the call beside this one, which is backing up
 MOST = 5  # folders that one command line goes to
+MOST_TOLD = 100  # sessions that were told that nothing is guarded
 KNOWN = re.compile(
     rb'"(hook_?event_?name|session_?id|tool_?name|tool_use_id|cwd)": ?("[^"\\]*")', re.IGNORECASE
 )
@@ -92,6 +94,8 @@ def _decide(call: Call, told: Session) -> Said:
     if call.event in {"before", "after"} and reading.reads(call):
         return Said()
     projects, failures = _projects(call, told)
+    if not projects and not failures:
+        return _unguarded(call)
     if call.event == "end":
         failures.clear()  # there is nothing to be backed up for
     if call.event in {"before", "unknown"}:
@@ -115,7 +119,7 @@ def _projects(call: Call, told: Session) -> "tuple[list[Settings], list[str]]":
     """The projects that are meant, and why some of them cannot be covered.
 
     That of the folder where the call runs, of those where it goes with ``cd``, and of those that
-    the agent names besides.
+    the agent names besides. Nothing at all where none of them has settings of undrop's.
     """
     try:
         led = [simple.folder for simple in shell.split(call.command, call.folder)[0]]
@@ -127,12 +131,33 @@ def _projects(call: Call, told: Session) -> "tuple[list[Settings], list[str]]":
         for folder in (*folders, *call.roots)
     )
     projects, failures = [], []
-    for top in dict.fromkeys(filter(None, tops)) or [call.folder]:
+    for top in dict.fromkeys(filter(None, tops)):
         try:
             projects.append(_project(top, told))
         except Exception as error:  # noqa: BLE001 - likewise
             failures.append(_failure(error))
     return projects, failures
+
+
+def _unguarded(call: Call) -> Said:
+    """Nothing here is a project of undrop's: a branch from before the adoption. Said once."""
+    from undrop import settings
+
+    if call.event in {"after", "end"}:
+        return Said()
+    told, line = settings.vaults() / "unguarded", f"{call.session} {call.folder}"
+    with suppress(OSError, ValueError):
+        known = told.read_text("utf-8").splitlines() if told.exists() else []
+        if call.session and line in known:
+            return Said()
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.write_text("".join(f"{each}\n" for each in [*known, line][-MOST_TOLD:]), "utf-8")
+    what = f"no [tool.undrop] in a pyproject.toml, and no {recipes.OWN_FILE}, in {call.folder}"
+    text = (
+        f"undrop guards no database here: {what} or above. Is this a branch from before undrop "
+        "was adopted? Merge the one that has it, or: undrop init. This is said once in a session."
+    )
+    return Said("ask", text, text)
 
 
 def _project(folder: Path, told: Session) -> "Settings":

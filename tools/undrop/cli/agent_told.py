@@ -108,7 +108,7 @@ def _did(
 def _call(changed: "Changed", ended: "Ended") -> "Text":
     """What a call did, after it."""
     if changed.kind == "damaged":
-        return ("THE DATABASE IS DAMAGED NOW, its files are kept;", Action("list"))
+        return ("THE DATABASE IS DAMAGED NOW, its files are kept;", Action("undo"), "takes it back")
     return (f"{_words(changed)};", *_details(changed, ended), Action("undo"), "takes it back")
 
 
