@@ -37,7 +37,7 @@ def judged(settings: Settings, tool: str, given: object, folder: Path) -> Verdic
 
 def adapted(payload: object) -> Call:
     """A payload of Claude Code's, as it is judged."""
-    return adapters.read(json.dumps(payload), "claude", {})
+    return adapters.read(json.dumps(payload), "claude", "", Path("/"))
 
 
 def hook(

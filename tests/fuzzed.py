@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 
 from undrop import settings
 from undrop.agent import adapters, judge
-from undrop.agent.shell import split
 from undrop.cli import agent_hook
 
 SECONDS, BYTES = 2.0, 200_000_000
@@ -204,10 +203,9 @@ def judge_all(root: Path, count: int, seed: int) -> None:
     for number, said in enumerate(payloads):
         signal.setitimer(signal.ITIMER_PROF, SECONDS)  # its signal ends the process
         try:
-            call = adapters.read(agent_hook.cut(said), "", {})
+            call = adapters.read(agent_hook.cut(said), "", "", Path("/"))
             verdict = judge.judge(project, call)
             agent_hook.watched(call)
-            split.cache_clear()  # each call is a process of its own
             assert verdict.kind in {"reads", "goes on", "denied"}
         except BaseException as error:  # noqa: BLE001 - told with what did it
             fail(number, seed, said, error)

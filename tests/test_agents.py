@@ -17,6 +17,7 @@ from hypothesis import example, given, settings, strategies
 from shop import BIN, REPOSITORY, Project, make
 from test_init import Elsewhere
 
+from undrop import recipes
 from undrop.adopt import agents, hooks
 from undrop.agent import adapters
 
@@ -63,7 +64,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_every_documented_payload_is_understood(
     tmp_path: Path, each: dict[str, Any], *, named: bool
 ) -> None:
-    call = adapters.read(payload(each, tmp_path), name(each) if named else "", {})
+    call = adapters.read(payload(each, tmp_path), name(each) if named else "", "", tmp_path)
     assert call.problem == ""
     if named or call.event == "before":  # a session starts alike with several
         assert call.agent == each["agent"]
@@ -245,7 +246,7 @@ SPOILT = strategies.builds(
 )
 @settings(deadline=None)
 def test_no_payload_confuses_an_adapter(said: str | bytes, whose: str) -> None:
-    call = adapters.read(said, whose, {"CLAUDE_PROJECT_DIR": ""})
+    call = adapters.read(said, whose, "", Path("/"))
     assert call.folder.is_absolute()
     for decision in get_args(adapters.Decision):
         text, code = adapters.answer(call, decision, "why", "loud")
@@ -289,7 +290,7 @@ def lines(inside: object) -> list[str]:
 
 def written(elsewhere: Elsewhere) -> set[str]:
     """Whose files are there with our hook in them."""
-    files = {agent: elsewhere.root / file for agent, file in adapters.FILES.items()}
+    files = {agent: elsewhere.root / file for agent, file in recipes.HOOKS.items()}
     return {
         agent for agent, file in files.items() if file.exists() and "agent-hook" in file.read_text()
     }
@@ -302,7 +303,7 @@ def test_init_writes_the_hook_for_the_agents_that_are_used(elsewhere: Elsewhere)
     for folder in FOLDERS.values():
         (elsewhere.root / folder).mkdir(parents=True)
     elsewhere.ok("undrop", "init")
-    assert written(elsewhere) == {*adapters.FILES}
+    assert written(elsewhere) == {*recipes.HOOKS}
     adopted = elsewhere.tree()
     elsewhere.ok("undrop", "init")
     assert elsewhere.tree() == adopted
@@ -479,7 +480,7 @@ console.log(JSON.stringify(said))
 
 def plugged(project: Project, path: str) -> list[Any]:
     """What OpenCode 1 and 2 hear of our plugin: before ``ls`` and a denied command, and after."""
-    written = project.root / adapters.FILES["opencode"]
+    written = project.root / recipes.HOOKS["opencode"]
     shutil.copy(written, written.with_suffix(".mjs"))  # this node may know no TypeScript
     (project.root / "driver.mjs").write_text(DRIVER)
     done = subprocess.run(
@@ -508,7 +509,7 @@ def test_opencodes_plugin_denies_and_tells_in_both_of_its_versions(tmp_path: Pat
 
 @pytest.mark.skipif(NODE is None, reason="there is no node here")
 def test_opencodes_plugin_says_when_undrop_is_missing(project: Project, tmp_path: Path) -> None:
-    file = project.root / adapters.FILES["opencode"]
+    file = project.root / recipes.HOOKS["opencode"]
     file.parent.mkdir(parents=True)
     file.write_text(hooks.add("opencode", None))
     (tmp_path / "bin").mkdir()

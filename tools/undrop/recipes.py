@@ -14,6 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+HOOKS = {
+    "claude": ".claude/settings.json", "codex": ".codex/hooks.json",
+    "copilot": ".github/hooks/undrop.json", "cursor": ".cursor/hooks.json",
+    "gemini": ".gemini/settings.json", "opencode": ".opencode/plugins/undrop.ts",
+}  # fmt: skip
+"""Where an agent reads in a repository that it has a hook of ours, by the agent's name."""
 JUSTFILES = {"justfile", ".justfile"}
 """What just looks for, whatever the case."""
 RECIPES = "undrop.just"

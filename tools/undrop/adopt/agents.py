@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from undrop.agent.adapters import FILES
-from undrop.recipes import ENVIRONMENTS
+from undrop.recipes import ENVIRONMENTS, HOOKS
 
 OURS = "undrop agent-hook"
 MISSING = "undrop does not guard the database: it is not installed"
@@ -101,7 +100,7 @@ AGENTS = {
 
 def names() -> list[str]:
     """Every agent that has a hook."""
-    return list(FILES)
+    return list(HOOKS)
 
 
 def is_used(name: str, folder: Path) -> bool:
@@ -112,14 +111,14 @@ def is_used(name: str, folder: Path) -> bool:
 
 def folders(path: Path) -> list[Path]:
     """Which folders are made for an agent's file, innermost first; none for another file."""
-    depths = [len(Path(file).parts) - 1 for file in FILES.values() if path.match(file)]
+    depths = [len(Path(file).parts) - 1 for file in HOOKS.values() if path.match(file)]
     return list(path.parents[: max(depths, default=0)])
 
 
 def trust(paths: Iterable[Path]) -> list[str]:
     """What the user has to do before a hook in one of these files is called."""
     parts = [path.parts[-2:] for path in paths]
-    asks = {Path(FILES[name]).parts[-2:]: agent.trust for name, agent in AGENTS.items()}
+    asks = {Path(HOOKS[name]).parts[-2:]: agent.trust for name, agent in AGENTS.items()}
     return list(dict.fromkeys(asks[part] for part in parts if asks.get(part)))
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from undrop.adopt import jsontext
 from undrop.adopt.agents import AGENTS, EVERY, MISSING, OURS, command
-from undrop.agent.adapters import FILES
 from undrop.errors import UsageError
+from undrop.recipes import HOOKS
 
 OLDER = f'PATH="$CLAUDE_PROJECT_DIR/.venv/bin:$PATH" {OURS}' + (
     f' || echo \'{{"systemMessage": "{MISSING}"}}\''
@@ -52,7 +52,7 @@ def add(name: str, text: str | None, folder: str = "") -> str:
         return _merged(name, _without(name, text, folder), folder)
     except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(
-            f"{FILES[name]} is not what is documented: {error}",
+            f"{HOOKS[name]} is not what is documented: {error}",
             f"correct it, or add by hand {_all_events(name, folder, AGENTS[name].head)}",
         ) from None
 

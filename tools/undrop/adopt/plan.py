@@ -15,10 +15,9 @@ import tomlkit
 from undrop import durable, settings
 from undrop.adopt import agents, blocks, envpy, hooks, places
 from undrop.adopt.find import Project
-from undrop.agent.adapters import FILES
 from undrop.errors import UsageError
 from undrop.folders import git_root
-from undrop.recipes import OURS, OWN_FILE, RECIPES, Action, Prompt
+from undrop.recipes import HOOKS, OURS, OWN_FILE, RECIPES, Action, Prompt
 
 TEMPLATE = Path(__file__).with_name(RECIPES)
 NAMES = re.findall(r"(?m)^(?!export)(_?[a-z][a-z-]*)\b.*:(?!=)", TEMPLATE.read_text("utf-8"))
@@ -303,9 +302,9 @@ def _hooks(root: Path, change: Callable[..., str | None], named: Collection[str]
     if top and top not in {root.resolve(), Path.home().resolve()}:
         places.append((top, str(root.resolve().relative_to(top))))
     return [
-        _file(place / FILES[name], partial(change, name, folder=folder))
+        _file(place / HOOKS[name], partial(change, name, folder=folder))
         for place, folder in places
-        for name in FILES
+        for name in HOOKS
         if (name in named if named else agents.is_used(name, place))
     ]
 

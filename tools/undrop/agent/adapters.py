@@ -3,19 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from undrop.agent.call import Call, Edit
+from undrop.recipes import HOOKS
 
 Decision = Literal["goes on", "denied", "ask"]
-FILES = {
-    "claude": ".claude/settings.json", "codex": ".codex/hooks.json",
-    "copilot": ".github/hooks/undrop.json", "cursor": ".cursor/hooks.json",
-    "gemini": ".gemini/settings.json", "opencode": ".opencode/plugins/undrop.ts",
-}  # fmt: skip
-"""Where an agent reads in a repository that it has a hook, by the agent's name."""
 EVENTS = {
     "before": "pretooluse beforetool beforeshellexecution beforemcpexecution before",
     "after": "posttooluse posttoolusefailure aftertool aftershellexecution aftermcpexecution "
@@ -40,24 +34,24 @@ OLD, NEW = ("old_string", "oldString", "old_str"), ("new_string", "newString", "
 SHAPES = {"workspace_roots": "cursor", "sessionID": "opencode", "turn_id": "codex"}
 TIMED = ("timestamp", "sessionId", "toolName")
 BACKGROUND = ("run_in_background", "is_background", "isBackground")
+# Where the user cannot be asked: there the tool would run.
 NO_QUESTIONS = {"codex PreToolUse", "cursor preToolUse", "gemini BeforeTool", "opencode before"}
-"""Where the user cannot be asked: there the tool would run."""
 
 
-def read(payload: str | bytes, name: str, environ: Mapping[str, str]) -> Call:
-    """What a payload tells of, whatever it is; without the agent's name its shape says whose."""
+def read(payload: str | bytes, name: str, top: str, here: Path) -> Call:
+    """What a payload tells of; ``top``: the project as the agent has it, ``here``: where we are."""
     fields, problem = _fields(payload)
-    agent, said = _agent(fields, name), _said(fields)
+    agent, said = _whose(fields, name)
     event = _sort(EVENTS, said, "unknown")
-    given, tool = _given(fields), _text(fields, "tool_name", "toolName", "tool")
+    given, tool = _given(fields), _of(str, fields, "tool_name", "toolName", "tool")
     tool = tool or {"afterFileEdit": "Write"}.get(said, "Shell" if "Shell" in said else "")
     kind = _sort({} if "MCP" in said else KINDS, tool, "other")
     edits = tuple(_edits(given, tool)) if kind == "edit" else ()
-    command = _text(given, "command") if kind in {"shell", "other"} else ""
-    roots = [environ.get("CLAUDE_PROJECT_DIR"), *_list(fields.get("workspace_roots"))]
+    command = _of(str, given, "command") if kind in {"shell", "other"} else ""
+    roots = [top, *_of(list, fields, "workspace_roots")]
     texts = dict.fromkeys(root for root in roots if root and isinstance(root, str))
-    below = _text(given, *FOLDERS) if kind == "shell" else ""
-    folder = _absolute(_text(fields, "cwd") or next(iter(texts), "")) / below
+    below = _of(str, given, *FOLDERS) if kind == "shell" else ""
+    folder = here / (_of(str, fields, "cwd") or next(iter(texts), "")) / below
     unread = {"shell": not command, "edit": not edits}.get(kind, not tool)
     if event == "unknown":
         problem = problem or f"no event of a tool or a session: {said!r}"
@@ -66,14 +60,14 @@ def read(payload: str | bytes, name: str, environ: Mapping[str, str]) -> Call:
     elif not isinstance(fields.get("cwd") or "", str):
         problem = "where it runs"
     # Cursor gives the end of a command an id, and its beginning none.
-    number = _text(fields, "tool_use_id", "callID") if (agent, kind) != ("cursor", "shell") else ""
-    meant = tuple(map(_absolute, texts))
-    session = _text(fields, "session_id", "sessionId", "sessionID", "conversation_id")
+    number = _of(str, fields, "tool_use_id", "callID") * ((agent, kind) != ("cursor", "shell"))
+    meant = tuple(here / text for text in texts)
+    session = _of(str, fields, "session_id", "sessionId", "sessionID", "conversation_id")
     what = (event, tool, kind, command, edits, given, folder, meant, number, problem)
     came = fields.get("tool_response")
-    moved = isinstance(came, dict) and came.get("backgroundTaskId")
+    moved = isinstance(came, dict) and bool(came.get("backgroundTaskId"))
     stays = moved or tool == "Monitor" or any(given.get(key) is True for key in BACKGROUND)
-    return Call(*what, agent=agent, session=session, said=said, background=bool(stays))
+    return Call(*what, agent, session, said, stays)
 
 
 def answer(call: Call, decision: Decision, text: str = "", user: str = "") -> tuple[str, int]:
@@ -104,30 +98,24 @@ def answer(call: Call, decision: Decision, text: str = "", user: str = "") -> tu
 
 def _fields(payload: str | bytes) -> tuple[dict[str, Any], str]:
     try:
-        text = payload.decode("utf-8") if isinstance(payload, bytes) else payload
-        fields = json.loads(text.removeprefix("\ufeff"))
+        fields = json.loads(payload)
     except (ValueError, RecursionError) as error:
         return {}, f"it is no JSON: {error}"
     return (fields, "") if isinstance(fields, dict) else ({}, "it is no JSON object")
 
 
-def _agent(fields: dict[str, Any], name: str) -> str:
-    """Whose payload it is. VS Code runs the hooks of Copilot, and others those of Claude Code."""
-    named = _text(fields, "hook_event_name", "hookEventName")
-    if name in FILES and (name != "copilot" or not named):
-        return name
-    timed = "copilot" if not named else "gemini" if named.endswith("Tool") else "vscode"
+def _whose(fields: dict[str, Any], name: str) -> tuple[str, str]:
+    """Whose payload it is, and the event, which Copilot does not name; others run its hooks."""
+    said = _of(str, fields, "hook_event_name", "hookEventName")
+    timed = "copilot" if not said else "gemini" if said.endswith("Tool") else "vscode"
     shapes = {**SHAPES, "hookEventName": "vscode", **dict.fromkeys(TIMED, timed)}
-    return next((agent for key, agent in shapes.items() if key in fields), "claude")
-
-
-def _said(fields: dict[str, Any]) -> str:
-    """The event; Copilot does not name it, and is understood by what else there is."""
+    agent = next((agent for key, agent in shapes.items() if key in fields), "claude")
+    agent = name if name in HOOKS and (name != "copilot" or not said) else agent
     if "toolName" in fields:
-        return "postToolUse" if fields.keys() & {"toolResult", "error"} else "preToolUse"
-    named = _text(fields, "hook_event_name", "hookEventName", "event")
-    ends = fields.keys() & {"reason", "stopReason"}
-    return named or ("sessionStart" if "source" in fields else "sessionEnd" if ends else "")
+        return agent, "postToolUse" if fields.keys() & {"toolResult", "error"} else "preToolUse"
+    ends = "sessionEnd" if fields.keys() & {"reason", "stopReason"} else ""
+    said = said or _of(str, fields, "event")
+    return agent, said or ("sessionStart" if "source" in fields else ends)
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:
@@ -144,16 +132,15 @@ def _sort(table: dict[str, str], name: str, other: str) -> Any:  # noqa: ANN401 
 
 def _edits(given: dict[str, Any], tool: str) -> Iterator[Edit]:
     """What a call of a tool that writes files does to them."""
-    patch = _text(given, "patch", "patchText", "input", "command")
-    yield from _patched(patch)
-    for part in _list(given.get("edits") or given.get("replacements")) or [given]:
-        if isinstance(part, dict) and (path := _text(part, *PATHS) or _text(given, *PATHS)):
+    yield from _patched(_of(str, given, "patch", "patchText", "input", "command"))
+    for part in _of(list, given, "edits", "replacements") or [given]:
+        if isinstance(part, dict) and (path := _of(str, part, *PATHS) or _of(str, given, *PATHS)):
             if part.keys() & {*WHOLE} or "delete" in tool.lower():
-                yield Edit(path, None, _text(part, *WHOLE))
+                yield Edit(path, None, _of(str, part, *WHOLE))
             else:  # what is inserted has no old text
                 every = any(map(part.get, ("replace_all", "replaceAll", "allow_multiple")))
-                yield Edit(path, _text(part, *OLD), _text(part, *NEW), every)
-    yield from (Edit(str(path), "", "") for path in _list(given.get("files")))
+                yield Edit(path, _of(str, part, *OLD), _of(str, part, *NEW), every)
+    yield from (Edit(str(path), "", "") for path in _of(list, given, "files"))
 
 
 def _patched(patch: str) -> Iterator[Edit]:
@@ -172,16 +159,6 @@ def _patched(patch: str) -> Iterator[Edit]:
                 yield Edit(path, "\n".join(old), "\n".join(new))
 
 
-def _text(fields: Mapping[str, Any], *keys: str) -> str:
-    """The first of these that is a text with something in it."""
-    return next((text for key in keys if isinstance(text := fields.get(key), str) and text), "")
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _absolute(path: str) -> Path:
-    with suppress(OSError):  # somebody removed the folder that we stand in
-        return Path.cwd() / path
-    return Path("/") / path
+def _of(kind: type, fields: Mapping[str, Any], *keys: str) -> Any:  # noqa: ANN401 - that kind
+    """The first of these that is one of that kind with something in it, else an empty one."""
+    return next((it for key in keys if isinstance(it := fields.get(key), kind) and it), kind())

@@ -1,8 +1,4 @@
-"""What an agent's tool call would do to the guard itself; all else goes on behind a backup.
-
-The backup is the guard, and the vault keeps the backups: only plain cases are denied, by the paths
-that stand there. Nothing is started, and no folder is looked into.
-"""
+"""What an agent's tool call would do to the guard itself; all else goes on behind a backup."""
 
 import json
 import os
@@ -12,15 +8,13 @@ from typing import Literal, NamedTuple
 
 from undrop import recipes
 from undrop.agent import reading, shell
-from undrop.agent.adapters import FILES
 from undrop.agent.call import Call
 from undrop.agent.shell import Simple, Word
 from undrop.folders import git_root
 from undrop.settings import Settings
 
 HOOK = "agent-hook"
-HOOKS = {*FILES.values(), ".claude/settings.local.json", ".codex/config.toml"}
-"""Where agents' hooks are, in a project, a repository or a home."""
+HOOKS = {*recipes.HOOKS.values(), ".claude/settings.local.json", ".codex/config.toml"}
 LARGEST, MOST = 200_000, 100  # characters of a file of settings, and edits, that are looked at
 TABLE = re.compile(r"^[ \t]*\[+ *tool\.undrop\b.*\n?(?:(?![ \t]*\[).*\n?)*", re.MULTILINE)
 OFF = re.compile(r'"disableAllHooks"\s*:\s*true')
@@ -100,9 +94,7 @@ class _Guard:
             places = [word for word in operands if word.strip("/") not in {"clean", *spared}]
             paths = [word.path for word in places] or [simple.folder]
             if any(self._takes(_real(path)) for path in paths if path):
-                return Verdict(
-                    "denied", "git clean -x takes what is ignored: backups/ too", "clean"
-                )
+                return Verdict("denied", "git clean -x takes backups/, which git ignores", "clean")
         taken = [(word, ">>" not in sign) for sign, word in simple.writes]
         if command in TAKES or (command == "sed" and re.search(rf" -i.*(undrop|{HOOK})", text)):
             whole = command not in OPENS and " -a" not in text

@@ -10,14 +10,12 @@ from undrop.agent.shell import Simple
 READERS = {
     "ls", "cat", "head", "tail", "wc", "pwd", "cd", "echo", "printf", "true", "false", ":", "test",
     "[", "stat", "du", "df", "which", "type", "grep", "egrep", "fgrep", "cut", "tr", "nl", "tac",
-    "column", "jq", "diff", "cmp", "comm", "id", "whoami", "uname", "ps", "sleep", "basename",
+    "column", "jq", "diff", "cmp", "id", "whoami", "uname", "ps", "sleep", "basename",
     "dirname", "realpath", "readlink", "sha256sum", "md5sum",
 }  # fmt: skip
-"""Whatever they are given."""
 READING = {
     "find": r"( (?!-(delete|exec|ok|fprint|fls))\S*)*",
     "sort": r"( (?!-\w*o|--o|--comp)\S*)*",
-    "tree": r"( (?!-\w*o|--o)\S*)*",
     "uniq": r"( -\S*)*",  # without its second file
     "date": r"( \+\S*)?",
     "rg": r"( (?!--(pre|host))\S*)*",
@@ -26,7 +24,6 @@ READING = {
     r"|branch( -a| -v+| --show-current)?|remote( -v)?|stash list|worktree list|tag)",
     "docker": r" (ps|images|logs|inspect|version|compose ps|volume ls|network ls)( .*)?",
     "just": r" (--list|-l|--summary|--show|--version)( .*)?",
-    "pip": r" (list|show|freeze)( .*)?",
     "sed": r" -n [\d,$;p]+( [^-]\S*)*",
     "sqlite3": r"(?=.* -readonly )( -(readonly|json|csv|box|line|column|header))* [^-]\S*"
     r" (?!\S*(_\.|writefile|load_ext|edit\())(?i:select|explain|with|\.(schema|tables|dump))\S*",
@@ -34,8 +31,6 @@ READING = {
     r"|sql (.* )?(?i:select|with|explain|values|pragma)_.*)",  # without a query it is a shell
 }
 """What may follow: words, with a blank before each and none inside."""
-VERSION = {f"{name} --version" for name in ("python", "python3", "node", "npm", "uv", *READING)}
-NOWHERE = {"/dev/null", "/dev/stdout", "/dev/stderr"}
 
 
 def reads(call: Call) -> bool:
@@ -51,10 +46,11 @@ def reads(call: Call) -> bool:
 
 
 def _reads(simple: Simple) -> bool:
-    name, blank, rest = (text := simple.text()).partition(" ")
+    name, blank, rest = simple.text().partition(" ")
     if name == "just" and simple.folder and not rest.startswith("-"):
         recipe, between, given = rest.partition(" ")
         name, rest = "undrop", recipes.command_of(recipe, simple.folder) + between + given
     following = READING.get(name, r"(?!)")
-    is_reader = name in READERS or text in VERSION or re.fullmatch(following, blank + rest)
-    return bool(is_reader) and not {word for _, word in simple.writes} - NOWHERE
+    is_reader = name in READERS or re.fullmatch(following, blank + rest)
+    unsaid = all(re.fullmatch(r"/dev/(null|std(out|err))", word) for _, word in simple.writes)
+    return bool(is_reader) and unsaid

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +12,7 @@ QUOTED = {ord(sign): 0xE000 + at for at, sign in enumerate(SIGNS + "$*?[~{'\"\\"
 """What is quoted stands for itself: until the words are known it is something else."""
 IN_DOUBLE = {sign: to for sign, to in QUOTED.items() if chr(sign) not in '$`"\\'}
 PLAIN = {to: sign for sign, to in QUOTED.items()}
-LITERAL = re.compile(
-    r"""\\(.)|'([^']*)'|"((?:\\.|[^"\\])*)"|(?<![^ \t\n;&|()])#[^\n]*""", re.DOTALL
-)
+LITERAL = re.compile(r"""\\(.)|'([^']*)'|"((?:\\.|[^"\\])*)"|(?<![^ \t\n;&|()])#[^\n]*""", re.S)
 NESTED = re.compile(r"[`$(){}]|<[<>(]")
 HERE_DOCUMENT = re.compile(r"(?<!<)<<(?!<)[^\n]*\n")
 DESCRIPTOR = re.compile(r"(?<![^ \t\n;&|()])\d+(?=[<>])")
@@ -30,7 +27,6 @@ AROUND = re.compile(
 class Word(str):
     """A word as the command gets it, as far as it stands there."""
 
-    __slots__ = ("path",)
     path: Path | None  # the file that it would name; None where only the shell knows
 
 
@@ -51,12 +47,8 @@ class Simple(NamedTuple):
         return self._replace(words=self.words[around[0].count(" ") if around else 0 :])
 
 
-@cache
 def split(text: str, folder: Path) -> tuple[list[Simple], bool]:
-    """The simple commands of a line in ``folder``, and whether more is in it than lists of them.
-
-    Nothing of a here-document, or of what is behind it. Raises ValueError where that fails.
-    """
+    """A line's simple commands before any here-document, and whether more is in it (ValueError)."""
     masked = DESCRIPTOR.sub("", LITERAL.sub(_mask, text[: LONGEST * 20]) + "\n")
     here = HERE_DOCUMENT.search(masked)
     known = masked[: here.end() if here else None]

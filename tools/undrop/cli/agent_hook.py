@@ -63,7 +63,8 @@ def agent_hook(bare: "Bare") -> Answer:
     """Decide about what stdin tells of, or explain what would be decided about a command."""
     if bare.arguments.explain is not None:
         return _explain(bare.arguments.explain, bare.session)
-    call = adapters.read(_payload(), bare.arguments.agent, os.environ)
+    top = os.environ.get("CLAUDE_PROJECT_DIR", "")
+    call = adapters.read(_payload(), bare.arguments.agent, top, _here())
     try:
         said = _decide(call, bare.session)
     except BaseException as error:  # noqa: BLE001 - whatever happens, the call is decided
@@ -73,6 +74,13 @@ def agent_hook(bare: "Bare") -> Answer:
         said = said._replace(text=text, user=text)
     text, code = adapters.answer(call, *said)
     return Answer({}, text, code=code)
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # somebody removed the folder that we stand in
+        return Path("/")
 
 
 def _payload() -> bytes:
