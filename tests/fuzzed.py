@@ -183,6 +183,8 @@ def payload(dice: random.Random, root: str) -> bytes:
 def plain(root: Path, heads: Iterable[str]) -> Iterator[bytes]:
     """Everything that is repeated, behind what a line may begin with."""
     said = {"hook_event_name": "PreToolUse", "tool_name": "Bash", "cwd": str(root)}
+    long = {"file_path": "/$HOME" * 200_000, "content": ""}
+    yield json.dumps({**said, "tool_name": "Write", "tool_input": long}).encode()
     for text in (head + each * 2000 for head in heads for each in REPEATED):
         yield json.dumps({**said, "tool_input": {"command": text[:4_990]}}).encode()
 

@@ -15,7 +15,7 @@ from undrop.settings import Settings
 
 HOOK = "agent-hook"
 HOOKS = {*recipes.HOOKS.values(), ".claude/settings.local.json", ".codex/config.toml"}
-LARGEST, MOST = 200_000, 100  # characters of a file of settings, and edits, that are looked at
+LARGEST, MOST, PATH_MAX = 200_000, 100, 4096  # characters of settings, edits, bytes of a path
 TABLE = re.compile(r"^[ \t]*\[+ *tool\.undrop\b.*\n?(?:(?![ \t]*\[).*\n?)*", re.MULTILINE)
 OFF = re.compile(r'"disableAllHooks"\s*:\s*true')
 OPENS, COPIES = {"chmod", "chown", "chattr"}, {"cp", "ln", "install", "rsync"}
@@ -139,6 +139,6 @@ def _real(path: Path) -> Path:
     """The path itself; of all that is in a folder, as ``*`` names it, that folder."""
     path = path.parent if path.name == "*" else path
     try:
-        return Path(os.path.realpath(path))
+        return Path(os.path.realpath(path)) if len(str(path)) < PATH_MAX else path
     except ValueError:  # no name that a file can have
         return path
