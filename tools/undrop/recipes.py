@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -195,6 +194,8 @@ class Prompt:
         return shlex.quote(str(beside)) if os.access(beside, os.X_OK) else f"{python} -m undrop"
 
     def _which(self, program: str) -> str | None:
+        import shutil  # likewise
+
         return shutil.which(program, path=self._path)
 
     def _is_away(self, has: Callable[[Path], bool]) -> bool:
