@@ -4,6 +4,7 @@ Through the real command line, in both of SQLite's modes; a real change between 
 """
 
 import fcntl
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -308,7 +309,8 @@ def test_what_cannot_be_held_is_said_and_fails_no_call(stocked: Project) -> None
     GONE(stocked)
     with stocked.locked():
         answer = call.agent.says("PostToolUse", **call.call)
-    assert "NO BACKUP HOLDS THE PRESENT STATE" in answer["systemMessage"]
+    assert "what this call changed is not known" in answer["systemMessage"]
+    assert "same command again" not in answer["systemMessage"]
     assert "agent (python x.py), not seen to end" in stocked.ok("undrop", "undo", "--list")
 
 
@@ -737,3 +739,36 @@ def test_an_agent_without_an_after_event_hears_that_the_database_is_gone(stocked
     assert told == (
         "undrop: the command before this: the database is gone; just undo takes it back."
     )
+
+
+def test_a_table_that_was_renamed_is_not_called_emptied(shop: Project) -> None:
+    agent = Agent(shop)
+    agent.does("python x.py", runs("ALTER TABLE stock_movements RENAME TO movements"))
+    for _ in range(2):
+        call = agent.begins("python y.py")
+        assert "had rows before and have none now" not in call.told
+        call.ends()
+
+
+def test_an_emptied_table_is_said_once_in_a_session(shop: Project) -> None:
+    agent = Agent(shop)
+    agent.does("python x.py", EMPTY)
+    for number in range(3):
+        call = agent.begins("python y.py")
+        assert ("had rows before and have none now" in call.told) == (number == 0)
+        runs(f"UPDATE items SET name = '{number}'")(shop)
+        call.ends()
+
+
+def test_a_refused_call_of_an_agent_that_gives_no_ids_is_not_blamed(shop: Project) -> None:
+    """Its agent tells of ends; what came since is the application's."""
+    said = {"sessionId": "s", "timestamp": 1, "cwd": str(shop.root), "toolName": "bash"}
+    given = {**said, "toolArgs": json.dumps({"command": "sqlite3 x 'delete from items'"})}
+    shop.told(json.dumps(given).encode(), "undrop", "agent-hook", "--for", "copilot")
+    runs("UPDATE items SET name = 'theirs'")(shop)
+    other = {**said, "toolArgs": json.dumps({"command": "touch n"})}
+    done = shop.told(json.dumps(other).encode(), "undrop", "agent-hook", "--for", "copilot")
+    assert "takes it back" not in done.out
+    before = content(shop.database)
+    shop.refused(4, "undrop", "undo")
+    assert content(shop.database) == before

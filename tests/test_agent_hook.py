@@ -22,6 +22,7 @@ from agents import bash, call, hook
 from hypothesis import given, settings, strategies
 from shop import BIN, REPOSITORY, Project, add, content, make, uncheckpointed
 
+from undrop import recipes
 from undrop import settings as projects
 from undrop.agent import reading
 
@@ -563,3 +564,44 @@ def test_a_sign_of_the_shell_makes_nothing_else_a_reading_command(
     quoted = re.search(r"['\"\\#]", before + after)
     assert quoted or not reads(f"ls {before}{sign}{after}; rm x")
     assert sign == "<" or not reads(f"cat x{sign}rm x")
+
+
+@pytest.mark.parametrize("name", ["WRITEFILE", "Load_Extension", "eDiT"])
+def test_what_writes_in_capitals_does_not_only_read(name: str) -> None:
+    assert not reads(f"sqlite3 -readonly app.db \"SELECT {name}('app.db', '')\"")
+    assert reads('sqlite3 -readonly app.db "SELECT name FROM items"')
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    ["status *args: reset\n    undrop status $@", "status:\n    rm x\n    undrop status $@"],
+)
+def test_a_recipe_of_ones_own_that_does_more_is_not_ours(project: Project, recipe: str) -> None:
+    (project.root / "justfile").write_text(f"{recipe}\n\nreset:\n    rm quartermaster.db\n")
+    assert recipes.command_of("status", project.root) == ""
+    (project.root / "justfile").write_text("status *args:\n    undrop status $@\n")
+    assert recipes.command_of("status", project.root) == "status"
+
+
+def test_a_line_that_is_put_in_elsewhere_is_no_change_of_the_guard(project: Project) -> None:
+    patch = "*** Update File: pyproject.toml\n@@ version\n+description = 'shop'\n*** End Patch"
+    said = call(project, "apply_patch", command=f"*** Begin Patch\n{patch}")
+    assert decision(hook(project, said)) == "goes on"
+    said = call(
+        project, "apply_patch", command=patch.replace("description = 'shop'", "[tool.undrop]")
+    )
+    assert decision(hook(project, said)) == "deny"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cp -t out backups/x.db",
+        "ln -s backups/x.db",
+        "rsync -a ./ /x --exclude backups",
+        "undrop forget --help",
+        "undrop init --remove --dry-run",
+    ],
+)
+def test_what_only_reads_a_backup_is_not_denied(project: Project, command: str) -> None:
+    assert decided(projects.load(project.root), command) != "denied"

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import re
 import subprocess
 import time
@@ -198,3 +199,35 @@ def test_a_branch_from_before_the_adoption_is_asked_about_once(project: Project)
     assert hook(project, {**said, "hook_event_name": "Stop"}) == {}
     assert hook(project, {**said, "session_id": "another"}) == first
     assert not project.backups.exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat > x.py <<'EOF'\nimport sqlite3\nEOF\ncd ../other && python x.py",
+        "make -C ../other reset",
+        "bash -c 'cd ../other && make'",
+        "env -C ../other make",
+        "cd $PWD/../other && make",
+        "git worktree remove --force ../other",
+        "sqlite3 ../other/quartermaster.db 'DELETE FROM t'",
+        "cd ../other && python -c '" + "x" * 6_500 + "'",
+    ],
+    ids=lambda command: str(command)[:40],
+)
+def test_a_project_that_a_line_names_anywhere_is_covered(project: Project, command: str) -> None:
+    make(project.database)
+    other = project_in(project.root.parent / "other", project)
+    bash(project, command)
+    assert [len(each.saved()) for each in (project, other)] == [1, 1]
+
+
+def test_what_is_no_file_of_settings_is_not_read(project: Project) -> None:
+    """A pipe would be waited for without an end."""
+    make(project.database)
+    for name in ("pipe", "large"):
+        (project.root / name).mkdir()
+    os.mkfifo(project.root / "pipe/pyproject.toml")
+    os.truncate(os.open(project.root / "large/pyproject.toml", os.O_CREAT | os.O_WRONLY), 1 << 30)
+    bash(project, "cd pipe && make; cd ../large && make")
+    assert len(project.saved()) == 1

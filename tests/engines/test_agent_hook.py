@@ -175,7 +175,7 @@ def test_without_a_place_for_backups_the_user_is_asked(each: Project) -> None:
 def test_it_explains_what_it_would_decide(each: Project) -> None:
     each.make()
     done = each.undrop("agent-hook", "--explain", "git clean -fdx")
-    assert done.out == "denied: git clean -x takes backups/, which git ignores\n"
+    assert done.out == "denied: git clean -x takes backups/, too\n"
     assert "instead: git clean -fdx -e backups" in done.err
     said = json.loads(each.ok("undrop", "agent-hook", "--json", "--explain", "rm x"))
     assert said.keys() == {"command", "decision", "why", "safer"}

@@ -19,6 +19,7 @@ HOOKS = {
     "gemini": ".gemini/settings.json", "opencode": ".opencode/plugins/undrop.ts",
 }  # fmt: skip
 """Where an agent reads in a repository that it has a hook of ours, by the agent's name."""
+LARGEST = 10_000_000  # bytes of a file of settings
 JUSTFILES = {"justfile", ".justfile"}
 """What just looks for, whatever the case."""
 RECIPES = "undrop.just"
@@ -212,14 +213,16 @@ def command_of(recipe: str, folder: Path) -> str:
     """
     command = recipe.removeprefix(OURS)
     head = re.compile(
-        rf"^@?{re.escape(recipe)}(?![\w-])[^\n]*?:(?!=)[^\n]*\n((?:[ \t][^\n]*\n)*)", re.M
+        rf"^@?{re.escape(recipe)}(?![\w-])[^\n]*?:(?!=)([^\n]*)\n((?:[ \t][^\n]*\n)*)", re.M
     )
     justfile = next(filter(None, map(_justfile, (folder, *folder.parents))), None)
     own = _text(justfile) if justfile else ""
     imported = re.findall(rf"^import\??\s+['\"]([^'\"\n]*{RECIPES})['\"]", own, re.MULTILINE)
     for text in (own, *(_text(justfile.parent / name) for name in imported[:1] if justfile)):
         if written := head.search(f"{text}\n"):
-            return command if _is_ours(recipe, written[1]) else ""
+            # One of somebody's own may do more than that.
+            alone = text is not own or not (written[1].strip() or "\n" in written[2].strip())
+            return command if alone and _is_ours(recipe, written[2]) else ""
     return ""
 
 
@@ -245,8 +248,9 @@ def _justfile(folder: Path) -> Path | None:
 def has_settings(folder: Path) -> bool:
     """Whether undrop's settings seem to be in a folder, sound or not."""
     try:
-        own = (folder / OWN_FILE).is_file()
-        return own or b"[tool.undrop" in (folder / "pyproject.toml").read_bytes()
+        own, file = (folder / OWN_FILE).is_file(), folder / "pyproject.toml"
+        fits = file.is_file() and file.stat().st_size < LARGEST
+        return own or (fits and b"[tool.undrop" in file.read_bytes())
     except (OSError, ValueError):  # no name that a folder can have is one of that
         return False
 

@@ -24,7 +24,7 @@ KINDS = {
     "multireplacestringinfile editnotebookfile delete",
     "reads": "read view glob grep ls list readfile readmanyfiles listdirectory listdir filesearch "
     "grepsearch textsearch searchfilecontent webfetch websearch googlewebsearch todowrite todoread "
-    "notebookread bashoutput askuserquestion exitplanmode task agent skill",
+    "notebookread bashoutput askuserquestion exitplanmode task taskcreate agent skill toolsearch",
 }
 """Names of events and tools, without capitals and signs; MCP's have their server's before them."""
 INPUTS, FOLDERS = ("tool_input", "toolArgs", "args"), ("workdir", "working_directory", "dir_path")

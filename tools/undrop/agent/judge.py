@@ -72,7 +72,7 @@ class _Guard:
                 continue
             before = _text(path)
             new = edit.new[: LARGEST // (before.count(old) + 1 if old else 1)]
-            after = new if old is None else before + new  # of an insertion no place is told
+            after = new if old is None else new + before  # of an insertion no place is told
             after = before.replace(old, new, -1 if edit.all else 1) if old else after
             is_off = OFF.search(after) and not OFF.search(before)
             if is_off or _guarding(path, before) not in ("", _guarding(path, after)):
@@ -83,22 +83,25 @@ class _Guard:
         """A denial for a simple command."""
         simple = simple.bare()
         text, (name, *rest) = simple.text(), simple.words or [Word("")]
-        command, operands = Path(name).name, [word for word in rest if not word.startswith("-")]
+        command, said = Path(name).name, zip([name, *rest], rest, strict=False)
+        operands = [w for before, w in said if w[:1] != "-" and before != "--exclude"]
         if ours := OURS.match(text):
             in_just = ours[1] == "just" and simple.folder
             does = recipes.command_of(ours[2], in_just) if in_just else ours[2]
-            if does == "forget" or (does == "init" and "--remove" in rest):
+            persons = does == "forget" or (does == "init" and "--remove" in rest)
+            if persons and not {"--help", "-h", "--dry-run"} & {*rest}:
                 return Verdict("denied", "that is for a person to type", does)
         spared = SPARES.findall(text)
         if (cleans := CLEANS.match(text)) and (cleans[2] == "X" or self.backups not in spared):
             places = [word for word in operands if word.strip("/") not in {"clean", *spared}]
             paths = [word.path for word in places] or [simple.folder]
             if any(self._takes(_real(path)) for path in paths if path):
-                return Verdict("denied", "git clean -x takes backups/, which git ignores", "clean")
+                return Verdict("denied", f"git clean -x takes {self.backups}/, too", "clean")
         taken = [(word, ">>" not in sign) for sign, word in simple.writes]
         if command in TAKES or (command == "sed" and re.search(rf" -i.*(undrop|{HOOK})", text)):
             whole = command not in OPENS and " -a" not in text
-            taken += [(word, whole) for word in operands[-1 if command in COPIES else 0 :]]
+            into = len(operands) > 1 and "-t" not in rest  # else the last is what is copied
+            taken += [(w, whole) for w in (operands[-1:] * into if command in COPIES else operands)]
         deep = command == "mv" or (command == "rm" and re.search(r" -\w*[rR]| --rec", text))
         for word, rewrites in taken:
             path = _real(word.path) if word.path else None

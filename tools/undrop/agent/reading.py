@@ -9,9 +9,9 @@ from undrop.agent.shell import Simple
 
 READERS = {
     "ls", "cat", "head", "tail", "wc", "pwd", "cd", "echo", "printf", "true", "false", ":", "test",
-    "[", "stat", "du", "df", "which", "type", "grep", "egrep", "fgrep", "cut", "tr", "nl", "tac",
-    "column", "jq", "diff", "cmp", "id", "whoami", "uname", "ps", "sleep", "basename",
-    "dirname", "realpath", "readlink", "sha256sum", "md5sum",
+    "[", "stat", "du", "df", "which", "type", "grep", "egrep", "fgrep", "cut", "tr", "column", "jq",
+    "diff", "cmp", "id", "whoami", "uname", "ps", "sleep", "basename", "dirname", "realpath",
+    "readlink", "sha256sum", "md5sum",
 }  # fmt: skip
 READING = {
     "find": r"( (?!-(delete|exec|ok|fprint|fls))\S*)*",
@@ -26,7 +26,7 @@ READING = {
     "just": r" (--list|-l|--summary|--show|--version)( .*)?",
     "sed": r" -n [\d,$;p]+( [^-]\S*)*",
     "sqlite3": r"(?=.* -readonly )( -(readonly|json|csv|box|line|column|header))* [^-]\S*"
-    r" (?!\S*(_\.|writefile|load_ext|edit\())(?i:select|explain|with|\.(schema|tables|dump))\S*",
+    r" (?i:(?!\S*(_\.|writefile|load_ext|edit\())(select|explain|with|\.(schema|tables|dump)))\S*",
     "undrop": r" ((list|status|verify|audit|diff|history|log|find)( .*)?"
     r"|sql (.* )?(?i:select|with|explain|values|pragma)_.*)",  # without a query it is a shell
 }

@@ -95,7 +95,6 @@ def _word(token: str, folder: Path | None) -> Word:
 
 
 def _left_in(simple: Simple) -> Path | None:
-    """Where the next command runs."""
     name, *rest = simple.bare().words or [Word("")]
     to = [word for word in rest if not word.startswith("-")]
     return (to[0].path if to else None) if name in {"cd", "pushd", "popd"} else simple.folder

@@ -2,9 +2,12 @@
 
 import os
 import re
+import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +15,7 @@ from undrop import recipes
 from undrop.agent import adapters, reading, shell
 from undrop.agent.call import Call
 from undrop.cli.answer import Answer
+from undrop.folders import git_root
 from undrop.recipes import Action, Prompt, Text
 from undrop.values import Session
 
@@ -23,7 +27,9 @@ if TYPE_CHECKING:
 LONGEST = 2_000_000  # bytes of a payload that are looked at
 PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
 PATIENCE_WITH_UNDROP = 5.0  # and for the call beside this one, which is backing up
-MOST = 5  # folders that one command line goes to
+MOST = 10  # folders that one command line goes to, and projects
+MOST_TEXT, MOST_WORDS = 100_000, 500  # characters and words of a line that are looked at
+WORD = re.compile(r"[^\s'\"`;&|()<>=]+")
 MOST_TOLD = 100  # sessions that were told that nothing is guarded
 KNOWN = re.compile(
     rb'"(hook_?event_?name|session_?id|tool_?name|tool_use_id|cwd)": ?("[^"\\]*")', re.IGNORECASE
@@ -41,7 +47,6 @@ SAFER: dict[str, Text] = {
         "puts one back, and a person who wants one gone types",
         Action("forget", "NAME", typed=False),
     ),
-    "clean": "git clean -fdx -e backups -e '*.db'",
     "settings": PERSONS,
     "init": PERSONS,
     "forget": "a person types that; to free space ask them",
@@ -112,7 +117,7 @@ def _decide(call: Call, told: Session) -> Said:
         for project in projects:
             verdict = judge.judge(project, call)
             if verdict.kind == "denied":
-                safer = _prompt(project, call.folder).text(SAFER[verdict.safer])
+                safer = _safer(project, call.folder, verdict.safer)
                 return Said("denied", f"undrop: {verdict.why}. Instead: {safer}")
     said = []
     for project in projects:
@@ -120,31 +125,65 @@ def _decide(call: Call, told: Session) -> Said:
             said.append(_said(project, call))
         except Exception as error:  # noqa: BLE001 - the other projects are covered all the same
             failures.append(_failure(error))
+            if call.event == "after":  # nobody is to type that call again
+                why = getattr(error, "what", error)
+                text = f"undrop: what this call changed is not known: {why}"
+                said.append(Said(text=text, user=text))
+    if call.event == "after":
+        return _joined(said)
     return _joined([*said, *([_alarm(failures)] if failures else [])])
+
+
+def _safer(project: "Settings", folder: Path, name: str) -> str:
+    """What to do instead of what is denied."""
+    if name != "clean":
+        return _prompt(project, folder).text(SAFER[name])
+    spared = [project.backups.name, *([f"{file.name}*"] if (file := project.engine.file) else [])]
+    return " ".join(["git clean -fdx", *(f"-e {shlex.quote(each)}" for each in spared)])
 
 
 def _projects(call: Call, told: Session) -> "tuple[list[Settings], list[str]]":
     """The projects that are meant, and why some of them cannot be covered.
 
-    That of the folder where the call runs, of those where it goes with ``cd``, and of those that
-    the agent names besides. Nothing at all where none of them has settings of undrop's.
+    That of the folder where the call runs, of those that its command line names or goes to, and
+    of those that the agent names besides. Nothing at all where none of them has settings.
     """
     try:
         led = [simple.folder for simple in shell.split(call.command, call.folder)[0]]
     except ValueError:
         led = []
-    folders = [*dict.fromkeys((call.folder, *filter(None, led)))][:MOST]
-    tops = (
-        next(filter(recipes.has_settings, (folder, *folder.parents)), None)
-        for folder in (*folders, *call.roots)
+    folders = [*dict.fromkeys((call.folder, *call.roots, *filter(None, led)))][:MOST]
+    folders += [*_named(call)]
+    has_settings = cache(recipes.has_settings)
+    tops = dict.fromkeys(
+        next(filter(has_settings, (folder, *folder.parents)), None) for folder in folders
     )
-    projects, failures = [], []
-    for top in dict.fromkeys(filter(None, tops)):
+    projects: list[Settings] = []
+    failures: list[str] = []
+    for top in [*filter(None, tops)]:
+        if len(projects) == MOST:
+            failures.append(f"the call names more than {MOST} projects")
+            break
         try:
             projects.append(_project(top, told))
         except Exception as error:  # noqa: BLE001 - likewise
             failures.append(_failure(error))
     return projects, failures
+
+
+def _named(call: Call) -> Iterator[Path]:
+    """Folders that words anywhere in a command line name, or the files in them; not all it means.
+
+    ``make -C``, ``git worktree remove``, what stands in quotes, or behind a here-document.
+    """
+    text = call.command[:MOST_TEXT].replace("$PWD", str(call.folder))
+    for word in islice(dict.fromkeys(WORD.findall(text)), MOST_WORDS):
+        path = call.folder / word
+        with suppress(OSError, ValueError):
+            if path.is_dir():
+                yield Path(os.path.normpath(path))
+            elif path.is_file():
+                yield Path(os.path.normpath(path.parent))
 
 
 def _unguarded(call: Call) -> Said:
@@ -153,7 +192,8 @@ def _unguarded(call: Call) -> Said:
 
     if call.event in {"after", "end"}:
         return Said()
-    told, line = settings.vaults() / "unguarded", f"{call.session} {call.folder}"
+    top = git_root(call.folder) or call.folder
+    told, line = settings.vaults() / "unguarded", f"{call.session} {top}"
     with suppress(OSError, ValueError):
         known = told.read_text("utf-8").splitlines() if told.exists() else []
         if call.session and line in known:
@@ -185,7 +225,7 @@ def _said(project: "Settings", call: Call) -> Said:
     if call.event == "after":
         return Said(text=agent_told.after(project, cover.end(project, watched(call)), prompt))
     if call.event == "end":
-        ended = cover.session(project, call.session)
+        ended = cover.session(project, call.session, tells_ends=_tells_ends(call))
         return Said(user=agent_told.session(project, ended, prompt))
     covered = cover.begin(project, watched(call))
     rule = agent_told.rule(project, prompt) if call.event == "start" else ""
@@ -202,7 +242,13 @@ def watched(call: Call) -> "Watched":
     reason = f"before an agent's {(words or ['call'])[0]}"
     if call.event == "start":
         reason, line = "agent session", ""
-    return Watched("agent", reason, line, call.session, call.id, call.background)
+    ends = _tells_ends(call)
+    return Watched("agent", reason, line, call.session, call.id, call.background, ends)
+
+
+def _tells_ends(call: Call) -> bool:
+    """Whether the agent is known to; Claude Code's hook may be one from before it heard of ends."""
+    return call.agent != "claude"
 
 
 def _sql(inside: object, depth: int = 5) -> str:
@@ -252,7 +298,7 @@ def _explain(command: str, session: Session) -> Answer:
         "goes on": "goes on behind a backup",
         "denied": "denied",
     }[verdict.kind]
-    safer = Prompt(project.root).text(SAFER[verdict.safer]) if verdict.safer else ""
+    safer = _safer(project, project.root, verdict.safer) if verdict.safer else ""
     result = {
         "command": command,
         "decision": verdict.kind,

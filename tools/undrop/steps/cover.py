@@ -66,6 +66,8 @@ class Watched(NamedTuple):
     """What that call is known by, where the agent says so."""
     background: bool = False
     """Whether the command goes on when the call has ended."""
+    tells_ends: bool = False
+    """Whether it is known that the agent tells when a call has ended."""
 
 
 def begin(settings: "Settings", watched: Watched) -> Covered:
@@ -97,7 +99,8 @@ def _begin(settings: "Settings", watched: Watched) -> Covered:
         covered = covered._replace(ended=_end_unseen(settings, watched, covered))
         told = log.Known(command=watched.command, session=watched.session)
         step = log.begin(settings, watched.kind, covered.name, told)
-        covered = covered._replace(step=step, emptied=_emptied(settings, covered))
+        emptied = _emptied(settings, covered, watched)
+        covered = covered._replace(step=step, emptied=emptied)
         return _noted(settings, watched, covered, step)
 
 
@@ -143,7 +146,8 @@ def _end_unseen(settings: "Settings", watched: Watched, now: Covered) -> Ended |
     """
     step = _begun(settings, watched)
     waiting = [call for call in calls.waiting(settings) or () if step and call.step == step.id]
-    if step is None or not waiting or calls.session(settings, watched.session).tells_ends:
+    tells = watched.tells_ends or calls.session(settings, watched.session).tells_ends
+    if step is None or not waiting or tells:
         return None
     last = waiting[-1]
     if last.id or last.background:
@@ -152,12 +156,27 @@ def _end_unseen(settings: "Settings", watched: Watched, now: Covered) -> Ended |
     return Ended(step.state_before, now.name)
 
 
-def _emptied(settings: "Settings", covered: Covered) -> tuple[str, ...]:
-    """Tables that had rows and have none in the state that is covered."""
+def _emptied(settings: "Settings", covered: Covered, watched: Watched) -> tuple[str, ...]:
+    """Tables that had rows and have none in the state that is covered, since it was told last.
+
+    One with as many rows as another has had that is new was renamed.
+    """
     kept = catalog.known_as(settings, covered.name) if covered.name else None
     if kept is None or kept.record is None or not kept.verified:
         return ()
-    return tuple(shrink.missing(settings, catalog.backups(settings), kept.record.filled))
+    backups, now = catalog.backups(settings), kept.record
+    missing = shrink.missing(settings, backups, now.filled)
+    ours = (
+        s for s in log.steps(settings)[:-1] if (s.kind, s.session) == ("agent", watched.session)
+    )
+    for step in [*ours][-1:] if missing else ():
+        before = catalog.known_as(settings, step.state_before) if step.state_before else None
+        if before and before.record:
+            rows = before.record.rows
+            new = {count for name, count in now.rows.items() if name not in rows}
+            told = shrink.missing(settings, backups, before.record.filled)
+            missing = [name for name in missing if name not in told and rows.get(name) not in new]
+    return tuple(missing)
 
 
 def _content(settings: "Settings", name: str) -> str:
@@ -266,7 +285,7 @@ def _end(settings: "Settings", step: "log.Step", covered: Covered) -> None:
         log.end(settings, step, "done", None, after)
 
 
-def session(settings: "Settings", name: str) -> Ended | None:
+def session(settings: "Settings", name: str, *, tells_ends: bool) -> Ended | None:
     """The states that an agent's session led from and to, if it changed something since told.
 
     Takes no backup, but for an agent that never tells when a call has ended. Raises UndropError,
@@ -279,7 +298,7 @@ def session(settings: "Settings", name: str) -> Ended | None:
     last = ours[-1].state_before if ours[-1].state_after is None else ours[-1].state_after
     ended = Ended(ours[0].state_before, now or last)
     remembered = calls.session(settings, name)
-    if not now and not ours[-1].ended and not remembered.tells_ends:
+    if not (now or ours[-1].ended or tells_ends or remembered.tells_ends):
         with locked(settings, lambda _: None) as lock:
             covered = _cover(lock, "agent", "after agent")
             _end_unseen(settings, Watched("agent", "", session=name), covered)
