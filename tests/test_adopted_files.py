@@ -466,13 +466,16 @@ def test_an_environment_called_venv_is_found(elsewhere: Elsewhere, tmp_path: Pat
     assert "`venv/bin/undrop undo`" in told
 
 
+PLAIN = "rm -rf backups api/backups my\\ back\\'end/backups"
+
+
 def hooked(
     elsewhere: Elsewhere, top: Path, event: str, number: int = 0, **variables: str
 ) -> dict[str, Any]:
     """What the hook answers that an agent finds which is started in ``top``."""
     written = json.loads((top / ".claude/settings.json").read_text())
     line = [group["hooks"][0]["command"] for group in written["hooks"][event]][number]
-    call = {"tool_name": "Bash", "tool_input": {"command": "rm -rf */backups"}, "cwd": str(top)}
+    call = {"tool_name": "Bash", "tool_input": {"command": PLAIN}, "cwd": str(top)}
     said = json.dumps({"hook_event_name": event, "session_id": "1", "tool_use_id": "2", **call})
     done = elsewhere.told(
         said.encode(), "/bin/sh", "-c", line, CLAUDE_PROJECT_DIR=str(top), **variables
