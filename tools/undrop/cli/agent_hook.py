@@ -242,8 +242,9 @@ def watched(call: Call) -> "Watched":
     reason = f"before an agent's {(words or ['call'])[0]}"
     if call.event == "start":
         reason, line = "agent session", ""
+    number = "" if call.event == "start" else call.id  # which is no call
     ends = _tells_ends(call)
-    return Watched("agent", reason, line, call.session, call.id, call.background, ends)
+    return Watched("agent", reason, line, call.session, number, call.background, ends)
 
 
 def _tells_ends(call: Call) -> bool:
