@@ -772,3 +772,23 @@ def test_a_refused_call_of_an_agent_that_gives_no_ids_is_not_blamed(shop: Projec
     before = content(shop.database)
     shop.refused(4, "undrop", "undo")
     assert content(shop.database) == before
+
+
+def test_a_database_that_went_between_two_calls_is_said_before_the_next(shop: Project) -> None:
+    agent = Agent(shop)
+    agent.does("python x.py", INSERT)
+    before = content(shop.database)
+    shop.database.unlink()
+    call = agent.begins("python y.py")
+    assert f"THE DATABASE {shop.database} IS GONE; just undo brings it back" in call.told
+    call.ends()
+    assert "IS GONE" not in agent.does("python z.py")
+    shop.ok("just", "undo")
+    assert content(shop.database) == before
+
+
+def test_a_database_that_was_removed_on_purpose_is_not_missed(shop: Project) -> None:
+    agent = Agent(shop)
+    agent.does("python x.py", INSERT)
+    shop.ok("undrop", "nuke-db")
+    assert "IS GONE" not in agent.begins("python y.py").told

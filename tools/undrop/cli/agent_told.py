@@ -50,6 +50,10 @@ def before(
     where = project.backups / covered.name
     did = _did(project, covered.ended, prompt)
     did = f"undrop: the command before this: {did}." if did else ""
+    if covered.lost:
+        gone = (f"THE DATABASE {project.engine.label} IS GONE;", Action("undo"), "brings it back")
+        text = f"undrop: {prompt.text(gone)}"
+        return " ".join(filter(None, (rule, did, text))), text
     if not covered.name:
         return f"{rule} There is no database yet." if rule else did, ""
     if covered.damaged:
@@ -80,7 +84,8 @@ def after(project: "Settings", covered: "Covered | None", prompt: "Prompt") -> s
     Raises UndropError, OSError.
     """
     did = _did(project, covered.ended if covered else None, prompt)
-    return f"undrop: {did}" if did else ""
+    beside = ", with the calls beside it" * bool(covered and covered.beside)
+    return f"undrop: {did}{beside}" if did else ""
 
 
 def session(project: "Settings", ended: "Ended | None", prompt: "Prompt") -> str:

@@ -43,6 +43,10 @@ class Covered(NamedTuple):
     """Tables that had rows and have none, where an agent's step begins on this state."""
     ended: "Ended | None" = None
     """What an agent's call has changed, that has ended."""
+    beside: bool = False
+    """Whether others are one step with that call."""
+    lost: bool = False
+    """Whether there is no database, and there was one when it was seen last."""
 
 
 class Ended(NamedTuple):
@@ -96,7 +100,8 @@ def _begin(settings: "Settings", watched: Watched) -> Covered:
             return covered._replace(step=log.begin(settings, watched.kind, covered.name, told))
         if step := _begun_on(settings, covered.name, watched):
             return _noted(settings, watched, covered, step)
-        covered = covered._replace(ended=_end_unseen(settings, watched, covered))
+        lost = not covered.name and _was_there(settings)
+        covered = covered._replace(ended=_end_unseen(settings, watched, covered), lost=lost)
         told = log.Known(command=watched.command, session=watched.session)
         step = log.begin(settings, watched.kind, covered.name, told)
         emptied = _emptied(settings, covered, watched)
@@ -154,6 +159,15 @@ def _end_unseen(settings: "Settings", watched: Watched, now: Covered) -> Ended |
         return None
     _end(settings, step._replace(command=last.command), now)
     return Ended(step.state_before, now.name)
+
+
+def _was_there(settings: "Settings") -> bool:
+    """Whether there was a database when its state was seen last."""
+    backups, steps = catalog.backups(settings), log.steps(settings)
+    last = steps[-1] if steps else None
+    if last is None or (backups and backups[-1].sequence > last.sequence):
+        return bool(backups)
+    return (last.state_before if last.state_after is None else last.state_after) != ""
 
 
 def _emptied(settings: "Settings", covered: Covered, watched: Watched) -> tuple[str, ...]:
@@ -273,7 +287,9 @@ def _end_step(lock: "Lock", watched: Watched, step: "log.Step") -> Covered:
     if step.ended and step.command:
         line = step.command if line in step.command else f"{step.command}{calls.BESIDE}{line}"
     _end(settings, step._replace(command=log.kept(line) or step.command), covered)
-    return covered if same else covered._replace(ended=Ended(told, covered.name))
+    others = [call for call in calls.waiting(settings) or () if call.step == step.id]
+    beside = step.ended or bool(others)
+    return covered if same else covered._replace(ended=Ended(told, covered.name), beside=beside)
 
 
 def _end(settings: "Settings", step: "log.Step", covered: Covered) -> None:
