@@ -388,7 +388,8 @@ def test_calls_that_overlap_are_one_step_with_all_their_lines(shop: Project) -> 
     GONE(shop)
     assert "7 rows gone" in one.ends()
     INSERT(shop)
-    assert two.ends() == "undrop: suppliers: 1 added; just undo takes it back"
+    back = "just undo takes it back, with the calls beside it"
+    assert two.ends() == f"undrop: suppliers: 1 added; {back}"
     assert chain(shop) == [("agent", "python one.py; python two.py", "done")]
     assert "agent (python one.py; python two.py)" in shop.ok("undrop", "log", "suppliers")
     assert "undone: agent (python one.py; python two.py)" in undone(shop)

@@ -50,10 +50,10 @@ def before(
     where = project.backups / covered.name
     did = _did(project, covered.ended, prompt)
     did = f"undrop: the command before this: {did}." if did else ""
-    if covered.lost:
+    if covered.lost and not did:
         gone = (f"THE DATABASE {project.engine.label} IS GONE;", Action("undo"), "brings it back")
         text = f"undrop: {prompt.text(gone)}"
-        return " ".join(filter(None, (rule, did, text))), text
+        return f"{rule} {text}".strip(), text
     if not covered.name:
         return f"{rule} There is no database yet." if rule else did, ""
     if covered.damaged:
