@@ -188,6 +188,7 @@ def test_nothing_of_it_stays_when_it_is_taken_out(flask: Elsewhere) -> None:
 
 
 @pytest.mark.more
+@pytest.mark.full
 def test_on_a_server_the_variable_leads_it_and_what_is_only_loaded_writes_nothing(
     flask: Elsewhere, server: Server
 ) -> None:

@@ -111,6 +111,7 @@ def test_pending_writes_are_brought_over_by_a_running_daemon(site: Site) -> None
         assert site.rows(site.root / "out") == site.rows()
 
 
+@pytest.mark.full
 def test_a_daemon_without_a_socket_is_given_time(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_daemon_without_a_socket_is_given_time(
         site.daemon.send_signal(18)
 
 
+@pytest.mark.full
 def test_a_daemon_that_hangs_is_not_believed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "ANSWER", 1)
     monkeypatch.setattr(daemon, "CATCH_UP", 1)

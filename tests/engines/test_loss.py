@@ -277,6 +277,7 @@ def rehearse(project: Project, *arguments: str) -> tuple[int, str]:
     return done.code, done.out + done.err
 
 
+@pytest.mark.full("postgresql")
 def test_a_rehearsal_says_how_it_would_end_and_keeps_a_backup_alone(filled: Project) -> None:
     code, said = rehearse(filled)
     assert (code, "nothing to do" in said) == (0, True)

@@ -74,6 +74,7 @@ def test_without_its_backup_it_does_not_run(each: Project, way: tuple[str, ...])
     assert each.exact() == live
 
 
+@pytest.mark.full("postgresql")
 def test_a_terminal_is_told_what_changed_and_how_to_go_back(filled: Project) -> None:
     text = shown(
         filled,

@@ -39,6 +39,7 @@ def test_a_writer_once(shop: Rich) -> None:
 
 @pytest.mark.full("reset-db")
 @pytest.mark.parametrize("command", ["restore latest", "reset-db", "migrate"])
+@pytest.mark.full
 def test_a_writer_without_end(shop: Rich, command: str) -> None:
     shop.ok("undrop", "backup")
     shop.add(1)
