@@ -15,7 +15,6 @@ from undrop import recipes
 from undrop.agent import adapters, reading, shell
 from undrop.agent.call import Call
 from undrop.cli.answer import Answer
-from undrop.folders import git_root
 from undrop.recipes import Action, Prompt, Text
 from undrop.values import Session
 
@@ -29,16 +28,15 @@ PATIENCE = 0.5  # seconds for locks: an agent's every call waits for the answer
 PATIENCE_WITH_UNDROP = 5.0  # and for the call beside this one, which is backing up
 MOST = 10  # folders that one command line goes to, and projects
 MOST_TEXT, MOST_WORDS = 100_000, 500  # characters and words of a line that are looked at
-WORD = re.compile(r"[^\s'\"`;&|()<>=]+")
+WORD = r"[^\s'\"`;&|()<>=]+"
 MOST_TOLD = 100  # sessions that were told that nothing is guarded
-KNOWN = re.compile(
-    rb'"(hook_?event_?name|session_?id|tool_?name|tool_use_id|cwd)": ?("[^"\\]*")', re.IGNORECASE
-)
+KNOWN = rb'(?i)"(hook_?event_?name|session_?id|tool_?name|tool_use_id|cwd)": ?("[^"\\]*")'
 """Whose payload it is, and what it is about."""
-SQL = re.compile(
-    r"\s*(?:select|with|delete|update|insert|replace|drop|alter|create|truncate|vacuum|pragma)\s",
-    re.IGNORECASE,
+SQL = (
+    r"(?i)\s*(?:select|with|delete|update|insert|replace"
+    r"|drop|alter|create|truncate|vacuum|pragma)\s"
 )
+"""These are compiled where they are used: a command that reads has no use for them."""
 PERSONS: Text = "change other lines with an edit; undrop's settings and the hook are a person's"
 SAFER: dict[str, Text] = {
     "backups": (
@@ -69,7 +67,7 @@ def agent_hook(bare: "Bare") -> Answer:
     if bare.arguments.explain is not None:
         return _explain(bare.arguments.explain, bare.session)
     top = os.environ.get("CLAUDE_PROJECT_DIR", "")
-    call = adapters.read(_payload(), bare.arguments.agent, top, _here())
+    call = adapters.read(_payload(), bare.arguments.agent, top, bare.arguments.root)
     try:
         said = _decide(call, bare.session)
     except BaseException as error:  # noqa: BLE001 - whatever happens, the call is decided
@@ -79,13 +77,6 @@ def agent_hook(bare: "Bare") -> Answer:
         said = said._replace(text=text, user=text)
     text, code = adapters.answer(call, *said)
     return Answer({}, text, code=code)
-
-
-def _here() -> Path:
-    try:
-        return Path.cwd()
-    except OSError:  # somebody removed the folder that we stand in
-        return Path("/")
 
 
 def _payload() -> bytes:
@@ -99,7 +90,7 @@ def cut(said: bytes, rest: "Iterable[bytes]" = ()) -> bytes:
         return said
     for _ in rest:
         pass
-    pairs = [b'"%s": %s' % pair for pair in reversed(KNOWN.findall(said))]
+    pairs = [b'"%s": %s' % pair for pair in reversed(re.findall(KNOWN, said))]
     return b"{%s}" % b", ".join(pairs)
 
 
@@ -177,7 +168,7 @@ def _named(call: Call) -> Iterator[Path]:
     ``make -C``, ``git worktree remove``, what stands in quotes, or behind a here-document.
     """
     text = call.command[:MOST_TEXT].replace("$PWD", str(call.folder))
-    for word in islice(dict.fromkeys(WORD.findall(text)), MOST_WORDS):
+    for word in islice(dict.fromkeys(re.findall(WORD, text)), MOST_WORDS):
         path = call.folder / word
         with suppress(OSError, ValueError):
             if path.is_dir():
@@ -188,10 +179,11 @@ def _named(call: Call) -> Iterator[Path]:
 
 def _unguarded(call: Call) -> Said:
     """Nothing here is a project of undrop's: a branch from before the adoption. Said once."""
-    from undrop import settings
-
     if call.event in {"after", "end"}:
         return Said()
+    from undrop import settings
+    from undrop.folders import git_root
+
     top = git_root(call.folder) or call.folder
     told, line = settings.vaults() / "unguarded", f"{call.session} {top}"
     with suppress(OSError, ValueError):
@@ -255,7 +247,7 @@ def _tells_ends(call: Call) -> bool:
 def _sql(inside: object, depth: int = 5) -> str:
     """The first SQL in what a tool is given; empty without any."""
     if isinstance(inside, str):
-        return " ".join(inside[:200].split()) if SQL.match(inside) else ""
+        return " ".join(inside[:200].split()) if re.match(SQL, inside) else ""
     parts: Iterable[object] = ()
     if isinstance(inside, dict | list) and depth:
         parts = inside.values() if isinstance(inside, dict) else inside

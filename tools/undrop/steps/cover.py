@@ -180,10 +180,9 @@ def _emptied(settings: "Settings", covered: Covered, watched: Watched) -> tuple[
         return ()
     backups, now = catalog.backups(settings), kept.record
     missing = shrink.missing(settings, backups, now.filled)
-    ours = (
-        s for s in log.steps(settings)[:-1] if (s.kind, s.session) == ("agent", watched.session)
-    )
-    for step in [*ours][-1:] if missing else ():
+    steps = log.steps(settings)[:-1] if missing else []
+    ours = [s for s in steps if (s.kind, s.session) == ("agent", watched.session)]
+    for step in ours[-1:]:
         before = catalog.known_as(settings, step.state_before) if step.state_before else None
         if before and before.record:
             rows = before.record.rows
