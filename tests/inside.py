@@ -7,7 +7,8 @@ from pathlib import Path
 from shop import Project
 
 from undrop import settings
-from undrop.steps import backup, choose, restore
+from undrop.migrations import tool
+from undrop.steps import backup, choose, migrate, restore
 from undrop.store.lock import Lock, locked
 from undrop.values import Session
 
@@ -36,3 +37,9 @@ def put_back(project: Project, wanted: str = "latest", session: Session | None =
     """What ``undrop restore`` does."""
     with command(project, session) as lock:
         return restored(lock, wanted, project.root).source
+
+
+def migrated(lock: Lock, *words: str) -> migrate.Migrated:
+    """What ``undrop migrate`` does, whatever is lost by it."""
+    with tool.of(lock.settings, [*words]) as migrations:
+        return migrate.migrate(lock, migrations, accept_loss=True)

@@ -81,9 +81,11 @@ def a_restore_from_elsewhere(project: Project) -> Case:
 
 
 class Unused:
-    """Alembic, which is not needed to make room for it."""
+    """What migrates, which is not needed to make room for it."""
 
-    def run(self, target: Target, revision: str) -> Moved:
+    in_place = False
+
+    def run(self, target: Target) -> Moved:
         raise NotImplementedError
 
 

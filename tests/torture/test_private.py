@@ -176,7 +176,7 @@ def test_links_planted_under_the_names_of_unfinished_files_are_not_followed(
         "backup": lambda lock: backup.take(lock, backup.Purpose("x", "")),
         "restore": lambda lock: inside.restored(lock, "latest", project.root),
         "restore from outside": lambda lock: inside.restored(lock, str(outside), project.root),
-        "migrate": lambda lock: migrate.migrate(lock, "0001", accept_loss=True),
+        "migrate": lambda lock: inside.migrated(lock, "0001"),
         "reset": migrate.reset,
     }
     found, points = [], 0

@@ -78,7 +78,7 @@ def _settings(variable: str) -> dict[str, Any]:
 
 
 SCHEMA = (
-    _one("revision", nargs="?", default="head", help="as Alembic names it (head)"),
+    _one("words", nargs="*", metavar="REVISION", help="as Alembic names it (head)"),
     _one("--accept-loss", action="store_true", help="whatever goes may go"),
 )
 WITHOUT = _one(

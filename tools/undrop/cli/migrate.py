@@ -14,7 +14,7 @@ from undrop.cli.answer import (
     way_back,
 )
 from undrop.errors import MOVED
-from undrop.recipes import Action, Text
+from undrop.recipes import Text
 from undrop.record import revision_names
 from undrop.store.lock import locked
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def migrate(run: Run) -> Answer:
     """Bring the schema to a revision."""
     from undrop.compare import losses
+    from undrop.migrations import tool
     from undrop.steps import migrate as core
     from undrop.steps import replica
 
@@ -33,11 +34,14 @@ def migrate(run: Run) -> Answer:
     clients(run)
     run.say(f"about to change {settings.engine.label}")
     try:
-        with locked(settings, run.say) as lock:
-            require_replica(run, lambda: core.starts(settings, arguments.revision))
+        with (
+            locked(settings, run.say) as lock,
+            tool.of(settings, arguments.words) as migrations,
+        ):
+            require_replica(run, lambda: core.starts(settings, migrations))
             disconnect(run)
             moved, report, change = core.migrate(
-                lock, arguments.revision, accept_loss=arguments.accept_loss
+                lock, migrations, accept_loss=arguments.accept_loss
             )
     except losses.LossError as stopped:
         left = stopped.remaining
@@ -60,15 +64,15 @@ def migrate(run: Run) -> Answer:
 
 def rehearse(run: Run) -> Answer:
     """Everything that migrate does but the last step; exit 4 when data would be lost."""
-    from undrop.compare import losses
+    from undrop.migrations import tool
     from undrop.steps import migrate as core
 
-    arguments = run.arguments
-    with locked(run.settings, run.say) as lock:
-        done = core.rehearse(lock, arguments.revision, accept_loss=arguments.accept_loss)
+    settings, arguments = run.settings, run.arguments
+    with locked(settings, run.say) as lock, tool.of(settings, arguments.words) as migrations:
+        done = core.rehearse(lock, migrations, accept_loss=arguments.accept_loss)
     moved, report, left = done.moved, done.report, done.remaining
     result = {
-        "database": run.settings.engine.label,
+        "database": settings.engine.label,
         **_way(moved),
         "seconds_migrating": round(moved.seconds, 3),
         "seconds_locked": round(done.seconds_locked, 3),
@@ -89,9 +93,9 @@ def rehearse(run: Run) -> Answer:
     )
     notes = (*_outside(moved), took)
     if not left:
-        would = ("it would succeed:", Action("migrate", arguments.revision))
+        would = ("it would succeed:", migrations.typed())
         return Answer(result, lines, (*notes, would))
-    stopped = losses.LossError(report, left, arguments.revision)
+    stopped = core.loss(migrations, report, left)
     stopped.moved_from = done.backup.path.name if done.has_moved else ""
     return Answer(result, lines, (*notes, _told(run, stopped)), code=stopped.exit_code)
 

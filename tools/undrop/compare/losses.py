@@ -52,13 +52,17 @@ class Report(NamedTuple):
 class LossError(CheckError):
     """A migration would lose what nobody said it may."""
 
-    def __init__(self, report: Report, remaining: list[Loss], revision: str) -> None:
+    def __init__(
+        self, report: Report, remaining: list[Loss], accepting: Action, *, in_file: bool
+    ) -> None:
+        """``accepting``: the same where all may go; ``in_file``: a migration's file can say so."""
         names = ", ".join(f'"{loss.name}"' for loss in remaining)
+        file = f"; or write in the migration's file:  accepts_loss = [{names}]"
         super().__init__(
             f"the migration would lose data: {len(remaining)} loss(es) that nobody accepted",
             "correct the migration; or, if all of it may go,",
-            Action("migrate", revision, "--accept-loss"),
-            f"; or write in the migration's file:  accepts_loss = [{names}]",
+            accepting,
+            *([file] if in_file else []),
         )
         self.report, self.remaining = report, remaining
 

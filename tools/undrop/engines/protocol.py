@@ -179,8 +179,8 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     class Work(Replacement, Protocol):
         """A copy of a state, or an empty database, on which migrations are tried."""
 
-        def migrate(self, revision: str) -> Moved:
-            """Run Alembic on it alone."""
+        def migrate(self) -> Moved:
+            """Run the migrations on it alone."""
 
         def finish(self, moved: Moved, /) -> None:
             """Settle and check it; ``facts`` are there afterwards. Raises DamagedError."""
@@ -208,10 +208,13 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         """Triggers that did not run."""
 
     class Runner(Protocol):
-        """Runs Alembic in a process of its own."""
+        """Migrates what it is handed, in a process of its own (``migrations.tool.Tool``)."""
 
-        def run(self, target: Target, revision: str) -> Moved:
-            """Bring ``target`` to ``revision``."""
+        in_place: bool
+        """Whether it migrates a server's live database itself, in one transaction."""
+
+        def run(self, target: Target) -> Moved:
+            """Migrate ``target``."""
 
     class Script(Reading, Protocol):
         """The statements that turn one side of a comparison into the other."""
@@ -341,8 +344,8 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def remove(self, state: State, log: Log) -> bool:
             """Take the live database away, if it still is ``state``; False when there was none."""
 
-        def work(self, state: State | None, alembic: Runner, /) -> AbstractContextManager[Work]:
-            """A copy of a state, or an empty database, and what runs Alembic on it."""
+        def work(self, state: State | None, runner: Runner, /) -> AbstractContextManager[Work]:
+            """A copy of a state, or an empty database, and what migrates it."""
 
         def merge(
             self,

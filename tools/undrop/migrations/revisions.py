@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from undrop.migrations import runner
+from undrop.migrations import tool
 
 if TYPE_CHECKING:
     from undrop.migrations.message import Reply
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def heads(settings: "Settings") -> list[str] | None:
     """The newest revision(s) in the project's migrations; None when they cannot be read.
 
-    Loads Alembic and every migration's file, as ``alembic heads`` does, in a process of its own.
+    Loads every migration's file, as ``alembic heads`` does, in a process of its own.
     """
     told = _told(settings)
     return None if told.revisions is None else told.heads
@@ -48,4 +48,4 @@ def pending(settings: "Settings", current: list[str]) -> list[str]:
 @lru_cache(maxsize=1)
 def _told(settings: "Settings") -> "Reply":
     """What there is, asked once in a command."""
-    return runner.look(settings)
+    return tool.look(settings)

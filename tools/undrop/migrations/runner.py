@@ -66,10 +66,21 @@ class _Child:
 class Alembic:
     """Alembic, loading from now on: that lasts longer than the backup that is taken meanwhile.
 
-    Raises UsageError without an ``alembic.ini``. Use it in a ``with``.
+    It brings a database to a revision, up or down (``tool.Tool``). Raises UsageError without an
+    ``alembic.ini``.
     """
 
-    def __init__(self, settings: "Settings") -> None:
+    name = "Alembic"
+    in_place = True
+    reads_accepts_loss = True
+
+    def __init__(self, settings: "Settings", words: list[str]) -> None:
+        if len(words) != 1:
+            raise UsageError(
+                f"{' '.join(words)} is more than one revision", Action("migrate", words[0])
+            )
+        [self._revision] = words
+        self.goes_to = None if self._revision in {"head", "heads"} else words
         self._config = settings.alembic_files
         if not self._config:
             raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
@@ -84,13 +95,13 @@ class Alembic:
         if self._waiting:
             self._waiting.close()
 
-    def run(self, target: "Target", revision: str) -> "Moved":
-        """Bring ``target`` to ``revision``, up or down, with the project's env.py.
+    def typed(self, *options: str) -> Action:
+        """The same asked for once more, with such options."""
+        return Action("migrate", self._revision, *options)
 
-        What migrations print goes to stderr. Raises UndropError when a migration fails or when
-        ``env.py`` would have gone to another database.
-        """
-        request = _request(self._settings)._replace(revision=revision, target=target)
+    def run(self, target: "Target") -> "Moved":
+        """Bring ``target`` there with the project's env.py. Raises as ``tool.Tool.run`` does."""
+        request = _request(self._settings)._replace(revision=self._revision, target=target)
         began = time.monotonic()
         child, self._waiting = self._waiting or _Child(self._settings), None
         try:
@@ -129,9 +140,7 @@ def discard(made: "Iterable[str]") -> None:
 
 
 def look(settings: "Settings") -> Reply:
-    """Which revisions there are, or that they cannot be read: it is advice, and never raises."""
-    if not settings.alembic_files:
-        return Reply()
+    """Which revisions Alembic knows, or that they cannot be read."""
     child = _Child(settings)
     try:
         return child.answer(_request(settings))

@@ -13,7 +13,7 @@ from undrop.errors import (
     UnknownRevisionError,
     UsageError,
 )
-from undrop.migrations import revisions, runner
+from undrop.migrations import revisions, tool
 from undrop.recipes import Action
 from undrop.steps import backup, choose, guarded
 from undrop.values import Moved
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undrop.engines.protocol import Work
+    from undrop.migrations.tool import Tool
     from undrop.settings import Settings
     from undrop.steps.backup import State
     from undrop.store.catalog import Backup
@@ -53,10 +54,10 @@ class Rehearsed(NamedTuple):
     """Whether somebody has written to it since."""
 
 
-def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
-    """Bring the live database's schema to ``revision``, up or down, in one atomic step.
+def migrate(lock: "Lock", migrations: "Tool", *, accept_loss: bool) -> Migrated:
+    """Bring the live database's schema where ``migrations`` are asked to, in one atomic step.
 
-    Alembic runs on a copy of the verified backup; the live database stays in use meanwhile and
+    They run on a copy of the verified backup; the live database stays in use meanwhile and
     is replaced only when the copy passes its checks and has lost nothing that was not accepted,
     in the migration's file or by ``accept_loss``. Raises LossError,
     CheckError, UndropError with the live database bit for bit as it was.
@@ -67,13 +68,13 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
     def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
         nonlocal copy
         state = attempt.state
-        with _discarded(alembic), settings.engine.work(state, alembic) as work:
-            copy = _migrated(work, state, revision)
+        with _discarded(migrations), settings.engine.work(state, migrations) as work:
+            copy = _migrated(work, state, migrations)
             if copy.moved.steps == 0:
                 return None
             left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
             if left:
-                raise losses.LossError(copy.report, left, revision)
+                raise loss(migrations, copy.report, left)
             # What an earlier backup misses is missed still, unless its table went on purpose.
             missed = set(state.record.shrunk if state.record else ()) & work.tables()
             filled = sorted(missed | set(work.facts.filled))
@@ -81,14 +82,23 @@ def migrate(lock: "Lock", revision: str, *, accept_loss: bool) -> Migrated:
             after = backup.after(lock, state, work, filled)
             return guarded.Outcome(seconds, filled, after, note=work.note)
 
-    with runner.Alembic(settings) as alembic, _advised(settings):
+    with _advised(settings):
         done = guarded.run(lock, "migrate", change)
     return Migrated(copy.moved, copy.report, done)
 
 
-def starts(settings: "Settings", revision: str) -> bool:
+def loss(
+    migrations: "Tool", report: losses.Report, remaining: list[losses.Loss]
+) -> losses.LossError:
+    """The error for losses that nobody accepted."""
+    accepting = migrations.typed("--accept-loss")
+    return losses.LossError(report, remaining, accepting, in_file=migrations.reads_accepts_loss)
+
+
+def starts(settings: "Settings", migrations: "Tool") -> bool:
     """Whether ``migrate`` would have anything to do, as far as that is told without running it."""
-    wanted = revisions.heads(settings) if revision in {"head", "heads"} else [revision]
+    goes_to = migrations.goes_to
+    wanted = revisions.heads(settings) if goes_to is None else goes_to
     try:
         with closing(settings.engine.look()) as present:
             return not wanted or present.revisions() != sorted(wanted)
@@ -96,7 +106,7 @@ def starts(settings: "Settings", revision: str) -> bool:
         return True
 
 
-def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
+def rehearse(lock: "Lock", migrations: "Tool", *, accept_loss: bool) -> Rehearsed:
     """Do all that ``migrate`` does but the last step, which is tried on a copy.
 
     A backup is taken all the same: what a migration starts may go to the live database. Raises
@@ -107,17 +117,16 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
     if not engine.exists():
         raise UsageError("there is no database to rehearse on", Action("migrate"))
     with (
-        runner.Alembic(settings) as alembic,
         _advised(settings),
         backup.covered(lock, backup.Purpose("before rehearse", "")) as state,
         guarded.compared(lock, state),
         ExitStack() as stack,
-        engine.work(state, alembic) as work,
+        engine.work(state, migrations) as work,
     ):
-        stack.callback(alembic.discard)
+        stack.callback(migrations.discard)
         assert state.backup and state.record  # noqa: S101, PT018 - it is a database
         seconds = 0.0
-        copy = _migrated(work, state, revision)
+        copy = _migrated(work, state, migrations)
         left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
         if copy.moved.steps and state.snapshot:
             with durable.scratch(lock.partial()) as there:
@@ -128,12 +137,12 @@ def rehearse(lock: "Lock", revision: str, *, accept_loss: bool) -> Rehearsed:
 
 
 @contextmanager
-def _discarded(alembic: runner.Alembic) -> "Iterator[None]":
+def _discarded(migrations: "Tool") -> "Iterator[None]":
     """What the migrations made besides goes again where the block fails, and is tried anew."""
     try:
         yield
     except BaseException:
-        alembic.discard()
+        migrations.discard()
         raise
 
 
@@ -156,13 +165,13 @@ class _Copy(NamedTuple):
 UNMOVED = _Copy(Moved([], [], 0, [], "", [], 0.0), losses.Report([], [], [], []))
 
 
-def _migrated(work: "Work", state: "State", revision: str) -> _Copy:
-    """Run Alembic on a copy of what holds ``state``; check it, say what is lost."""
+def _migrated(work: "Work", state: "State", migrations: "Tool") -> _Copy:
+    """Migrate a copy of what holds ``state``; check it, say what is lost."""
     taken = state.path
-    moved = work.migrate(revision)
+    moved = work.migrate()
     if moved.steps == 0:
         return UNMOVED._replace(moved=moved)
-    _finish(work, moved, state.record.revisions if state.record else [])
+    _finish(work, moved, migrations, state.record.revisions if state.record else [])
     report = losses.report(work.compare(taken)) if taken else UNMOVED.report
     orphans = work.orphans(taken, report.tables)
     if broken := [each.what for each in orphans if not each.known]:
@@ -181,16 +190,16 @@ def reset(lock: "Lock") -> Migrated:
     def change(attempt: guarded.Attempt) -> guarded.Outcome:
         nonlocal moved
         state = attempt.state
-        with _discarded(alembic), settings.engine.work(None, alembic) as work:
-            moved = work.migrate("heads")
-            _finish(work, moved, [])
+        with _discarded(migrations), settings.engine.work(None, migrations) as work:
+            moved = work.migrate()
+            _finish(work, moved, migrations, [])
             filled = work.facts.filled
             same = _is_same(state, work)
             seconds = attempt.put_in_place(work)
             after = backup.after(lock, state, work, filled)
             return guarded.Outcome(seconds, filled, after, same, work.note)
 
-    with runner.Alembic(settings) as alembic:
+    with tool.to_newest(settings) as migrations:
         done = guarded.run(lock, "reset-db", change)
     return Migrated(moved, UNMOVED.report, done)
 
@@ -208,7 +217,7 @@ def _is_same(state: "State", work: "Work") -> bool:
     return alike and work.compare(state.path).same
 
 
-def _finish(work: "Work", moved: Moved, known: list[str]) -> None:
+def _finish(work: "Work", moved: Moved, migrations: "Tool", known: list[str]) -> None:
     """Check a migrated copy of what was at the revisions ``known``.
 
     Raises CheckError when it is damaged or not where it should be.
@@ -223,6 +232,6 @@ def _finish(work: "Work", moved: Moved, known: list[str]) -> None:
     ):
         raise CheckError(
             f"the migrated copy is at {record.revision_names(work.facts.revisions)}, "
-            f"by Alembic it should be at {record.revision_names(moved.revisions_after)}",
+            f"by {migrations.name} it should be at {record.revision_names(moved.revisions_after)}",
             AGAIN,
         )

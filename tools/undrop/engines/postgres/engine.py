@@ -177,10 +177,10 @@ class Postgres(Site):
             empty.empty(session.asker(connection), there)
         return True
 
-    def work(self, state: "State | None", alembic: "Runner") -> "AbstractContextManager[Work]":
+    def work(self, state: "State | None", runner: "Runner") -> "AbstractContextManager[Work]":
         from undrop.engines.postgres import work
 
-        return work.work(self, state.path if state else None, alembic)
+        return work.work(self, state.path if state else None, runner)
 
     def merge(
         self,

@@ -52,15 +52,14 @@ class Work:
     note: "Text" = ""
 
     def __init__(
-        self, site: "Site", backup: "Address | None", there: "Address", alembic: "Runner"
+        self, site: "Site", backup: "Address | None", there: "Address", runner: "Runner"
     ) -> None:
-        self._site, self._backup, self._there, self._alembic = site, backup, there, alembic
-        self._revision, self._tried = "", Moved([], [], 0, [], "", [], 0.0)
+        self._site, self._backup, self._there, self._runner = site, backup, there, runner
+        self._tried = Moved([], [], 0, [], "", [], 0.0)
 
-    def migrate(self, revision: str) -> "Moved":
-        """Run Alembic on the scratch database."""
-        self._revision = revision
-        self._tried = self._alembic.run(self._site.copy_target(self._there), revision)
+    def migrate(self) -> "Moved":
+        """Run the migrations on the scratch database."""
+        self._tried = self._runner.run(self._site.copy_target(self._there))
         return self._tried
 
     def finish(self, _moved: "Moved") -> None:
@@ -109,9 +108,10 @@ class Work:
         """Nothing: no program beside us keeps its own in the database."""
 
     def replace_live(self, state: "State", log: "Log") -> float:
-        """Migrate the live database itself; or replace its content, where this began empty."""
+        """Migrate the live database itself, where that can be; else replace its content."""
         self._site.make()
-        if self._backup is None and state.snapshot is not None:
+        begins_empty = self._backup is None and state.snapshot is not None
+        if begins_empty or not self._runner.in_place:
             with TemporaryDirectory(prefix=self._site.prefix) as folder:
                 path = Path(folder, "head.pgdump")
                 path.touch(0o600)
@@ -122,7 +122,7 @@ class Work:
         return self._migrate_live(state, log)
 
     def _migrate_live(self, state: "State", log: "Log") -> float:
-        """Run Alembic on it in one transaction, if it still is what was backed up."""
+        """Run the migrations on it in one transaction, if it still is what was backed up."""
         address = self._site.address
         expect = state.record.content if state.snapshot and state.record else ""
         if state.snapshot:
@@ -132,7 +132,7 @@ class Work:
             tried = self._tried
             live = InPlace(expect, address.patience, str(note), tried.revisions_before, tried.steps)
             try:
-                moved = self._alembic.run(Target(address.name, live=live), self._revision)
+                moved = self._runner.run(Target(address.name, live=live))
             except LiveMovedError:
                 raise
             except BaseException as error:
@@ -152,11 +152,11 @@ class Work:
 
 
 @contextmanager
-def work(site: "Site", backup: Path | None, alembic: "Runner") -> "Iterator[Work]":
+def work(site: "Site", backup: Path | None, runner: "Runner") -> "Iterator[Work]":
     """A scratch database with what is in ``backup``, or an empty one. Raises UndropError."""
     with ExitStack() as stack:
         known = stack.enter_context(site.restored(backup)) if backup else None
         there = stack.enter_context(site.scratch.database(known))
         if known is None:
             site.scratch.extend(there, every=not site.exists())
-        yield Work(site, known, there, alembic)
+        yield Work(site, known, there, runner)

@@ -229,10 +229,10 @@ class Sqlite:
                 livefiles.unlink(self.live, self.session)
         return True
 
-    def work(self, state: "State | None", alembic: "Runner") -> "AbstractContextManager[Work]":
+    def work(self, state: "State | None", runner: "Runner") -> "AbstractContextManager[Work]":
         from undrop.engines.sqlite import work
 
-        return work.work(self.live, state, self.session, alembic)
+        return work.work(self.live, state, self.session, runner)
 
     def merge(
         self,

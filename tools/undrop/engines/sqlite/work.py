@@ -92,14 +92,14 @@ class Work(File):
     """A work copy beside the live database (``protocol.Work``)."""
 
     def __init__(
-        self, live: "Path", path: "Path", session: "Session", alembic: "Runner", *, wal: bool
+        self, live: "Path", path: "Path", session: "Session", runner: "Runner", *, wal: bool
     ) -> None:
         super().__init__(live, path, session, wal=wal, record=None)
-        self._alembic = alembic
+        self._runner = runner
 
-    def migrate(self, revision: str) -> "Moved":
-        """Run Alembic on the file."""
-        return self._alembic.run(Target(str(self.path)), revision)
+    def migrate(self) -> "Moved":
+        """Run the migrations on the file."""
+        return self._runner.run(Target(str(self.path)))
 
     def finish(self, _moved: "Moved") -> None:
         """Bring it into one file, remember which journal mode was asked for, and check it."""
@@ -148,7 +148,7 @@ class Work(File):
 
 @contextmanager
 def work(
-    live: "Path", state: "State | None", session: "Session", alembic: "Runner"
+    live: "Path", state: "State | None", session: "Session", runner: "Runner"
 ) -> "Iterator[Work]":
     """A copy of what holds the ``state``, or an empty file, beside the live database.
 
@@ -163,4 +163,4 @@ def work(
             shutil.copyfile(backup, path)
             if wal := bool(state and state.snapshot and ours(state.snapshot).wal):
                 header.set_journal_mode(path, header.WAL)
-        yield Work(live, path, session, alembic, wal=wal)
+        yield Work(live, path, session, runner, wal=wal)
