@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin
@@ -10,6 +11,7 @@ from undrop import __version__
 
 NAME = re.compile(r".+-(\d{8}-\d{6})-[a-z0-9-]+")
 """What a backup and its record are called, without a suffix; the group is when."""
+NO_REVISION = "no revision"
 KEYS = {"next_step": "before"}
 """What a field is called in the file, where that is another word: older records have it."""
 
@@ -35,7 +37,7 @@ class Record(NamedTuple):
     user_version: int = 0
     application_id: int = 0
     revisions: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
-    """Alembic's revision(s)."""
+    """Alembic's revision(s), or another tool's (``values.VersionTable``)."""
     check: str = ""
     """``ok``, with more behind it or not; what ``verify`` found since; what is wrong with a set of
     damaged files."""
@@ -87,9 +89,22 @@ def text(fields: dict[str, Any]) -> str:
     return json.dumps(fields, indent=1) + "\n"
 
 
-def revision_names(revisions: list[str]) -> str:
-    """Revisions for people."""
-    return ", ".join(revisions) or "no revision"
+def revision_names(revisions: Sequence[str]) -> str:
+    """Revisions for people; of ``APP NAME``, which has a blank in it, the newest of each app."""
+    return ", ".join(_newest(revisions)) or NO_REVISION
+
+
+def revision_way(revisions_before: Sequence[str], revisions_after: Sequence[str]) -> str:
+    """From some revisions to others, for people; apps whose newest is the same are left out."""
+    way = [_newest(revisions_before), _newest(revisions_after)]
+    kept = {each for each in way[0] if " " in each and each in way[1] and way[0] != way[1]}
+    ends = (", ".join(each for each in newest if each not in kept) for newest in way)
+    return " -> ".join(end or NO_REVISION for end in ends)
+
+
+def _newest(revisions: Sequence[str]) -> list[str]:
+    by_app = {each.partition(" ")[0] if " " in each else each: each for each in revisions}
+    return sorted(by_app.values())
 
 
 def read(path: Path) -> Record | None:

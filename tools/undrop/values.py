@@ -13,6 +13,8 @@ Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and out of how much."""
 VERSION_TABLE = "alembic_version"
 """Where Alembic keeps a database's revision, unless a project says otherwise."""
+ANY_VERSION_TABLE = "*"
+"""That of whichever tool is known and has one there."""
 PATIENCE = 10.0  # seconds that a command waits for another program's lock
 PATIENCE_WITH_UNDROP = 60.0  # and for another undrop
 HOLD_LOCK = 5.0  # and that others' writes wait for it at most: as long as Python's connections do
@@ -31,7 +33,7 @@ class Session:
     hold_lock = HOLD_LOCK
     """Seconds that others' writes are made to wait at most; 0 for not at all."""
     version_table = VERSION_TABLE
-    """Alembic's table in the database that it works on."""
+    """Where the database that it works on has its revision: a name, or ANY_VERSION_TABLE."""
     typed: "Action | None" = None
     """The command without ``--hold-lock``, where somebody typed one."""
 
@@ -45,6 +47,52 @@ class Session:
         self.patience_with_undrop = patience_with_undrop
         self.passed_over: dict[Path, str] = {}
         """What in our own folders was closed to us, and the line that changes that."""
+
+
+class VersionTable(NamedTuple):
+    """Where a tool keeps which of its migrations a database has."""
+
+    name: str
+    columns: frozenset[str]
+    """It has these at least; a table of that name without them is somebody's own."""
+    revision: str
+    """In SQL, as text."""
+    order: str
+    """The newest last."""
+    every: bool = False
+    """Whether each row is a revision that it is at, not the newest alone."""
+
+
+def _known(
+    name: str, columns: str, revision: str, order: str = "", *, every: bool = False
+) -> VersionTable:
+    return VersionTable(name, frozenset(columns.split()), revision, order or revision, every)
+
+
+VERSION_TABLES = (
+    _known(VERSION_TABLE, "version_num", "version_num", every=True),
+    _known("django_migrations", "id app name applied", "app || ' ' || name", "id", every=True),
+    _known("__drizzle_migrations", "id hash created_at", "created_at"),
+    _known("_prisma_migrations", "migration_name started_at", "migration_name", "started_at"),
+    _known("_yoyo_migration", "migration_id applied_at_utc", "migration_id", "applied_at_utc"),
+    _known("knex_migrations", "id name batch migration_time", "name", "id"),
+    _known("SequelizeMeta", "name", "name"),
+    _known("migratehistory", "id name migrated_at", "name", "id"),
+    _known("aerich", "id version app content", "version", "id"),
+    _known("_meta", "id version", "version", "id"),  # fastmigrate's
+    _known("schema_migrations", "version", "version"),  # dbmate's, golang-migrate's, Rails'
+)
+
+
+def version_tables(wanted: str) -> tuple[VersionTable, ...]:
+    """Those that are meant by a ``Session.version_table``, likeliest first; none for none.
+
+    Of a name that nobody knows it is one of Alembic's that the project called so.
+    """
+    if wanted == ANY_VERSION_TABLE or not wanted:
+        return VERSION_TABLES if wanted else ()
+    known = tuple(table for table in VERSION_TABLES if table.name == wanted)
+    return known or (VERSION_TABLES[0]._replace(name=wanted),)
 
 
 class Hold(NamedTuple):

@@ -8,6 +8,7 @@ from undrop.cli import elsewhere, tables
 from undrop.cli.answer import Answer, Run, fields
 from undrop.errors import CheckError, UndropError, UsageError
 from undrop.recipes import Action
+from undrop.record import revision_names
 from undrop.store import catalog, neighbours
 from undrop.store.lock import locked
 
@@ -100,7 +101,6 @@ def _mark(run: Run, proofs: "list[Proof]") -> tuple[str, ...]:
 def _drill(run: Run) -> Answer:
     """Restore the replica to a temporary folder, and say how it differs from live."""
     from undrop.cli import diff
-    from undrop.record import revision_names
     from undrop.steps import replica
 
     done = replica.drill(run.settings)
@@ -144,7 +144,7 @@ def _row(backup: "Backup") -> tuple[str, ...]:
         backup.path.name,
         tables.age(backup.created),
         tables.size(record.bytes),
-        ", ".join(record.revisions),
+        revision_names(record.revisions) if record.revisions else "",
         record.reason,
         record.check + where + (f", shrunk: {', '.join(record.shrunk)}" if record.shrunk else ""),
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from undrop.cli import states, tables
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
-from undrop.record import revision_names
+from undrop.record import revision_way
 from undrop.store.timeline import command_lines, names
 
 if TYPE_CHECKING:
@@ -125,8 +125,7 @@ def _by(cause: "Cause") -> str:
 def _revision(cause: "Cause") -> str:
     if cause.revisions is None:
         return ""
-    old, new = (revision_names(list(each)) for each in cause.revisions)
-    return f"{old} -> {new}"
+    return revision_way(*cause.revisions)
 
 
 def _point(point: "Point") -> tuple[str, ...]:

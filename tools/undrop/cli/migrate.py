@@ -15,7 +15,7 @@ from undrop.cli.answer import (
 )
 from undrop.errors import MOVED
 from undrop.recipes import Text
-from undrop.record import revision_names
+from undrop.record import revision_way
 from undrop.store.lock import locked
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _told(run: Run, stopped: "LossError") -> str:
 
 
 def _line(moved: "Moved") -> str:
-    way = f"{revision_names(moved.revisions_before)} -> {revision_names(moved.revisions_after)}"
+    way = revision_way(moved.revisions_before, moved.revisions_after)
     return tables.clean(way)  # a revision is anybody's text
 
 

@@ -18,6 +18,7 @@ from undrop.compare.structure import (
 )
 from undrop.sqlitefile import check, virtual
 from undrop.sqlitefile.connect import Connection
+from undrop.values import version_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,14 +70,18 @@ def read(connection: Connection, schema: str, version_table: str) -> Structure:
         if text and (kind != "table" or name in of_others or name in unread)
     ]
     return Structure(
-        {
-            fold(table.name): table
-            for table in tables
-            if fold(table.name) != fold(version_table) or "version_num" not in table.columns
-        },
+        {fold(table.name): table for table in tables if not _keeps_revisions(table, version_table)},
         {(part.kind, fold(part.name)): part for part in parts},
         unread,
         {fold(table.name): table for table in derived if virtual.content(sql[table.name][0])},
+    )
+
+
+def _keeps_revisions(table: Table, version_table: str) -> bool:
+    """Whether a tool keeps in it which migrations there were: that is told as the revision."""
+    return any(
+        fold(table.name) == fold(known.name) and known.columns <= table.columns.keys()
+        for known in version_tables(version_table)
     )
 
 

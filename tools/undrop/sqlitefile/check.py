@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import digest, durable, errors
 from undrop.sqlitefile import connect, header, virtual
 from undrop.sqlitefile.connect import Connection
-from undrop.values import Definitions, Examined, Facts
+from undrop.values import Definitions, Examined, Facts, version_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -209,12 +209,15 @@ def not_loaded(connection: Connection, schema: str = "main") -> set[str]:
     return {str(row[0]) for row in connection.ask(sql, schema)}
 
 
-def revisions(connection: Connection, table: str) -> list[str]:
-    """Alembic's revision(s) of this database, sorted; none without its version table."""
-    sql = "SELECT 1 FROM pragma_table_info(?) WHERE name = 'version_num' COLLATE NOCASE"
-    if not connection.ask(sql, table):
-        return []
-    return sorted(str(row[0]) for row in connection.ask(f"SELECT version_num FROM {quoted(table)}"))  # noqa: S608
+def revisions(connection: Connection, version_table: str) -> list[str]:
+    """The revision(s) of this database; none without a version table (``values.VersionTable``)."""
+    for table in version_tables(version_table):
+        columns = connection.ask("SELECT lower(name) FROM pragma_table_info(?)", table.name)
+        if table.columns <= {name for (name,) in columns}:
+            sql = f"SELECT {table.revision} FROM {quoted(table.name)} ORDER BY {table.order}"  # noqa: S608
+            rows = [str(revision) for (revision,) in connection.ask(sql)]
+            return rows if table.every else rows[-1:]
+    return []
 
 
 def rows(connection: Connection) -> dict[str, int]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.errors import LOOK, CheckError, DamagedError, UndropError
 from undrop.recipes import Action
-from undrop.record import revision_names
+from undrop.record import revision_names, revision_way
 from undrop.steps import guarded, live, restore, verify
 from undrop.store import log
 from undrop.store.log import ABSENT
@@ -332,8 +332,8 @@ def numbers(one: Moment, other: Moment) -> str:
     """What changed of the revision and of SQLite's ``user_version``, in words."""
     texts = []
     if one.revisions is not None and other.revisions is not None:
-        pair = [revision_names(list(moment.revisions or ())) for moment in (one, other)]
-        texts += [f"revision {pair[0]} -> {pair[1]}"] if pair[0] != pair[1] else []
+        differ = revision_names(one.revisions) != revision_names(other.revisions)
+        texts += [f"revision {revision_way(one.revisions, other.revisions)}"] if differ else []
     records = [moment.backup.record for moment in (one, other) if moment.backup]
     for name in ("user_version", "application_id"):
         pair = [str(getattr(record, name)) for record in records if record]

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from undrop.errors import UsageError
 from undrop.recipes import Setting
-from undrop.values import PATIENCE
+from undrop.values import PATIENCE, VERSION_TABLE
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -28,6 +28,8 @@ class Address(NamedTuple):
     """libpq's (postgresql.org/docs/current/libpq-connect.html, 34.1.2)."""
     patience: float = PATIENCE
     """Seconds that a lock is waited for there."""
+    version_table: str = VERSION_TABLE
+    """Where its revision is (``Session.version_table``)."""
 
     @property
     def name(self) -> str:

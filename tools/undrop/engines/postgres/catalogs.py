@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from undrop.values import VERSION_TABLES, VersionTable, version_tables
+
 Ask = Callable[[str], list[Any]]
 """Runs one statement and gives its rows."""
 MEMBER = (
@@ -20,10 +22,30 @@ RELATIONS = (
     f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')} "
     "AND c.relkind = '{0}' ORDER BY 1"
 )
-VERSIONS = (
+_ALEMBICS = (
     "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c "
     "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
     "WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped GROUP BY n.nspname, c.relname "
     "HAVING array_agg(a.attname::text) = ARRAY['version_num'] "
     "AND min(format_type(a.atttypid, a.atttypmod)) ~ '^(character varying|text)'"
 )
+_COLUMNS = (
+    "SELECT lower(a.attname) FROM pg_attribute a "
+    "WHERE a.attrelid = to_regclass('public.{0}') AND a.attnum > 0 AND NOT a.attisdropped"
+)
+
+
+def version_tables_in(ask: Ask, wanted: str) -> dict[str, VersionTable]:
+    """Where revisions are, by name in SQL: of one tool, the likeliest one that ``wanted`` may mean.
+
+    Alembic's is known by its one column, in any schema and whatever it is called.
+    """
+    for table in version_tables(wanted):
+        if table.revision == VERSION_TABLES[0].revision:
+            if alembics := {str(name): table for (name,) in ask(_ALEMBICS)}:
+                return alembics
+            continue
+        name = f'"{table.name}"'
+        if table.columns <= {column for (column,) in ask(_COLUMNS.format(name))}:
+            return {f"public.{name}": table}
+    return {}

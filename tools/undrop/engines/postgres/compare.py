@@ -44,7 +44,11 @@ def databases(  # noqa: PLR0913 - what is compared, and who wants to know
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix=prefix)))
         sides = [
-            Side(stack.enter_context(session.opened(address, "comparing")), rooted=copied)
+            Side(
+                stack.enter_context(session.opened(address, "comparing")),
+                rooted=copied,
+                version_table=address.version_table,
+            )
             for address in (table_before, table_after)
         ]
         old, new = sides
@@ -79,11 +83,15 @@ def written(
 
 @contextmanager
 def readable(
-    connection: "psycopg.Connection[Any]", progress: "Progress", prefix: str
+    connection: "psycopg.Connection[Any]", address: "Address", progress: "Progress", prefix: str
 ) -> "Iterator[Readable]":
-    """What a connection sees, in a SQLite file. Raises UndropError."""
+    """What a connection to ``address`` sees, less the version table, in a SQLite file.
+
+    Raises UndropError.
+    """
     with TemporaryDirectory(prefix=prefix) as folder:
-        side, path = Side(connection, rooted=False), Path(folder, "state.db")
+        side = Side(connection, rooted=False, version_table=address.version_table)
+        path = Path(folder, "state.db")
         side.write(path, (), (), progress)
         with readables.opened(path, side.structure) as copied:
             yield copied

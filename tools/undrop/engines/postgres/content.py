@@ -4,7 +4,8 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import digest
-from undrop.engines.postgres.catalogs import MEMBER, NAME, RELATIONS, SYSTEM, VERSIONS
+from undrop.engines.postgres.catalogs import MEMBER, NAME, RELATIONS, SYSTEM, version_tables_in
+from undrop.values import VERSION_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,11 @@ class Content(NamedTuple):
         return f"{self.data} {self.positions} {self.definitions}"
 
 
-def read(ask: "Ask", definitions: "Callable[[], str] | None" = None) -> Content:
+def read(
+    ask: "Ask",
+    definitions: "Callable[[], str] | None" = None,
+    version_table: str = VERSION_TABLE,
+) -> Content:
     """Count and sum up everything, in the transaction that ``ask`` is in, settled for it.
 
     ``definitions`` gives every definition, as SQL, and is asked last; without it they are none.
@@ -80,7 +85,7 @@ def read(ask: "Ask", definitions: "Callable[[], str] | None" = None) -> Content:
     }
     large_objects = str(tuple(ask(LARGE_OBJECTS)[0]))
     theirs = str([tuple(each) for each in ask(OF_LARGE_OBJECTS)])
-    known = revisions(ask)
+    known = revisions(ask, version_table)
     text = digest.of_text((definitions() if definitions else "") + theirs)
     return Content(tables, sequences, large_objects, text, known)
 
@@ -117,7 +122,13 @@ def sum_of(ask: "Ask", table: str) -> tuple[int, str]:
     return sums[0], f"{sums[1]} {sums[2]}"
 
 
-def revisions(ask: "Ask") -> list[str]:
-    """Alembic's revision(s): its table is known by its one column, whatever it is called."""
-    tables = [name for (name,) in ask(VERSIONS)]
-    return sorted(str(row[0]) for name in tables for row in ask(f"SELECT * FROM {name}"))  # noqa: S608
+def revisions(ask: "Ask", version_table: str) -> list[str]:
+    """The revision(s), by a ``Session.version_table``."""
+    known = version_tables_in(ask, version_table)
+    if not known:
+        return []
+    table = next(iter(known.values()))
+    columns = f"{table.revision}, {table.order}"
+    every = " UNION ALL ".join(f"SELECT {columns} FROM {sql}" for sql in known)  # noqa: S608
+    rows = [str(revision) for revision, _ in ask(f"{every} ORDER BY 2")]
+    return rows if table.every else rows[-1:]

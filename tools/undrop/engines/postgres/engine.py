@@ -214,7 +214,7 @@ class Postgres(Site):
         with (
             self.restored(path) as there,
             session.opened(there, "reading") as connection,
-            compare.readable(connection, self.session.progress, self.prefix) as copied,
+            compare.readable(connection, there, self.session.progress, self.prefix) as copied,
         ):
             yield copied
 

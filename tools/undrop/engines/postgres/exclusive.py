@@ -61,7 +61,8 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
         present = content.read(ask, definitions)
     nothing = empty.is_empty(ask)
     # Alembic makes its table before it asks us.
-    versions = {sql.removeprefix("public.") for (sql,) in ask(catalogs.VERSIONS)}
+    known = catalogs.version_tables_in(ask, address.version_table)
+    versions = {sql.removeprefix("public.") for sql in known}
     same = [marks, *names] == [ask(MARKS), *(ask(catalogs.RELATIONS.format(k)) for k in "rp")]
     ask("ROLLBACK TO SAVEPOINT undrop_settings")
     without = {

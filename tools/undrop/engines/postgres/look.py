@@ -53,7 +53,9 @@ class Look(Snapshot):
         """Its rows in a SQLite file, as the transaction sees them."""
         with (
             session.explained(self._address, "reading"),
-            compare.readable(self._connection, self._progress, self._prefix) as copied,
+            compare.readable(
+                self._connection, self._address, self._progress, self._prefix
+            ) as copied,
         ):
             yield copied
 

@@ -203,7 +203,8 @@ class _Job:
                 for name, total in self._sums().items()
                 if name in plan.tables or not in_live
             }
-        whole = content.read(self.ours.ask)
+        version_table = self.site.address.version_table
+        whole = content.read(self.ours.ask, version_table=version_table)
         result.facts = Facts(0, "", whole.revisions, whole.filled, rows=whole.rows)
 
     def _sums(self) -> dict[str, Sum]:

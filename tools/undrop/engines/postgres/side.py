@@ -34,11 +34,13 @@ class Side:
     """One database, read in the transaction of its connection."""
 
     def __init__(
-        self, connection: "psycopg.Connection[Any]", *, rooted: bool, versions: bool = False
+        self, connection: "psycopg.Connection[Any]", *, rooted: bool, version_table: str
     ) -> None:
         self.connection = connection
         self.ask = session.asker(connection)
-        self.structure, self.sources = structure.read(self.ask, rooted=rooted, versions=versions)
+        self.structure, self.sources = structure.read(
+            self.ask, rooted=rooted, version_table=version_table
+        )
 
     @cached_property
     def sums(self) -> dict[str, tuple[int, str]]:

@@ -24,7 +24,7 @@ class Site:
 
     def __init__(self, url: str, root: Path, verify_url: str, session: "Session") -> None:
         self.session = session
-        self.address = addresses.parse(url)._replace(patience=session.patience)
+        self._address = addresses.parse(url)._replace(patience=session.patience)
         self._url, self._verify_url = url, verify_url
         self.elsewhere = bool(verify_url)
         """Whether scratch databases are made on another server."""
@@ -34,14 +34,20 @@ class Site:
         self.prefix = f"{self.swept}{os.getpid()}-"
         """Of those that this process makes; swept when it was killed."""
 
+    @property
+    def address(self) -> "Address":
+        """The live database's."""
+        return self._address._replace(version_table=self.session.version_table)
+
     @cached_property
     def scratch(self) -> "Scratch":
         """Where scratch databases are made."""
         from undrop.engines.postgres.scratch import Scratch
 
         there = addresses.parse(self._verify_url) if self._verify_url else self.address
-        server = there._replace(patience=self.session.patience)
-        return Scratch(server, self.address, self._mark)
+        address = self.address
+        server = there._replace(patience=address.patience, version_table=address.version_table)
+        return Scratch(server, address, self._mark)
 
     def copy_target(self, there: "Address") -> "Target":
         """A scratch database, for Alembic."""

@@ -93,16 +93,17 @@ class Snapshot:
                 session.explained(self._address, "reading the database"),
                 programs.defining(self._address, self._snapshot) as definitions,
             ):
-                self._content = content.read(self._ask, definitions)
+                version_table = self._address.version_table
+                self._content = content.read(self._ask, definitions, version_table)
         return self._content
 
     def moved(self) -> None:
         """Told by reading it whole alone."""
 
     def revisions(self) -> list[str]:
-        """Alembic's revision(s)."""
+        """Its revision(s)."""
         with session.explained(self._address, "reading the revision"):
-            return content.revisions(self._ask)
+            return content.revisions(self._ask, self._address.version_table)
 
     def is_empty(self) -> bool:
         """Whether it has no table."""
@@ -220,7 +221,7 @@ def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise DamagedError(f"it cannot be restored: {error}", Action("list")) from error
         session.settle(connection, address.patience)
-        return content.read(session.asker(connection))
+        return content.read(session.asker(connection), version_table=address.version_table)
 
 
 def dumped(address: "Address", work: "Path", progress: "Progress") -> None:

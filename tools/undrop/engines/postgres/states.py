@@ -45,7 +45,7 @@ class States:
             if path not in there:
                 address = stack.enter_context(site.restored(path))
                 opened = stack.enter_context(session.opened(address, "merging"))
-                there[path] = Side(opened, rooted=False, versions=True)
+                there[path] = Side(opened, rooted=False, version_table="")
                 # They are known by a digest of their bytes, of which no others can be made.
                 there[path].structure.tables.pop(LARGE, None)
             self.sides[name] = there[path]

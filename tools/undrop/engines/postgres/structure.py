@@ -123,13 +123,11 @@ class Source:
         """Type, without its length, by name."""
 
 
-def read(
-    ask: "Ask", *, rooted: bool, versions: bool = False
-) -> tuple[Structure, dict[str, Source]]:
+def read(ask: "Ask", *, rooted: bool, version_table: str) -> tuple[Structure, dict[str, Source]]:
     """The structure, and how to read each table's rows, by folded name.
 
     ``rooted``: tables may be known by their OIDs, since one database is a copy of the other.
-    ``versions``: Alembic's own are among them.
+    ``version_table``: the one that is left out (``Session.version_table``); empty for none.
     """
     columns: dict[int, dict[str, Column]] = defaultdict(dict)
     kinds: dict[int, dict[str, Kind]] = defaultdict(dict)
@@ -167,7 +165,7 @@ def read(
             checks[oid].add(" ".join(ddl.words(text)[2:-1]))
     tables: dict[str, Table] = {}
     sources: dict[str, Source] = {}
-    passed_over = set() if versions else {name for (name,) in ask(catalogs.VERSIONS)}
+    passed_over = catalogs.version_tables_in(ask, version_table)
     for oid, name, sql, kind, security in ask(TABLES):
         if sql in passed_over:
             continue

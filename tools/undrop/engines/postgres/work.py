@@ -69,7 +69,8 @@ class Work:
             session.opened(self._there, "checking the migrated copy") as connection,
             programs.defining(self._there) if anew else nullcontext() as definitions,
         ):
-            found = content.read(session.asker(connection), definitions)
+            version_table = self._there.version_table
+            found = content.read(session.asker(connection), definitions, version_table)
         state = found.all if anew else ""
         self.facts = Facts(0, "", found.revisions, found.filled, content=state, rows=found.rows)
 
