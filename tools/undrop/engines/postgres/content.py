@@ -84,10 +84,14 @@ def read(
         for name, sql in ask(RELATIONS.format("S"))
     }
     large_objects = str(tuple(ask(LARGE_OBJECTS)[0]))
-    theirs = str([tuple(each) for each in ask(OF_LARGE_OBJECTS)])
     known = revisions(ask, version_table)
-    text = digest.of_text((definitions() if definitions else "") + theirs)
-    return Content(tables, sequences, large_objects, text, known)
+    defined = definitions_of(ask, definitions() if definitions else "")
+    return Content(tables, sequences, large_objects, defined, known)
+
+
+def definitions_of(ask: "Ask", definitions: str) -> str:
+    """A digest of every definition, as SQL, and of what no dump says with them."""
+    return digest.of_text(definitions + str([tuple(each) for each in ask(OF_LARGE_OBJECTS)]))
 
 
 PIECE = 1 << 20  # bytes of a large object at a time: all of one may be 4 TB

@@ -180,7 +180,7 @@ class Postgres(Site):
     def work(self, state: "State | None", runner: "Runner") -> "AbstractContextManager[Work]":
         from undrop.engines.postgres import work
 
-        return work.work(self, state.path if state else None, runner)
+        return work.work(self, state, runner)
 
     def merge(
         self,

@@ -61,12 +61,16 @@ class Site:
             scratch.create(self.address, script.birth(dump) if dump else b"")
 
     @contextmanager
-    def restored(self, path: Path) -> "Iterator[Address]":
-        """A scratch database with what is in a dump."""
-        from undrop.engines.postgres import script, snapshot
+    def restored(self, path: Path, *, whole: bool = False) -> "Iterator[Address]":
+        """A scratch database with what is in a dump.
+
+        ``whole``: with what not every user may give either, owners and grants above all.
+        """
+        from undrop.engines.postgres import load, script, snapshot
 
         with self.scratch.database(birth=script.birth(path)) as there:
-            snapshot.restored(there, path, self.session.progress)
+            less = () if whole else load.BARE
+            snapshot.restored(there, path, self.session.progress, less)
             yield there
 
     def exists(self) -> bool:

@@ -199,13 +199,15 @@ class _NotHereError(UndropError):
     """The dump needs what this user or this server has not got, so that it cannot be tried."""
 
 
-def restored(address: "Address", dump: "Path", progress: "Progress") -> "Content":
-    """Load a dump into an empty scratch database and read what is there then.
+def restored(
+    address: "Address", dump: "Path", progress: "Progress", less: tuple[str, ...] = load.BARE
+) -> "Content":
+    """Load a dump, or what ``less`` (``load.Load``) leaves, into an empty scratch database.
 
-    Raises DamagedError, UndropError.
+    Returns what is there then. Raises DamagedError, UndropError.
     """
     size = max(1, durable.size(dump))
-    loading = load.Load(dump, less=load.BARE)
+    loading = load.Load(dump, less=less)
     with session.opened(address, f"restoring {dump.name} into a scratch database") as connection:
         connection.execute("SET synchronous_commit = off")
         try:

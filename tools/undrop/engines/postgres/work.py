@@ -55,7 +55,7 @@ class Work:
         self, site: "Site", backup: "Address | None", there: "Address", runner: "Runner"
     ) -> None:
         self._site, self._backup, self._there, self._runner = site, backup, there, runner
-        self._tried = Moved([], [], 0, [], "", [], 0.0)
+        self._tried, self._data = Moved([], [], 0, [], "", [], 0.0), ""
 
     def migrate(self) -> "Moved":
         """Run the migrations on the scratch database."""
@@ -71,7 +71,7 @@ class Work:
         ):
             version_table = self._there.version_table
             found = content.read(session.asker(connection), definitions, version_table)
-        state = found.all if anew else ""
+        state, self._data = found.all if anew else "", found.data
         self.facts = Facts(0, "", found.revisions, found.filled, content=state, rows=found.rows)
 
     def compare(self, backup: Path) -> "Comparison":
@@ -111,15 +111,16 @@ class Work:
     def replace_live(self, state: "State", log: "Log") -> float:
         """Migrate the live database itself, where that can be; else replace its content."""
         self._site.make()
-        begins_empty = self._backup is None and state.snapshot is not None
-        if begins_empty or not self._runner.in_place:
+        replaces = not self._runner.in_place
+        if replaces or (self._backup is None and state.snapshot is not None):
             with TemporaryDirectory(prefix=self._site.prefix) as folder:
                 path = Path(folder, "head.pgdump")
                 path.touch(0o600)
                 snapshot.dumped(self._there, path, self._site.session.progress)
                 # Its owner may be a user of another server's.
                 loading = load.Load(path, less=("--no-owner",) if self._site.elsewhere else ())
-                return exclusive.replace(self._site, state, loading, log, data="")
+                data = self._data if replaces else ""
+                return exclusive.replace(self._site, state, loading, log, data=data)
         return self._migrate_live(state, log)
 
     def _migrate_live(self, state: "State", log: "Log") -> float:
@@ -152,11 +153,35 @@ class Work:
         return moved.seconds
 
 
+def _refuse_less(copy: "Address", definitions: str) -> None:
+    """Raise UndropError where a copy is not made of what live was, whose definitions' digest it is.
+
+    Owners, grants and publications would be lost with live's content.
+    """
+    with (
+        session.opened(copy, "reading the copy") as connection,
+        programs.defining(copy) as defined,
+    ):
+        if content.definitions_of(session.asker(connection), defined()) != definitions:
+            raise UndropError(
+                "a copy of the database has not all that it has: an owner, a grant, a publication "
+                "or the like, which would be lost when the migrated copy takes its place",
+                "run what migrates behind a backup:",
+                Action("run", "COMMAND…", typed=False),
+            )
+
+
 @contextmanager
-def work(site: "Site", backup: Path | None, runner: "Runner") -> "Iterator[Work]":
-    """A scratch database with what is in ``backup``, or an empty one. Raises UndropError."""
+def work(site: "Site", state: "State | None", runner: "Runner") -> "Iterator[Work]":
+    """A scratch database with what holds the ``state``, or an empty one. Raises UndropError.
+
+    Where its content is to take the place of live's, it must have all that live has.
+    """
+    backup, replaces = state.path if state else None, not runner.in_place
     with ExitStack() as stack:
-        known = stack.enter_context(site.restored(backup)) if backup else None
+        known = stack.enter_context(site.restored(backup, whole=replaces)) if backup else None
+        if known and replaces and state and state.record:
+            _refuse_less(known, state.record.definitions)
         there = stack.enter_context(site.scratch.database(known))
         if known is None:
             site.scratch.extend(there, every=not site.exists())
