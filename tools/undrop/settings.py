@@ -44,6 +44,12 @@ class Settings(NamedTuple):
     """Where Alembic's configuration is, if it is in a file of its own."""
     alembic_section: str = "alembic"
     """Which section of it: ``alembic -n``."""
+    migrate_command: str = ""
+    """What migrates, where that is neither Alembic nor Django: a command's line."""
+    migrate_url: str = ""
+    """How that is told its database, if not by SQLAlchemy's URL (``engines.form``)."""
+    migrate_create: str = ""
+    """The command that makes an empty database, where it takes no empty file for one."""
 
     @property
     def source(self) -> str:
@@ -114,11 +120,13 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
         return given
 
     variable, env_file = value("url-variable", ""), value("env-file", "")
-    url = _url(root, variable, env_file, value("url", ""))
+    form = value("migrate-url", "")
+    url = _url(root, variable, env_file, value("url", ""), form)
     alembic_ini = root / value("alembic", "alembic.ini")
     file = root / env_file
     # From where Alembic is called, and reads it, a path in it is a path from there.
-    if env_file and file.parent == alembic_ini.parent != root and url == _in(file, variable):
+    inside = file.parent == alembic_ini.parent != root
+    if env_file and inside and url == registry.url(_in(file, variable) or "", form):
         url = _absolute(url, file.parent)
     backups = root / value("backups", "backups")
     verify_url = value("verify-url", "")
@@ -141,6 +149,9 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
         reroute=value("reroute", False),  # noqa: FBT003 - the default
         alembic_ini=alembic_ini,
         alembic_section=value("alembic-section", "alembic"),
+        migrate_command=value("migrate-command", ""),
+        migrate_url=form,
+        migrate_create=value("migrate-create", ""),
     )
     _refuse_folder(project)
     engine = project.engine
@@ -148,8 +159,11 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
     return project
 
 
-def _url(root: Path, variable: str, env_file: str, url: str) -> str:
-    """What the environment says, else the dotenv file, else the settings. Raises UsageError."""
+def _url(root: Path, variable: str, env_file: str, url: str, form: str) -> str:
+    """What the environment says, else the dotenv file, else the settings. Raises UsageError.
+
+    What a variable says may have the ``form`` that the project's own tool takes.
+    """
     if env_file and not variable:
         raise UsageError(
             f"env-file in {settings_place(root)} is {env_file}, and nothing says which variable "
@@ -157,9 +171,9 @@ def _url(root: Path, variable: str, env_file: str, url: str) -> str:
             Setting('url-variable = "DATABASE_URL"'),
         )
     if variable and (given := os.environ.get(variable)):
-        return given
+        return registry.url(given, form)
     if env_file and (given := _in(root / env_file, variable)):
-        return given
+        return registry.url(given, form)
     if url:
         return url
     if not variable:

@@ -47,6 +47,8 @@ class Session:
         self.patience_with_undrop = patience_with_undrop
         self.passed_over: dict[Path, str] = {}
         """What in our own folders was closed to us, and the line that changes that."""
+        self.wrote: set[str] = set()
+        """Files of the project's that were written while its migration command ran."""
 
 
 class VersionTable(NamedTuple):

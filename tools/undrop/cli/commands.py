@@ -78,7 +78,12 @@ def _settings(variable: str) -> dict[str, Any]:
 
 
 SCHEMA = (
-    _one("words", nargs="*", metavar="REVISION", help="as Alembic names it (head)"),
+    _one(
+        "words",
+        nargs="*",
+        metavar="REVISION",
+        help="as Alembic names it (head); or -- and the words of a command that migrates",
+    ),
     _one("--accept-loss", action="store_true", help="whatever goes may go"),
 )
 WITHOUT = _one(
@@ -312,7 +317,12 @@ class Parser(ArgumentParser):
         self, args: "Sequence[str] | None" = None, namespace: "Namespace | None" = None
     ) -> "tuple[Namespace, list[str]]":
         """Parse them; one that is not known is refused with the nearest that is."""
+        args, typed = self._apart(args)
         known, unknown = super().parse_known_args(args, namespace)
+        if any(each.dest == "words" for each in self._actions):
+            known.typed = typed
+            if typed and known.words:
+                self._fail(f"{' '.join(known.words)}, and a command as well", "--", *typed)
         self._give(known, unknown)
         for word in unknown[:1]:
             option, _, _ = word.partition("=")
@@ -325,6 +335,18 @@ class Parser(ArgumentParser):
             line = [meant if each == word else each for each in args or ()]
             self._fail(f"there is no option {option}; the nearest is {near}", *line)
         return known, unknown
+
+    def _apart(
+        self, args: "Sequence[str] | None"
+    ) -> "tuple[Sequence[str] | None, Sequence[str]]":
+        """The words behind ``--`` by themselves, where they are a command: it has its own options.
+
+        What begins with ``-`` is no command's name, but a revision's (``-1``).
+        """
+        if args is None or not any(each.dest == "words" for each in self._actions):
+            return args, ()
+        before, mark, behind = _partition(args)
+        return (before, behind) if mark and behind and behind[0][:1] != "-" else (args, ())
 
     def _give(self, known: "Namespace", unknown: list[str]) -> None:
         """Give words behind an option to arguments that are still free, which argparse does not."""
@@ -342,6 +364,12 @@ class Parser(ArgumentParser):
         _, _, command = self.prog.partition(" ")
         following = Action(command, *words) if command else "undrop --help"
         raise UsageError(f"{command or self.prog}: {what}", following)
+
+
+def _partition(args: "Sequence[str]") -> "tuple[Sequence[str], bool, Sequence[str]]":
+    """What comes before the first ``--``, whether there is one, and what comes behind it."""
+    at = args.index("--") if "--" in args else len(args)
+    return args[:at], at < len(args), args[at + 1 :]
 
 
 def nearest(word: str, words: "Iterable[str]") -> str:

@@ -20,7 +20,10 @@ from undrop.store.lock import locked
 
 if TYPE_CHECKING:
     from undrop.compare.losses import Loss, LossError, Report
+    from undrop.migrations.tool import Tool
     from undrop.values import Moved
+
+NOTHING = "nothing to do: the schema is there already"
 
 
 def migrate(run: Run) -> Answer:
@@ -36,7 +39,7 @@ def migrate(run: Run) -> Answer:
     try:
         with (
             locked(settings, run.say) as lock,
-            tool.of(settings, arguments.words) as migrations,
+            tool.of(settings, arguments.words, arguments.typed) as migrations,
         ):
             require_replica(run, lambda: core.starts(settings, migrations))
             disconnect(run)
@@ -51,15 +54,17 @@ def migrate(run: Run) -> Answer:
         return Answer(result, notes=notes, code=stopped.exit_code)
     result = {
         "database": settings.engine.label,
-        **_way(moved),
+        **_way(moved, migrations),
         **kept(change),
         **_facts(report, []),
     }
     if moved.steps == 0:
-        return Answer(result, _line(moved), ("nothing to do: the schema is there already",))
-    done = f"{moved.steps} migration(s), checked; others were locked out {change.seconds:.2f} s"
+        told = (MOVED.format(change.moved_from),) if change.moved_from else ()
+        return Answer(result, _line(moved, report), (NOTHING, *told))
+    ran = _count(moved, migrations)
+    done = f"{ran}, checked; others were locked out {change.seconds:.2f} s"
     told = (*_words(report, []), *_outside(moved), done, *way_back(change))
-    return Answer(result, _line(moved), (*told, *replica.afterwards(settings, change)))
+    return Answer(result, _line(moved, report), (*told, *replica.afterwards(settings, change)))
 
 
 def rehearse(run: Run) -> Answer:
@@ -68,12 +73,12 @@ def rehearse(run: Run) -> Answer:
     from undrop.steps import migrate as core
 
     settings, arguments = run.settings, run.arguments
-    with locked(settings, run.say) as lock, tool.of(settings, arguments.words) as migrations:
+    with locked(settings, run.say) as lock, tool.of(settings, arguments.words, arguments.typed) as migrations:
         done = core.rehearse(lock, migrations, accept_loss=arguments.accept_loss)
     moved, report, left = done.moved, done.report, done.remaining
     result = {
         "database": settings.engine.label,
-        **_way(moved),
+        **_way(moved, migrations),
         "seconds_migrating": round(moved.seconds, 3),
         "seconds_locked": round(done.seconds_locked, 3),
         "backup": str(done.backup.path),
@@ -84,11 +89,11 @@ def rehearse(run: Run) -> Answer:
     if done.has_moved:
         kept = MOVED.format(done.backup.path.name)
     if moved.steps == 0:
-        notes: tuple[Text, ...] = ("nothing to do: the schema is there already",)
-        return Answer(result, _line(moved), (*notes, kept) if done.has_moved else notes)
-    lines = "\n".join((_line(moved), *_words(report, left)))
+        notes: tuple[Text, ...] = (NOTHING,)
+        return Answer(result, _line(moved, report), (*notes, kept) if done.has_moved else notes)
+    lines = "\n".join((_line(moved, report), *_words(report, left)))
     took = (
-        f"{moved.steps} migration(s) took {moved.seconds:.2f} s; others would be locked out for "
+        f"{_count(moved, migrations)} took {moved.seconds:.2f} s; others would be locked out for "
         f"about {done.seconds_locked:.2f} s; {kept}"
     )
     notes = (*_outside(moved), took)
@@ -104,13 +109,21 @@ def _told(run: Run, stopped: "LossError") -> str:
     return stopped.told(run.prompt.text(stopped.next_parts))
 
 
-def _line(moved: "Moved") -> str:
+def _count(moved: "Moved", migrations: "Tool") -> str:
+    """What ran; a command does not say how many."""
+    return f"{moved.steps} migration(s)" if migrations.fenced else f"`{migrations.name}`"
+
+
+def _line(moved: "Moved", report: "Report") -> str:
+    if moved.steps and not (moved.revisions_before or moved.revisions_after):
+        return tables.clean(", ".join(report.changes) or "changed")  # it has none that are known
     way = revision_way(moved.revisions_before, moved.revisions_after)
     return tables.clean(way)  # a revision is anybody's text
 
 
-def _way(moved: "Moved") -> dict[str, Any]:
-    way = {"from": moved.revisions_before, "to": moved.revisions_after, "migrations": moved.steps}
+def _way(moved: "Moved", migrations: "Tool") -> dict[str, Any]:
+    steps = moved.steps if migrations.fenced or not moved.steps else None
+    way = {"from": moved.revisions_before, "to": moved.revisions_after, "migrations": steps}
     return {**way, "outside": moved.outside}
 
 

@@ -307,7 +307,8 @@ def reset_db(run: Run) -> Answer:
         disconnect(run)
         done = core.reset(lock)
     result = {"database": live, "to": done.moved.revisions_after, **kept(done.change)}
-    note = f"an empty database at {revision_names(done.moved.revisions_after)}"
+    at = done.moved.revisions_after
+    note = f"an empty database at {revision_names(at) if at else 'the newest schema'}"
     told = replica.afterwards(run.settings, done.change)
     return Answer(result, live, (note, *way_back(done.change), *told))
 

@@ -4,13 +4,16 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from undrop.errors import UsageError
+from undrop.recipes import Setting
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
     from undrop.engines.protocol import Adopting, Backups, Engine, Family, Migrating
     from undrop.engines.sqlite.fence import Fence
-    from undrop.values import Session
+    from undrop.values import Session, Target
 
 
 def _sqlite() -> "Family":
@@ -52,6 +55,31 @@ def choose(
     ``inside`` says whether the backups are inside the project. Raises UsageError.
     """
     return _family(url).of_url(url, root, inside=inside, verify_url=verify_url, session=session)
+
+
+def url(given: str, form: str) -> str:
+    """The URL of what a variable is set to, where a tool wants it in a ``form`` (``form.read``)."""
+    from undrop.engines import form as forms
+
+    return forms.read(given, form)
+
+
+def named(text: str, kind: str, url: str, target: "Target", *, is_file: bool) -> str:
+    """A text with ``{path}`` or ``{url}`` in it, filled in for ``target``.
+
+    ``url`` is the project's, whose driver and options are kept. Raises UsageError.
+    """
+    from undrop.engines import form as forms
+
+    if forms.PATH in text and not is_file:
+        raise UsageError(
+            f"{text} wants the path of a file, and the database is on a server",
+            Setting('migrate-url = "{url}"'),
+        )
+    if forms.URL in text:
+        address = migrating(kind).target_url(url, target)
+        text = text.replace(forms.URL, address.render_as_string(hide_password=False))
+    return forms.filled(text, target.database)
 
 
 def of_backup(engine: "Engine", path: "Path", verify_url: str = "") -> "Backups":

@@ -72,6 +72,7 @@ class Alembic:
 
     name = "Alembic"
     in_place = True
+    fenced = True
     reads_accepts_loss = True
 
     def __init__(self, settings: "Settings", words: list[str]) -> None:

@@ -2,10 +2,13 @@
 
 from typing import TYPE_CHECKING, Protocol, Self
 
+from undrop.errors import UsageError
 from undrop.migrations.message import Reply
+from undrop.recipes import Action, Setting
 
 if TYPE_CHECKING:
-    from undrop.recipes import Action
+    from collections.abc import Sequence
+
     from undrop.settings import Settings
     from undrop.values import Moved, Target
 
@@ -20,6 +23,11 @@ class Tool(Protocol):
     """For people: ``Alembic``."""
     in_place: bool
     """Whether it migrates a server's live database itself, in one transaction."""
+    fenced: bool
+    """Whether it runs behind the fence, and says which migrations ran and where they led.
+
+    Else that is told by looking: at the copy, and at the live database, which it may have gone to.
+    """
     reads_accepts_loss: bool
     """Whether a migration's file can say what it may take away."""
     goes_to: list[str] | None
@@ -42,11 +50,21 @@ class Tool(Protocol):
         """Remove the databases that migrations have made: what was tried is not to stay."""
 
 
-def of(settings: "Settings", words: list[str]) -> Tool:
+def of(settings: "Settings", words: list[str], command: "Sequence[str]" = ()) -> Tool:
     """The one to be asked for what somebody has typed behind ``migrate``; nothing is its newest.
 
-    Raises UsageError where there is none, and for words that mean nothing to it.
+    ``command`` is one that was typed itself. Raises UsageError where there is none, and for words
+    that mean nothing to it.
     """
+    if command:
+        from undrop.migrations.command import Command
+
+        return Command(settings, command, typed=True)
+    if settings.migrate_command:
+        from undrop.migrations import command as own
+
+        return own.of_settings(settings, words)
+    _require_any(settings)
     from undrop.migrations import runner
 
     return runner.Alembic(settings, words or ["head"])
@@ -54,6 +72,11 @@ def of(settings: "Settings", words: list[str]) -> Tool:
 
 def to_newest(settings: "Settings") -> Tool:
     """The one that makes an empty database one of the newest schema. Raises UsageError."""
+    if settings.migrate_command:
+        from undrop.migrations import command
+
+        return command.of_settings(settings, [])
+    _require_any(settings)
     from undrop.migrations import runner
 
     return runner.Alembic(settings, ["heads"])
@@ -61,8 +84,25 @@ def to_newest(settings: "Settings") -> Tool:
 
 def look(settings: "Settings") -> Reply:
     """Which revisions there are, or that they cannot be read: it is advice, and never raises."""
-    if not settings.alembic_files:
+    if settings.migrate_command or not settings.alembic_files:
         return Reply()
     from undrop.migrations import runner
 
     return runner.look(settings)
+
+
+def is_there(settings: "Settings") -> bool:
+    """Whether there is anything to migrate with."""
+    return bool(settings.migrate_command or settings.alembic_files)
+
+
+def _require_any(settings: "Settings") -> None:
+    """Raise UsageError where nothing migrates."""
+    if not is_there(settings):
+        raise UsageError(
+            f"nothing is known here that migrates: there is no {settings.alembic_ini}, and no "
+            "migrate-command",
+            Setting('migrate-command = "COMMAND"'),
+            ", or type it:",
+            Action("migrate", "--", "COMMAND…", typed=False),
+        )

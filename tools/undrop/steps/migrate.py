@@ -15,12 +15,13 @@ from undrop.errors import (
 )
 from undrop.migrations import revisions, tool
 from undrop.recipes import Action
-from undrop.steps import backup, choose, guarded
+from undrop.steps import backup, choose, guarded, strayed
 from undrop.values import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from undrop.compare.comparison import Comparison
     from undrop.engines.protocol import Work
     from undrop.migrations.tool import Tool
     from undrop.settings import Settings
@@ -63,14 +64,16 @@ def migrate(lock: "Lock", migrations: "Tool", *, accept_loss: bool) -> Migrated:
     CheckError, UndropError with the live database bit for bit as it was.
     """
     settings = lock.settings
-    copy = UNMOVED
+    copy, moved_from = UNMOVED, ""
 
     def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
-        nonlocal copy
+        nonlocal copy, moved_from
         state = attempt.state
         with _discarded(migrations), settings.engine.work(state, migrations) as work:
-            copy = _migrated(work, state, migrations)
+            copy = _migrated(lock, work, state, migrations)
             if copy.moved.steps == 0:
+                if not migrations.fenced and guarded.has_moved(lock, state):
+                    moved_from = state.name
                 return None
             left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
             if left:
@@ -84,6 +87,7 @@ def migrate(lock: "Lock", migrations: "Tool", *, accept_loss: bool) -> Migrated:
 
     with _advised(settings):
         done = guarded.run(lock, "migrate", change)
+    done = done._replace(moved_from=done.moved_from or moved_from)
     return Migrated(copy.moved, copy.report, done)
 
 
@@ -126,7 +130,7 @@ def rehearse(lock: "Lock", migrations: "Tool", *, accept_loss: bool) -> Rehearse
         stack.callback(migrations.discard)
         assert state.backup and state.record  # noqa: S101, PT018 - it is a database
         seconds = 0.0
-        copy = _migrated(work, state, migrations)
+        copy = _migrated(lock, work, state, migrations)
         left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
         if copy.moved.steps and state.snapshot:
             with durable.scratch(lock.partial()) as there:
@@ -165,18 +169,37 @@ class _Copy(NamedTuple):
 UNMOVED = _Copy(Moved([], [], 0, [], "", [], 0.0), losses.Report([], [], [], []))
 
 
-def _migrated(work: "Work", state: "State", migrations: "Tool") -> _Copy:
+def _migrated(lock: "Lock", work: "Work", state: "State", migrations: "Tool") -> _Copy:
     """Migrate a copy of what holds ``state``; check it, say what is lost."""
     taken = state.path
-    moved = work.migrate()
+    moved = _run(lock, work, state, migrations)
     if moved.steps == 0:
         return UNMOVED._replace(moved=moved)
-    _finish(work, moved, migrations)
-    report = losses.report(work.compare(taken)) if taken else UNMOVED.report
+    moved = _finish(work, moved, migrations, state.record.revisions if state.record else [])
+    comparison = work.compare(taken) if taken else None
+    if comparison and not migrations.fenced and _is_as_before(state, work, comparison):
+        return UNMOVED._replace(moved=moved._replace(steps=0))
+    report = losses.report(comparison) if comparison else UNMOVED.report
     orphans = work.orphans(taken, report.tables)
     if broken := [each.what for each in orphans if not each.known]:
         raise CheckError(f"the migration breaks foreign keys: {'; '.join(broken)}", AGAIN)
     return _Copy(moved, losses.warned(report, orphans, moved.accepts))
+
+
+def _run(lock: "Lock", work: "Work", state: "State", migrations: "Tool") -> Moved:
+    """Run the migrations on the work copy. Raises ChangedError where they went elsewhere."""
+    if migrations.fenced:
+        return work.migrate()
+    with strayed.told(lock, state, migrations.name):
+        return work.migrate()
+
+
+def _is_as_before(state: "State", work: "Work", comparison: "Comparison") -> bool:
+    """Whether a command has left a copy of ``state`` as it was, other bytes apart."""
+    record, facts = state.record, work.facts
+    names = ("revisions", "user_version", "application_id")
+    same = record and all(getattr(record, name) == getattr(facts, name) for name in names)
+    return bool(same and comparison.same and not comparison.counters and not work.journal_mode)
 
 
 def reset(lock: "Lock") -> Migrated:
@@ -191,8 +214,8 @@ def reset(lock: "Lock") -> Migrated:
         nonlocal moved
         state = attempt.state
         with _discarded(migrations), settings.engine.work(None, migrations) as work:
-            moved = work.migrate()
-            _finish(work, moved, migrations)
+            moved = _run(lock, work, state, migrations)
+            moved = _finish(work, moved, migrations, [])
             filled = work.facts.filled
             same = _is_same(state, work)
             seconds = attempt.put_in_place(work)
@@ -217,8 +240,8 @@ def _is_same(state: "State", work: "Work") -> bool:
     return alike and work.compare(state.path).same
 
 
-def _finish(work: "Work", moved: Moved, migrations: "Tool") -> None:
-    """Check a migrated copy.
+def _finish(work: "Work", moved: Moved, migrations: "Tool", known: list[str]) -> Moved:
+    """Check a migrated copy of what was at the revisions ``known``; from where it went to where.
 
     Raises CheckError when it is damaged or not where it should be.
     """
@@ -226,6 +249,8 @@ def _finish(work: "Work", moved: Moved, migrations: "Tool") -> None:
         work.finish(moved)
     except DamagedError as damage:
         raise CheckError(f"the migrated copy is damaged: {damage.what}", AGAIN) from damage
+    if not migrations.fenced:
+        return moved._replace(revisions_before=known, revisions_after=work.facts.revisions)
     # On a server, another application may have its own in the same database.
     gone, there = {*moved.revisions_before} - {*moved.revisions_after}, {*work.facts.revisions}
     if gone & there or not there.issuperset(moved.revisions_after):
@@ -234,3 +259,4 @@ def _finish(work: "Work", moved: Moved, migrations: "Tool") -> None:
             f"by {migrations.name} it should be at {record.revision_names(moved.revisions_after)}",
             AGAIN,
         )
+    return moved

@@ -1,0 +1,84 @@
+"""Whether a command that was to migrate a copy has gone to the live database instead."""
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from undrop.errors import ChangedError, DamagedError, UndropError
+from undrop.recipes import Action
+from undrop.steps import backup
+from undrop.store import log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.settings import Settings
+    from undrop.steps.backup import State
+    from undrop.store.lock import Lock
+    from undrop.values import Definitions
+
+STEP = "run"
+"""What the log says that it was: somebody's own command, seen to end."""
+
+
+@contextmanager
+def told(lock: "Lock", state: "State", command: str) -> "Iterator[None]":
+    """Raise ChangedError behind the block if live's schema, or revision, is not what ``state`` has.
+
+    Rows may be its application's. What was done is written down as a step then, with the state
+    after, so that undo takes it back.
+    """
+    try:
+        yield
+    except Exception:
+        _look(lock, state, command)
+        raise
+    _look(lock, state, command)
+
+
+def _look(lock: "Lock", state: "State", command: str) -> None:
+    settings = lock.settings
+    if state.kind == "damaged" or not _is_changed(settings, state):
+        return
+    known = log.Known(command=command)
+    step = log.begin(settings, STEP, state.name, known)
+    lock.session.changed = True
+    filled, after = None, log.UNKNOWN
+    with suppress(UndropError, OSError):  # the step is done, and has to be told
+        with backup.covered(lock, backup.Purpose(f"after {command}", "")) as present:
+            record = present.record
+            after = log.After(present.name, record.state if record else "")
+            filled = record.filled if record else None
+    log.end(settings, step, "done", filled, after)
+    raise ChangedError(
+        f"`{command}` changed the schema of the live database itself: it does not take it from "
+        f"where undrop leads it to a copy{_variable(settings)}",
+        Action("undo"),
+        "takes that back; then let the command read it, and try that with",
+        Action("init", "--check"),
+    )
+
+
+def _variable(settings: "Settings") -> str:
+    return f" (the variable {settings.variable})" if settings.variable else ""
+
+
+def _is_changed(settings: "Settings", state: "State") -> bool:
+    engine = settings.engine
+    if state.kind == "absent":
+        return engine.exists()
+    if state.snapshot and state.snapshot.moved() is False:
+        return False
+    if state.path is None or not engine.exists():
+        return True
+    try:
+        return _present(settings) != engine.definitions(state.path, state.record)
+    except DamagedError:
+        return True
+
+
+def _present(settings: "Settings") -> "Definitions":
+    live = settings.engine.look()
+    try:
+        return live.state(None).definitions()
+    finally:
+        live.close()
