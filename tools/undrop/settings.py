@@ -73,6 +73,11 @@ class Settings(NamedTuple):
         return vaults()
 
     @property
+    def migrates(self) -> bool:
+        """Whether anything is known that migrates it."""
+        return bool(self.migrate_command or self.alembic_files)
+
+    @property
     def alembic_files(self) -> dict[str, Any]:
         """What ``alembic.config.Config`` takes to read the configuration; empty without one."""
         toml = self.alembic_ini.with_name("pyproject.toml")  # where Alembic looks, too

@@ -17,7 +17,8 @@ from dotenv import dotenv_values
 from sqlalchemy.engine import make_url
 
 from undrop import folders, settings
-from undrop.adopt import environments, packaged, places
+from undrop.adopt import environments, known, packaged, places
+from undrop.adopt.known import DOTENV, LIKELY
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
 from undrop.folders import git_root
@@ -27,9 +28,6 @@ from undrop.recipes import Action, Part, Text, settings_place
 GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
 READ_BY = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']""")
 FIELD = re.compile(r"^\s*(\w*(?:database|db|sqlalchemy)\w*)\s*:\s*\w", re.MULTILINE | re.IGNORECASE)
-LIKELY = re.compile(r"DATABASE|DB|SQL|DSN|URL|URI", re.IGNORECASE)
-DOTENV = re.compile(r"\.env(?!\.(?:example|sample|template|dist)\b)")
-"""Files that set variables; those that only show how one would look set none."""
 OF_A_PROJECT = ("pyproject.toml", "requirements.txt", "setup.py", "package.json")
 """Files that are in a project's own folder."""
 NOT_GUARDED = "NOT guarded"
@@ -75,6 +73,10 @@ class Project(NamedTuple):
     """Whether the settings are there already: nothing else is looked for."""
     env_file: str = ""
     """The file that sets the variable, from the root; empty when none does."""
+    own: known.Known | None = None
+    """What migrates it, where that is not Alembic, as it is to be written into the settings."""
+    command: str = ""
+    """Its command, as the settings have it or will."""
 
     @property
     def home(self) -> Path:
@@ -151,6 +153,9 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
     typed = given(url, standing or root, root)
     chosen = typed if table is None else _respected(root, table, typed)
     literal = _literal(project.config)
+    project = _with_own(project, table)
+    if not chosen and project.own:
+        chosen = project.own.url
     if not chosen and not project.urls and not literal:
         chosen, candidates = lying_there(root)
         project = project._replace(candidates=candidates)
@@ -172,15 +177,48 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
         project.unclear.append(PASSWORD)
     project = project._replace(
         url=chosen,
-        variable=(table or {}).get("url-variable", ""),
-        env_file=env_file,
+        variable=project.own.variable if project.own else (table or {}).get("url-variable", ""),
+        env_file=env_file or (project.own.env_file if project.own else ""),
         adopted=table is not None,
         public=bool(typed) or table is not None or (in_ini != "" and _source(in_ini, root) == ours),
         others=[settled for source, settled in by_source.items() if source != ours],
     )
     if table is not None and project.alembic and "alembic" not in table:
         project.unclear.append(f'add  alembic = "{project.alembic}"  to the settings: it is there')
+    if project.own and not project.env_file and _is_served(project) and not project.public:
+        project.unclear.append(_by_shell(project))
     return project if project.config else _with_packaged(project)
+
+
+def _with_own(project: Project, table: dict[str, Any] | None) -> Project:
+    """The same with what migrates it, where that is not Alembic: by the settings, or to be."""
+    if command := (table or {}).get("migrate-command", ""):
+        return project._replace(command=str(command))
+    own = None if project.config else known.find(project.root)
+    if own is None:
+        return project
+    try:
+        url = _settled(own.url, project.root, project.root) if own.url else ""
+    except UsageError as error:
+        project.unclear.append(f"{NOT_GUARDED}: {error.what}")
+        return project
+    if not own.command:
+        project.unclear.append(
+            f"{NOT_GUARDED}: what migrates it: nothing is seen by which its command could be led "
+            "to another database; let it read a variable"
+        )
+        return project
+    if table is not None:
+        project.unclear.append(f'add  migrate-command = "{own.command}"  to the settings')
+        return project
+    return project._replace(own=own._replace(url=url), command=own.command)
+
+
+def _by_shell(project: Project) -> str:
+    return (
+        f"{project.variable} must be set wherever it is to be guarded, as in this shell: no "
+        "file of the project's sets it, and a server's URL is not written down for it"
+    )
 
 
 def look_at_alembic(root: Path, *, run: bool) -> Project:
@@ -244,10 +282,7 @@ def with_variable(project: Project) -> Project:
     if project.public or project.env_file or not _is_served(project):
         return project
     if project.variable:
-        project.unclear.append(
-            f"{project.variable} must be set wherever it is to be guarded, as in this shell: no "
-            "file of the project's sets it, and a server's URL is not written down for it"
-        )
+        project.unclear.append(_by_shell(project))
         return project
     project.unclear.append(
         f"{NOT_GUARDED}: only code knows {project.url}, and what it knows is not written down: let "
@@ -263,7 +298,7 @@ def missing(project: Project) -> tuple[Text, ...]:
         return ()
     folder = file.parent
     first: Text = (f"there is no {file} yet",)
-    if project.config:
+    if project.config or project.command:
         first = (f"there is no {file} yet: the first", Action("migrate"), "makes it")
     if folder.exists():
         return (first,)

@@ -34,9 +34,9 @@ Never delete or edit anything in `backups/`.
 SCHEMA = """\
 Change the schema with `{migrate}`, never by hand; `{rehearse}` says what that would lose.
 """
-WITH_ALEMBIC = ("migrate", "rehearse", "reset-db")
-"""Recipes that only a project with Alembic gets."""
-WITH_ALEMBIC_ONLY = re.compile(rf"(?m)^({'|'.join(WITH_ALEMBIC)}) .*:")
+MIGRATES = ("migrate", "rehearse", "reset-db")
+"""Recipes that only a project gets in which something migrates."""
+MIGRATES_ONLY = re.compile(rf"(?m)^({'|'.join(MIGRATES)}) .*:")
 WITHOUT_JUST = "Without just: `{program} backup`, `{program} undo`, …."
 ACTIONS = (
     Action("backup"),
@@ -190,6 +190,9 @@ def _settings(project: Project) -> Edit:
         "alembic": project.alembic,
         "alembic-section": "" if project.section == places.SECTION else project.section,
     }
+    if own := project.own:
+        known |= {"migrate-command": own.command, "migrate-url": own.form}
+        known |= {"migrate-create": own.create}
     table = {key: value for key, value in known.items() if value}
     return _block(file, tomlkit.dumps({"tool": {"undrop": table}} if file == pyproject else table))
 
@@ -210,19 +213,19 @@ def clashes(project: Project) -> list[str]:
     theirs = _recipes_in(file) if file.is_file() else set()
     if theirs and blocks.has(file.read_text("utf-8", "surrogateescape")):
         theirs -= _recipes_in(ours)  # it imports them
-    here = {*NAMES} if has_alembic(project) else {*NAMES}.difference(WITH_ALEMBIC)
+    here = {*NAMES} if can_migrate(project) else {*NAMES}.difference(MIGRATES)
     return sorted(theirs & here)
 
 
-def has_alembic(project: Project) -> bool:
+def can_migrate(project: Project) -> bool:
     """Whether there is anything to migrate with."""
-    return bool(project.env or project.config)
+    return bool(project.env or project.config or project.command)
 
 
 def _rules(project: Project) -> list[Edit]:
-    """The rule for agents; one that was written when there was no Alembic, or some, is renewed."""
-    root, alembic = project.root, has_alembic(project)
-    rule, other = (_rule(project, alembic=which) for which in (alembic, not alembic))
+    """The rule for agents; one that was written when nothing migrated, or something, is renewed."""
+    root, migrates = project.root, can_migrate(project)
+    rule, other = (_rule(project, migrates=which) for which in (migrates, not migrates))
 
     def change(text: str | None) -> str:
         if not blocks.has(text):
@@ -232,7 +235,7 @@ def _rules(project: Project) -> list[Edit]:
     return [_file(path, change) for path in _agents_files(root)]
 
 
-def _rule(project: Project, *, alembic: bool) -> str:
+def _rule(project: Project, *, migrates: bool) -> str:
     """The rule for agents, with the lines as they are typed in this project."""
     root, planned = project.root, None
     file = root / RECIPES
@@ -242,16 +245,16 @@ def _rule(project: Project, *, alembic: bool) -> str:
     prompt = Prompt(root, root, planned=planned)
     lines = {action.name: prompt.line(action) for action in ACTIONS}
     other = WITHOUT_JUST.format(program=prompt.program) if prompt.recipes else ""
-    schema = SCHEMA.format(**lines) if alembic else ""
+    schema = SCHEMA.format(**lines) if migrates else ""
     return f"{RULE.strip().format(schema=schema, **lines)}\n{other}"
 
 
 def _recipes(project: Project) -> str:
     """Our recipes; one whose name the justfile has already begins with ``undrop-``."""
     text = TEMPLATE.read_text("utf-8")
-    if not has_alembic(project):
+    if not can_migrate(project):
         parts = text.split("\n\n")
-        text = "\n\n".join(part for part in parts if not WITH_ALEMBIC_ONLY.search(part))
+        text = "\n\n".join(part for part in parts if not MIGRATES_ONLY.search(part))
     text = re.sub(r"(?m)^\[group\(.*", '[group("undrop")]', text)
     for name in clashes(project):
         # Where it begins, as a dependency with arguments and without, and where somebody reads it.

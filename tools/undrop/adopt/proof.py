@@ -36,8 +36,8 @@ class Proof(NamedTuple):
     """Why the guard does not hold, each with what to do; none where it holds."""
     others: list[str]
     """URLs of databases that it goes to as well, without passwords."""
-    note: str = ""
-    """What failed of the command itself, which says nothing of the guard."""
+    notes: tuple[Text, ...] = ()
+    """What else is to be said, and says nothing of the guard."""
 
 
 class _Told(NamedTuple):
@@ -127,7 +127,8 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
     elif not own and not failures:
         migrated = ", ".join(others) or "a database in memory"
         failures.append(f"env.py migrates {migrated}, and undrop guards {settings.source}")
-    return Proof(door, failures, [*others] if own else [], told.failure if own else "")
+    notes = (f"the upgrade of a copy failed: {told.failure}",) if own and told.failure else ()
+    return Proof(door, failures, [*others] if own else [], notes)
 
 
 def _is_called(project: "Project") -> bool:

@@ -36,7 +36,7 @@ ACTIONS = (
 def rule(project: "Settings", prompt: "Prompt") -> str:
     """What an agent is told when its session starts."""
     lines = {action.name: prompt.line(action) for action in ACTIONS}
-    lines["schema"] = SCHEMA.format(**lines) if project.alembic_files else ""
+    lines["schema"] = SCHEMA.format(**lines) if project.migrates else ""
     return RULE.format(database=project.engine.label, backups=project.backups, **lines)
 
 

@@ -336,9 +336,7 @@ class Parser(ArgumentParser):
             self._fail(f"there is no option {option}; the nearest is {near}", *line)
         return known, unknown
 
-    def _apart(
-        self, args: "Sequence[str] | None"
-    ) -> "tuple[Sequence[str] | None, Sequence[str]]":
+    def _apart(self, args: "Sequence[str] | None") -> "tuple[Sequence[str] | None, Sequence[str]]":
         """The words behind ``--`` by themselves, where they are a command: it has its own options.
 
         What begins with ``-`` is no command's name, but a revision's (``-1``).

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import recipes, settings, version_table
-from undrop.adopt import agents, environments, find, plan, proof
+from undrop.adopt import agents, commandproof, environments, find, plan, proof
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError, UndropError, UsageError
-from undrop.recipes import Action, Prompt, Text
+from undrop.recipes import Action, Prompt, Setting, Text
 from undrop.steps import backup
 from undrop.store import unguarded
 from undrop.store.lock import locked
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from undrop.adopt.plan import Edit
     from undrop.cli.answer import Bare
 
-WITHOUT = "without Alembic there is everything but migrate, rehearse and reset-db"
+WITHOUT: Text = (
+    "nothing is known here that migrates: there is everything but migrate, rehearse and reset-db; "
+    "for those, where a command migrates,",
+    Setting('migrate-command = "COMMAND"'),
+)
 SAME = "nothing to change: this project is adopted already"
 
 
@@ -70,7 +74,7 @@ def _adopt(bare: "Bare", root: Path) -> Answer:
         *agents.trust(edit.path for edit in edits),
         *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
     )
-    if not project.config:
+    if not plan.can_migrate(project):
         notes = (*notes, WITHOUT)
     if dry:
         known = _not_guarded(project, project.others)
@@ -89,7 +93,7 @@ def _adopt(bare: "Bare", root: Path) -> Answer:
     seen = status.status(run)
     back: Text = ("adopted; to take it out again:", Action("init", "--remove"))
     notes = (*notes, back if edits else SAME)
-    proved = _proved(adopted, project)
+    proved = _proved(adopted, project, bare)
     return Answer(
         {**result, "status": seen.result, **proved.result},
         f"{diff}\n{seen.line}\n{proved.line}".strip(),
@@ -116,23 +120,29 @@ def _check(bare: "Bare", root: Path) -> Answer:
         raise UsageError(f"the project in {root} is not adopted", Action("init"))
     adopted = settings.load(root, bare.session)
     project = find.look_at_alembic(adopted.root, run=False)
-    proved = _proved(adopted, project)
+    proved = _proved(adopted, project, bare)
     return proved if proved.line else proved._replace(notes=(*proved.notes, WITHOUT))
 
 
-def _proved(adopted: settings.Settings, project: find.Project) -> Answer:
-    """Which doors are guarded, by trying; exit code 4 where Alembic is there and one is not."""
-    tried = None
+def _proved(adopted: settings.Settings, project: find.Project, bare: "Bare") -> Answer:
+    """Which doors are guarded, by trying; exit code 4 where one is there and is not."""
+    tried = []
     if project.config and not project.is_packaged:
-        tried = proof.prove(adopted, project, environments.python(project.root, project.home))
-    guarded = [tried.door] if tried and not tried.failures else []
-    named = _not_guarded(project, tried.others if tried else [])
-    if tried:
-        named += [f"{find.NOT_GUARDED}: {tried.door}, because {why}" for why in tried.failures]
+        python = environments.python(project.root, project.home)
+        tried.append(proof.prove(adopted, project, python))
+    if adopted.migrate_command:
+        tried.append(commandproof.prove(adopted, bare.say))
+    guarded = [each.door for each in tried if not each.failures]
+    named = _not_guarded(project, [url for each in tried for url in each.others])
+    named += [
+        (f"{find.NOT_GUARDED}: {each.door}, because", *((why,) if isinstance(why, str) else why))
+        for each in tried
+        for why in each.failures
+    ]
     prompt = Prompt(project.root)
     lines = [f"Guarded: {', '.join(guarded)}"] if guarded else []
     open_doors = [prompt.text(text) for text in named]
-    notes = (f"the upgrade of a copy failed: {tried.note}",) if tried and tried.note else ()
+    notes = tuple(note for each in tried for note in each.notes)
     with suppress(OSError):  # CI may have the project to read only
         unguarded.remember_doors(adopted, open_doors)
     return Answer(

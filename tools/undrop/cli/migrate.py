@@ -59,8 +59,8 @@ def migrate(run: Run) -> Answer:
         **_facts(report, []),
     }
     if moved.steps == 0:
-        told = (MOVED.format(change.moved_from),) if change.moved_from else ()
-        return Answer(result, _line(moved, report), (NOTHING, *told))
+        others = [MOVED.format(change.moved_from)] if change.moved_from else []
+        return Answer(result, _line(moved, report), (NOTHING, *others))
     ran = _count(moved, migrations)
     done = f"{ran}, checked; others were locked out {change.seconds:.2f} s"
     told = (*_words(report, []), *_outside(moved), done, *way_back(change))
@@ -73,7 +73,10 @@ def rehearse(run: Run) -> Answer:
     from undrop.steps import migrate as core
 
     settings, arguments = run.settings, run.arguments
-    with locked(settings, run.say) as lock, tool.of(settings, arguments.words, arguments.typed) as migrations:
+    with (
+        locked(settings, run.say) as lock,
+        tool.of(settings, arguments.words, arguments.typed) as migrations,
+    ):
         done = core.rehearse(lock, migrations, accept_loss=arguments.accept_loss)
     moved, report, left = done.moved, done.report, done.remaining
     result = {

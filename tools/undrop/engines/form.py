@@ -42,6 +42,6 @@ def _path(given: str, form: str) -> str | None:
 def _of_file(path: str) -> str:
     if SIMPLE.fullmatch(path):
         return f"sqlite:///{path}"
-    from sqlalchemy.engine import URL as Address  # which releases of it read other signs, it knows
+    from sqlalchemy import engine  # which signs its releases read in another way, it knows
 
-    return Address.create("sqlite", database=path).render_as_string(hide_password=False)
+    return engine.URL.create("sqlite", database=path).render_as_string(hide_password=False)

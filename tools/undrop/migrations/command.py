@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +24,7 @@ from undrop.values import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import IO
 
     from undrop.settings import Settings
     from undrop.values import Target
@@ -31,6 +33,10 @@ URL = "{url}"
 PLACES = ("{path}", URL)
 """What is filled in: the absolute path of the work copy, or SQLAlchemy's URL of it."""
 CREATE = "migrate-create"
+UNKNOWN = Moved([], [], 1, [], "", [], 0.0)
+"""What is known of a run by itself."""
+PATIENCE = 300  # seconds, where nobody looks on
+DOOR = 3  # words by which a command is known
 AGAIN = "correct that, then the same command again"
 
 
@@ -44,25 +50,38 @@ class Command:
     fenced = False
     reads_accepts_loss = False
 
-    def __init__(self, settings: "Settings", words: "Sequence[str]", *, typed: bool) -> None:
-        self._settings, self._words, self._typed = settings, [*words], typed
+    def __init__(
+        self,
+        settings: "Settings",
+        words: "Sequence[str]",
+        *,
+        typed: bool = False,
+        output: "IO[bytes] | None" = None,
+    ) -> None:
+        """``typed``: it was, and is not the settings'. ``output``: where what it says goes.
+
+        With an ``output`` it is asked nothing, and has PATIENCE seconds.
+        """
+        self.settings, self._words, self._typed = settings, [*words], typed
+        self._output = output
         self.goes_to: list[str] | None = []
-        self.name = " ".join([w for w in words if w[0:1] != "-" and not _has_place([w])][:3])
+        self.name = shlex.join(words)
         self._create = _split(settings.migrate_create, CREATE) if settings.migrate_create else []
         for command in (self._words, self._create):
             if command and not _is_there(command[0], settings.root):
                 raise UsageError(f"there is no command {command[0]}", "install it, or correct that")
         if not (settings.variable or _has_place(self._words)):
             raise UsageError(
-                f"nothing leads `{self.line}` to the work copy",
+                f"nothing leads `{self.name}` to the work copy",
                 Setting('url-variable = "DATABASE_URL"'),
                 ", the variable that it reads; or put {path} or {url} where it takes the database",
             )
 
     @property
-    def line(self) -> str:
-        """As it is typed in a shell."""
-        return shlex.join(self._words)
+    def door(self) -> str:
+        """Its first words, which are what is typed by hand as well."""
+        plain = (word for word in self._words if word[:1] != "-" and not _has_place([word]))
+        return " ".join(islice(plain, DOOR))
 
     def __enter__(self) -> Self:
         return self
@@ -80,10 +99,10 @@ class Command:
         """
         began = time.monotonic()
         environment = {**os.environ, LOADING: "1"}  # env.py's hook takes the copy for the database
-        if variable := self._settings.variable:
-            form = self._settings.migrate_url or URL
+        if variable := self.settings.variable:
+            form = self.settings.migrate_url or URL
             environment[variable] = self._filled(form, target)
-        files_before = written(self._settings)
+        files_before = written(self.settings)
         try:
             if self._create and self._is_file and not durable.size(Path(target.database)):
                 Path(target.database).unlink()
@@ -91,40 +110,42 @@ class Command:
             self._start(self._words, target, environment)
         finally:
             self._tell(files_before)
-        table = self._settings.engine.session.version_table
-        return Moved([], [], 1, [], table, [], time.monotonic() - began)
+        table = self.settings.engine.session.version_table
+        return UNKNOWN._replace(version_table=table, seconds=time.monotonic() - began)
 
     def discard(self) -> None:
         """Nothing: what it made beside the work copy is not known."""
 
     @property
     def _is_file(self) -> bool:
-        return self._settings.engine.file is not None
+        return self.settings.engine.file is not None
 
     def _filled(self, text: str, target: "Target") -> str:
-        settings = self._settings
-        kind, url = settings.engine.kind, settings.url
+        kind, url = self.settings.engine.kind, self.settings.url
         return registry.named(text, kind, url, target, is_file=self._is_file)
 
-    def _start(
-        self, words: "Sequence[str]", target: "Target", environment: dict[str, str]
-    ) -> None:
+    def _start(self, words: "Sequence[str]", target: "Target", environment: dict[str, str]) -> None:
         filled = [self._filled(word, target) for word in words]
         asked, ask = os.pipe()
         try:
             with subprocess.Popen(  # noqa: S603 - our own module, and the user's command
                 [sys.executable, "-P", "-m", "undrop.migrations.leash", str(asked), *filled],
-                cwd=self._settings.root,
+                cwd=self.settings.root,
                 env=environment,
-                stdout=2,
+                stdin=subprocess.DEVNULL if self._output else None,
+                stdout=self._output or 2,
+                stderr=self._output,
                 pass_fds=[asked],
             ) as process:
                 try:
-                    code = process.wait()
-                except BaseException:
+                    code = process.wait(PATIENCE if self._output else None)
+                except subprocess.TimeoutExpired:
+                    raise UndropError(
+                        f"`{shlex.join(words)}` did not come to an end in {PATIENCE} seconds", AGAIN
+                    ) from None
+                finally:  # before it is waited for
                     os.close(ask)
                     ask = -1
-                    raise
         finally:
             os.close(asked)
             if ask >= 0:
@@ -134,12 +155,14 @@ class Command:
 
     def _tell(self, files_before: dict[str, tuple[int, ...]]) -> None:
         """Have the session say which of the project's files were written meanwhile."""
-        files = written(self._settings)
+        files = written(self.settings)
         changed = {name for name, facts in files.items() if files_before.get(name) != facts}
-        self._settings.engine.session.wrote.update(changed | (files_before.keys() - files.keys()))
+        self.settings.engine.session.wrote.update(changed | (files_before.keys() - files.keys()))
 
 
-def of_settings(settings: "Settings", words: "Sequence[str]") -> Command:
+def of_settings(
+    settings: "Settings", words: "Sequence[str]" = (), output: "IO[bytes] | None" = None
+) -> Command:
     """The project's own. Raises UsageError, also for words, of which it would know nothing."""
     command = _split(settings.migrate_command, "migrate-command")
     if words:
@@ -148,7 +171,7 @@ def of_settings(settings: "Settings", words: "Sequence[str]") -> Command:
             Action("migrate", "--", *command),
             ", with what it is to do",
         )
-    return Command(settings, command, typed=False)
+    return Command(settings, command, output=output)
 
 
 def written(settings: "Settings") -> dict[str, tuple[int, ...]]:
@@ -156,7 +179,7 @@ def written(settings: "Settings") -> dict[str, tuple[int, ...]]:
 
     A bounded look (``folders``): not what is hidden, nor databases and their backups.
     """
-    engine, files = settings.engine, {}
+    engine, files = settings.engine, dict[str, tuple[int, ...]]()
     live = f"{engine.file}" if engine.file else "\0"
     for folder, children in folders.below(settings.root, apart=[settings.backups]):
         for child in children:

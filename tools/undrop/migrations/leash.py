@@ -12,9 +12,10 @@ NOT_FOUND, NOT_ALLOWED = 127, 126
 """Exit codes of a command that could not be started, as a shell has them."""
 
 
-def _end_with_parent(pipe: int) -> None:
+def _end_with_parent(pipe: int, ending: threading.Event) -> None:
     """End the command, and all that it has started, when undrop's end of the pipe is closed."""
     os.read(pipe, 1)
+    ending.set()
     import psutil  # only this has need of it
 
     with suppress(psutil.Error):
@@ -34,8 +35,11 @@ def main() -> NoReturn:
         sys.stderr.write(f"{words[0]}: {error.strerror}\n")
         sys.stderr.flush()
         os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_ALLOWED)
-    threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
+    ending = threading.Event()
+    threading.Thread(target=_end_with_parent, args=(pipe, ending), daemon=True).start()
     code = command.wait()
+    if ending.is_set():  # the other thread is at it still
+        threading.Event().wait()
     os._exit(128 - code if code < 0 else code)
 
 

@@ -91,14 +91,9 @@ def look(settings: "Settings") -> Reply:
     return runner.look(settings)
 
 
-def is_there(settings: "Settings") -> bool:
-    """Whether there is anything to migrate with."""
-    return bool(settings.migrate_command or settings.alembic_files)
-
-
 def _require_any(settings: "Settings") -> None:
     """Raise UsageError where nothing migrates."""
-    if not is_there(settings):
+    if not settings.migrates:
         raise UsageError(
             f"nothing is known here that migrates: there is no {settings.alembic_ini}, and no "
             "migrate-command",

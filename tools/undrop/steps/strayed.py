@@ -43,11 +43,11 @@ def _look(lock: "Lock", state: "State", command: str) -> None:
     step = log.begin(settings, STEP, state.name, known)
     lock.session.changed = True
     filled, after = None, log.UNKNOWN
-    with suppress(UndropError, OSError):  # the step is done, and has to be told
-        with backup.covered(lock, backup.Purpose(f"after {command}", "")) as present:
-            record = present.record
-            after = log.After(present.name, record.state if record else "")
-            filled = record.filled if record else None
+    purpose = backup.Purpose(f"after {command}", "")
+    with suppress(UndropError, OSError), backup.covered(lock, purpose) as present:
+        record = present.record  # what is wrong with that, the next step says
+        after = log.After(present.name, record.state if record else "")
+        filled = record.filled if record else None
     log.end(settings, step, "done", filled, after)
     raise ChangedError(
         f"`{command}` changed the schema of the live database itself: it does not take it from "
