@@ -45,6 +45,8 @@ class Tool(NamedTuple):
     options: str = ""
     """Behind the command, where no variable leads it."""
     create: str = ""
+    beside: bool = False
+    """Whether it takes a path from the folder of its configuration, where the file is there."""
 
 
 TOOLS = (
@@ -68,6 +70,7 @@ TOOLS = (
         "file:{path}",
         ("prisma/schema.prisma", "schema.prisma", "prisma/schema/*.prisma", "prisma.config.*"),
         script=r"\bprisma migrate deploy\b",
+        beside=True,
     ),
     Tool(
         "knex",
@@ -134,7 +137,20 @@ def _led(root: Path, tool: Tool, files: list[Path]) -> Known:
     env_file, given = _given(root, variable)
     form = _form(given, tool.form)
     url = registry.url(given, form) if given else ""
+    if tool.beside and url and (there := _beside(root, files, url)):
+        env_file, url = "", there  # from the root, the variable would name another file
     return Known(command, form, _own(root, tool.create), variable, env_file, url)
+
+
+def _beside(root: Path, files: list[Path], url: str) -> str:
+    """The URL with its file beside one of these, where it is not below the root; empty otherwise.
+
+    prisma.io/docs/orm/overview/databases/sqlite: from the schema's folder; since 7, from the root.
+    """
+    scheme, mark, name = url.partition(":///")
+    if not mark or name.startswith("/") or (root / name).exists() or files[0].parent == root:
+        return ""
+    return f"{scheme}:///{files[0].parent / name}"
 
 
 def _form(given: str, usual: str) -> str:

@@ -72,7 +72,7 @@ def migrate(lock: "Lock", migrations: "Tool", *, accept_loss: bool) -> Migrated:
         with _discarded(migrations), settings.engine.work(state, migrations) as work:
             copy = _migrated(lock, work, state, migrations)
             if copy.moved.steps == 0:
-                if not migrations.fenced and guarded.has_moved(lock, state):
+                if not migrations.fenced and strayed.has_moved(lock, state):
                     moved_from = state.name
                 return None
             left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
@@ -136,7 +136,8 @@ def rehearse(lock: "Lock", migrations: "Tool", *, accept_loss: bool) -> Rehearse
             with durable.scratch(lock.partial()) as there:
                 shutil.copyfile(state.backup.path, there)
                 seconds = work.try_replace(state.snapshot, there)
-        moved = guarded.has_moved(lock, state)
+        has_moved = guarded.has_moved if migrations.fenced else strayed.has_moved
+        moved = has_moved(lock, state)
         return Rehearsed(copy.moved, copy.report, left, seconds, state.backup, moved)
 
 

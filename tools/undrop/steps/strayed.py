@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from undrop.errors import ChangedError, DamagedError, UndropError
 from undrop.recipes import Action
-from undrop.steps import backup
+from undrop.steps import backup, guarded
 from undrop.store import log
 
 if TYPE_CHECKING:
@@ -33,6 +33,17 @@ def told(lock: "Lock", state: "State", command: str) -> "Iterator[None]":
         _look(lock, state, command)
         raise
     _look(lock, state, command)
+
+
+def has_moved(lock: "Lock", state: "State") -> bool:
+    """Whether anybody has written to the live database since, be it rows; told by what is in it."""
+    if not state.snapshot or not state.record or state.snapshot.moved() is not None:
+        return guarded.has_moved(lock, state)
+    live = lock.settings.engine.look()
+    try:
+        return live.state(state.path).content != state.record.state
+    finally:
+        live.close()
 
 
 def _look(lock: "Lock", state: "State", command: str) -> None:
