@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from shop import Project, Runner, content, make
@@ -73,7 +72,7 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
 
 
-def of(root: Path, **table: Any) -> settings.Settings:
+def of(root: Path, **table: str) -> settings.Settings:
     return settings.of(root, {name.replace("_", "-"): text for name, text in table.items()})
 
 
