@@ -12,7 +12,7 @@ from undrop import version_table
 from undrop.engines import registry
 from undrop.errors import UsageError
 from undrop.recipes import OWN_FILE, Setting, settings_place
-from undrop.values import Session
+from undrop.values import ANY_VERSION_TABLE, Session
 
 if TYPE_CHECKING:
     from undrop.engines.protocol import Engine
@@ -160,7 +160,9 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
     )
     _refuse_folder(project)
     engine = project.engine
-    engine.session.version_table = version_table.remembered(backups, engine.source)
+    table_name = version_table.remembered(backups, engine.source)
+    is_alembics = project.alembic_files and not project.migrate_command
+    engine.session.version_table = table_name if is_alembics else ANY_VERSION_TABLE
     return project
 
 

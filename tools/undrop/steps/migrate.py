@@ -198,7 +198,7 @@ def _run(lock: "Lock", work: "Work", state: "State", migrations: "Tool") -> Move
 def _is_as_before(state: "State", work: "Work", comparison: "Comparison") -> bool:
     """Whether a command has left a copy of ``state`` as it was, other bytes apart."""
     record, facts = state.record, work.facts
-    names = ("revisions", "user_version", "application_id")
+    names = ("revisions", "rows", "user_version", "application_id")
     same = record and all(getattr(record, name) == getattr(facts, name) for name in names)
     return bool(same and comparison.same and not comparison.counters and not work.journal_mode)
 
