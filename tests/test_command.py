@@ -157,7 +157,7 @@ def test_a_command_that_goes_to_live_while_it_is_tried_is_caught_and_undone(shop
     done = shop.undrop("init")
     assert done.code == 4
     assert "NOT guarded: python tool.py, because" in done.out
-    assert "changed the schema of the live database itself" in done.out
+    assert "the schema of the live database itself was changed" in done.out
     assert content(shop.database) != rows
     shop.ok("undrop", "undo")
     assert content(shop.database) == rows

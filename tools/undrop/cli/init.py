@@ -130,7 +130,7 @@ def _proved(adopted: settings.Settings, project: find.Project, bare: "Bare") -> 
     if project.config and not project.is_packaged:
         python = environments.python(project.root, project.home)
         tried.append(proof.prove(adopted, project, python))
-    if adopted.migrate_command:
+    if adopted.migrate_command and not adopted.engine.in_memory:
         tried.append(commandproof.prove(adopted, bare.say))
     guarded = [each.door for each in tried if not each.failures]
     named = _not_guarded(project, [url for each in tried for url in each.others])

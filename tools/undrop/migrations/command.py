@@ -70,6 +70,13 @@ class Command:
         for command in (self._words, self._create):
             if command and not _is_there(command[0], settings.root):
                 raise UsageError(f"there is no command {command[0]}", "install it, or correct that")
+        form = settings.migrate_url or URL
+        if not _has_place([form]):
+            raise UsageError(
+                f"migrate-url is {form!r}, in which there is no place for the database",
+                Setting('migrate-url = "file:{path}"'),
+                ", or with {url}",
+            )
         if not (settings.variable or _has_place(self._words)):
             raise UsageError(
                 f"nothing leads `{self.name}` to the work copy",

@@ -61,16 +61,18 @@ def _look(lock: "Lock", state: "State", command: str) -> None:
         filled = record.filled if record else None
     log.end(settings, step, "done", filled, after)
     raise ChangedError(
-        f"`{command}` changed the schema of the live database itself: it does not take it from "
-        f"where undrop leads it to a copy{_variable(settings)}",
+        f"the schema of the live database itself was changed while `{command}` ran on a copy: by "
+        f"it, if it does not go by {_lead(settings)}, or by another program",
         Action("undo"),
-        "takes that back; then let the command read it, and try that with",
+        "takes that back;",
         Action("init", "--check"),
+        "tells whether the command goes where it is led",
     )
 
 
-def _variable(settings: "Settings") -> str:
-    return f" (the variable {settings.variable})" if settings.variable else ""
+def _lead(settings: "Settings") -> str:
+    """By what undrop leads a command to a copy."""
+    return f"the variable {settings.variable}" if settings.variable else "its words"
 
 
 def _is_changed(settings: "Settings", state: "State") -> bool:
