@@ -116,3 +116,56 @@ def test_what_one_context_ran_is_kept_where_the_next_has_nothing_to_run(stocked:
     )
     assert stocked.ok("just", "migrate") == "0006 -> 9001\n"
     assert revision(stocked) == ["9001"]
+
+
+TOOLS = {
+    "django_migrations": (
+        "(id integer primary key, app text, name text, applied datetime)",
+        "(1, 'auth', '0001_a', ''), (2, 'shop', '0001_a', ''), (3, 'shop', '0002_b', '')",
+        "DELETE FROM django_migrations WHERE id = 3",
+        ("shop 0001_a", "shop 0002_b"),
+    ),
+    "schema_migrations": (
+        "(version varchar(128) primary key)", "('20240101'), ('20240102')",
+        "DELETE FROM schema_migrations WHERE version = '20240102'", ("20240101", "20240102"),
+    ),
+    "_yoyo_migration": (
+        "(migration_hash varchar(64) primary key, migration_id varchar(255),"
+        " applied_at_utc timestamp)",
+        "('f', '0001.a', '2026-01-01'), ('a', '0002.b', '2026-01-02')",
+        "DELETE FROM _yoyo_migration WHERE migration_hash = 'a'", ("0001.a", "0002.b"),
+    ),
+    "knex_migrations": (
+        "(id integer primary key, name varchar(255), batch integer, migration_time datetime)",
+        "(1, 'a.js', 1, 0), (2, 'b.js', 2, 0)",
+        "DELETE FROM knex_migrations WHERE id = 2",
+        ("a.js", "b.js"),
+    ),
+    "_meta": (
+        "(id integer primary key check (id = 1), version integer not null default 0)",
+        "(1, 2)",
+        "UPDATE _meta SET version = 1", ("1", "2"),
+    ),
+}  # fmt: skip
+"""Tables as the tools make them: what is in them,  what takes it back, and both revisions."""
+
+
+@pytest.mark.parametrize("table", TOOLS)
+def test_what_another_tool_took_back_is_told_as_the_revision_and_is_no_loss(
+    project: Project, table: str
+) -> None:
+    columns, rows, back, (older, newer) = TOOLS[table]
+    project.script(f"CREATE TABLE {table} {columns}; INSERT INTO {table} VALUES {rows}")
+    project.script("CREATE TABLE items (id INTEGER PRIMARY KEY, spare TEXT)")
+    (project.root / "tool.py").write_text(
+        "import sqlite3, sys\nconnection = sqlite3.connect(sys.argv[1])\n"
+        f"connection.executescript({back + '; ALTER TABLE items DROP COLUMN spare'!r})\n"
+    )
+    settings = project.root / "pyproject.toml"
+    command = "[tool.undrop]\nmigrate-command = 'python tool.py {path}'"
+    settings.write_text(settings.read_text().replace("[tool.undrop]", command))
+    done = project.done("just", "migrate")
+    assert done.out == f"{newer} -> {older}\n"
+    assert table not in done.err
+    seen = json.loads(project.run("undrop", "status", "--json").out)["revisions"]
+    assert ", ".join(seen).endswith(older.rpartition(", ")[2])
