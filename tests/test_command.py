@@ -105,12 +105,13 @@ def test_a_wrong_url_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_init_proves_that_the_command_goes_where_it_is_led(shop: Shop) -> None:
     shop.set(migrate_command="python tool.py")
+    shop.write("schema.sql", "-- of old\n")
     before, rows = shop.tree(), content(shop.database)
     done = shop.done("undrop", "init")
     assert "Guarded: python tool.py" in done.out
     assert "it writes files of the project, on rehearse too: schema.sql" in done.err
     assert "typed alone takes no backup: just migrate does" in done.err
-    assert not (shop.root / "schema.sql").exists(), "it was tried in a copy of the folder"
+    assert (shop.root / "schema.sql").read_text() == "-- of old\n", "it was a copy's"
     assert content(shop.database) == rows
     adopted = shop.tree()
     assert "nothing to change" in shop.done("undrop", "init").err
@@ -119,12 +120,11 @@ def test_init_proves_that_the_command_goes_where_it_is_led(shop: Shop) -> None:
     done = shop.done("just", "rehearse")
     assert "written meanwhile, in the project: schema.sql" in done.err
     assert content(shop.database) == rows
-    (shop.root / "schema.sql").unlink()
     shop.ok("just", "migrate")
     assert content(shop.database) != rows
     shop.ok("just", "undo")
     assert content(shop.database) == rows
-    (shop.root / "schema.sql").unlink()
+    shop.write("schema.sql", "-- of old\n")
     shop.ok("undrop", "init", "--remove")
     assert shop.tree() == before
 

@@ -209,7 +209,8 @@ def _with_own(project: Project, table: dict[str, Any] | None) -> Project:
         )
         return project
     if table is not None:
-        project.unclear.append(f'add  migrate-command = "{own.command}"  to the settings')
+        form = f' and  migrate-url = "{own.form}"' if own.form else ""
+        project.unclear.append(f'add  migrate-command = "{own.command}"{form}  to the settings')
         return project
     return project._replace(own=own._replace(url=url), command=own.command)
 
