@@ -262,6 +262,28 @@ def test_the_command_ends_with_undrop_however_that_ends(shop: Shop) -> None:
         started.communicate(timeout=60)  # ends when nobody has its stderr open any more
 
 
+def test_one_that_is_stopped_after_it_went_to_live_is_caught_and_undone(shop: Shop) -> None:
+    shop.set()
+    rows = content(shop.database)
+    script = "import sqlite3, time; sqlite3.connect('shop.db').execute('DROP TABLE t')"
+    script += "; print('at work', flush=True); time.sleep(600)"
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "undrop", "migrate", "--", sys.executable, "-c", script],
+        cwd=shop.root,
+        env=shop.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as started:
+        assert started.stderr is not None
+        assert any(line.strip() == "at work" for line in started.stderr)
+        started.send_signal(signal.SIGTERM)
+        _, said = started.communicate(timeout=60)
+    assert started.returncode == 3
+    assert "The live database was changed." in said
+    shop.ok("undrop", "undo")
+    assert content(shop.database) == rows
+
+
 FOUND = [
     ("dbmate", {"dbmate": "2"}, {".env": "DATABASE_URL=sqlite:db/app.db"}, "npx dbmate up"),
     (

@@ -29,7 +29,7 @@ def told(lock: "Lock", state: "State", command: str) -> "Iterator[None]":
     """
     try:
         yield
-    except Exception:
+    except BaseException:  # somebody who stops it is told, too
         _look(lock, state, command)
         raise
     _look(lock, state, command)
