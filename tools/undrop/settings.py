@@ -50,6 +50,8 @@ class Settings(NamedTuple):
     """How that is told its database, if not by SQLAlchemy's URL (``engines.form``)."""
     migrate_create: str = ""
     """The command that makes an empty database, where it takes no empty file for one."""
+    django: Path | None = None
+    """Where ``manage.py`` is, where Django migrates."""
 
     @property
     def source(self) -> str:
@@ -75,7 +77,7 @@ class Settings(NamedTuple):
     @property
     def migrates(self) -> bool:
         """Whether anything is known that migrates it."""
-        return bool(self.migrate_command or self.alembic_files)
+        return bool(self.migrate_command or self.django or self.alembic_files)
 
     @property
     def alembic_files(self) -> dict[str, Any]:
@@ -157,12 +159,16 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
         migrate_command=value("migrate-command", ""),
         migrate_url=form,
         migrate_create=value("migrate-create", ""),
+        django=root / manage if (manage := value("django", "")) else None,
     )
     _refuse_folder(project)
     engine = project.engine
     table_name = version_table.remembered(backups, engine.source)
-    is_alembics = project.alembic_files and not project.migrate_command
-    engine.session.version_table = table_name if is_alembics else ANY_VERSION_TABLE
+    if project.migrate_command or not (project.alembic_files or project.django):
+        table_name = ANY_VERSION_TABLE
+    elif project.django:
+        table_name = version_table.DJANGOS
+    engine.session.version_table = table_name
     return project
 
 

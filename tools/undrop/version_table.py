@@ -11,6 +11,8 @@ from undrop.values import VERSION_TABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
+DJANGOS = "django_migrations"
+"""Where Django keeps which migrations have run (``MigrationRecorder``)."""
 NAME = "version_tables.json"
 """In ``backups/``: by database as records name it, where it is not Alembic's own name."""
 

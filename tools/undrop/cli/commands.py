@@ -82,7 +82,8 @@ SCHEMA = (
         "words",
         nargs="*",
         metavar="REVISION",
-        help="as Alembic names it (head); or -- and the words of a command that migrates",
+        help="as Alembic names it (head), or Django (APP NAME); or -- and the words of a command "
+        "that migrates",
     ),
     _one("--accept-loss", action="store_true", help="whatever goes may go"),
 )
@@ -108,7 +109,7 @@ COMMANDS = {
                 "--before", metavar="STEP", help="the step that comes, for which REASON is a hint"
             ),
             _one("--after", default="", metavar="STEP", help="a step that was only watched ends"),
-            _one("--instead", type=_settings, help=SUPPRESS),  # Alembic's hook alone has need of it
+            _one("--instead", type=_settings, help=SUPPRESS),  # hooks alone need it
             _one("reason", nargs="*", default=["manual"], help="why; part of the file's name"),
             _one(
                 ACCEPT_SHRINK,

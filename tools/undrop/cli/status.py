@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from undrop.cli import elsewhere, tables
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
+from undrop.migrations import revisions
 from undrop.recipes import Action
 from undrop.record import revision_names
 from undrop.store import neighbours
@@ -22,7 +23,7 @@ def status(run: Run) -> Answer:
 
     settings = run.settings
     seen = core.with_replica(settings, core.look(settings))
-    behind = seen.heads is not None and seen.exists and seen.revisions != seen.heads
+    behind = seen.exists and revisions.is_behind(settings, seen.revisions)
     others = neighbours.of(settings)
     result = {
         **seen._asdict(),

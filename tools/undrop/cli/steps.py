@@ -22,7 +22,6 @@ from undrop.recipes import Action, Text
 from undrop.steps import backup
 from undrop.store.lock import locked
 
-ALEMBIC = "alembic"
 A_TIME = "2026-03-07T14:15:00Z"
 REPLICA = Path("litestream's replica")
 
@@ -45,7 +44,9 @@ def back_up(run: Run) -> Answer:
 def _back_up(run: Run, purpose: backup.Purpose) -> Answer:
     engine = run.settings.engine
     nothing = Answer({"backup": None}, notes=("nothing to back up: there is no database",))
-    known = purpose.next_step == ALEMBIC and not engine.in_memory  # of a later end nobody tells
+    known = (
+        purpose.next_step in backup.HOOKED and not engine.in_memory
+    )  # of a later end nobody tells
     if not engine.exists() and not known:
         return nothing
     with locked(run.settings, run.say) as lock:
@@ -54,7 +55,7 @@ def _back_up(run: Run, purpose: backup.Purpose) -> Answer:
         if known:
             from undrop.store import log
 
-            log.begin(run.settings, ALEMBIC, state.name)
+            log.begin(run.settings, purpose.next_step, state.name)
     if kept is None:
         return nothing
     result = {"backup": str(kept.path), **fields(kept)}
@@ -79,7 +80,7 @@ def _purpose(run: Run) -> "backup.Purpose | None":
         return backup.Purpose(words, "", fresh=True, accept_shrink=accept)
     if step not in backup.STEPS:
         raise UsageError(f"{step!r} is not a step that a backup can precede", Action("backup"))
-    if step == ALEMBIC:
+    if step in backup.HOOKED:
         return backup.Purpose(words, step, fresh=True)
     if words.startswith("before "):  # as well
         return backup.Purpose(words, step)
@@ -100,12 +101,13 @@ def _begins(step: str, run: Run, hint: "Namespace") -> bool:
 
 
 def _step_ended(run: Run) -> Answer:
-    """Hold the state after a direct ``alembic`` run; nobody is told what it says by itself."""
+    """Hold the state after a direct run of ``alembic``, ``manage.py``; nobody is told of it."""
     from undrop.steps import cover
 
-    if run.arguments.after != ALEMBIC:
-        raise UsageError(f"{run.arguments.after!r} is not a step that is watched", Action("backup"))
-    covered = cover.end(run.settings, cover.Watched(ALEMBIC, ""))
+    step = run.arguments.after
+    if step not in backup.HOOKED:
+        raise UsageError(f"{step!r} is not a step that is watched", Action("backup"))
+    covered = cover.end(run.settings, cover.Watched(step, ""))
     return Answer({"backup": str(run.settings.backups / covered.name) if covered else None})
 
 
@@ -169,7 +171,7 @@ def restore(run: Run) -> Answer:
             done = core.restore(lock, chosen, foreign=asked.foreign)
     heads = revisions.heads(run.settings)
     at: Text = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
-    if heads and done.revisions != heads:
+    if heads and revisions.is_behind(run.settings, done.revisions):
         ahead = f"{at}; the code's head is {revision_names(heads)}:"
         at = (ahead, Action("migrate"), "brings it forward")
     result = {

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
-    from typing import Literal, Protocol
+    from typing import Any, Literal, Protocol
 
     from sqlalchemy.engine import URL, Connection
     from sqlalchemy.engine import Engine as Connections
@@ -452,6 +452,24 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def seen(self, root: Path, apart: Collection[Path], /) -> dict[Path, str]:
             """Databases that lie in a project as files, but for those ``apart``; their URLs."""
 
+    class Djangos(Protocol):
+        """What an engine has to say about an item of Django's DATABASES; a module."""
+
+        def url(self, database: dict[str, Any], /) -> str:
+            """SQLAlchemy's URL of it, with the password that it has."""
+
+        def handed(self, database: dict[str, Any], target: Target, /) -> dict[str, Any]:
+            """The same with the target as its database, all else as it is."""
+
+        def is_at(self, cursor: Any, target: Target, /) -> bool:  # noqa: ANN401 - Django's
+            """Whether that is what is connected to."""
+
+        def keep_others(self) -> None:
+            """From now on, have what this process writes go to what is handed to it alone."""
+
+        def refuse_shared(self, connection: Any, /) -> None:  # noqa: ANN401 - Django's
+            """Refuse there what would change more than the database."""
+
     class Family(Protocol):
         """An engine, as it is registered; a module, from which the others are reached."""
 
@@ -465,3 +483,4 @@ if TYPE_CHECKING:  # nobody waits for these to be made
 
         def migrating(self) -> Migrating: ...  # noqa: D102
         def adopting(self) -> Adopting: ...  # noqa: D102
+        def of_django(self) -> Djangos: ...  # noqa: D102

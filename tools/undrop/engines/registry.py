@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from undrop.engines.protocol import Adopting, Backups, Engine, Family, Migrating
+    from undrop.engines.protocol import Adopting, Backups, Djangos, Engine, Family, Migrating
     from undrop.engines.sqlite.fence import Fence
     from undrop.values import Session, Target
 
@@ -114,6 +114,11 @@ def fence(live: str, free: list[str], root: str) -> "Fence":
 def adopting(url: str) -> "Adopting":
     """What an engine has to say when a project is adopted."""
     return _family(url).adopting()
+
+
+def django(kind: str) -> "Djangos":
+    """What an engine has to say about Django's settings; Django names it as SQLAlchemy does."""
+    return ENGINES[kind].load().of_django()
 
 
 def is_of_driver(error: Exception) -> bool:

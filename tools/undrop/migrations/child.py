@@ -3,25 +3,21 @@
 import configparser
 import os
 import sys
-import threading
-import traceback
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import quote, quote_plus
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import MultipleHeads, ResolutionError, RevisionError
 from alembic.util import CommandError
-from sqlalchemy.engine import make_url
 
 from undrop.engines import registry
-from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError
-from undrop.migrations import alembic_private, flask_app
+from undrop.errors import UnknownRevisionError
+from undrop.migrations import alembic_private, flask_app, inside
 from undrop.migrations.message import Reply, Request, Revision
 from undrop.values import VERSION_TABLE, Moved
 
@@ -38,7 +34,7 @@ PROBE = "undrop_probe"  # the key by which it learns that nothing is migrated
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
 
 
-class WrongError(Exception):
+class WrongError(inside.WrongError):
     """Alembic cannot use what it was given, and says why; no migration is at fault."""
 
     def __init__(self, error: Exception) -> None:
@@ -150,26 +146,7 @@ def _nothing(_current: object, _context: object) -> list[Any]:
 
 
 def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or StampStep
-    """What the migration's file says that it may take away."""
-    module = getattr(getattr(step, "revision", None), "module", None)
-    names = getattr(module, "accepts_loss", [])
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise TypeError(
-            f"accepts_loss in {getattr(module, '__file__', module)} is no list of texts"
-        )
-    return list(names)
-
-
-def _hidden(text: str, asked: Request) -> str:
-    """The same without the passwords of the URLs that this process was given."""
-    for url in filter(None, (asked.url, asked.target.server if asked.target else "")):
-        with suppress(Exception):  # what is no URL was said to be none
-            found = make_url(url)
-            for word in filter(None, (found.password, found.query.get("password"))):
-                word = str(word)  # noqa: PLW2901 - a query may repeat a name
-                for form in {word, quote(word), quote(word, safe=""), quote_plus(word)}:
-                    text = text.replace(form, "***").replace(form.replace("%", "%%"), "***")
-    return text
+    return inside.accepts_loss(getattr(getattr(step, "revision", None), "module", None))
 
 
 def _answer(asked: Request, fence: "Fence") -> Reply:
@@ -178,52 +155,9 @@ def _answer(asked: Request, fence: "Fence") -> Reply:
     return Reply(bring(asked, asked.target, fence))
 
 
-def _end_with_parent(pipe: int) -> None:
-    """End when undrop does, however it does: nobody else looks after the work copy."""
-    os.read(pipe, 1)
-    os._exit(1)
-
-
 def main() -> NoReturn:
-    """Answer on stdout in JSON what the pipe asks; whatever migrations print goes to stderr."""
-    pipe, out = int(sys.argv[1]), os.dup(1)
-    os.register_at_fork(after_in_child=lambda: os.close(out))  # who forks and stays answers nothing
-    os.dup2(2, 1)
-    line = b""
-    while not line.endswith(b"\n"):
-        if not (part := os.read(pipe, 1 << 16)):
-            os._exit(1)
-        line += part
-    threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
-    asked = Request.of_json(line)
-    free = [asked.target.database] if asked.target else []
-    fence = registry.fence(asked.live, free, asked.root)
-    try:
-        answer = _answer(asked, fence)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - migrations are anybody's code
-        unknown = error.revisions if isinstance(error, UnknownRevisionError) else []
-        wrong = error.what if isinstance(error, WrongError) else ""
-        if isinstance(error, UndropError):
-            said = error.what
-        elif wrong:
-            said = str(error)
-        else:
-            if asked.target and not fence.refused():
-                sys.stderr.write(_hidden(traceback.format_exc(), asked))
-            said = f"{type(error).__name__}: {error}"
-        answer = Reply(
-            error=_hidden(said, asked),
-            has_live_moved=isinstance(error, LiveMovedError),
-            wrong=wrong,
-            unknown=unknown,
-        )
-    if refused := fence.refused():  # also where somebody made light of it
-        answer = Reply(error=refused[0], refused="live" if fence.has_kept_live() else "other")
-    answer = answer._replace(made=fence.left())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.write(out, answer.to_json().encode())
-    os._exit(1 if answer.error else 0)  # taking SQLAlchemy apart lasts as long as some loading
+    """Answer on stdout in JSON what the pipe asks."""
+    inside.main(Request.of_json, _answer)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What Alembic's own process is asked, and what it answers: each a line of JSON."""
+"""What a tool's own process is asked, and what it answers: each a line of JSON."""
 
 import json
 from typing import NamedTuple, Self
@@ -38,6 +38,35 @@ class Request(NamedTuple):
         return asked._replace(target=Target.of_json([*asked.target]) if asked.target else None)
 
 
+class DjangoRequest(NamedTuple):
+    """Have Django migrate one database, or say which migrations there are."""
+
+    manage: str
+    """The file of ``manage.py``."""
+    root: str
+    """The project's folder."""
+    live: str
+    """The live database's file; empty where it is none."""
+    url: str
+    """The project's."""
+    kind: str
+    """The engine's."""
+    words: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """An application's label and a migration of it, or less."""
+    target: Target | None = None
+    """None to say which migrations there are."""
+
+    def to_json(self) -> str:
+        """For the pipe."""
+        return json.dumps(self._asdict())
+
+    @classmethod
+    def of_json(cls, line: bytes) -> Self:
+        """Back from it."""
+        asked = cls(**json.loads(line))
+        return asked._replace(target=Target.of_json([*asked.target]) if asked.target else None)
+
+
 class Revision(NamedTuple):
     """A migration's file."""
 
@@ -46,6 +75,8 @@ class Revision(NamedTuple):
     """Those that come before it."""
     doc: str
     """Its first line."""
+    replaces: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """Those that it stands for, where it is a squashed one of Django's."""
 
 
 class Reply(NamedTuple):
@@ -67,6 +98,8 @@ class Reply(NamedTuple):
     revisions: list[Revision] | None = None
     """All that there are, each after those that come before it."""
     heads: list[str] = []  # noqa: RUF012
+    keeps_each: bool = False
+    """Whether a database knows each migration that ran in it, as Django's, not the newest alone."""
 
     def to_json(self) -> str:
         """For the pipe."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from undrop.migrations import tool
 
 if TYPE_CHECKING:
-    from undrop.migrations.message import Reply
+    from undrop.migrations.message import Reply, Revision
     from undrop.settings import Settings
 
 
@@ -24,17 +24,41 @@ def unknown(settings: "Settings", asked: list[str]) -> list[str]:
 
     Loads them, if any are asked for.
     """
-    told = _told(settings).revisions if asked else None
-    known = set(asked) if told is None else {each.revision for each in told}
-    return [revision for revision in asked if revision not in known]
+    told = _told(settings) if asked else None
+    if told is None or told.revisions is None:
+        return []
+    known = {each.revision for each in told.revisions}
+    return [
+        name for name in asked if name not in known and (not told.keeps_each or _is_of(name, known))
+    ]
 
 
 def pending(settings: "Settings", current: list[str]) -> list[str]:
     """The migrations between ``current`` and the head(s), the next one first; none if unknown."""
-    known = _told(settings).revisions or []
-    below = {each.revision: each.below for each in known}
-    if not below.keys() >= {*current}:  # a revision that the code does not have
-        return []
+    told = _told(settings)
+    known = told.revisions or []
+    if told.keeps_each:
+        done = _done(known, current)
+    else:
+        below = {each.revision: each.below for each in known}
+        if not below.keys() >= {*current}:  # a revision that the code does not have
+            return []
+        done = _reached(below, current)
+    return [f"{each.revision} {each.doc}".rstrip() for each in known if each.revision not in done]
+
+
+def is_behind(settings: "Settings", current: list[str]) -> bool:
+    """Whether a database at ``current`` is not where the project's migrations lead."""
+    told = _told(settings)
+    if told.revisions is None:
+        return False
+    if told.keeps_each:
+        return bool(pending(settings, current) or unknown(settings, current))
+    return current != told.heads
+
+
+def _reached(below: dict[str, list[str]], current: list[str]) -> set[str]:
+    """Those that ran, where a database knows the newest of them."""
     done: set[str] = set()
     left = list(current)
     while left:
@@ -42,7 +66,34 @@ def pending(settings: "Settings", current: list[str]) -> list[str]:
         if revision not in done:
             done.add(revision)
             left += below[revision]
-    return [f"{each.revision} {each.doc}" for each in known if each.revision not in done]
+    return done
+
+
+def _done(known: "list[Revision]", current: list[str]) -> set[str]:
+    """Those that ran, or that never will, where a database knows each.
+
+    A squashed one has when all that it stands for have. It comes in their place where none of them
+    has, and never where some have (``MigrationLoader.build_graph``).
+    """
+    done = {*current}
+    for each in known:  # what one stands for comes before it
+        ran = [name in done for name in each.replaces]
+        if not ran:
+            continue
+        if all(ran) or any(ran):
+            done.add(each.revision)
+        else:
+            done.update(each.replaces)
+    return done
+
+
+def _is_of(name: str, known: set[str]) -> bool:
+    """Whether an application that has migrations here would have that one of Django's.
+
+    One that was taken out of the project leaves its rows behind.
+    """
+    app = name.partition(" ")[0]
+    return any(other.partition(" ")[0] == app for other in known)
 
 
 @lru_cache(maxsize=1)

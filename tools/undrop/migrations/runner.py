@@ -1,66 +1,19 @@
 """Alembic on a database of our choosing, in a process of its own, with a fence around it."""
 
-import os
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from undrop import durable, version_table
+from undrop import version_table
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations import flask_app
 from undrop.migrations.message import Reply, Request
+from undrop.migrations.process import AGAIN, Child, discard
 from undrop.recipes import Action, Setting, standing
-from undrop.sqlitefile import header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from undrop.settings import Settings
     from undrop.values import Moved, Target
-
-
-AGAIN = "then the same command again"
-
-
-class _Child:
-    """A process that loads Alembic and waits for what to do; it ends when this one does.
-
-    Project code runs there alone.
-    """
-
-    def __init__(self, settings: "Settings") -> None:
-        asked, self._ask = os.pipe()
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                # -P: no folder of the project's may shadow a module.
-                [sys.executable, "-P", "-m", "undrop.migrations.child", str(asked)],
-                cwd=flask_app.home(
-                    settings.alembic_files, settings.root, settings.alembic_ini.parent
-                ),
-                stdout=subprocess.PIPE,
-                pass_fds=[asked],
-            )
-        finally:
-            os.close(asked)
-
-    def answer(self, request: Request) -> Reply:
-        """What became of it."""
-        with suppress(BrokenPipeError):
-            os.write(self._ask, request.to_json().encode() + b"\n")
-        said, _ = self._process.communicate()
-        try:
-            return Reply.of_json(said)
-        except ValueError:
-            return Reply(None, f"Alembic's process ended with {self._process.returncode}")
-
-    def close(self) -> None:
-        """End it, also when it was never asked."""
-        with self._process:
-            os.close(self._ask)
-            self._process.kill()
 
 
 class Alembic:
@@ -87,7 +40,7 @@ class Alembic:
             raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
         self._settings = settings
         self._made: list[str] = []
-        self._waiting: _Child | None = _Child(settings)
+        self._waiting: Child | None = _child(settings)
 
     def __enter__(self) -> Self:
         return self
@@ -104,9 +57,9 @@ class Alembic:
         """Bring ``target`` there with the project's env.py. Raises as ``tool.Tool.run`` does."""
         request = _request(self._settings)._replace(revision=self._revision, target=target)
         began = time.monotonic()
-        child, self._waiting = self._waiting or _Child(self._settings), None
+        child, self._waiting = self._waiting or _child(self._settings), None
         try:
-            answer = child.answer(request)
+            answer = child.answer(request.to_json())
         finally:
             child.close()
         self._made += answer.made
@@ -131,22 +84,18 @@ class Alembic:
         self._made.clear()
 
 
-def discard(made: "Iterable[str]") -> None:
-    """Remove those of these files that are databases, or empty."""
-    for file in map(Path, made):
-        with suppress(OSError, UndropError):
-            if durable.size(file):
-                header.read(file)
-            durable.remove_with_sidecars(file)
-
-
 def look(settings: "Settings") -> Reply:
     """Which revisions Alembic knows, or that they cannot be read."""
-    child = _Child(settings)
+    child = _child(settings)
     try:
-        return child.answer(_request(settings))
+        return child.answer(_request(settings).to_json())
     finally:
         child.close()
+
+
+def _child(settings: "Settings") -> Child:
+    folder = flask_app.home(settings.alembic_files, settings.root, settings.alembic_ini.parent)
+    return Child("Alembic", "undrop.migrations.child", folder)
 
 
 def _request(settings: "Settings") -> Request:

@@ -64,6 +64,10 @@ def of(settings: "Settings", words: list[str], command: "Sequence[str]" = ()) ->
         from undrop.migrations import command as own
 
         return own.of_settings(settings, words)
+    if settings.django:
+        from undrop.migrations import django
+
+        return django.Django(settings, words)
     _require_any(settings)
     from undrop.migrations import runner
 
@@ -76,6 +80,10 @@ def to_newest(settings: "Settings") -> Tool:
         from undrop.migrations import command
 
         return command.of_settings(settings, [])
+    if settings.django:
+        from undrop.migrations import django
+
+        return django.Django(settings, [])
     _require_any(settings)
     from undrop.migrations import runner
 
@@ -84,7 +92,13 @@ def to_newest(settings: "Settings") -> Tool:
 
 def look(settings: "Settings") -> Reply:
     """Which revisions there are, or that they cannot be read: it is advice, and never raises."""
-    if settings.migrate_command or not settings.alembic_files:
+    if settings.migrate_command:
+        return Reply()
+    if settings.django:
+        from undrop.migrations import django
+
+        return django.look(settings)
+    if not settings.alembic_files:
         return Reply()
     from undrop.migrations import runner
 

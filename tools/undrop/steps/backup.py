@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 INVOCATION = "UNDROP_INVOCATION"
 """What one call of just hands to all of its recipes."""
-STEPS = {"", "restore", "recover", "migrate", "reset-db", "nuke-db", "undo", "alembic"}
+HOOKED = {"alembic", "django"}
+"""Kinds of steps that a hook in the project's own process begins and ends."""
+STEPS = {"", "restore", "recover", "migrate", "reset-db", "nuke-db", "undo", *HOOKED}
 # These must work on a damaged database; somebody's own command may be what mends it.
 RESCUES = {"restore", "reset-db", "nuke-db", "undo", "run", "agent"}
 

@@ -102,10 +102,14 @@ def loss(
 def starts(settings: "Settings", migrations: "Tool") -> bool:
     """Whether ``migrate`` would have anything to do, as far as that is told without running it."""
     goes_to = migrations.goes_to
-    wanted = revisions.heads(settings) if goes_to is None else goes_to
+    if goes_to == [] or (goes_to is None and not revisions.heads(settings)):
+        return True
     try:
         with closing(settings.engine.look()) as present:
-            return not wanted or present.revisions() != sorted(wanted)
+            there = present.revisions()
+            if goes_to is None:
+                return revisions.is_behind(settings, there)
+            return there != sorted(goes_to)
     except UndropError:  # the step itself says what is wrong
         return True
 

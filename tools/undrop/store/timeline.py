@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
 
-WATCHED = {"run", "agent", "alembic"}
+WATCHED = {"run", "agent", "alembic", "django"}
 """Others' commands: what came after an end that nobody saw is others' work."""
 GOING_BACK = {"restore", "undo"}
 

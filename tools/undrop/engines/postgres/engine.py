@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.snapshot import Snapshot
     from undrop.engines.protocol import (
         Adopting,
+        Djangos,
         Log,
         Merged,
         Migrating,
@@ -305,3 +306,10 @@ def adopting() -> "Adopting":
     from undrop.engines.postgres import adopting
 
     return adopting
+
+
+def of_django() -> "Djangos":
+    """Its part in a project of Django's."""
+    from undrop.engines.postgres import django
+
+    return django

@@ -128,9 +128,16 @@ def _impatient(milliseconds: int) -> "Callable[[Any, Any], None]":
 def _refuse_what_is_shared(
     _connection: "Connection", _cursor: object, statement: str, *_: object
 ) -> None:
-    """A migration that is tried on a copy must not change what belongs to the whole server."""
+    refuse_shared(statement, "alembic")
+
+
+def refuse_shared(statement: str, program: str) -> None:
+    """A migration that is tried on a copy must not change what belongs to the whole server.
+
+    Raises RuntimeError.
+    """
     if shared := SHARED.match(statement):
         raise RuntimeError(  # what comes after these words may be a password
             "this changes the server, not the database alone, and cannot be tried on a copy: "
-            f"{' '.join(shared[1].split())} … (run it with alembic, which takes a backup first)"
+            f"{' '.join(shared[1].split())} … (run it with {program}, which takes a backup first)"
         )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from undrop.engines.litestream.replica import Litestream
     from undrop.engines.protocol import (
         Adopting,
+        Djangos,
         Log,
         Merged,
         Migrating,
@@ -343,3 +344,10 @@ def adopting() -> "Adopting":
     from undrop.engines.sqlite import adopting
 
     return adopting
+
+
+def of_django() -> "Djangos":
+    """Its part in a project of Django's."""
+    from undrop.engines.sqlite import django
+
+    return django

@@ -1,0 +1,1 @@
+"""Those of Django that change a database, behind a backup."""

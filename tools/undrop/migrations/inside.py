@@ -1,0 +1,122 @@
+"""What a process with project code is: the fence up, one question from undrop, one answer."""
+
+import os
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
+from urllib.parse import quote, quote_plus
+
+from sqlalchemy.engine import make_url
+
+from undrop.engines import registry
+from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError
+from undrop.migrations.message import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from undrop.engines.sqlite.fence import Fence
+    from undrop.values import Target
+
+
+class WrongError(Exception):
+    """The tool cannot use what it was given, and says why; no migration is at fault."""
+
+    what = "configuration"
+
+
+class Asked(Protocol):
+    """A question, as far as every tool's is one."""
+
+    @property
+    def live(self) -> str:
+        """The live database's file; empty where it is none."""
+
+    @property
+    def root(self) -> str:
+        """The project's folder."""
+
+    @property
+    def url(self) -> str:
+        """The project's."""
+
+    @property
+    def target(self) -> "Target | None":
+        """The database to migrate; None for a look."""
+
+
+AskedT = TypeVar("AskedT", bound=Asked)
+
+
+def accepts_loss(module: object) -> list[str]:
+    """What a migration's file says that it may take away. Raises TypeError."""
+    names = getattr(module, "accepts_loss", [])
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"accepts_loss in {getattr(module, '__file__', module)} is no list of texts"
+        )
+    return list(names)
+
+
+def _hidden(text: str, asked: Asked) -> str:
+    """The same without the passwords of the URLs that this process was given."""
+    for url in filter(None, (asked.url, asked.target.server if asked.target else "")):
+        with suppress(Exception):  # what is no URL was said to be none
+            found = make_url(url)
+            for word in filter(None, (found.password, found.query.get("password"))):
+                word = str(word)  # noqa: PLW2901 - a query may repeat a name
+                for form in {word, quote(word), quote(word, safe=""), quote_plus(word)}:
+                    text = text.replace(form, "***").replace(form.replace("%", "%%"), "***")
+    return text
+
+
+def _end_with_parent(pipe: int) -> None:
+    """End when undrop does, however it does: nobody else looks after the work copy."""
+    os.read(pipe, 1)
+    os._exit(1)
+
+
+def main(
+    of_json: "Callable[[bytes], AskedT]", answer_to: "Callable[[AskedT, Fence], Reply]"
+) -> NoReturn:
+    """Answer on stdout in JSON what the pipe asks; whatever migrations print goes to stderr."""
+    pipe, out = int(sys.argv[1]), os.dup(1)
+    os.register_at_fork(after_in_child=lambda: os.close(out))  # who forks and stays answers nothing
+    os.dup2(2, 1)
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (part := os.read(pipe, 1 << 16)):
+            os._exit(1)
+        line += part
+    threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
+    asked = of_json(line)
+    free = [asked.target.database] if asked.target else []
+    fence = registry.fence(asked.live, free, asked.root)
+    try:
+        answer = answer_to(asked, fence)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - migrations are anybody's code
+        unknown = error.revisions if isinstance(error, UnknownRevisionError) else []
+        wrong = error.what if isinstance(error, WrongError) else ""
+        if isinstance(error, UndropError):
+            said = error.what
+        elif wrong:
+            said = str(error)
+        else:
+            if asked.target and not fence.refused():
+                sys.stderr.write(_hidden(traceback.format_exc(), asked))
+            said = f"{type(error).__name__}: {error}"
+        answer = Reply(
+            error=_hidden(said, asked),
+            has_live_moved=isinstance(error, LiveMovedError),
+            wrong=wrong,
+            unknown=unknown,
+        )
+    if refused := fence.refused():  # also where somebody made light of it
+        answer = Reply(error=refused[0], refused="live" if fence.has_kept_live() else "other")
+    answer = answer._replace(made=fence.left())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.write(out, answer.to_json().encode())
+    os._exit(1 if answer.error else 0)  # taking SQLAlchemy apart lasts as long as some loading
