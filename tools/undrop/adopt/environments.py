@@ -17,9 +17,10 @@ PATIENCE = 60  # seconds for what is asked
 PYTHON = "bin/python"
 ACTIVE = ("VIRTUAL_ENV", "CONDA_PREFIX")
 """What names the environment that somebody has activated."""
-HAS_ALEMBIC = """
+HAS = """
+import sys
 from importlib.util import find_spec
-spec = find_spec("alembic")
+spec = find_spec(sys.argv[1])
 print(int(bool(spec and spec.origin)))  # a folder of migrations by that name has none
 """
 SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -69,18 +70,18 @@ def ask(
     return Said(out, err=lines)
 
 
-def python(root: Path, home: Path) -> str:
-    """The Python in which Alembic is started for the project in ``root``, from ``home``.
+def python(root: Path, home: Path, tool: str = "alembic") -> str:
+    """The Python in which the tool is started for the project in ``root``, from ``home``.
 
-    The first of the project's own that has Alembic; where none has, the one that runs undrop.
+    The first of the project's own that has that package; where none has, the one that runs undrop.
     """
-    own = (path for path in interpreters(root, home) if _has_alembic(path, home).out == "1")
+    own = (path for path in interpreters(root, home) if _has(tool, path, home).out == "1")
     return next(own, sys.executable)
 
 
-def broken(root: Path, home: Path) -> list[str]:
+def broken(root: Path, home: Path, tool: str = "alembic") -> list[str]:
     """The project's own Pythons that cannot be started, and why."""
-    asked = [(path, _has_alembic(path, home)) for path in interpreters(root, home)]
+    asked = [(path, _has(tool, path, home)) for path in interpreters(root, home)]
     return [f"{path}: {said.failure}" for path, said in asked if said.failure]
 
 
@@ -142,8 +143,8 @@ def _of_poetry(folder: Path) -> Iterator[Path]:
 
 
 @cache
-def _has_alembic(path: str, folder: Path) -> Said:
-    said = ask([path, "-c", HAS_ALEMBIC], folder)
+def _has(package: str, path: str, folder: Path) -> Said:
+    said = ask([path, "-c", HAS, package], folder)
     return Said(said.out.strip(), said.failure)
 
 

@@ -17,17 +17,19 @@ from dotenv import dotenv_values
 from sqlalchemy.engine import make_url
 
 from undrop import folders, settings
-from undrop.adopt import environments, known, packaged, places
+from undrop.adopt import django_project, environments, known, packaged, places
 from undrop.adopt.known import DOTENV, LIKELY
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
 from undrop.folders import git_root
-from undrop.migrations import runner
+from undrop.migrations import process
 from undrop.recipes import Action, Part, Text, settings_place
 
 GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
 READ_BY = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']""")
 FIELD = re.compile(r"^\s*(\w*(?:database|db|sqlalchemy)\w*)\s*:\s*\w", re.MULTILINE | re.IGNORECASE)
+DJANGOS, DJANGOS_BY = "DATABASE_URL", re.compile(r"\bDATABASE_URL\b|dj_database_url|\benv\.db\(")
+"""What dj-database-url and django-environ read where nobody names a variable, and its signs."""
 OF_A_PROJECT = ("pyproject.toml", "requirements.txt", "setup.py", "package.json")
 """Files that are in a project's own folder."""
 NOT_GUARDED = "NOT guarded"
@@ -77,10 +79,23 @@ class Project(NamedTuple):
     """What migrates it, where that is not Alembic, as it is to be written into the settings."""
     command: str = ""
     """Its command, as the settings have it or will."""
+    django: Path | None = None
+    """Django's ``manage.py``, where that migrates."""
+    django_settings: Path | None = None
+    """The file with Django's settings, where they can be added to."""
+    databases: dict[str, str] = {}  # noqa: RUF012 - likewise
+    """URLs of more databases that are guarded, by name, as they are written down."""
+
+    @property
+    def migrates(self) -> bool:
+        """Whether there is anything to migrate with."""
+        return bool(self.env or self.config or self.django or self.command)
 
     @property
     def home(self) -> Path:
-        """From where Alembic is called, and ``flask db``."""
+        """From where Alembic is called, and ``flask db``, or ``manage.py``."""
+        if self.django:
+            return self.django.parent
         return self.ini.parent if self.ini and not self.flask else self.root
 
     @property
@@ -149,7 +164,7 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
     database is of no kind that is known, and where the settings name another one already.
     """
     table = settings.table(root)
-    project = look_at_alembic(root, run=True)
+    project = _look_at_tool(root, table or {})
     typed = given(url, standing or root, root)
     chosen = typed if table is None else _respected(root, table, typed)
     literal = _literal(project.config)
@@ -180,21 +195,92 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
         variable=project.own.variable if project.own else (table or {}).get("url-variable", ""),
         env_file=env_file or (project.own.env_file if project.own else ""),
         adopted=table is not None,
-        public=bool(typed) or table is not None or (in_ini != "" and _source(in_ini, root) == ours),
+        public=project.public
+        or bool(typed)
+        or table is not None
+        or (in_ini != "" and _source(in_ini, root) == ours),
         others=[settled for source, settled in by_source.items() if source != ours],
     )
     if table is not None and project.alembic and "alembic" not in table:
         project.unclear.append(f'add  alembic = "{project.alembic}"  to the settings: it is there')
+    if table is not None and project.django and "django" not in table:
+        manage = project.django.relative_to(root)
+        project.unclear.append(f'add  django = "{manage}"  to the settings: it is there')
     if project.own and not project.env_file and _is_served(project) and not project.public:
         project.unclear.append(_by_shell(project))
-    return project if project.config else _with_packaged(project)
+    has_own = project.config or project.django
+    return project if has_own else _with_packaged(project)
+
+
+def look_at_tool(root: Path) -> Project:
+    """What migrates there, as far as that is told without running any code of the project's."""
+    table = settings.table(root) or {}
+    named = "" if table.get("migrate-command") else table.get("django")
+    if isinstance(named, str) and named:
+        return Project(root, {}, None, None, "", "", [], [], django=root / named)
+    return look_at_alembic(root, run=False)
+
+
+def _look_at_tool(root: Path, table: dict[str, Any]) -> Project:
+    """What migrates there, asked which databases it goes to. Raises UsageError."""
+    if table.get("migrate-command"):
+        return look_at_alembic(root, run=True)
+    named = str(table.get("django", ""))
+    manage, others = django_project.chosen(root, named)
+    project = Project(root, {}, None, None, "", "", [], [])
+    if not named:
+        project = look_at_alembic(root, run=True)
+        if manage and project.config:  # or it would have been asked
+            project.unclear.append(
+                f"{NOT_GUARDED}: {manage.relative_to(root)}: undrop goes by Alembic here; "
+                f'django = "{manage.relative_to(root)}" in its settings would have it go by that'
+            )
+            return project
+    project.unclear.extend(
+        f"{NOT_GUARDED}: {django_project.elsewhere(root, other)}"
+        for other in others
+        if settings.table(other.parent) is None
+    )
+    return _with_django(project, manage) if manage else project
+
+
+def _with_django(project: Project, manage: Path) -> Project:
+    """The same with the databases that ``manage.py`` goes to. Raises UsageError."""
+    root = project.root
+    project.unclear.extend(environments.broken(root, manage.parent, "django"))
+    asked = django_project.asked(root, manage)
+    project.unclear.extend(f"{NOT_GUARDED}: {why}" for why in asked.unclear)
+    default = asked.urls.get(django_project.DEFAULT, "")
+    if not default:
+        return project
+    settled_default = _settled(default, manage.parent, root)
+    if not asked.migrates:
+        return project._replace(urls=[settled_default], public=True)
+    sources = {_source(settled_default, root)}
+    databases = {}
+    for alias, url in asked.urls.items():
+        settled = _settled(url, manage.parent, root)
+        if _source(settled, root) not in sources and not _is_in_memory(settled, root):
+            sources.add(_source(settled, root))
+            databases[alias] = settled
+    return project._replace(
+        django=manage,
+        django_settings=asked.settings,
+        urls=[default],
+        databases=databases,
+        public=True,
+    )
+
+
+def _is_in_memory(url: str, root: Path) -> bool:
+    return settings.of(root, {"url": url}).engine.in_memory
 
 
 def _with_own(project: Project, table: dict[str, Any] | None) -> Project:
     """The same with what migrates it, where that is not Alembic: by the settings, or to be."""
     if command := (table or {}).get("migrate-command", ""):
         return project._replace(command=str(command))
-    own = None if project.config else known.find(project.root)
+    own = None if project.config or project.django else known.find(project.root)
     if own is None:
         return project
     try:
@@ -277,9 +363,12 @@ def with_variable(project: Project) -> Project:
 
     And with the file that sets it. What only code knows of a server is written nowhere.
     """
-    if not project.url or project.adopted or project.env is None:
+    if not project.url or project.adopted or not (project.env or project.django):
         return project
-    project = _with_env_file(project._replace(variable=_variable(project)))
+    moved = _with_env_file(project._replace(variable=_variable(project)))
+    if project.django and not _is_read(moved):
+        return project  # dj-database-url takes what we do not, and a path from elsewhere
+    project = moved
     if project.public or project.env_file or not _is_served(project):
         return project
     if project.variable:
@@ -299,7 +388,7 @@ def missing(project: Project) -> tuple[Text, ...]:
         return ()
     folder = file.parent
     first: Text = (f"there is no {file} yet",)
-    if project.config or project.command:
+    if project.migrates:
         first = (f"there is no {file} yet: the first", Action("migrate"), "makes it")
     if folder.exists():
         return (first,)
@@ -426,7 +515,7 @@ def _probe(
         told = _Told(**json.loads(said.out))
     except (ValueError, TypeError):  # nothing, or what somebody else printed
         told = _Told(failure=said.failure or f"it answered {said.out.strip()[-80:]!r}")
-    runner.discard(told.made)
+    process.discard(told.made)
     return told
 
 
@@ -434,9 +523,32 @@ def _variable(project: Project) -> str:
     """The variable by which ``env.py`` is moved to another database; empty when none does."""
     for name in _names(project)[:MOST]:
         for url in registry.adopting(project.url).probes(MARK):
-            if any(MARK in told for told in _probe(project, {name: url}).urls):
+            if any(MARK in told for told in _urls(project, {name: url})):
                 return name
     return ""
+
+
+def _urls(project: Project, variables: dict[str, str | None]) -> list[str]:
+    """Where the project's code goes with those variables."""
+    if project.django:
+        url = django_project.default_url(project.root, project.django, variables)
+        return [url] if url else []
+    return _probe(project, variables).urls
+
+
+def _is_read(project: Project) -> bool:
+    """Whether the variable and its file lead undrop where they lead the project's code."""
+    if not project.variable:
+        return True
+    table = {
+        "url": project.url,
+        "url-variable": project.variable,
+        **({"env-file": project.env_file} if project.env_file else {}),
+    }
+    try:
+        return settings.of(project.root, table).source == _source(project.url, project.root)
+    except UsageError:
+        return False
 
 
 def _names(project: Project) -> list[str]:
@@ -450,6 +562,10 @@ def _names(project: Project) -> list[str]:
         candidates = READ_BY.findall(text) + [name.upper() for name in FIELD.findall(text)]
         if source.name.startswith(".env"):
             candidates += re.findall(r"^(?:export )?(\w+)=", text, re.MULTILINE)
+        if project.django:
+            candidates = [DJANGOS] * bool(DJANGOS_BY.search(text)) + [
+                n for n in candidates if "URL" in n
+            ]
         names |= {name: None for name in candidates if LIKELY.search(name)}
     return [*names]
 
@@ -495,7 +611,7 @@ def _without_shell(project: Project) -> set[str]:
     """The databases that ``env.py`` goes to where the shell does not set the variable."""
     urls = project.urls
     if project.variable in os.environ:
-        urls = _probe(project, {project.variable: None}).urls
+        urls = _urls(project, {project.variable: None})
     settled = (_settled(url, project.home, project.root) for url in urls)
     return {_source(url, project.root) for url in settled}
 

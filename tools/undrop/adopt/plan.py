@@ -13,7 +13,7 @@ from typing import NamedTuple
 import tomlkit
 
 from undrop import durable, settings
-from undrop.adopt import agents, blocks, envpy, hooks, places
+from undrop.adopt import agents, blocks, django_project, envpy, hooks, places
 from undrop.adopt.find import Project
 from undrop.errors import UsageError
 from undrop.folders import git_root
@@ -27,7 +27,7 @@ RULE = """
 ## The database is guarded by undrop
 
 **Run `{backup}` before any schema change or destructive command** (`rm`, truncate, `DROP`,
-`DELETE` without `WHERE`, `alembic downgrade`), or put `{run}` before it.
+`DELETE` without `WHERE`, `{command}`), or put `{run}` before it.
 {schema}Something is lost? `{undo}`; `{recover}` for some rows alone; or `{list}` and `{restore}`.
 Never delete or edit anything in `backups/`.
 """
@@ -78,6 +78,8 @@ def adopt(project: Project, named: Collection[str] = ()) -> list[Edit]:
     ]
     if project.env:
         edits.append(_file(project.env, lambda text: _guarded(text or "")))
+    if project.django_settings:
+        edits.append(_file(project.django_settings, django_project.added))
     return [edit for edit in edits if edit.text_before != edit.text_after]
 
 
@@ -97,6 +99,10 @@ def withdraw(root: Path, env: Path | None) -> list[Edit]:
     edits += _hooks(root, hooks.remove, agents.names())
     if env and env.is_file():
         edits.append(_file(env, lambda text: envpy.remove(text) if text else text))
+    edits += [
+        _file(path, lambda text: blocks.remove(text) if text else text)
+        for path in django_project.with_block(root)
+    ]
     edits = [edit for edit in edits if edit.text_before != edit.text_after]
     return [*edits, *_still_ignored(root)] if edits else []
 
@@ -189,6 +195,8 @@ def _settings(project: Project) -> Edit:
         "env-file": project.env_file,
         "alembic": project.alembic,
         "alembic-section": "" if project.section == places.SECTION else project.section,
+        "django": str(project.django.relative_to(project.root)) if project.django else "",
+        "databases": {name: {"url": url} for name, url in project.databases.items()},
     }
     if own := project.own:
         known |= {"migrate-command": own.command, "migrate-url": own.form}
@@ -213,18 +221,13 @@ def clashes(project: Project) -> list[str]:
     theirs = _recipes_in(file) if file.is_file() else set()
     if theirs and blocks.has(file.read_text("utf-8", "surrogateescape")):
         theirs -= _recipes_in(ours)  # it imports them
-    here = {*NAMES} if can_migrate(project) else {*NAMES}.difference(MIGRATES)
+    here = {*NAMES} if project.migrates else {*NAMES}.difference(MIGRATES)
     return sorted(theirs & here)
-
-
-def can_migrate(project: Project) -> bool:
-    """Whether there is anything to migrate with."""
-    return bool(project.env or project.config or project.command)
 
 
 def _rules(project: Project) -> list[Edit]:
     """The rule for agents; one that was written when nothing migrated, or something, is renewed."""
-    root, migrates = project.root, can_migrate(project)
+    root, migrates = project.root, project.migrates
     rule, other = (_rule(project, migrates=which) for which in (migrates, not migrates))
 
     def change(text: str | None) -> str:
@@ -246,13 +249,14 @@ def _rule(project: Project, *, migrates: bool) -> str:
     lines = {action.name: prompt.line(action) for action in ACTIONS}
     other = WITHOUT_JUST.format(program=prompt.program) if prompt.recipes else ""
     schema = SCHEMA.format(**lines) if migrates else ""
-    return f"{RULE.strip().format(schema=schema, **lines)}\n{other}"
+    command = "manage.py flush" if project.django else "alembic downgrade"
+    return f"{RULE.strip().format(schema=schema, command=command, **lines)}\n{other}"
 
 
 def _recipes(project: Project) -> str:
     """Our recipes; one whose name the justfile has already begins with ``undrop-``."""
     text = TEMPLATE.read_text("utf-8")
-    if not can_migrate(project):
+    if not project.migrates:
         parts = text.split("\n\n")
         text = "\n\n".join(part for part in parts if not MIGRATES_ONLY.search(part))
     text = re.sub(r"(?m)^\[group\(.*", '[group("undrop")]', text)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.engine import make_url
 
+from undrop import hook
 from undrop.adopt import environments, envpy
 from undrop.engines import registry
 from undrop.errors import UndropError
-from undrop.migrations import runner
+from undrop.migrations import process
 from undrop.recipes import Text
 from undrop.settings import load, of_url
 from undrop.values import Session
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 PATIENCE = 300  # seconds for all migrations, on the copy
-NO_BACKUP = "NO BACKUP WAS TAKEN BEFORE THIS MIGRATION: "
+NO_BACKUP = hook.NO_BACKUP.format(hook.MIGRATION)
 INSTALL = "uv add --dev undrop, or pip install undrop, into the environment that runs it"
 LINES = "let env.py call backup_before(context) before it configures Alembic: undrop init does"
 LATE = "the call of backup_before in env.py comes too late, or never: put it before that by hand"
@@ -68,7 +69,7 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
             instead |= of_url(url)
         else:
             command.append("--sql")
-        before = _watched(settings)
+        before = watched(settings)
         question: dict[str, object] = {
             "root": str(project.root),
             "live": str(engine.file or ""),
@@ -81,8 +82,8 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
             "variable": settings.variable,
         }
         told, said = _tried(project, python, question)
-        runner.discard(path for path in told.made if not path.startswith(folder))
-        if _watched(settings) != before:
+        process.discard(path for path in told.made if not path.startswith(folder))
+        if watched(settings) != before:
             failure = "the live database was changed meanwhile, by it or by another program"
             return Proof(door, [failure], [])
     return _judged(settings, project, door, told, said)
@@ -171,7 +172,8 @@ def _typed(project: "Project") -> list[str]:
     return ["alembic", *named, "-n", project.section]
 
 
-def _watched(settings: "Settings") -> list[object] | None:
+def watched(settings: "Settings") -> list[object] | None:
+    """What tells whether somebody writes to the live database; nothing of one on a server."""
     return settings.engine.fingerprint() if settings.engine.file else None
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrop import recipes, settings, version_table
-from undrop.adopt import agents, commandproof, environments, find, plan, proof
+from undrop.adopt import (
+    agents,
+    commandproof,
+    django_proof,
+    environments,
+    find,
+    plan,
+    proof,
+)
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError, UndropError, UsageError
@@ -74,7 +82,7 @@ def _adopt(bare: "Bare", root: Path) -> Answer:
         *agents.trust(edit.path for edit in edits),
         *(f"your recipe {name} stays what it is: ours is undrop-{name}" for name in taken),
     )
-    if not plan.can_migrate(project):
+    if not project.migrates:
         notes = (*notes, WITHOUT)
     if dry:
         known = _not_guarded(project, project.others)
@@ -119,7 +127,7 @@ def _check(bare: "Bare", root: Path) -> Answer:
     if settings.table(root) is None:
         raise UsageError(f"the project in {root} is not adopted", Action("init"))
     adopted = settings.load(root, bare.session)
-    project = find.look_at_alembic(adopted.root, run=False)
+    project = find.look_at_tool(adopted.root)
     proved = _proved(adopted, project, bare)
     return proved if proved.line else proved._replace(notes=(*proved.notes, WITHOUT))
 
@@ -127,7 +135,9 @@ def _check(bare: "Bare", root: Path) -> Answer:
 def _proved(adopted: settings.Settings, project: find.Project, bare: "Bare") -> Answer:
     """Which doors are guarded, by trying; exit code 4 where one is there and is not."""
     tried = []
-    if project.config and not project.is_packaged:
+    if adopted.django and project.django:
+        tried.append(django_proof.prove(adopted, project))
+    elif project.config and not project.is_packaged:
         python = environments.python(project.root, project.home)
         tried.append(proof.prove(adopted, project, python))
     if adopted.migrate_command and not adopted.engine.in_memory:
@@ -155,9 +165,10 @@ def _proved(adopted: settings.Settings, project: find.Project, bare: "Bare") -> 
 
 def _not_guarded(project: find.Project, others: list[str]) -> list[Text]:
     """What is known not to be guarded without trying, and the databases that are migrated too."""
+    who = "manage.py" if project.django else "env.py"
     return [
         *(text for text in project.unclear if text.startswith(find.NOT_GUARDED)),
-        *(f"{find.NOT_GUARDED}: {url}, which env.py goes to" for url in others),
+        *(f"{find.NOT_GUARDED}: {url}, which {who} goes to" for url in others),
         *project.packaged,
     ]
 
