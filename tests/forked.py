@@ -27,11 +27,17 @@ HEAVY = (
     *("sqlalchemy.dialects.sqlite", "sqlalchemy.orm", "psutil"),
     *("rich.table", "rich.progress"),
 )
-OPTIONAL = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "alembic.ddl.postgresql")
+OPTIONAL = (
+    *("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "alembic.ddl.postgresql"),
+    *("django.core.management", "django.db.migrations.executor", "django.db.backends.sqlite3.base"),
+)
+SETTLED = ("undrop.django.", "undrop.migrations.django_settings")
+"""What only a process with Django's settings can load."""
 MAINS = {
     "undrop": ("undrop.__main__", "main"),
     "alembic": ("alembic.config", "main"),
     "undrop.migrations.child": ("undrop.migrations.child", "main"),
+    "undrop.migrations.django_child": ("undrop.migrations.django_child", "main"),
 }
 """What ``python -m NAME``, or a script of that name, calls."""
 
@@ -44,7 +50,8 @@ def load() -> None:
         with suppress(ImportError):
             import_module(name)
     for module in pkgutil.walk_packages(undrop.__path__, "undrop."):
-        import_module(module.name)
+        if not module.name.startswith(SETTLED):
+            import_module(module.name)
     gc.collect()
     gc.freeze()  # what is not looked at again is not copied for each child
 

@@ -336,18 +336,21 @@ class Adopted(Runner):
         return tree
 
 
-def install(folder: Path, *packages: str) -> Path:
-    """A fresh environment with the packages; its site-packages. With uv where there is one."""
+def install(folder: Path, *packages: str, python: str = sys.executable) -> Path:
+    """A fresh environment with the packages; its site-packages. With uv where there is one.
+
+    ``python``: the one that it is made by.
+    """
     if uv := shutil.which("uv"):
-        subprocess.run([uv, "venv", "-q", "--python", sys.executable, folder], check=True)
-        python = f"--python={folder}"
+        subprocess.run([uv, "venv", "-q", "--python", python, folder], check=True)
+        into = f"--python={folder}"
         copied = "--link-mode=copy"  # its cache is not written to, whatever is done here
         subprocess.run(
-            [uv, "pip", "install", "-q", "--compile-bytecode", python, copied, *packages],
+            [uv, "pip", "install", "-q", "--compile-bytecode", into, copied, *packages],
             check=True,
         )
     else:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([python, "-m", "venv", folder], check=True)
         pip = [str(folder / "bin/pip"), "install", "--disable-pip-version-check", "-qqq"]
         subprocess.run([*pip, *packages], check=True)
     [site] = folder.glob("lib/python3*/site-packages")
