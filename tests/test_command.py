@@ -234,6 +234,7 @@ def test_without_any_tool_nothing_is_promised(shop: Shop) -> None:
         assert name not in shop.undrop("status").out
     done = shop.undrop("migrate")
     assert done.code == 2
+    assert "about to" not in done.err
     assert "nothing is known here that migrates" in done.err
     assert 'set `migrate-command = "COMMAND"` in undrop.toml' in done.err
     assert "undrop migrate -- COMMAND…" in done.err

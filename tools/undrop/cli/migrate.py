@@ -35,6 +35,7 @@ def migrate(run: Run) -> Answer:
 
     settings, arguments = run.settings, run.arguments
     clients(run)
+    tool.refuse(settings, arguments.words, arguments.typed)
     run.say(f"about to change {settings.engine.label}")
     try:
         with (

@@ -96,6 +96,10 @@ def _begins(step: str, run: Run, hint: "Namespace") -> bool:
         return not isinstance(wanted(asked), Answer)
     if step == "recover":
         return bool(hint.names)
+    if step == "migrate":
+        from undrop.migrations import tool
+
+        tool.refuse(run.settings, hint.words, hint.typed)
     clients(asked)
     return True
 

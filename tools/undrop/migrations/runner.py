@@ -29,10 +29,7 @@ class Alembic:
     reads_accepts_loss = True
 
     def __init__(self, settings: "Settings", words: list[str]) -> None:
-        if len(words) != 1:
-            raise UsageError(
-                f"{' '.join(words)} is more than one revision", Action("migrate", words[0])
-            )
+        refuse(words)
         [self._revision] = words
         self.goes_to = None if self._revision in {"head", "heads"} else words
         self._config = settings.alembic_files
@@ -82,6 +79,14 @@ class Alembic:
         """Remove the databases that migrations have made: what was tried is not to stay."""
         discard(self._made)
         self._made.clear()
+
+
+def refuse(words: list[str]) -> None:
+    """Raise UsageError for more than one revision."""
+    if len(words) > 1:
+        raise UsageError(
+            f"{' '.join(words)} is more than one revision", Action("migrate", words[0])
+        )
 
 
 def look(settings: "Settings") -> Reply:

@@ -74,6 +74,17 @@ def of(settings: "Settings", words: list[str], command: "Sequence[str]" = ()) ->
     return runner.Alembic(settings, words or ["head"])
 
 
+def refuse(settings: "Settings", words: list[str], command: "Sequence[str]" = ()) -> None:
+    """Raise the UsageError that ``of`` would, with nothing started."""
+    if command or settings.migrate_command:
+        of(settings, words, command)  # which starts nothing yet
+        return
+    _require_any(settings)
+    from undrop.migrations import runner
+
+    runner.refuse(words)
+
+
 def to_newest(settings: "Settings") -> Tool:
     """The one that makes an empty database one of the newest schema. Raises UsageError."""
     if settings.migrate_command:
