@@ -22,6 +22,14 @@ def write(apps, schema_editor):
 
 
 """
+WRITES_LOGS = """\
+def write(apps, schema_editor):
+    from django.db import connections
+
+    connections["logs"].cursor().execute("DELETE FROM stock_item")
+
+
+"""
 RUNS = "migrations.RunPython(write)"
 
 
@@ -40,7 +48,9 @@ def test_it_is_adopted_and_migrates_on_a_copy_that_says_what_it_would_lose(
     assert adopted.endswith("Guarded: manage.py\n")
     assert content(django.database) == rows
     django.migration("0002_sized", SIZED, needs="0001_items")
-    assert "pending    stock 0002_sized" in django.ok("just", "status")
+    status = django.ok("just", "status")
+    assert "stock 0001_items, the code's head is stock 0002_sized: just migrate" in status
+    assert "pending    stock 0002_sized" in status
     assert django.ok("just", "rehearse").startswith("stock 0001_items -> stock 0002_sized\n")
     assert content(django.database) == rows
     django.ok("just", "migrate")
@@ -224,11 +234,7 @@ def test_of_several_databases_each_is_written_down_and_the_one_that_is_named_bac
     assert content(kept) == logs
     assert content(there.database) == rows
     # A migration of the one cannot write to the other.
-    code = (
-        "def write(apps, schema_editor):\n    from django.db import connections\n"
-        "    connections['logs'].cursor().execute('DELETE FROM stock_item')\n\n\n"
-    )
-    there.migration("0003_past", RUNS, needs="0002_sized", code=code)
+    there.migration("0003_past", RUNS, needs="0002_sized", code=WRITES_LOGS)
     logs = content(there.root / "logs.db")
     refused = there.run("just", "migrate")
     assert refused.code == 1, refused
@@ -413,6 +419,9 @@ def test_settings_of_other_shapes_are_guarded_or_said_not_to_be(tmp_path: Path, 
         assert done.out.endswith("Guarded: manage.py\n"), done
         there.manage("flush", "--no-input")
         assert len(there.kept("django")) == 1
+        kind = "tuple" if shape == "a tuple" else "list"
+        script = "import site_settings; print(type(site_settings.INSTALLED_APPS).__name__)"
+        assert there.ok("python", "-c", script) == f"{kind}\n"
     there.ok("undrop", "init", "--remove")
     assert there.tree() == before
 
@@ -500,18 +509,18 @@ def test_where_undrop_is_missing_the_settings_say_so_and_all_goes_on(django: Dja
 
 
 POSTGRES = (
-    '"default": {{"ENGINE": "django.db.backends.postgresql", "NAME": "{name}", '
+    '"{alias}": {{"ENGINE": "django.db.backends.postgresql", "NAME": "{name}", '
     '"USER": "postgres", "HOST": "{host}"}}, '
 )
 
 
 def test_on_a_server_it_is_tried_in_a_scratch_database(tmp_path: Path, server: Server) -> None:
-    name = f"django_{os.getpid()}"
-    server.sql(f"CREATE DATABASE {name}")
-    there = Djangos(
-        tmp_path / "theirs",
-        SETTINGS.format(databases=POSTGRES.format(name=name, host=server.folder)),
-    )
+    name, logs = (f"django_{os.getpid()}{more}" for more in ("", "_logs"))
+    databases = ""
+    for alias, there_is in (("default", name), ("logs", logs)):
+        server.sql(f"CREATE DATABASE {there_is}")
+        databases += POSTGRES.format(alias=alias, name=there_is, host=server.folder)
+    there = Djangos(tmp_path / "theirs", SETTINGS.format(databases=databases))
     there.manage("migrate", "-v0")
     server.sql("INSERT INTO stock_item (name, note) VALUES ('a', '1'), ('b', '2')", name)
     rows = server.sql("SELECT name, note FROM stock_item ORDER BY id", name)
@@ -534,6 +543,13 @@ def test_on_a_server_it_is_tried_in_a_scratch_database(tmp_path: Path, server: S
     refused = there.run("just", "migrate")
     assert refused.code == 1, refused
     assert "this changes the server, not the database alone" in refused.err
+    path.unlink()
+    code = WRITES_LOGS.replace("DELETE FROM stock_item", "CREATE TABLE strays (v text)")
+    path = there.migration("0003_past", RUNS, needs="0002_sized", code=code)
+    refused = there.run("just", "migrate")
+    assert refused.code == 1, refused
+    assert "read-only transaction" in refused.err
+    assert server.sql("SELECT to_regclass('strays') IS NULL", logs) == [(True,)]
     path.unlink()
     there.ok("just", "reset-db")
     assert server.sql("SELECT count(*) FROM stock_item", name) == [(0,)]

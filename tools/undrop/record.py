@@ -94,6 +94,12 @@ def revision_names(revisions: Sequence[str]) -> str:
     return ", ".join(_newest(revisions)) or NO_REVISION
 
 
+def heads_ahead(heads: Sequence[str], revisions: Sequence[str]) -> str:
+    """The code's heads for people; of ``APP NAME`` those alone that a database has not reached."""
+    ahead = [each for each in heads if " " not in each or each not in revisions]
+    return revision_names(ahead or heads)
+
+
 def revision_way(revisions_before: Sequence[str], revisions_after: Sequence[str]) -> str:
     """From some revisions to others, for people; apps whose newest is the same are left out."""
     way = [_newest(revisions_before), _newest(revisions_after)]

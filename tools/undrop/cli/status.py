@@ -7,7 +7,7 @@ from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
 from undrop.migrations import revisions
 from undrop.recipes import Action
-from undrop.record import revision_names
+from undrop.record import heads_ahead, revision_names
 from undrop.store import neighbours
 from undrop.store.timeline import names
 
@@ -82,7 +82,7 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
             if seen.fitting:
                 head += f", or {line(Action('restore', seen.fitting))}"
         elif behind:
-            names, migrate = revision_names(seen.heads or []), line(Action("migrate"))
+            names, migrate = heads_ahead(seen.heads or [], seen.revisions), line(Action("migrate"))
             head = f", the code's head is {names}: {migrate}"
         yield "revision", revision_names(seen.revisions) + head
         if behind and not seen.unknown:

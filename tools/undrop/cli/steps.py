@@ -145,7 +145,7 @@ def forget(run: Run) -> Answer:
 def restore(run: Run) -> Answer:
     """Put a backup back, or say what that would change."""
     from undrop.migrations import revisions
-    from undrop.record import revision_names
+    from undrop.record import heads_ahead, revision_names
     from undrop.steps import replica
     from undrop.steps import restore as core
 
@@ -176,7 +176,7 @@ def restore(run: Run) -> Answer:
     heads = revisions.heads(run.settings)
     at: Text = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
     if heads and revisions.is_behind(run.settings, done.revisions):
-        ahead = f"{at}; the code's head is {revision_names(heads)}:"
+        ahead = f"{at}; the code's head is {heads_ahead(heads, done.revisions)}:"
         at = (ahead, Action("migrate"), "brings it forward")
     result = {
         "database": run.settings.engine.label,
