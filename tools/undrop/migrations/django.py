@@ -28,11 +28,7 @@ class Django:
     reads_accepts_loss = True
 
     def __init__(self, settings: "Settings", words: list[str]) -> None:
-        if len(words) > MOST:
-            raise UsageError(
-                f"{' '.join(words)} is more than an application and a migration of it",
-                Action("migrate", *words[:MOST]),
-            )
+        refuse(words)
         assert settings.django  # noqa: S101 - or it would be another tool
         if not settings.django.is_file():
             raise UsageError(f"there is no {settings.django}", "let `django` in the settings say")
@@ -81,6 +77,15 @@ class Django:
         if not self._words:
             return UsageError(what, f"correct that, {AGAIN}")
         return UsageError(what, _manage(self._settings, "showmigrations"), " shows them all")
+
+
+def refuse(words: list[str]) -> None:
+    """Raise UsageError for more words than there can be."""
+    if len(words) > MOST:
+        raise UsageError(
+            f"{' '.join(words)} is more than an application and a migration of it",
+            Action("migrate", *words[:MOST]),
+        )
 
 
 def look(settings: "Settings") -> Reply:

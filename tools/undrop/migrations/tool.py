@@ -79,6 +79,11 @@ def refuse(settings: "Settings", words: list[str], command: "Sequence[str]" = ()
     if command or settings.migrate_command:
         of(settings, words, command)  # which starts nothing yet
         return
+    if settings.django:
+        from undrop.migrations import django
+
+        django.refuse(words)
+        return
     _require_any(settings)
     from undrop.migrations import runner
 
