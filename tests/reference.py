@@ -19,7 +19,7 @@ def reference() -> str:
         one = every.choices[name]
         one.formatter_class = partial(HelpFormatter, width=1000)
         usage = one.format_usage().removeprefix("usage: ").replace(" [-h]", "").strip()
-        usage = usage.replace(" ...", "…") if "[" in usage else usage.replace("...", "COMMAND…")
+        usage = re.sub(r" \.\.\.$", " COMMAND…", usage).replace(" ...", "…")
         lines.append(f"| `{usage}` | {command.text} |")
     return "\n".join(lines) + "\n"
 

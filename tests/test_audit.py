@@ -241,7 +241,7 @@ def test_too_little_room_is_found(
             return type("Disk", (), {"f_bavail": free if mine else 1 << 50, "f_frsize": 1})
 
         monkeypatch.setattr(os, "statvfs", statvfs)
-        checked = [*audit.audit(settings.load(shop.root))]
+        checked = [*audit.audit([settings.load(shop.root)])]
         assert len(checked) == 5
         return [each.said for each in checked if each.to_do]
 

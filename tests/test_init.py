@@ -283,7 +283,9 @@ def test_a_configuration_in_a_folder_below_is_used_from_there(elsewhere: Elsewhe
     assert content(elsewhere.root / "backend/app.db") == rows
 
 
-def test_two_databases_are_said_and_the_one_given_is_guarded(elsewhere: Elsewhere) -> None:
+def test_two_databases_are_said_and_the_one_given_is_the_default_of_both(
+    elsewhere: Elsewhere,
+) -> None:
     elsewhere.ok("alembic", "init", "-t", "multidb", "migrations")
     ini = elsewhere.root / "alembic.ini"
     text = ini.read_text().replace("sqlalchemy.url = driver://user:pass@localhost/dbname\n", "@", 1)
@@ -294,10 +296,17 @@ def test_two_databases_are_said_and_the_one_given_is_guarded(elsewhere: Elsewher
     done = elsewhere.run("undrop", "init")
     assert done.code == 2
     assert "several databases: sqlite:///a.db, sqlite:///b.db" in done.err
-    done = elsewhere.run("undrop", "init", "--url", "sqlite:///b.db")
+    done = elsewhere.done("undrop", "init", "--url", "sqlite:///b.db")
+    assert "Guarded: alembic" in done.out
+    assert "NOT guarded" not in done.out
+    file = elsewhere.root / "undrop.toml"
+    table = '\n[databases.engine1]\nurl = "sqlite:///a.db"\n'
+    assert f'url = "sqlite:///b.db"\n{table}' in file.read_text()
+    file.write_text(file.read_text().replace(table, ""))  # adopted when there was one
+    done = elsewhere.run("undrop", "init")
     assert done.code == 4
     assert "Guarded: alembic\nNOT guarded: sqlite:///a.db, which env.py goes to" in done.out
-    assert 'url = "sqlite:///b.db"' in (elsewhere.root / "undrop.toml").read_text()
+    assert 'set `databases.NAME.url = "sqlite:///a.db"` in undrop.toml' in done.out
 
 
 @pytest.mark.parametrize(

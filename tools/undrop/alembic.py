@@ -24,41 +24,55 @@ def backup_before(context: Any) -> None:  # noqa: ANN401 - Alembic's module of p
     """Take a verified backup, reason ``alembic``, if the running command changes the database.
 
     ``context`` is ``alembic.context``. Never raises: when the backup fails it says so where it
-    cannot be missed, and the migration goes on. Where ``env.py`` then migrates another database
-    than the one that is guarded, that one is backed up, too. Nothing for commands that only look,
-    and nothing for ``just migrate``, which has its backup and gives ``env.py`` a work copy.
+    cannot be missed, and the migration goes on. Where ``env.py`` then migrates others of the
+    settings' databases, or one that is not guarded, each of these is backed up, too. Nothing for
+    commands that only look, and nothing for ``just migrate``, which has its backup and gives
+    ``env.py`` a work copy.
     """
     try:
         looks = {WORK_COPY, PROBE} & {*context.config.attributes}
         if looks or LOADING in os.environ or not _changes(context):
             return
         folder = _folder(context)
-        run = hook.Run("alembic", folder)
+        run, tables = hook.Run("alembic", folder), dict[str, str]()
         failure = run.before()
-        alembic_private.configured(context, lambda migration: _configured(run, migration))
-        alembic_private.when_it_ends(context, lambda ended: _ended(run, folder, ended))
+        alembic_private.configured(context, lambda migration: _configured(run, tables, migration))
+        alembic_private.when_it_ends(context, lambda ended: _ended(run, tables, folder, ended))
     except Exception as error:  # noqa: BLE001 - the hook is soft by contract
         failure = f"{type(error).__name__}: {error}"
     if failure:
         hook.failed(hook.MIGRATION, failure, Action("migrate"), lambda: _folder(context))
 
 
-def _configured(run: hook.Run, migration: "MigrationContext") -> None:
-    """Look whether Alembic goes to the database that is guarded."""
+def _configured(run: hook.Run, tables: dict[str, str], migration: "MigrationContext") -> None:
+    """Look whether Alembic goes to the database that is guarded, or to another one.
+
+    ``tables``: where it keeps the revisions of those that have a name in the settings, by that.
+    """
     connection = migration.connection
     if connection is None or migration.as_sql:
         return
     url = connection.engine.url
-    run.elsewhere(url.render_as_string(hide_password=False), url.render_as_string())
+    name = run.elsewhere(url.render_as_string(hide_password=False), url.render_as_string())
+    if name:
+        tables[name] = migration.version_table
 
 
-def _ended(run: hook.Run, folder: Path, environment: Any) -> None:  # noqa: ANN401
+def _ended(
+    run: hook.Run,
+    tables: dict[str, str],
+    folder: Path,
+    environment: Any,  # noqa: ANN401
+) -> None:
     # The hook is soft by contract, and the command said what it failed at.
-    if not run.is_tried and not run.goes_elsewhere:  # else whose table is it
+    if not run.is_tried:
         with suppress(Exception):
-            project = settings.load(folder)
-            table = environment.get_context().version_table
-            version_table.remember(project.backups, project.source, table)
+            project = settings.load(folder, name=hook.asked())
+            if not (tables or run.goes_elsewhere):  # as SQL, to nowhere; else whose table is it
+                tables[project.name] = environment.get_context().version_table
+            for database in settings.known(project):
+                if table := tables.get(database.name):
+                    version_table.remember(database.backups, database.source, table)
     run.ended()
 
 
@@ -67,7 +81,7 @@ def database_url(context: Any) -> "URL":  # noqa: ANN401
 
     Under ``just migrate`` it is the work copy's. Raises UsageError when nothing is configured.
     """
-    project = settings.load(_folder(context))
+    project = settings.load(_folder(context), name=hook.asked())
     target: Target | None = context.config.attributes.get(WORK_COPY)
     if target is None:
         return live_url(project)

@@ -79,14 +79,18 @@ class DamagedError(CheckError):
 class UnknownRevisionError(CheckError):
     """The database is at a revision that the migrations here do not know."""
 
-    def __init__(self, revisions: list[str], *next_parts: Part) -> None:
+    def __init__(self, revisions: list[str], *next_parts: Part, of: str = "") -> None:
         super().__init__(
-            f"the database is at revision {', '.join(revisions)}, which the migrations here do "
+            f"{of}the database is at revision {', '.join(revisions)}, which the migrations here do "
             "not know",
             "git switch to the branch that has it",
             *next_parts,
         )
         self.revisions = revisions
+
+
+class ElsewhereError(RuntimeError):
+    """``env.py`` connects to another database than those that it was given."""
 
 
 class SlowError(UndropError):

@@ -9,16 +9,16 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import settings
 from undrop.engines import registry
 from undrop.errors import UndropError
-from undrop.recipes import Action, Prompt
+from undrop.recipes import CHOICE, DB, Action, Prompt
 from undrop.values import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from undrop.engines.protocol import Engine
 
@@ -32,6 +32,15 @@ MIGRATION = "MIGRATION"
 """What a run is, mostly."""
 
 
+class _Covered(NamedTuple):
+    """A database that is backed up before it is changed."""
+
+    instead: dict[str, Any]
+    """The settings that differ from the project's."""
+    name: str = ""
+    """Its name in them, where it is not the one that is asked for."""
+
+
 class Run:
     """One run of a command that changes a database, from before it does to its end.
 
@@ -41,8 +50,7 @@ class Run:
 
     def __init__(self, kind: str, folder: Path, what: str = MIGRATION) -> None:
         self._kind, self._folder, self._what = kind, folder, what
-        self._instead: list[dict[str, Any]] = [json.loads(os.environ.get(PROOF, "{}"))]
-        """The settings that differ from the project's: for its database, and for others."""
+        self._databases = [_Covered(json.loads(os.environ.get(PROOF, "{}")))]
         self._begun: list[int] = []
 
     @property
@@ -52,8 +60,8 @@ class Run:
 
     @property
     def goes_elsewhere(self) -> bool:
-        """Whether another database than the guarded one has been named."""
-        return len(self._instead) > 1
+        """Whether a database has been named that the settings do not."""
+        return any(not covered.name for covered in self._databases[1:])
 
     def before(self) -> str:
         """Back the guarded database up; what failed, empty when nothing did."""
@@ -62,27 +70,41 @@ class Run:
     def before_on(self, url: str) -> str:
         """The same for the database of that URL, which may hold the password that we lack.
 
-        Where it is another than undrop guards, that is said. Raises UndropError for a URL of
+        Where it is none of those that undrop guards, that is said. Raises UndropError for a URL of
         another engine's.
         """
         named = _named(url)
-        if self._guards(named):
-            self.elsewhere(url, named.label)
-            return ""
         if named.in_memory:
             return ""
-        self._instead[0] |= _alone(named)
+        own, _ = self._guards(named)
+        if not own:
+            self.elsewhere(url, named.label)
+            return ""
+        by_url = _url_of(named)
+        table = by_url if own == settings.DEFAULT else {"databases": {own: {"url": by_url["url"]}}}
+        self._databases[0] = _Covered({**self._databases[0].instead, **table}, own)
         return self._backed_up(0)
 
-    def elsewhere(self, url: str, shown: str) -> None:
-        """Back up the database of that URL where it is another than undrop guards, and say so."""
+    def elsewhere(self, url: str, shown: str) -> str:
+        """Back up the database of that URL where it is another than the one that is asked for.
+
+        Its name in the settings; where it has none there, that is said.
+        """
+        own = ""
         try:
             named = _named(url)
-            names = self._guards(named)
-            if not names:
-                return
-            self._instead.append({**self._instead[0], **_alone(named)})
-            said = self._backed_up(len(self._instead) - 1)
+            if named.in_memory:
+                return ""
+            own, names = self._guards(named)
+            first = self._databases[0].instead
+            alone = {**first, **_url_of(named), "databases": {}}
+            covered = _Covered(first, own) if own else _Covered(alone)
+            if own == asked() or covered in self._databases:
+                return own
+            self._databases.append(covered)
+            said = self._backed_up(len(self._databases) - 1)
+            if own and not said:
+                return own
             said = said.replace("the backup", f"the backup of {shown}", 1)
         except UndropError as error:
             said, names = f"NO BACKUP OF IT WAS TAKEN: {error.what}", "it is not guarded"
@@ -92,18 +114,26 @@ class Run:
             f"THIS {self._what} GOES TO ANOTHER DATABASE: {shown}, and {names}",
             said or f"It has a backup now, too; {Action('undo')} and the rest do not know it.",
         )
+        return own
 
-    def _guards(self, named: "Engine") -> str:
-        """What undrop guards instead of that database; empty when it is that, or in memory."""
-        if named.in_memory:
-            return ""
-        try:
-            project = settings.load(self._folder, instead=self._instead[0])
-        except UndropError as error:  # a fresh clone has no .env
-            return f"undrop guards none: {error.what}"
-        if any(registry.is_same(guarded, named) for guarded in _guarded(project)):
-            return ""
-        return f"undrop guards {project.source}"
+    def _guards(self, named: "Engine") -> tuple[str, str]:
+        """The name of that database in the settings, and what undrop guards where it has none.
+
+        While the guard is tried, its copy has the same name.
+        """
+        guarded = "undrop guards none"
+        for instead in ({}, self._databases[0].instead):
+            try:
+                project = settings.load(self._folder, None, instead, asked())
+            except UndropError as error:  # a fresh clone has no .env
+                guarded = f"undrop guards none: {error.what}"
+                continue
+            known = [*settings.known(project)]
+            for database in known:
+                if registry.is_same(database.engine, named):
+                    return database.name, f"it is {database.name} of the settings"
+            guarded = f"undrop guards {', '.join(database.source for database in known)}"
+        return "", guarded
 
     def ended(self) -> None:
         """Have ``undo`` know where the run ended; what comes next is its application's work."""
@@ -122,8 +152,8 @@ class Run:
         In a process of its own: this one may have the database open, and opening and closing the
         file beside SQLite would drop the locks of its connections (howtocorrupt.html, 2.2).
         """
-        instead = self._instead[of]
-        option = ["--instead", INSTEAD] if instead else []
+        instead, name = self._databases[of]
+        option = [*(["--instead", INSTEAD] if instead else []), *([DB, name] if name else [])]
         done = subprocess.run(  # noqa: S603 - ourselves
             [sys.executable, "-P", "-m", "undrop", "backup", *option, *arguments],
             cwd=self._folder,
@@ -139,18 +169,14 @@ def _named(url: str) -> "Engine":
     return registry.choose(url, Path.cwd(), inside=False, verify_url="", session=Session())
 
 
-def _guarded(project: settings.Settings) -> "Iterator[Engine]":
-    """The project's databases, those whose URL is known here."""
-    yield project.engine
-    for table in (settings.table(project.root) or {}).get("databases", {}).values():
-        with suppress(UndropError):
-            yield settings.of(project.root, table).engine
+def _url_of(named: "Engine") -> dict[str, Any]:
+    """Settings for that database as the default."""
+    return settings.of_url(named.url().render_as_string(hide_password=False))
 
 
-def _alone(named: "Engine") -> dict[str, Any]:
-    """Settings for that database and no other of the project's."""
-    url = named.url().render_as_string(hide_password=False)
-    return {**settings.of_url(url), "databases": {}}
+def asked() -> str:
+    """Which of the project's databases is meant."""
+    return os.environ.get(CHOICE) or settings.DEFAULT
 
 
 def failed(what: str, failure: str, action: Action, folder: "Callable[[], Path]") -> None:
@@ -159,7 +185,8 @@ def failed(what: str, failure: str, action: Action, folder: "Callable[[], Path]"
     ``folder`` gives one in the project.
     """
     try:
-        line = Prompt(settings.load(folder()).root).line(action)
+        project = settings.load(folder(), name=asked())
+        line = Prompt(project.root, database=project.told).line(action)
     except Exception:  # noqa: BLE001 - what made the backup fail may make this fail
         line = str(action)
     say(

@@ -29,6 +29,12 @@ OURS = "undrop-"
 PATIENCE = 5  # seconds for just to say which recipes there are
 OWN_FILE = "undrop.toml"
 """Where a project has undrop's settings that has no pyproject.toml."""
+DB = "--db"
+"""The option that says which of a project's databases is meant."""
+CHOICE = "UNDROP_DB"
+"""The variable that says so where no option does."""
+OF_NO_DATABASE = {"init", "agent-hook"}
+"""Commands of ours that are about all of them."""
 ENVIRONMENTS = (".venv", "venv")
 """Folders where a project has its own programs."""
 
@@ -54,6 +60,13 @@ class Action:
     def having(self, *option: str) -> Self:
         """The same with an option, which goes first: behind ``--`` it would be none."""
         return type(self)(self.name, *option, *self.arguments, typed=self.typed)
+
+    def of_database(self, name: str) -> Self:
+        """The same about the database of that name; as it is where that is said, or is empty."""
+        says = any(word == DB or word.startswith(f"{DB}=") for word in self.arguments)
+        if not name or says or self.name in OF_NO_DATABASE:
+            return self
+        return self.having(DB, name)
 
     def __str__(self) -> str:
         return self.after("undrop")
@@ -98,12 +111,12 @@ def sentence(
     return said
 
 
-def actions(parts: Iterable[Part]) -> list[dict[str, Any]]:
-    """What in a sentence can be done as it stands, for programs."""
+def actions(parts: Iterable[Part], database: str = "") -> list[dict[str, Any]]:
+    """What in a sentence can be done as it stands, for programs; ``database`` as for ``Prompt``."""
+    typed = (part for part in parts if isinstance(part, Action) and part.typed)
     return [
-        {"name": part.name, "arguments": list(part.arguments)}
-        for part in parts
-        if isinstance(part, Action) and part.typed
+        {"name": action.name, "arguments": list(action.arguments)}
+        for action in (part.of_database(database) for part in typed)
     ]
 
 
@@ -123,6 +136,7 @@ class Prompt:
 
     ``path`` is the user's own: recipes put the project's programs before it and hand it on.
     ``planned`` are the recipes' names by our commands', where the justfile is still to be written.
+    ``database`` is the one that it is about, by its name, where that is not the default.
     """
 
     def __init__(
@@ -131,6 +145,7 @@ class Prompt:
         folder: Path | None = None,
         path: str | None = None,
         planned: Mapping[str, str] | None = None,
+        database: str = "",
     ) -> None:
         self._root = Path(os.path.realpath(root))
         try:
@@ -139,6 +154,11 @@ class Prompt:
             self._folder = Path("/")
         self._path = path or os.environ.get("UNDROP_USER_PATH") or os.environ.get("PATH", "")
         self._planned = planned
+        self._database = database
+
+    def actions(self, parts: Iterable[Part]) -> list[dict[str, Any]]:
+        """What in a sentence can be done as it stands, for programs."""
+        return actions(parts, self._database)
 
     def text(self, text: Text) -> str:
         """A sentence with each action in it as the line to type."""
@@ -146,6 +166,7 @@ class Prompt:
 
     def line(self, action: Action) -> str:
         """The line to type: a recipe of this project, or undrop by a path that works there."""
+        action = action.of_database(self._database)
         if recipe := self.recipes.get(action.name):
             line, away = action.after("just", recipe), self._is_away(_has_justfile)
         else:

@@ -1,7 +1,9 @@
 """Which database, which folder: the one place that reads the URL."""
 
 import os
+import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -15,10 +17,27 @@ from undrop.recipes import OWN_FILE, Setting, settings_place
 from undrop.values import ANY_VERSION_TABLE, Session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from undrop.engines.protocol import Engine
 
 T = TypeVar("T", str, bool, int)
 HOW_TO_SET = Setting('url = "sqlite:///app.db"')
+DEFAULT = "default"
+"""The name of the database whose URL is at the top."""
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*", re.ASCII)
+"""Of another: a plain word, which is no option either."""
+KEYS = ("url", "url-variable", "env-file")
+"""What the table of a database may have."""
+
+
+class Database(NamedTuple):
+    """How one of a project's databases is written down."""
+
+    name: str
+    url: str
+    variable: str
+    env_file: str
 
 
 class Settings(NamedTuple):
@@ -52,11 +71,35 @@ class Settings(NamedTuple):
     """The command that makes an empty database, where it takes no empty file for one."""
     django: Path | None = None
     """Where ``manage.py`` is, where Django migrates."""
+    name: str = DEFAULT
+    """Which of the project's databases it is."""
+    databases: tuple[Database, ...] = ()
+    """All that are written down, the default first."""
 
     @property
     def source(self) -> str:
         """How records name this database."""
         return self.engine.source
+
+    @property
+    def names(self) -> list[str]:
+        """Of all databases, the default first."""
+        return [database.name for database in self.databases]
+
+    @property
+    def told(self) -> str:
+        """What a prompt is told about which one it is: nothing where it is the default."""
+        return "" if self.name == DEFAULT else self.name
+
+    @property
+    def called(self) -> str:
+        """What a line about it begins with, where the project has several."""
+        return f"{self.name}: " if len(self.databases) > 1 else ""
+
+    def note(self, name: str) -> Path:
+        """Where in ``backups/`` the notes of that ``name`` are that are about this database."""
+        own = "" if self.name == DEFAULT else f".{self.name}"
+        return self.backups / f"{name}{own}.json"
 
     @property
     def vault_folder(self) -> Path | None:
@@ -97,9 +140,12 @@ def vaults() -> Path:
 
 
 def load(
-    start: Path, session: Session | None = None, instead: dict[str, Any] | None = None
+    start: Path,
+    session: Session | None = None,
+    instead: dict[str, Any] | None = None,
+    name: str = DEFAULT,
 ) -> Settings:
-    """Settings of the project that ``start`` (a folder) is in.
+    """Settings of the project that ``start`` (a folder) is in, for the database of that ``name``.
 
     ``session`` is the command that works on it; a look at them needs none. ``instead``: what is
     otherwise than it is written there.
@@ -107,7 +153,7 @@ def load(
     Raises UsageError when there is no project, no URL, or a URL of another engine.
     """
     root, table = _find(start.resolve())
-    return of(root, {**table, **(instead or {})}, session)
+    return of(root, {**table, **(instead or {})}, session, name)
 
 
 def of_url(url: str) -> dict[str, Any]:
@@ -115,40 +161,28 @@ def of_url(url: str) -> dict[str, Any]:
     return {"url": url, "url-variable": "", "env-file": ""}
 
 
-def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Settings:
+def of(
+    root: Path, table: dict[str, Any], session: Session | None = None, name: str = DEFAULT
+) -> Settings:
     """Settings of the project in ``root``, ``table`` being what its file has, or will."""
     place = settings_place(root)
 
     def value(key: str, default: T) -> T:
-        given = table.get(key, default)
-        if type(given) is not type(default):
-            kind = {str: "text", bool: "true or false", int: "a whole number"}[type(default)]
-            raise UsageError(f"{key} in {place} must be {kind}, not {given!r}", "correct it")
-        return given
+        return _value(table, key, default, place)
 
-    variable, env_file = value("url-variable", ""), value("env-file", "")
-    form = value("migrate-url", "")
-    url = _url(root, variable, env_file, value("url", ""), form)
+    databases = _databases(table, place)
+    database = _named(databases, name, place)
     alembic_ini = root / value("alembic", "alembic.ini")
-    file = root / env_file
-    # From where Alembic is called, and reads it, a path in it is a path from there.
-    inside = file.parent == alembic_ini.parent != root
-    if env_file and inside and url == registry.url(_in(file, variable) or "", form):
-        url = _absolute(url, file.parent)
     backups = root / value("backups", "backups")
     verify_url = value("verify-url", "")
+    form = value("migrate-url", "")
+    url = _url(root, database, alembic_ini, form)
     project = Settings(
         root=root,
         url=url,
-        variable=variable,
+        variable=database.variable,
         backups=backups,
-        engine=registry.choose(
-            url,
-            root,
-            inside=backups.is_relative_to(root),
-            verify_url=verify_url,
-            session=session or Session(),
-        ),
+        engine=_engine(root, url, backups, verify_url, session or Session()),
         verify_url=verify_url,
         vault=value("vault", True),  # noqa: FBT003 - the default
         vault_copy_limit=value("vault-copy-limit", 100_000_000),
@@ -160,27 +194,136 @@ def of(root: Path, table: dict[str, Any], session: Session | None = None) -> Set
         migrate_url=form,
         migrate_create=value("migrate-create", ""),
         django=root / manage if (manage := value("django", "")) else None,
+        name=name,
+        databases=databases,
     )
+    _settle(project)
+    _refuse_twice(project)
+    return project
+
+
+def another(project: Settings, name: str) -> Settings:
+    """The same project, for its database of that ``name``; the command goes on, with its session.
+
+    Raises UsageError where there is no URL for it, or one of another engine.
+    """
+    if name == project.name:
+        return project
+    database = _named(project.databases, name, settings_place(project.root))
+    url = _url(project.root, database, project.alembic_ini, project.migrate_url)
+    session = project.engine.session.beside()
+    engine = _engine(project.root, url, project.backups, project.verify_url, session)
+    other = project._replace(name=name, url=url, variable=database.variable, engine=engine)
+    _settle(other)
+    return other
+
+
+def every(project: Settings) -> list[Settings]:
+    """The project's databases, the default first. Raises UsageError as ``another`` does."""
+    return [another(project, name) for name in project.names]
+
+
+def known(project: Settings) -> "Iterator[Settings]":
+    """Those of the project's databases whose URL is known here, this one among them."""
+    for name in project.names:
+        with suppress(UsageError):
+            yield another(project, name)
+
+
+def _value(table: dict[str, Any], key: str, default: T, place: str) -> T:
+    given = table.get(key, default)
+    if type(given) is not type(default):
+        kind = {str: "text", bool: "true or false", int: "a whole number"}[type(default)]
+        raise UsageError(f"{key} in {place} must be {kind}, not {given!r}", "correct it")
+    return given
+
+
+def _databases(table: dict[str, Any], place: str) -> tuple[Database, ...]:
+    """All that are written down, the one at the top first. Raises UsageError."""
+    tables = table.get("databases", {})
+    if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+        raise UsageError(f"databases in {place} must be tables, one for each", "correct it")
+    databases = []
+    for name, own in {DEFAULT: table, **tables}.items():
+        if own is not table and (name == DEFAULT or not NAME.fullmatch(name)):
+            taken = "is the one at the top" if name == DEFAULT else "is no plain word"
+            raise UsageError(f"databases.{name} in {place}: {name!r} {taken}", "rename it")
+        within = place if own is table else f"databases.{name} of {place}"
+        if own is not table and (unknown := sorted({*own} - {*KEYS})):
+            what = f"{within} has {', '.join(unknown)}: it may have {', '.join(KEYS)}"
+            raise UsageError(what, "correct it")
+        url, variable, env_file = (_value(own, key, "", within) for key in KEYS)
+        databases.append(Database(name, url, variable, env_file))
+    return tuple(databases)
+
+
+def _named(databases: tuple[Database, ...], name: str, place: str) -> Database:
+    by_name = {database.name: database for database in databases}
+    if name in by_name:
+        return by_name[name]
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, by_name, 1, 0.0)
+    names = ", ".join([*near, *(other for other in by_name if other not in near)])
+    raise UsageError(f"there is no database {name!r} in {place}: {names}", "type one of these")
+
+
+def _engine(root: Path, url: str, backups: Path, verify_url: str, session: Session) -> "Engine":
+    inside = backups.is_relative_to(root)
+    return registry.choose(url, root, inside=inside, verify_url=verify_url, session=session)
+
+
+def _settle(project: Settings) -> None:
+    """What is to be known of a database before anything is done. Raises UsageError."""
     _refuse_folder(project)
     engine = project.engine
-    table_name = version_table.remembered(backups, engine.source)
+    table_name = version_table.remembered(project.backups, engine.source)
     if project.migrate_command or not (project.alembic_files or project.django):
         table_name = ANY_VERSION_TABLE
     elif project.django:
         table_name = version_table.DJANGOS
     engine.session.version_table = table_name
-    return project
 
 
-def _url(root: Path, variable: str, env_file: str, url: str, form: str) -> str:
+def _refuse_twice(project: Settings) -> None:
+    """Raise UsageError where two names mean one database."""
+    if len(project.databases) == 1:
+        return
+    seen: dict[str, Engine] = {}
+    for other in known(project):
+        for name, engine in seen.items():
+            if registry.is_same(engine, other.engine):
+                raise UsageError(
+                    f"{name} and {other.name} in {settings_place(project.root)} are one database: "
+                    f"{engine.source}",
+                    "take one of them out",
+                )
+        seen[other.name] = other.engine
+
+
+def _url(root: Path, database: Database, alembic_ini: Path, form: str) -> str:
+    """Where a database is, as its file is read from ``root``. Raises UsageError."""
+    env_file, variable = database.env_file, database.variable
+    url = _said(root, database, form)
+    file = root / env_file
+    # From where Alembic is called, and reads it, a path in it is a path from there.
+    inside = file.parent == alembic_ini.parent != root
+    if env_file and inside and url == registry.url(_in(file, variable) or "", form):
+        url = _absolute(url, file.parent)
+    return url
+
+
+def _said(root: Path, database: Database, form: str) -> str:
     """What the environment says, else the dotenv file, else the settings. Raises UsageError.
 
     What a variable says may have the ``form`` that the project's own tool takes.
     """
+    name, url, variable, env_file = database
+    which = "" if name == DEFAULT else f" {name}"
     if env_file and not variable:
         raise UsageError(
-            f"env-file in {settings_place(root)} is {env_file}, and nothing says which variable "
-            "in it is the URL",
+            f"env-file{which and f' of{which}'} in {settings_place(root)} is {env_file}, and "
+            "nothing says which variable in it is the URL",
             Setting('url-variable = "DATABASE_URL"'),
         )
     if variable and (given := os.environ.get(variable)):
@@ -190,11 +333,12 @@ def _url(root: Path, variable: str, env_file: str, url: str, form: str) -> str:
     if url:
         return url
     if not variable:
-        raise UsageError("no database is configured", HOW_TO_SET)
+        own = Setting(f'databases.{name}.url = "sqlite:///{name}.db"')
+        raise UsageError(f"no database{which} is configured", own if which else HOW_TO_SET)
     where = f"nor in {root / env_file}, " if env_file else ""
     raise UsageError(
-        f"no database is configured: {variable} is not in the environment, {where}and there is "
-        "no url in the settings",
+        f"no database{which} is configured: {variable} is not in the environment, {where}and there "
+        "is no url in the settings",
         f"set {variable}" + (f" in {env_file}" if env_file else ""),
     )
 

@@ -50,6 +50,17 @@ class Session:
         self.wrote: set[str] = set()
         """Files of the project's that were written while its migration command ran."""
 
+        self.all = [self]
+        """The command's sessions, one for each database that it works on."""
+
+    def beside(self) -> "Session":
+        """The same command at work on another database."""
+        other = Session(self.progress, self.patience, self.patience_with_undrop)
+        other.passed_over, other.wrote, other.all = self.passed_over, self.wrote, self.all
+        other.hold_lock, other.typed = self.hold_lock, self.typed
+        self.all.append(other)
+        return other
+
 
 class VersionTable(NamedTuple):
     """Where a tool keeps which of its migrations a database has."""
@@ -172,6 +183,18 @@ class Moved(NamedTuple):
     """Statements that did not run in the migrations' transaction."""
     seconds: float
     """How long Alembic took, what it had loaded by then not included."""
+    beside: "list[Moved]" = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """The same of ``Target.beside``, in that order."""
+
+    @classmethod
+    def of_json(cls, parts: list[Any]) -> Self:
+        """Back from JSON, which has lists for tuples."""
+        moved = cls(*parts)
+        return moved._replace(beside=[cls.of_json([*each]) for each in moved.beside])
+
+
+UNMOVED = Moved([], [], 0, [], VERSION_TABLE, [], 0.0)
+"""What became of a database that was not gone to."""
 
 
 class InPlace(NamedTuple):
@@ -189,6 +212,19 @@ class InPlace(NamedTuple):
     """How many of them ran there."""
 
 
+class Beside(NamedTuple):
+    """A work copy of another of the project's databases, which one run may go to as well."""
+
+    live: str
+    """The file that it is a copy of."""
+    database: str
+    """Its own."""
+    url: str
+    """The live one's."""
+    variable: str
+    """The environment variable by which that may be read; empty when there is none."""
+
+
 class Target(NamedTuple):
     """The one database that Alembic's own process may go to: a copy, or the live one in place."""
 
@@ -197,12 +233,15 @@ class Target(NamedTuple):
     server: str = ""
     """URL of the server, where that is not the project's own."""
     live: InPlace | None = None
+    beside: tuple[Beside, ...] = ()
+    """Those that it may go to besides."""
 
     @classmethod
     def of_json(cls, parts: list[Any]) -> Self:
         """Back from JSON, which has lists for tuples."""
-        database, server, live = parts
-        return cls(database, server, InPlace(*live) if live else None)
+        database, server, live, beside = parts
+        others = tuple(Beside(*each) for each in beside)
+        return cls(database, server, InPlace(*live) if live else None, others)
 
 
 class Holder(NamedTuple):

@@ -6,8 +6,8 @@ import os
 import re
 import shlex
 import sys
-from contextlib import closing
-from itertools import islice
+from contextlib import closing, suppress
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from undrop.errors import UndropError, UsageError
 from undrop.folders import git_root
 from undrop.migrations import process
 from undrop.recipes import Action, Part, Text, settings_place
+from undrop.settings import Database
 
 GIVE_URL = Action("init", "--url", "sqlite:///FILE.db", typed=False)
 READ_BY = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']""")
@@ -65,6 +66,12 @@ class Project(NamedTuple):
     """Which section of ``ini`` it is: ``alembic -n``."""
     others: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """URLs that ``env.py`` goes to and that are not guarded, without passwords."""
+    databases: list[Database] = []  # noqa: RUF012
+    """Other databases that ``env.py`` goes to, as they are written down."""
+    names: dict[str, str] = {}  # noqa: RUF012
+    """Sections of Alembic's configuration by the URL in them, as ``env.py`` leaves it."""
+    main: str = ""
+    """The URL in its main section, likewise."""
     candidates: list[str] = []  # noqa: RUF012
     """URLs to choose from, where it is not clear which database it is."""
     packaged: tuple[Text, ...] = ()
@@ -83,8 +90,6 @@ class Project(NamedTuple):
     """Django's ``manage.py``, where that migrates."""
     django_settings: Path | None = None
     """The file with Django's settings, where they can be added to."""
-    databases: dict[str, str] = {}  # noqa: RUF012 - likewise
-    """URLs of more databases that are guarded, by name, as they are written down."""
 
     @property
     def migrates(self) -> bool:
@@ -176,12 +181,15 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
         project = project._replace(candidates=candidates)
     said = _settled_all(project, is_known=bool(chosen))
     by_source = {_source(settled, root): settled for settled in said.values()}
+    in_ini = _settled(literal, project.home, root) if literal else ""
+    if not chosen and len(by_source) > 1:
+        main = in_ini or said.get(project.main, "")
+        chosen = main if main and _source(main, root) in by_source else ""
     if not chosen and len(by_source) > 1:
         several = [*by_source.values()]
         project.unclear.append(f"env.py migrates several databases: {', '.join(several)}")
         return project._replace(candidates=several)
     chosen = chosen or next(iter(by_source.values()), "")
-    in_ini = _settled(literal, project.home, root) if literal else ""
     chosen = chosen or in_ini
     if not chosen:
         return project
@@ -199,8 +207,10 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
         or bool(typed)
         or table is not None
         or (in_ini != "" and _source(in_ini, root) == ours),
-        others=[settled for source, settled in by_source.items() if source != ours],
+        others=_others(root, table, {s: url for s, url in by_source.items() if s != ours}),
     )
+    if table is None and ours in by_source:  # else another one was meant, it may be
+        project = _with_names(project, said)
     if table is not None and project.alembic and "alembic" not in table:
         project.unclear.append(f'add  alembic = "{project.alembic}"  to the settings: it is there')
     if table is not None and project.django and "django" not in table:
@@ -257,12 +267,12 @@ def _with_django(project: Project, manage: Path) -> Project:
     if not asked.migrates:
         return project._replace(urls=[settled_default], public=True)
     sources = {_source(settled_default, root)}
-    databases = {}
+    databases = []
     for alias, url in asked.urls.items():
         settled = _settled(url, manage.parent, root)
         if _source(settled, root) not in sources and not _is_in_memory(settled, root):
             sources.add(_source(settled, root))
-            databases[alias] = settled
+            databases.append(Database(_word(alias), settled, "", ""))
     return project._replace(
         django=manage,
         django_settings=asked.settings,
@@ -308,6 +318,40 @@ def _by_shell(project: Project) -> str:
     )
 
 
+def _others(root: Path, table: dict[str, Any] | None, by_source: dict[str, str]) -> list[str]:
+    """The URLs of those that the settings do not name, as they are there."""
+    named = [] if table is None else settings.known(settings.of(root, table))
+    known = {each.source for each in named}
+    return [url for source, url in by_source.items() if source not in known]
+
+
+def _with_names(project: Project, said: dict[str, str]) -> Project:
+    """The same with a name for each of the others that can be written down: those in files.
+
+    That of its section in Alembic's configuration, else its file's.
+    """
+    sections = {url: project.names[asked] for asked, url in said.items() if asked in project.names}
+    databases: list[Database] = []
+    left = []
+    for url in project.others:
+        file = settings.of(project.root, {"url": url}).engine.file
+        if file is None:
+            left.append(url)
+            continue
+        taken = {settings.DEFAULT, *(each.name for each in (*project.databases, *databases))}
+        wanted = (sections.get(url, ""), file.stem, f"{file.parent.name}-{file.stem}")
+        words = map(_word, wanted)
+        numbered = (f"database-{number}" for number in count(2))
+        name = next(word for word in chain(words, numbered) if word and word not in taken)
+        databases.append(Database(name, url, "", ""))
+    return project._replace(databases=[*project.databases, *databases], others=left)
+
+
+def _word(name: str) -> str:
+    """A database's name, made of somebody's."""
+    return re.sub(r"[^\w-]+", "-", name, flags=re.ASCII).strip("-")
+
+
 def look_at_alembic(root: Path, *, run: bool) -> Project:
     """The same without the database; with ``run``, ``env.py`` is asked which ones it goes to."""
     unclear: list[str] = []
@@ -344,7 +388,11 @@ def look_at_alembic(root: Path, *, run: bool) -> Project:
         if told.failure and not told.urls:
             unclear.append(f"env.py could not be loaded: {told.failure}")
     return project._replace(
-        env=env, urls=told.urls if env else [], version_table=told.version_table
+        env=env,
+        urls=told.urls if env else [],
+        version_table=told.version_table,
+        names=told.names,
+        main=told.main,
     )
 
 
@@ -365,10 +413,12 @@ def with_variable(project: Project) -> Project:
     """
     if not project.url or project.adopted or not (project.env or project.django):
         return project
-    moved = _with_env_file(project._replace(variable=_variable(project)))
+    variables = _variables(project)
+    moved = _with_env_file(project._replace(variable=variables.get(project.url, "")))
     if project.django and not _is_read(moved):
         return project  # dj-database-url takes what we do not, and a path from elsewhere
-    project = moved
+    named = [each._replace(variable=variables.get(each.url, "")) for each in project.databases]
+    project = moved._replace(databases=[_with_file(moved, each) for each in named])
     if project.public or project.env_file or not _is_served(project):
         return project
     if project.variable:
@@ -494,6 +544,8 @@ class _Told(NamedTuple):
     failure: str = ""
     made: list[str] = []  # noqa: RUF012
     """Files; they go again, those with nothing in them and databases."""
+    names: dict[str, str] = {}  # noqa: RUF012
+    main: str = ""
 
 
 def _probe(
@@ -519,13 +571,46 @@ def _probe(
     return told
 
 
-def _variable(project: Project) -> str:
-    """The variable by which ``env.py`` is moved to another database; empty when none does."""
+def _variables(project: Project) -> dict[str, str]:
+    """The variables by which ``env.py`` is moved to another database, by the URL of each."""
+    # Of Django only the default is asked.
+    others = [] if project.django else [each.url for each in project.databases]
+    every = [project.url, *others]
+    variables: dict[str, str] = {}
     for name in _names(project)[:MOST]:
         for url in registry.adopting(project.url).probes(MARK):
-            if any(MARK in told for told in _urls(project, {name: url})):
-                return name
-    return ""
+            told = _urls(project, {name: url})
+            if not any(MARK in each for each in told):
+                continue
+            stays = _sources(project, [each for each in told if MARK not in each])
+            moved = [each for each in every if _source(each, project.root) not in stays]
+            variables = {**dict.fromkeys(moved, name), **variables}
+            break
+        if len(variables) == len(every):
+            break
+    return variables
+
+
+def _sources(project: Project, urls: list[str]) -> set[str]:
+    """What tells the databases that ``env.py`` names so; those of no kind that is known apart."""
+    sources = set()
+    for url in urls:
+        with suppress(UsageError):
+            sources.add(_source(_settled(url, project.home, project.root), project.root))
+    return sources
+
+
+def _with_file(project: Project, database: Database) -> Database:
+    """The same with the dotenv file that sets its variable to it; then no URL is written down."""
+    for file in _dotenvs(project) if database.variable else ():
+        value = dotenv_values(file).get(database.variable)
+        inside = str(file.relative_to(project.root))
+        if value and file.parent == project.root:
+            with suppress(UsageError):
+                named = _settled(value, project.root, project.root)
+                if _source(named, project.root) == _source(database.url, project.root):
+                    return database._replace(env_file=inside, url="")
+    return database
 
 
 def _urls(project: Project, variables: dict[str, str | None]) -> list[str]:

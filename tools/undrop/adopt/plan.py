@@ -18,6 +18,7 @@ from undrop.adopt.find import Project
 from undrop.errors import UsageError
 from undrop.folders import git_root
 from undrop.recipes import HOOKS, OURS, OWN_FILE, RECIPES, Action, Prompt
+from undrop.settings import KEYS
 
 TEMPLATE = Path(__file__).with_name(RECIPES)
 NAMES = re.findall(r"(?m)^(?!export)(_?[a-z][a-z-]*)\b.*:(?!=)", TEMPLATE.read_text("utf-8"))
@@ -196,12 +197,16 @@ def _settings(project: Project) -> Edit:
         "alembic": project.alembic,
         "alembic-section": "" if project.section == places.SECTION else project.section,
         "django": str(project.django.relative_to(project.root)) if project.django else "",
-        "databases": {name: {"url": url} for name, url in project.databases.items()},
     }
     if own := project.own:
         known |= {"migrate-command": own.command, "migrate-url": own.form}
         known |= {"migrate-create": own.create}
-    table = {key: value for key, value in known.items() if value}
+    table: dict[str, object] = {key: value for key, value in known.items() if value}
+    if project.databases:
+        table["databases"] = {
+            each.name: {key: value for key, value in zip(KEYS, each[1:], strict=True) if value}
+            for each in project.databases
+        }
     return _block(file, tomlkit.dumps({"tool": {"undrop": table}} if file == pyproject else table))
 
 

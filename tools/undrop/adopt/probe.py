@@ -6,8 +6,10 @@ all the same is behind the fence, and an application that is loaded for it gets 
 """
 
 import io
+import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,8 +27,12 @@ flask_app = ours("migrations/flask_app.py")
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """``env``: the file; what it configures a context with; ``failure``: what failed."""
+    """``env``: the file; what it configures a context with; ``failure``: what failed.
+
+    And the URLs that the configuration has by then: the ``main`` one, and ``names`` of sections.
+    """
     told: dict[str, Any] = {"env": "", "urls": [], "version_table": "", "failure": "", "made": []}
+    told |= {"names": {}, "main": ""}
     fence = Fence("", [], question["root"])
     fence.install()
     with ExitStack() as stack:
@@ -36,7 +42,9 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
             told["failure"] = f"{type(error).__name__}: {error}"
     if refused := fence.refused():
         told["failure"] = f"refused: {refused[0]}"
-    return {**told, "made": fence.left()}
+    # The multidb template makes a file for each database's SQL, which we have it write elsewhere.
+    empty = [path for path in fence.made if os.path.isfile(path) and not os.path.getsize(path)]  # noqa: PTH113, PTH202 - never raises
+    return {**told, "made": [*fence.left(), *empty]}
 
 
 def _ask(question: dict[str, Any], told: dict[str, Any], fence: Any, stack: ExitStack) -> None:  # noqa: ANN401
@@ -58,18 +66,56 @@ def _ask(question: dict[str, Any], told: dict[str, Any], fence: Any, stack: Exit
     told["env"] = script.env_py_location
     failure = None
     try:
-        _load(config, script, told, as_sql=True)
+        with _overwriting_nothing():
+            _load(config, script, told, as_sql=True)
     except (Exception, SystemExit) as error:  # noqa: BLE001
         failure = error
-    if told["urls"]:
-        return
-    if not flask:
-        copies.Diversion(fence.paths, scratch.copy)
-    try:  # as `alembic current` does, on copies: there may be no way offline
-        _load(config, script, told, as_sql=False)
-    except (Exception, SystemExit) as error:
-        if not told["urls"]:
-            raise (failure or error) from error
+    if not told["urls"]:
+        if not flask:
+            copies.Diversion(fence.paths, scratch.copy)
+        try:  # as `alembic current` does, on copies: there may be no way offline
+            _load(config, script, told, as_sql=False)
+        except (Exception, SystemExit) as error:
+            if not told["urls"]:
+                raise (failure or error) from error
+    told["main"], told["names"] = _written(config)
+
+
+@contextmanager
+def _overwriting_nothing() -> Iterator[None]:
+    """Have no file overwritten: Alembic's multidb template writes SQL into one for each database.
+
+    An audit hook stays (docs.python.org/3/library/sys.html#sys.addaudithook): it looks on after.
+    """
+    on = True
+
+    def look(event: str, arguments: tuple[Any, ...]) -> None:
+        if on and event == "open" and isinstance(arguments[0], str | bytes):
+            name, _, flags = arguments
+            if flags & os.O_TRUNC and os.path.isfile(name) and os.path.getsize(name):  # noqa: PTH113, PTH202 - any text
+                raise PermissionError(f"{os.fsdecode(name)} would be overwritten")
+
+    sys.addaudithook(look)
+    try:
+        yield
+    finally:
+        on = False
+
+
+def _written(config: Config) -> tuple[str, dict[str, str]]:
+    """The URL in the configuration's main section, and in others: the section by the URL."""
+    names = {}
+    for section in config.file_config.sections():
+        with suppress(Exception):  # it is anybody's text
+            if section != config.config_ini_section and (url := _url(config, section)):
+                names[url] = section
+    with suppress(Exception):
+        return _url(config, config.config_ini_section), names
+    return "", names
+
+
+def _url(config: Config, section: str) -> str:
+    return config.get_section_option(section, "sqlalchemy.url") or ""
 
 
 def _load(config: Config, script: ScriptDirectory, told: dict[str, Any], *, as_sql: bool) -> None:

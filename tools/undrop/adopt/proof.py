@@ -14,7 +14,7 @@ from undrop.engines import registry
 from undrop.errors import UndropError
 from undrop.migrations import process
 from undrop.recipes import Text
-from undrop.settings import load, of_url
+from undrop.settings import known, load, of_url
 from undrop.values import Session
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class _Told(NamedTuple):
 
 
 def prove(settings: "Settings", project: "Project", python: str) -> Proof:
-    """Run the project's upgrade command on a copy of its database, or on an empty one.
+    """Run the project's upgrade command on copies of its databases, or on empty ones.
 
-    The guard's backup goes to a folder that goes again, and live is not touched: what would write
+    The guard's backups go to a folder that goes again, and live is not touched: what would write
     to it is refused, and it is watched. A server's database has no copy: what is tried there is
     ``--sql``, which writes nothing. Raises OSError.
     """
@@ -61,19 +61,21 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
     door = "flask db" if project.flask else "alembic"
     with TemporaryDirectory(prefix="undrop-proof-") as folder:
         instead: dict[str, object] = {"backups": f"{folder}/backups", "vault": False}
-        copy, url = registry.adopting(settings.url).copied(engine.file, folder)
+        copies, urls = _copied(settings, folder)
+        copy = copies.get(str(engine.file), "")
         command = [*_typed(project), "upgrade", "heads"]
         if project.flask and project.ini:
             command += ["-d", os.path.relpath(project.ini.parent, project.home)]
         if copy:
-            instead |= of_url(url)
+            instead |= of_url(urls.pop(settings.name))
+            instead |= {"databases": {name: {"url": url} for name, url in urls.items()}}
         else:
             command.append("--sql")
         before = watched(settings)
         question: dict[str, object] = {
             "root": str(project.root),
             "live": str(engine.file or ""),
-            "copy": copy,
+            "copies": copies if copy else {},
             "scratch": folder,
             "settings": instead,
             # Of a server's database without a table there is no backup, and the step is written.
@@ -89,10 +91,27 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
     return _judged(settings, project, door, told, said)
 
 
+def _copied(settings: "Settings", folder: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Copies of the project's databases that are files, by their own files; URLs by their names.
+
+    A server's is its own: it is only read there.
+    """
+    copies, urls = {}, {}
+    for each in known(settings):
+        place = Path(folder, each.name)
+        place.mkdir()
+        copy, url = registry.adopting(each.url).copied(each.engine.file, str(place))
+        if copy:
+            copies[str(each.engine.file)] = copy
+        urls[each.name] = url or each.url
+    return copies, urls
+
+
 def _judged(settings: "Settings", project: "Project", door: str, told: _Told, said: str) -> Proof:
     failures: list[Text] = []
     others: dict[str, None] = {}
     own = False
+    every = [*known(settings)]
     for url, is_held in dict.fromkeys(told.seen):
         try:
             shown = make_url(url).render_as_string()
@@ -105,11 +124,15 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
         if other.in_memory:
             own = own or settings.engine.in_memory
             continue
-        if not registry.is_same(settings.engine, other):
+        named = next((each for each in every if registry.is_same(each.engine, other)), None)
+        if named is None:
             adopting = registry.adopting(url)
             others[adopting.settled(url, project.home, project.root)] = None
             continue
         own = True
+        if named.name != settings.name:
+            failures += [] if is_held else [f"no backup of {named.name} was there: {LINES}"]
+            continue
         if is_held:
             failures += _misled(settings, told.variable)
             continue
@@ -172,9 +195,9 @@ def _typed(project: "Project") -> list[str]:
     return ["alembic", *named, "-n", project.section]
 
 
-def watched(settings: "Settings") -> list[object] | None:
-    """What tells whether somebody writes to the live database; nothing of one on a server."""
-    return settings.engine.fingerprint() if settings.engine.file else None
+def watched(settings: "Settings") -> list[object]:
+    """What tells whether somebody writes to the live databases; nothing of those on a server."""
+    return [each.engine.fingerprint() for each in known(settings) if each.engine.file]
 
 
 def _tried(project: "Project", python: str, question: dict[str, object]) -> tuple[_Told, str]:

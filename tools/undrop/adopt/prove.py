@@ -30,16 +30,26 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     And ``variable``: what the project's variable is by then, which ``env.py`` may have set.
     """
     told: dict[str, Any] = {"seen": [], "failure": "", "made": [], "variable": ""}
-    fence = Fence(question["live"], [question["copy"]], question["root"])
+    copies_of = question["copies"]
+    fence = Fence(question["live"], [*copies_of.values()], question["root"], [*copies_of])
     fence.install()
     os.environ["UNDROP_PROOF"] = json.dumps(question["settings"])
 
-    def to_copy(path: str) -> str:
-        return question["copy"] if fence.is_live(path) else path
+    by_file = {os.path.realpath(live): os.path.realpath(copy) for live, copy in copies_of.items()}
 
+    def to_copy(path: str) -> str:
+        return str(by_file.get(fence.live_of(path), path))
+
+    def copy_of(text: str) -> str:
+        return str(by_file.get(fence.live_of(make_url(text).database or ""), ""))
+
+    own = by_file.get(fence.live, "")
+
+    copies.only_read_on_servers()
     scratch = copies.Scratch(question["scratch"])
     diversion = copies.Diversion(fence.paths, scratch.copy)
     enter, configure = EnvironmentContext.__enter__, EnvironmentContext.configure
+    run = EnvironmentContext.run_migrations
 
     def entered(environment: EnvironmentContext) -> EnvironmentContext:
         diversion.turn(to_copy)
@@ -55,10 +65,19 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         is_held = any(Path(question["settings"]["backups"]).glob(question["proof"]))
         if text := migrated(connection, url):
             make_url(text)  # raises where it is none, before anybody reads it
-            told["seen"].append([text, is_held])
+            if copy_of(text) == own and len(by_file) > 1:
+                is_held = own in _sources(question)
+            told["seen"].append([text, is_held or copy_of(text) not in {"", own}])
             told["variable"] = os.environ.get(question["variable"], "")
         configure(environment, connection, url, *arguments, **options)
 
+    def ran(environment: EnvironmentContext, **named: Any) -> None:  # noqa: ANN401
+        # The hook is told of the others when they are configured, and backs them up then.
+        if told["seen"] and (other := copy_of(told["seen"][-1][0])) not in {"", own}:
+            told["seen"][-1][1] = other in _sources(question)
+        run(environment, **named)
+
+    EnvironmentContext.run_migrations = ran  # type: ignore[method-assign,assignment]
     EnvironmentContext.__enter__ = entered  # type: ignore[method-assign]
     EnvironmentContext.configure = configured  # type: ignore[method-assign,assignment]
     try:
@@ -69,6 +88,14 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     if refused := fence.refused():
         told["failure"] = f"refused: {refused[0]}"
     return {**told, "made": fence.left()}
+
+
+def _sources(question: dict[str, Any]) -> set[str]:
+    """The files of which there are backups."""
+    notes = Path(question["settings"]["backups"]).glob("*.json")
+    records = [json.loads(note.read_bytes()) for note in notes]
+    sources = [record["source"] for record in records if record.get("before") == "alembic"]
+    return {os.path.realpath(os.path.join(question["root"], source)) for source in sources}  # noqa: PTH118
 
 
 def _typed(command: list[str]) -> None:

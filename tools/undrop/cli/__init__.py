@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from undrop.cli import answer, tables
+from undrop.cli import answer, dependency, tables
 from undrop.cli.commands import HOLD_LOCK, parser
 from undrop.cli.progress import Bar
 from undrop.engines import registry
@@ -38,7 +38,7 @@ def main() -> int:
     _open_closed_streams()
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None)
+    arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None, told="")
     bar = Bar()
     session = Session(bar)
     try:
@@ -86,9 +86,12 @@ def _answer(arguments: Namespace, session: Session) -> answer.Answer:
     else:
         from undrop import settings  # a hook's answer about a command that reads has no use for it
 
-        project = settings.load(arguments.root, session, arguments.instead)
-        arguments.root = project.root
-        run = answer.Run(project, arguments, _say)
+        name = dependency.database(arguments)
+        project = settings.load(
+            arguments.root, session, arguments.instead, name or settings.DEFAULT
+        )
+        arguments.root, arguments.told = project.root, project.told
+        run = answer.Run(project, arguments, _say, is_named=bool(name))
         answer.hold_lock(run)
         with owners.explained(project):
             said = arguments.run(run)
@@ -114,7 +117,7 @@ def _show(said: answer.Answer, arguments: Namespace) -> int:
             tables.show(*said.table)
         elif said.line:
             print(said.line)
-    prompt = Prompt(arguments.root)
+    prompt = Prompt(arguments.root, database=arguments.told)
     for note in said.notes:
         _say(prompt.text(note))
     return said.code
@@ -125,10 +128,10 @@ def _fail(
 ) -> int:
     for number in STOPPING:  # it has failed: whatever comes now, it is told
         signal.signal(number, signal.SIG_IGN)
-    if session.changed and not error.live_changed:
+    if any(each.changed for each in session.all) and not error.live_changed:
         error, code = ChangedError(error.what, *LOOK), None
     code = error.exit_code if code is None else code
-    prompt = Prompt(arguments.root)
+    prompt = Prompt(arguments.root, database=arguments.told)
     if arguments.json:
         facts = answer.failure(error, prompt)
         with tables.reader_may_leave(sys.stdout):

@@ -105,7 +105,7 @@ def _decide(call: Call, told: Session) -> Said:
     if call.event in {"before", "unknown"}:
         from undrop.agent import judge
 
-        for project in projects:
+        for project in {each.root: each for each in reversed(projects)}.values():
             verdict = judge.judge(project, call)
             if verdict.kind == "denied":
                 safer = _safer(project, call.folder, verdict.safer)
@@ -129,12 +129,15 @@ def _safer(project: "Settings", folder: Path, name: str) -> str:
     """What to do instead of what is denied."""
     if name != "clean":
         return _prompt(project, folder).text(SAFER[name])
-    spared = [project.backups.name, *([f"{file.name}*"] if (file := project.engine.file) else [])]
+    from undrop.settings import known
+
+    files = [each.engine.file for each in known(project)]
+    spared = [project.backups.name, *(f"{file.name}*" for file in files if file)]
     return " ".join(["git clean -fdx", *(f"-e {shlex.quote(each)}" for each in spared)])
 
 
 def _projects(call: Call, told: Session) -> "tuple[list[Settings], list[str]]":
-    """The projects that are meant, and why some of them cannot be covered.
+    """The projects that are meant, each database of theirs, and why some cannot be covered.
 
     That of the folder where the call runs, of those that its command line names or goes to, and
     of those that the agent names besides. Nothing at all where none of them has settings.
@@ -151,15 +154,30 @@ def _projects(call: Call, told: Session) -> "tuple[list[Settings], list[str]]":
     )
     projects: list[Settings] = []
     failures: list[str] = []
-    for top in [*filter(None, tops)]:
-        if len(projects) == MOST:
+    for count, top in enumerate(filter(None, tops)):
+        if count == MOST:
             failures.append(f"the call names more than {MOST} projects")
             break
         try:
             projects.append(_project(top, told))
         except Exception as error:  # noqa: BLE001 - likewise
             failures.append(_failure(error))
+        else:
+            failures += _beside(projects)
     return projects, failures
+
+
+def _beside(projects: "list[Settings]") -> list[str]:
+    """Add the other databases of the last project; why some of them cannot be covered."""
+    project, failures = projects[-1], []
+    for name in project.names[1:]:
+        from undrop.settings import another
+
+        try:
+            projects.append(another(project, name))
+        except Exception as error:  # noqa: BLE001 - likewise
+            failures.append(_failure(error))
+    return failures
 
 
 def _named(call: Call) -> Iterator[Path]:
@@ -258,7 +276,8 @@ def _prompt(project: "Settings", folder: Path) -> Prompt:
     """Where the agent types: in ``folder``, without what our hook's line puts on PATH."""
     ours = f"{os.environ.get('CLAUDE_PROJECT_DIR')}/.venv/bin:"  # before 0.3
     path = os.environ.get("UNDROP_USER_PATH")
-    return Prompt(project.root, folder, path or os.environ.get("PATH", "").removeprefix(ours))
+    path = path or os.environ.get("PATH", "").removeprefix(ours)
+    return Prompt(project.root, folder, path, database=project.told)
 
 
 def _joined(said: list[Said]) -> Said:

@@ -34,10 +34,19 @@ ACTIONS = (
 
 
 def rule(project: "Settings", prompt: "Prompt") -> str:
-    """What an agent is told when its session starts."""
+    """What an agent is told when its session starts; nothing but of the default database."""
+    if project.told:
+        return ""
     lines = {action.name: prompt.line(action) for action in ACTIONS}
     lines["schema"] = SCHEMA.format(**lines) if project.migrates else ""
-    return RULE.format(database=project.engine.label, backups=project.backups, **lines)
+    others = project.names[1:]
+    more = f" and {', '.join(others)} (every line takes --db NAME)" if others else ""
+    return RULE.format(database=project.engine.label + more, backups=project.backups, **lines)
+
+
+def _called(project: "Settings") -> str:
+    """What is said about a database begins so."""
+    return f"undrop: {project.called}"
 
 
 def before(
@@ -49,32 +58,32 @@ def before(
     """
     where = project.backups / covered.name
     did = _did(project, covered.ended, prompt)
-    did = f"undrop: the command before this: {did}." if did else ""
+    did = f"{_called(project)}the command before this: {did}." if did else ""
     if covered.lost and not did:
         gone = (f"THE DATABASE {project.engine.label} IS GONE;", Action("undo"), "brings it back")
-        text = f"undrop: {prompt.text(gone)}"
+        text = f"{_called(project)}{prompt.text(gone)}"
         return f"{rule} {text}".strip(), text
     if not covered.name:
         return f"{rule} There is no database yet." if rule else did, ""
     if covered.damaged:
         text = f"THE DATABASE {project.engine.label} IS DAMAGED; its files are kept in {where}: "
         text += prompt.line(Action("list"))
-        return text, f"undrop: {text}"
+        return text, f"{_called(project)}{text}"
     if covered.again:  # by the hook in another file of settings
         return "", ""
     if covered.emptied:
         from undrop.store import catalog, shrink
 
         full = shrink.full(project, catalog.backups(project), covered.emptied)
-        text = user = f"undrop: {prompt.text(_emptied(covered.emptied, full))}"
+        text = user = f"{_called(project)}{prompt.text(_emptied(covered.emptied, full))}"
     else:
         note = record.read(where.with_suffix(".json"))
         marked = note and note.shrunk  # nobody wants an emptied table back
         # A command that takes steps of its own has undo go back to before the last one of them.
         ways = () if marked else (", or", Action("restore", covered.name))
         back = prompt.text((Action("undo"), *ways))
-        text = f"undrop: the state before this is kept in {where}; to go back: {back}"
-        user = f"undrop: backed up to {where}" if covered.taken else ""
+        text = f"{_called(project)}the state before this is kept in {where}; to go back: {back}"
+        user = f"{_called(project)}backed up to {where}" if covered.taken else ""
     return " ".join(filter(None, (rule, did, text))), user
 
 
@@ -85,7 +94,7 @@ def after(project: "Settings", covered: "Covered | None", prompt: "Prompt") -> s
     """
     did = _did(project, covered.ended if covered else None, prompt)
     beside = ", with the calls beside it" * bool(covered and covered.beside)
-    return f"undrop: {did}{beside}" if did else ""
+    return f"{_called(project)}{did}{beside}" if did else ""
 
 
 def session(project: "Settings", ended: "Ended | None", prompt: "Prompt") -> str:
@@ -94,7 +103,7 @@ def session(project: "Settings", ended: "Ended | None", prompt: "Prompt") -> str
     Raises UndropError, OSError.
     """
     did = _did(project, ended, prompt, whole=True)
-    return f"undrop: {did}" if did else ""
+    return f"{_called(project)}{did}" if did else ""
 
 
 def _did(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import recipes
-from undrop.errors import MOVED, UsageError
+from undrop.errors import MOVED, CheckError, UndropError, UsageError
 from undrop.recipes import Action, Prompt, Text
 
 if TYPE_CHECKING:
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from undrop.engines.protocol import Clients
-    from undrop.errors import UndropError
+    from undrop.migrations.tool import Tool
     from undrop.settings import Settings
     from undrop.steps.guarded import Change
     from undrop.store.catalog import Backup
-    from undrop.values import Session
+    from undrop.store.lock import Lock
+    from undrop.values import Moved, Session
 
 
+Table = tuple[tuple[str, ...], ...]
 UNDO = ("to go back:", Action("undo"))
 EMPTIED = "WARNING: had rows before and have none now: {}"
 
@@ -40,6 +42,8 @@ class Run(NamedTuple):
     arguments: "Namespace"
     say: "Callable[[str], None]"
     """Prints a line on stderr at once."""
+    is_named: bool = True
+    """Whether somebody said which database it is about."""
 
     @property
     def standing(self) -> Path:
@@ -49,7 +53,11 @@ class Run(NamedTuple):
     @property
     def prompt(self) -> Prompt:
         """Where the user types what is next."""
-        return Prompt(self.settings.root)
+        return Prompt(self.settings.root, database=self.settings.told)
+
+    def on(self, database: "Settings") -> "Run":
+        """The same command on another of the project's databases."""
+        return self._replace(settings=database, is_named=True)
 
 
 class Bare(NamedTuple):
@@ -58,6 +66,88 @@ class Bare(NamedTuple):
     arguments: "Namespace"
     session: "Session"
     say: "Callable[[str], None]"
+
+
+def of_all(run: Run, one: "Callable[[Run], Answer]") -> Answer:
+    """What ``one`` says of the database that is named; of every one where none is.
+
+    The default comes first, the others after it, each with its name; in JSON below ``databases``.
+    One that cannot be looked at is said to be so, and is a check that says no.
+    """
+    from undrop import settings
+
+    said = one(run)
+    if run.is_named or len(run.settings.databases) == 1:
+        return said
+    parts = [(run.settings.name, run.prompt, said)]
+    for name in run.settings.names:
+        if name != run.settings.name:
+            prompt = Prompt(run.settings.root, database=name)
+            try:
+                parts.append((name, prompt, one(run.on(settings.another(run.settings, name)))))
+            except UndropError as error:
+                what = (f"{error.what}; to correct that:", *error.next_parts)
+                parts.append((name, prompt, _failed(failure(error, prompt), what)))
+    return joined(parts)
+
+
+def joined(parts: "list[tuple[str, Prompt, Answer]]") -> Answer:
+    """What is said of several databases as one answer, the first one's facts at its top in JSON."""
+    said = [(name, answer.line) for name, _, answer in parts if answer.line]
+    blocks = any("\n" in line for _, line in said)
+    lines = [f"{name}:\n{line}" if blocks else f"{name}: {line}" for name, line in said]
+    return Answer(
+        {**parts[0][2].result, "databases": {name: each.result for name, _, each in parts[1:]}},
+        ("\n\n" if blocks else "\n").join(lines),
+        tuple(f"{name}: {p.text(note)}" for name, p, answer in parts for note in answer.notes),
+        _one_table([(name, answer.table) for name, _, answer in parts if answer.table]),
+        max(answer.code for _, _, answer in parts),
+    )
+
+
+def _failed(facts: dict[str, Any], note: Text) -> Answer:
+    return Answer(facts, notes=(note,), code=CheckError.exit_code)
+
+
+def _one_table(parts: "list[tuple[str, Table]]") -> "Table":
+    """Tables with the same columns as one, which says first which database a row is of."""
+    rows = [(name, *row) for name, table in parts for row in table[1:]]
+    return (("DATABASE", *parts[0][1][0]), *rows) if parts else ()
+
+
+def together(run: Run, migrations: "Tool") -> tuple[list[Run], list["Lock"]]:
+    """The run on each database that one run of ``migrations`` is to migrate, this one first.
+
+    With it the locks for those that it may go to, and that are to stay: where one is named.
+    """
+    from undrop import settings
+    from undrop.store.lock import Lock
+
+    own = run.settings
+    if not migrations.together or own.engine.file is None:
+        return [run], []
+    others = [each for each in settings.known(own) if each.name != own.name and each.engine.file]
+    if run.is_named:
+        return [run], [Lock(each) for each in others]
+    return [run, *map(run.on, others)], []
+
+
+def of_migrated(runs: "list[Run]", answers: list[Answer], moved: "list[Moved]") -> Answer:
+    """The answers of those on which a migration ran, as one; else the first."""
+    if len(runs) == 1 or not any(each.steps for each in moved):
+        return answers[0]
+    parts = [
+        (run.settings.name, run.prompt, said if each.steps else Answer(said.result))
+        for run, said, each in zip(runs, answers, moved, strict=True)
+        if each.steps or run is runs[0]
+    ]
+    return joined(parts)
+
+
+def about_to_migrate(runs: "list[Run]") -> str:
+    """Which databases are to be changed, for people."""
+    names = ", ".join(run.settings.engine.label for run in runs)
+    return f"about to change {names}" if len(runs) == 1 else f"about to migrate, of these: {names}"
 
 
 def clients(run: Run) -> "Clients | None":
@@ -138,7 +228,7 @@ def failure(error: "UndropError", prompt: Prompt) -> dict[str, Any]:
         "error": error.what,
         "live_changed": error.live_changed,
         "next": prompt.text(error.next_parts),
-        "next_actions": recipes.actions(error.next_parts),
+        "next_actions": prompt.actions(error.next_parts),
     }
     return {**told, "live_moved": True} if error.moved_from else told
 

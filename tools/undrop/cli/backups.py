@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from undrop.cli import elsewhere, tables
-from undrop.cli.answer import Answer, Run, fields
+from undrop.cli.answer import Answer, Run, fields, of_all
 from undrop.errors import CheckError, UndropError, UsageError
 from undrop.recipes import Action
 from undrop.record import revision_names
@@ -21,6 +21,10 @@ COLUMNS = ("NO", "NAME", "AGE", "SIZE", "REVISION", "REASON", "CHECK")
 
 def list_(run: Run) -> Answer:
     """The catalog, newest first, with the live database at its top."""
+    return of_all(run, _list)
+
+
+def _list(run: Run) -> Answer:
     from undrop.steps import choose
 
     settings = run.settings
@@ -59,7 +63,12 @@ def verify(run: Run) -> Answer:
             raise UsageError("it takes FILE, or --litestream", Action("verify", "--litestream"))
         return _drill(run)
     if run.arguments.file is None:
-        chosen = [backup for backup in catalog.backups(run.settings) if not backup.is_set]
+        alone = run.is_named and len(run.settings.databases) > 1
+        chosen = [
+            backup
+            for backup in catalog.backups(run.settings)
+            if not (backup.is_set or (alone and not catalog.is_of(run.settings, backup)))
+        ]
     else:
         chosen = [choose.find(run.settings, run.arguments.file, run.standing)]
     proofs = [proof for backup in chosen for proof in core.prove(run.settings, backup)]

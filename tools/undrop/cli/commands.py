@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from undrop import __version__, values
 from undrop.errors import UsageError
-from undrop.recipes import Action
+from undrop.recipes import CHOICE, DB, Action
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -99,6 +99,13 @@ HOLD = _one(
     metavar="SECONDS",
     help="how long the last try may make programs wait that write to a SQLite file "
     f"({values.HOLD_LOCK:.0f})",
+)
+DATABASE = _one(
+    DB,
+    dest="database",
+    default="",
+    metavar="NAME",
+    help=f"which database, where the settings have several (else {CHOICE} says; the default)",
 )
 COMMANDS = {
     "backup": Command(
@@ -410,6 +417,9 @@ def parser(wanted: str = "") -> ArgumentParser:
         )
         for argument, how in command.arguments:
             added.add_argument(argument, **how)
+        if not command.bare:
+            option, how = DATABASE
+            added.add_argument(option, **how)
         if command.json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
         added.set_defaults(run=partial(_run, command.answer), bare=command.bare, instead=None)

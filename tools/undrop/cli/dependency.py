@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from undrop.cli.commands import parser
 from undrop.errors import CheckError, UndropError, UsageError
+from undrop.recipes import CHOICE, DB
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -34,6 +35,27 @@ def starts(step: str, hint: str, begins: "Callable[[Namespace], bool]") -> bool:
             return True
         readings.update(_joined(words))
     return any(_starts(arguments, [step, *reading], begins) for reading in readings)
+
+
+def database(asked: "Namespace") -> str:
+    """Which database a command is about, if somebody says; of a backup, the step behind it does."""
+    if named := asked.database or _hinted(asked):
+        return named
+    return os.environ.get(CHOICE, "")
+
+
+def _hinted(asked: "Namespace") -> str:
+    """Which one a step is about for which a backup is taken."""
+    reason = getattr(asked, "reason", ())  # only a backup has one, and a step before which it is
+    words = iter(" ".join(reason).split(" ") if reason and asked.before else ())
+    for word in words:
+        if word == "--":
+            break
+        if word == DB:
+            return next(words, "")
+        if word.startswith(f"{DB}="):
+            return word.removeprefix(f"{DB}=")
+    return ""
 
 
 def _joined(words: list[str]) -> "Iterable[tuple[str, ...]]":

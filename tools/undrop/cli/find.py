@@ -35,7 +35,7 @@ def find(run: Run) -> Answer:
         "in_live": finding.in_live,
         "hits": [_fields(each) for each in hits],
         "back": states.back(finding.back),
-        "next_actions": states.action(following),
+        "next_actions": states.action(run.prompt, following),
         "searched": finding.states,
         "unread": searched.unread if searched else [],
         "passed_over": finding.passed_over,

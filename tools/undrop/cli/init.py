@@ -25,6 +25,8 @@ from undrop.store import unguarded
 from undrop.store.lock import locked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from undrop.adopt.plan import Edit
     from undrop.cli.answer import Bare
 
@@ -93,11 +95,15 @@ def _adopt(bare: "Bare", root: Path) -> Answer:
     notes = (*notes, f"backed up to {kept}") if kept else notes
     adopted = settings.load(root, bare.session)
     if project.version_table:
-        version_table.remember(adopted.backups, adopted.source, project.version_table)
+        for each in settings.known(adopted):
+            version_table.remember(each.backups, each.source, project.version_table)
         adopted = settings.load(root, bare.session)
+    for each in settings.known(adopted):
+        if each.name != adopted.name:
+            _held(each, bare.say)
     unguarded.remember(adopted, project.others)
     unguarded.remember_doors(adopted, [])  # they are tried anew below
-    run = Run(adopted, bare.arguments, bare.say)
+    run = Run(adopted, bare.arguments, bare.say, is_named=False)
     seen = status.status(run)
     back: Text = ("adopted; to take it out again:", Action("init", "--remove"))
     notes = (*notes, back if edits else SAME)
@@ -168,9 +174,15 @@ def _not_guarded(project: find.Project, others: list[str]) -> list[Text]:
     who = "manage.py" if project.django else "env.py"
     return [
         *(text for text in project.unclear if text.startswith(find.NOT_GUARDED)),
-        *(f"{find.NOT_GUARDED}: {url}, which {who} goes to" for url in others),
+        *(_other(url, who) for url in others),
         *project.packaged,
     ]
+
+
+def _other(url: str, who: str) -> Text:
+    """What is said of a database that is gone to and that has no name in the settings."""
+    what = f"{find.NOT_GUARDED}: {url}, which {who} goes to; to guard it,"
+    return (what, Setting(f'databases.NAME.url = "{url}"'))
 
 
 def _cover(bare: "Bare", root: Path, url: str) -> str:
@@ -181,10 +193,14 @@ def _cover(bare: "Bare", root: Path, url: str) -> str:
     own = settings.table(root)
     if not url and own is None:
         return ""
-    project = settings.of(root, {"url": url} if own is None else own, bare.session)
+    return _held(settings.of(root, {"url": url} if own is None else own, bare.session), bare.say)
+
+
+def _held(project: settings.Settings, say: "Callable[[str], None]") -> str:
+    """Hold the present state of a database; the backup, if there is any."""
     if not project.engine.exists():
         return ""
-    with locked(project, bare.say) as lock:
+    with locked(project, say) as lock:
         for fresh in (False, True):
             purpose = backup.Purpose("undrop init", "", fresh)
             with backup.covered(lock, purpose) as state:

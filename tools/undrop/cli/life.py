@@ -9,7 +9,7 @@ from undrop.record import revision_way
 from undrop.store.timeline import command_lines, names
 
 if TYPE_CHECKING:
-    from undrop.recipes import Text
+    from undrop.recipes import Prompt, Text
     from undrop.steps.life import Cause, Event, Life, Point
 
 OF_ROW = ("WHEN", "WHAT", "BY", "REVISION", "LAST IN")
@@ -22,7 +22,7 @@ def log(run: Run) -> Answer:
 
     table, key = run.arguments.table, run.arguments.key
     if key:
-        return _of_row(core.of_row(run.settings, table, key))
+        return _of_row(run.prompt, core.of_row(run.settings, table, key))
     history = core.of_table(run.settings, table)
     looked, points = history.looked, history.points[::-1]
     result = {
@@ -39,7 +39,7 @@ def _looked(count: int, passed_over: dict[str, str], no_live: str) -> dict[str, 
     return {"searched": count, "passed_over": passed_over, "no_live": no_live}
 
 
-def _of_row(life: "Life") -> Answer:
+def _of_row(prompt: "Prompt", life: "Life") -> Answer:
     looked, back = life.looked, life.back
     result = {
         "table": life.table,
@@ -48,7 +48,7 @@ def _of_row(life: "Life") -> Answer:
         "events": [_event_fields(event) for event in life.events[::-1]],
         "live": states.fields(life.present),
         "back": states.back(back),
-        "next_actions": states.action(back.action if back else None),
+        "next_actions": states.action(prompt, back.action if back else None),
         **_looked(looked.states, looked.passed_over, looked.no_live),
     }
     notes: list[Text] = [*states.notes(looked.passed_over, looked.no_live)]

@@ -1,26 +1,31 @@
 """The commands that move the schema: migrate and rehearse, and the loss report in words."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import tables
 from undrop.cli.answer import (
     Answer,
     Run,
+    about_to_migrate,
     clients,
     disconnect,
     failure,
     kept,
+    of_migrated,
     require_replica,
+    together,
     way_back,
 )
 from undrop.errors import MOVED
 from undrop.recipes import Text
 from undrop.record import revision_way
-from undrop.store.lock import locked
+from undrop.store.lock import Lock, locked
 
 if TYPE_CHECKING:
     from undrop.compare.losses import Loss, LossError, Report
     from undrop.migrations.tool import Tool
+    from undrop.steps.migrate import Migrated, Rehearsed
     from undrop.values import Moved
 
 NOTHING = "nothing to do: the schema is there already"
@@ -31,30 +36,37 @@ def migrate(run: Run) -> Answer:
     from undrop.compare import losses
     from undrop.migrations import tool
     from undrop.steps import migrate as core
-    from undrop.steps import replica
 
     settings, arguments = run.settings, run.arguments
     clients(run)
     tool.refuse(settings, arguments.words, arguments.typed)
-    run.say(f"about to change {settings.engine.label}")
+    if len(settings.databases) == 1:
+        run.say(f"about to change {settings.engine.label}")
     try:
         with (
             locked(settings, run.say) as lock,
             tool.of(settings, arguments.words, arguments.typed) as migrations,
         ):
-            require_replica(run, lambda: core.starts(settings, migrations))
+            runs, lent = together(run, migrations)
+            if len(settings.databases) > 1:
+                run.say(about_to_migrate(runs))
+            for each in runs:
+                require_replica(each, partial(core.starts, each.settings, migrations))
             disconnect(run)
-            moved, report, change = core.migrate(
-                lock, migrations, accept_loss=arguments.accept_loss
-            )
+            locks = [lock, *(Lock(each.settings) for each in runs[1:])]
+            done = core.migrate_all(locks, migrations, lent, accept_loss=arguments.accept_loss)
     except losses.LossError as stopped:
-        left = stopped.remaining
-        facts = {**failure(stopped, run.prompt), "exit_code": stopped.exit_code}
-        result = {**facts, **_facts(stopped.report, left)}
-        notes = (*_words(stopped.report, left), _told(run, stopped))
-        return Answer(result, notes=notes, code=stopped.exit_code)
+        return _stopped(run, runs, stopped)
+    answers = [_migrated(*each, migrations) for each in zip(runs, done, strict=True)]
+    return of_migrated(runs, answers, [each.moved for each in done])
+
+
+def _migrated(run: Run, done: "Migrated", migrations: "Tool") -> Answer:
+    from undrop.steps import replica
+
+    moved, report, change = done
     result = {
-        "database": settings.engine.label,
+        "database": run.settings.engine.label,
         **_way(moved, migrations),
         **kept(change),
         **_facts(report, []),
@@ -63,9 +75,25 @@ def migrate(run: Run) -> Answer:
         others = [MOVED.format(change.moved_from)] if change.moved_from else []
         return Answer(result, _line(moved, report), (NOTHING, *others))
     ran = _count(moved, migrations)
-    done = f"{ran}, checked; others were locked out {change.seconds:.2f} s"
-    told = (*_words(report, []), *_outside(moved), done, *way_back(change))
-    return Answer(result, _line(moved, report), (*told, *replica.afterwards(settings, change)))
+    said = f"{ran}, checked; others were locked out {change.seconds:.2f} s"
+    told = (*_words(report, []), *_outside(moved), said, *way_back(change))
+    return Answer(result, _line(moved, report), (*told, *replica.afterwards(run.settings, change)))
+
+
+def _stopped(run: Run, runs: list[Run], stopped: "LossError") -> Answer:
+    """What is lost of each database, where nobody accepted that."""
+    facts = {**failure(stopped, run.prompt), "exit_code": stopped.exit_code}
+    of_each = [_facts(*each) for each in zip(stopped.reports, stopped.remaining, strict=True)]
+    named = [each.settings.name for each in runs]
+    result = {**facts, **of_each[0]}
+    if len(runs) > 1:
+        result["databases"] = dict(zip(named[1:], of_each[1:], strict=True))
+    notes = [
+        f"{each.settings.called if len(runs) > 1 else ''}{line}"
+        for each, report, left in zip(runs, stopped.reports, stopped.remaining, strict=True)
+        for line in _words(report, left)
+    ]
+    return Answer(result, notes=(*notes, _told(run, stopped)), code=stopped.exit_code)
 
 
 def rehearse(run: Run) -> Answer:
@@ -78,20 +106,45 @@ def rehearse(run: Run) -> Answer:
         locked(settings, run.say) as lock,
         tool.of(settings, arguments.words, arguments.typed) as migrations,
     ):
-        done = core.rehearse(lock, migrations, accept_loss=arguments.accept_loss)
+        runs, lent = together(run, migrations)
+        locks = [lock, *(Lock(each.settings) for each in runs[1:])]
+        done = core.rehearse_all(locks, migrations, lent, accept_loss=arguments.accept_loss)
+    said = of_migrated(
+        runs,
+        [_rehearsed(*each, migrations) for each in zip(runs, done, strict=True)],
+        [each.moved for each in done],
+    )
+    if not any(each.moved.steps for each in done):
+        return said
+    if not any(each.remaining for each in done):
+        would = ("it would succeed:", migrations.typed())
+        return said._replace(notes=(*said.notes, would))
+    stopped = core.loss(
+        migrations, [each.report for each in done], [each.remaining for each in done]
+    )
+    stopped.moved_from = next((_name(each) for each in done if each.has_moved), "")
+    return said._replace(notes=(*said.notes, _told(run, stopped)), code=stopped.exit_code)
+
+
+def _name(done: "Rehearsed") -> str:
+    """What holds the live database as it was."""
+    return done.backup.path.name if done.backup else "no database"
+
+
+def _rehearsed(run: Run, done: "Rehearsed", migrations: "Tool") -> Answer:
     moved, report, left = done.moved, done.report, done.remaining
     result = {
-        "database": settings.engine.label,
+        "database": run.settings.engine.label,
         **_way(moved, migrations),
         "seconds_migrating": round(moved.seconds, 3),
         "seconds_locked": round(done.seconds_locked, 3),
-        "backup": str(done.backup.path),
+        "backup": str(done.backup.path) if done.backup else None,
         "live_moved": done.has_moved,
         **_facts(report, left),
     }
     kept = "nothing was kept, the database was not changed"
     if done.has_moved:
-        kept = MOVED.format(done.backup.path.name)
+        kept = MOVED.format(_name(done))
     if moved.steps == 0:
         notes: tuple[Text, ...] = (NOTHING,)
         return Answer(result, _line(moved, report), (*notes, kept) if done.has_moved else notes)
@@ -100,13 +153,7 @@ def rehearse(run: Run) -> Answer:
         f"{_count(moved, migrations)} took {moved.seconds:.2f} s; others would be locked out for "
         f"about {done.seconds_locked:.2f} s; {kept}"
     )
-    notes = (*_outside(moved), took)
-    if not left:
-        would = ("it would succeed:", migrations.typed())
-        return Answer(result, lines, (*notes, would))
-    stopped = core.loss(migrations, report, left)
-    stopped.moved_from = done.backup.path.name if done.has_moved else ""
-    return Answer(result, lines, (*notes, _told(run, stopped)), code=stopped.exit_code)
+    return Answer(result, lines, (*_outside(moved), took))
 
 
 def _told(run: Run, stopped: "LossError") -> str:

@@ -3,6 +3,7 @@
 import shlex
 import sys
 
+from undrop import settings
 from undrop.cli import diff
 from undrop.cli.answer import UNDO, Answer, Run
 from undrop.errors import UndropError, UsageError
@@ -25,25 +26,39 @@ def run(run: Run) -> Answer:
     command = words[1:] if words[:1] == ["--"] else words
     if not command:
         raise UsageError("no command was given", *EXAMPLE)
-    settings = run.settings
+    databases = [run.settings] if run.is_named else settings.every(run.settings)
     watched = cover.Watched("run", f"before {command[0]}", shlex.join(command))
-    kept = cover.begin(settings, watched)
-    if kept.damaged:
-        where = settings.backups / kept.name
-        run.say(f"{settings.engine.label} is damaged; its files are kept in {where}")
-    elif kept.taken:
-        run.say(f"backed up to {settings.backups / kept.name}")
-    ran = core.run(settings, command, run.standing)
-    try:
-        cover.end(settings, watched, kept)
-    except (UndropError, OSError) as error:  # the exit code is the command's
-        run.say(f"the state after {command[0]} is not backed up: {error}")
-    if ran.code in {126, 127} and not ran.changed:
+    kept = []
+    for each in databases:
+        begun = cover.begin(each, watched)
+        kept.append(begun)
+        where = each.backups / begun.name
+        if begun.damaged:
+            run.say(f"{each.engine.label} is damaged; its files are kept in {where}")
+        elif begun.taken:
+            run.say(f"backed up to {where}")
+    ran = core.run(databases, command, run.standing)
+    for each, begun in zip(databases, kept, strict=True):
+        try:
+            cover.end(each, watched, begun)
+        except (UndropError, OSError) as error:  # the exit code is the command's
+            state = f"{each.called}the state after {command[0]}"
+            run.say(f"{state} is not backed up: {error}")
+    if ran.code in {126, 127} and not any(ran.changed):
         run.say(f"{command[0]} ended with {ran.code}, or there is no such command")
-    if not (ran.changed and kept.name and sys.stderr.isatty()) or kept.damaged:
-        return Answer({}, code=ran.code)  # undo does not go back to damaged files
-    changes = _changes(run, kept.name)
-    return Answer({}, notes=(changes, UNDO) if changes else (), code=ran.code)
+    notes: list[Text] = []
+    if sys.stderr.isatty():
+        for each, begun, changed in zip(databases, kept, ran.changed, strict=True):
+            # Undo does not go back to damaged files.
+            if changed and begun.name and not begun.damaged:
+                notes += _told(run.on(each), begun.name)
+    return Answer({}, notes=tuple(notes), code=ran.code)
+
+
+def _told(run: Run, name: str) -> list[str]:
+    """What became of a database, and how to go back."""
+    changes, called = _changes(run, name), run.settings.called
+    return [called + run.prompt.text(changes), run.prompt.text(UNDO)] if changes else []
 
 
 def _changes(run: Run, name: str) -> Text:

@@ -8,7 +8,7 @@ from undrop.compare.rows import short
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from undrop.recipes import Action
+    from undrop.recipes import Action, Prompt
     from undrop.steps.bring_back import Back
 
 SHOWN = 3  # backups that were passed over, and values of a row, that are named
@@ -70,6 +70,6 @@ def back(brought: "Back | None") -> dict[str, Any] | None:
     }
 
 
-def action(following: "Action | None") -> "list[dict[str, Any]]":
+def action(prompt: "Prompt", following: "Action | None") -> "list[dict[str, Any]]":
     """What to do next, in JSON."""
-    return [{"name": following.name, "arguments": list(following.arguments)}] if following else []
+    return prompt.actions([following] if following else [])

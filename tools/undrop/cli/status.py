@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import elsewhere, tables
-from undrop.cli.answer import Answer, Run
+from undrop.cli.answer import Answer, Run, of_all
 from undrop.errors import CheckError
 from undrop.migrations import revisions
 from undrop.recipes import Action
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
 def status(run: Run) -> Answer:
     """Where things stand; exit 4 when no verified backup holds the present state."""
+    return of_all(run, _status)
+
+
+def _status(run: Run) -> Answer:
     from undrop.steps import status as core
 
     settings = run.settings
     seen = core.with_replica(settings, core.look(settings))
-    behind = seen.exists and revisions.is_behind(settings, seen.revisions)
+    # One that no migration has ever touched may be none of theirs.
+    theirs = seen.exists and bool(seen.revisions or not settings.told)
+    behind = theirs and revisions.is_behind(settings, seen.revisions)
     others = neighbours.of(settings)
     result = {
         **seen._asdict(),

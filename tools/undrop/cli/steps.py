@@ -9,18 +9,21 @@ from undrop.cli.answer import (
     EMPTIED,
     Answer,
     Run,
+    about_to_migrate,
     clients,
     disconnect,
     fields,
     kept,
+    of_migrated,
     require_replica,
+    together,
     way_back,
 )
 from undrop.cli.commands import ACCEPT_SHRINK
 from undrop.errors import UsageError
 from undrop.recipes import Action, Text
 from undrop.steps import backup
-from undrop.store.lock import locked
+from undrop.store.lock import Lock, locked
 
 A_TIME = "2026-03-07T14:15:00Z"
 REPLICA = Path("litestream's replica")
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from undrop.compare.comparison import Comparison
     from undrop.settings import Settings
+    from undrop.steps.migrate import Migrated
     from undrop.store.catalog import Backup
 
 
@@ -175,7 +179,8 @@ def restore(run: Run) -> Answer:
             done = core.restore(lock, chosen, foreign=asked.foreign)
     heads = revisions.heads(run.settings)
     at: Text = f"restored {done.source}: its schema is at {revision_names(done.revisions)}"
-    if heads and revisions.is_behind(run.settings, done.revisions):
+    theirs = done.revisions or not run.settings.told
+    if heads and theirs and revisions.is_behind(run.settings, done.revisions):
         ahead = f"{at}; the code's head is {heads_ahead(heads, done.revisions)}:"
         at = (ahead, Action("migrate"), "brings it forward")
     result = {
@@ -301,20 +306,33 @@ def _refuse_no_moment(timestamp: str) -> None:
 
 def reset_db(run: Run) -> Answer:
     """Make the live database an empty one at head."""
-    from undrop.record import revision_names
+    from undrop.migrations import tool
     from undrop.steps import migrate as core
+
+    settings = run.settings
+    clients(run)
+    if len(settings.databases) == 1:
+        run.say(f"about to change {settings.engine.label}")
+    with locked(settings, run.say) as lock, tool.to_newest(settings) as migrations:
+        runs, lent = together(run, migrations)
+        if len(settings.databases) > 1:
+            run.say(about_to_migrate(runs))
+        for each in runs:
+            require_replica(each)
+        disconnect(run)
+        locks = [lock, *(Lock(each.settings) for each in runs[1:])]
+        done = core.reset_all(locks, migrations, lent)
+    answers = [_emptied(*each) for each in zip(runs, done, strict=True)]
+    return of_migrated(runs, answers, [each.moved for each in done])
+
+
+def _emptied(run: Run, done: "Migrated") -> Answer:
+    from undrop.record import revision_names
     from undrop.steps import replica
 
-    live = run.settings.engine.label
-    clients(run)
-    run.say(f"about to change {live}")
-    with locked(run.settings, run.say) as lock:
-        require_replica(run)
-        disconnect(run)
-        done = core.reset(lock)
-    result = {"database": live, "to": done.moved.revisions_after, **kept(done.change)}
-    at = done.moved.revisions_after
-    note = f"an empty database at {revision_names(at) if at else 'the newest schema'}"
+    live, reached = run.settings.engine.label, done.moved.revisions_after
+    result = {"database": live, "to": reached, **kept(done.change)}
+    note = f"an empty database at {revision_names(reached) if reached else 'the newest schema'}"
     told = replica.afterwards(run.settings, done.change)
     return Answer(result, live, (note, *way_back(done.change), *told))
 

@@ -53,18 +53,27 @@ class LossError(CheckError):
     """A migration would lose what nobody said it may."""
 
     def __init__(
-        self, report: Report, remaining: list[Loss], accepting: Action, *, in_file: bool
+        self,
+        reports: list[Report],
+        remaining: list[list[Loss]],
+        accepting: Action,
+        *,
+        in_file: bool,
     ) -> None:
-        """``accepting``: the same where all may go; ``in_file``: a migration's file can say so."""
-        names = ", ".join(f'"{loss.name}"' for loss in remaining)
+        """Of each database that was migrated, a report, and the losses that nobody accepted.
+
+        ``accepting``: the same where all may go; ``in_file``: a migration's file can say so.
+        """
+        left = [loss for each in remaining for loss in each]
+        names = ", ".join(dict.fromkeys(f'"{loss.name}"' for loss in left))
         file = f"; or write in the migration's file:  accepts_loss = [{names}]"
         super().__init__(
-            f"the migration would lose data: {len(remaining)} loss(es) that nobody accepted",
+            f"the migration would lose data: {len(left)} loss(es) that nobody accepted",
             "correct the migration; or, if all of it may go,",
             accepting,
             *([file] if in_file else []),
         )
-        self.report, self.remaining = report, remaining
+        self.reports, self.remaining = reports, remaining
 
 
 def report(comparison: Comparison) -> Report:

@@ -53,6 +53,18 @@ class Diversion:
             raise DisconnectionError
 
 
+def only_read_on_servers() -> None:
+    """Have SQLAlchemy's engines write nothing on a server, of which there is no copy."""
+
+    @event.listens_for(Engine, "engine_connect")
+    def _only_read(connection: Any, *_: object) -> None:  # noqa: ANN401
+        if connection.dialect.name == "postgresql":
+            cursor = connection.connection.cursor()
+            cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+            cursor.close()
+            connection.connection.commit()
+
+
 class Scratch:
     """A copy of each database that is asked for, in a folder that goes again."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     from undrop.recipes import Text
     from undrop.record import Record
     from undrop.values import (
+        Beside,
         Definitions,
         Examined,
         Facts,
@@ -179,8 +180,12 @@ if TYPE_CHECKING:  # nobody waits for these to be made
     class Work(Replacement, Protocol):
         """A copy of a state, or an empty database, on which migrations are tried."""
 
-        def migrate(self) -> Moved:
-            """Run the migrations on it alone."""
+        @property
+        def file(self) -> "Path | None":
+            """What it is in, where that is a file."""
+
+        def migrate(self, beside: tuple[Beside, ...] = ()) -> Moved:
+            """Run the migrations on it, and on those ``beside``, which are files as it is."""
 
         def finish(self, moved: Moved, /) -> None:
             """Settle and check it; ``facts`` are there afterwards. Raises DamagedError."""
@@ -421,8 +426,11 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def target_url(self, url: str, target: Target, /) -> URL:
             """The project's URL, turned to the database that was asked for."""
 
-        def prepare(self, connection: Connection | None, target: Target, /) -> None:
-            """Before the first migration: refuse any other database. Raises RuntimeError."""
+        def prepare(self, connection: Connection | None, target: Target, /) -> str:
+            """Before the first migration: which of the target's databases it is.
+
+            Raises ElsewhereError for any other, RuntimeError.
+            """
 
         def divert(self, fence: Fence, target: Target, scratch: str, /) -> Callable[[], None]:
             """While an application is loaded, have what it writes reach no database that is kept.

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.errors import UsageError
@@ -97,16 +98,17 @@ def migrating(kind: str) -> "Migrating":
     return ENGINES[kind].load().migrating()
 
 
-def fence(live: str, free: list[str], root: str) -> "Fence":
+def fence(live: str, free: list[str], root: str, others: "Collection[str]" = ()) -> "Fence":
     """Put the fence up around the project code of this process.
 
-    ``live``: the live database's file, or empty; ``free``: files that may be written all the same;
+    ``live``: the live database's file, or empty; ``others``: those of the project's other
+    databases; ``free``: files that may be written all the same;
     ``root``: the project's folder. A database that is a file may be anybody's, whatever this
     project's is.
     """
     from undrop.engines.sqlite.fence import Fence
 
-    put_up = Fence(live, free, root)
+    put_up = Fence(live, free, root, others)
     put_up.install()
     return put_up
 
@@ -130,6 +132,9 @@ def is_of_driver(error: Exception) -> bool:
 def is_same(one: "Engine", other: "Engine") -> bool:
     """Whether two URLs name one database, as far as that shows without asking a server."""
     if one.file and other.file:
+        with suppress(OSError):  # a hard link
+            if one.file.samefile(other.file):
+                return True
         return os.path.realpath(one.file) == os.path.realpath(other.file)
     return (one.kind, one.source) == (other.kind, other.source)
 

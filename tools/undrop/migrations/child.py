@@ -19,7 +19,8 @@ from undrop.engines import registry
 from undrop.errors import UnknownRevisionError
 from undrop.migrations import alembic_private, flask_app, inside
 from undrop.migrations.message import Reply, Request, Revision
-from undrop.values import VERSION_TABLE, Moved
+from undrop.recipes import CHOICE
+from undrop.values import UNMOVED, Moved, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from undrop.engines.protocol import Migrating
     from undrop.engines.sqlite.fence import Fence
-    from undrop.values import Target
 
 PROBE = "undrop_probe"  # the key by which it learns that nothing is migrated
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
@@ -59,9 +59,15 @@ def _configured(
     url = address.render_as_string(hide_password=False)
     if asked.variable:
         os.environ[asked.variable] = url
+    if asked.name:
+        os.environ[CHOICE] = asked.name
+    for other in target.beside:
+        if other.variable:
+            there = guard.target_url(other.url, Target(other.database))
+            os.environ[other.variable] = there.render_as_string(hide_password=False)
     with ExitStack() as stack:
         flask = flask_app.folder(asked.config)
-        if flask or asked.reroute:
+        if flask or asked.reroute or target.beside:
             scratch = stack.enter_context(TemporaryDirectory())
             turn = guard.divert(fence, target, scratch)
             if flask:
@@ -77,29 +83,30 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
     """Run the migrations that are asked for and say what was done."""
     guard = registry.migrating(asked.kind)
     revision = asked.revision
-    moved = Moved([], [], 0, [], VERSION_TABLE, [], 0.0)
-
-    def reach(heads: set[str]) -> None:
-        nonlocal moved
-        moved = moved._replace(revisions_after=sorted(heads))
+    ran: dict[str, Moved] = {}
+    """By the target's databases, those that env.py has gone to."""
 
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
-        nonlocal moved
-        guard.prepare(context.connection, target)
+        database = guard.prepare(context.connection, target)
         known = {each.revision for each in script.walk_revisions()}
         if unknown := sorted(set(current) - known):
             raise UnknownRevisionError(unknown)
         plan = alembic_private.planned(script, revision, current)
         for step in plan:
             alembic_private.announce(step, fence.enter)
+
+        def reach(heads: set[str]) -> None:
+            ran[database] = ran[database]._replace(revisions_after=sorted(heads))
+
         alembic_private.watch_heads(context, reach)
         accepts = [name for step in plan for name in _accepts_loss(step)]
-        table, ran = context.version_table, moved
-        if ran.steps and not plan:  # env.py ran some already, by another context
+        table, before = context.version_table, ran.get(database, UNMOVED)
+        if before.steps and not plan:  # env.py ran some already, by another context
             return plan
-        accepts = [*ran.accepts, *accepts]
-        count = ran.steps + len(plan)
+        accepts = [*before.accepts, *accepts]
+        count = before.steps + len(plan)
         moved = Moved(sorted(current), sorted(current), count, accepts, table, [], 0.0)
+        ran[database] = moved
         live = target.live
         if live and (live.tried_from, live.tried_steps) != (moved.revisions_before, moved.steps):
             raise RuntimeError(
@@ -114,10 +121,11 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
             with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
                 script.run_env()
     except (CommandError, configparser.Error) as error:
-        if moved.steps:  # a migration raised it, or what comes behind them
-            raise
+        if any(moved.steps for moved in ran.values()):
+            raise  # a migration raised it, or what comes behind them
         raise WrongError(error) from error
-    return moved._replace(outside=guard.report())
+    beside = [ran.get(each.database, UNMOVED) for each in target.beside]
+    return ran.get(target.database, UNMOVED)._replace(outside=guard.report(), beside=beside)
 
 
 def known(asked: Request) -> Reply:

@@ -48,6 +48,7 @@ class Command:
 
     in_place = False
     fenced = False
+    together = False
     reads_accepts_loss = False
 
     def __init__(

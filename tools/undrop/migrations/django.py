@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from undrop.errors import UndropError, UsageError
 from undrop.migrations.message import DjangoRequest, Reply
-from undrop.migrations.process import AGAIN, Child, discard
+from undrop.migrations.process import AGAIN, Child, discard, others
 from undrop.recipes import Action
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Django:
     name = "Django"
     in_place = False  # SQLite's table rebuilds refuse to be in a transaction around them
     fenced = True
+    together = False
     reads_accepts_loss = True
 
     def __init__(self, settings: "Settings", words: list[str]) -> None:
@@ -111,6 +112,7 @@ def _request(settings: "Settings") -> DjangoRequest:
         live=str(settings.engine.file or ""),
         url=settings.url,
         kind=settings.engine.kind,
+        others=others(settings),
     )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 from sqlalchemy.engine import make_url
 
 from undrop.engines import registry
-from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError
+from undrop.errors import ElsewhereError, LiveMovedError, UndropError, UnknownRevisionError
 from undrop.migrations.message import Reply
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ class Asked(Protocol):
     @property
     def live(self) -> str:
         """The live database's file; empty where it is none."""
+
+    @property
+    def others(self) -> list[str]:
+        """Files of the project's other databases."""
 
     @property
     def root(self) -> str:
@@ -92,8 +96,10 @@ def main(
         line += part
     threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
     asked = of_json(line)
-    free = [asked.target.database] if asked.target else []
-    fence = registry.fence(asked.live, free, asked.root)
+    target = asked.target
+    beside = [each.database for each in target.beside] if target else []
+    free = [target.database, *beside] if target else []
+    fence = registry.fence(asked.live, free, asked.root, asked.others)
     try:
         answer = answer_to(asked, fence)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - migrations are anybody's code
@@ -101,7 +107,7 @@ def main(
         wrong = error.what if isinstance(error, WrongError) else ""
         if isinstance(error, UndropError):
             said = error.what
-        elif wrong:
+        elif wrong or isinstance(error, ElsewhereError):
             said = str(error)
         else:
             if asked.target and not fence.refused():
@@ -110,6 +116,7 @@ def main(
         answer = Reply(
             error=_hidden(said, asked),
             has_live_moved=isinstance(error, LiveMovedError),
+            refused="elsewhere" if isinstance(error, ElsewhereError) else "",
             wrong=wrong,
             unknown=unknown,
         )

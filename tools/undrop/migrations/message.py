@@ -23,6 +23,10 @@ class Request(NamedTuple):
     """The engine's."""
     reroute: bool
     """Whether what goes to the live database is handed the target instead."""
+    name: str = ""
+    """The database's, in the settings."""
+    others: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """Files of the project's other databases."""
     revision: str = ""
     target: Target | None = None
     """None to say which revisions there are."""
@@ -51,6 +55,8 @@ class DjangoRequest(NamedTuple):
     """The project's."""
     kind: str
     """The engine's."""
+    others: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """Files of the project's other databases."""
     words: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """An application's label and a migration of it, or less."""
     target: Target | None = None
@@ -86,7 +92,10 @@ class Reply(NamedTuple):
     error: str = ""
     """What failed, where there is no answer."""
     refused: str = ""
-    """``live`` or ``other``: which database project code would have changed (``fence``)."""
+    """``live`` or ``other``: which database project code would have changed (``fence``).
+
+    ``elsewhere``: ``env.py`` connected to one that it was not given.
+    """
     made: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """Files that were made on the way."""
     has_live_moved: bool = False
@@ -110,4 +119,6 @@ class Reply(NamedTuple):
         """Back from it. Raises ValueError."""
         told = cls(**json.loads(line))
         known = None if told.revisions is None else [Revision(*each) for each in told.revisions]
-        return told._replace(moved=Moved(*told.moved) if told.moved else None, revisions=known)
+        return told._replace(
+            moved=Moved.of_json([*told.moved]) if told.moved else None, revisions=known
+        )

@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING
 from undrop import durable
 from undrop.errors import UndropError
 from undrop.migrations.message import Reply
+from undrop.settings import known
 from undrop.sqlitefile import header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from undrop.settings import Settings
+
 AGAIN = "then the same command again"
+
+
+def others(settings: "Settings") -> list[str]:
+    """Files of the project's other databases."""
+    apart = (each.engine.file for each in known(settings) if each.name != settings.name)
+    return [str(file) for file in apart if file]
 
 
 class Child:

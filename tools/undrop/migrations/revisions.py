@@ -1,13 +1,16 @@
 """The revisions in the project's migrations."""
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from undrop.migrations import tool
 
 if TYPE_CHECKING:
     from undrop.migrations.message import Reply, Revision
     from undrop.settings import Settings
+    from undrop.values import Session
+
+_ASKED: "WeakKeyDictionary[Session, Reply]" = WeakKeyDictionary()
 
 
 def heads(settings: "Settings") -> list[str] | None:
@@ -96,7 +99,9 @@ def _is_of(name: str, known: set[str]) -> bool:
     return any(other.partition(" ")[0] == app for other in known)
 
 
-@lru_cache(maxsize=1)
 def _told(settings: "Settings") -> "Reply":
-    """What there is, asked once in a command."""
-    return tool.look(settings)
+    """What there is, asked once in a command, on however many databases that works."""
+    command = settings.engine.session.all[0]
+    if command not in _ASKED:
+        _ASKED[command] = tool.look(settings)
+    return _ASKED[command]

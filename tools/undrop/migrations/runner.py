@@ -8,12 +8,16 @@ from undrop import version_table
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations import flask_app
 from undrop.migrations.message import Reply, Request
-from undrop.migrations.process import AGAIN, Child, discard
+from undrop.migrations.process import AGAIN, Child, discard, others
 from undrop.recipes import Action, Setting, standing
 
 if TYPE_CHECKING:
+    from undrop.recipes import Part
     from undrop.settings import Settings
     from undrop.values import Moved, Target
+
+
+UPGRADE = ("alembic", "upgrade", "head")
 
 
 class Alembic:
@@ -26,6 +30,7 @@ class Alembic:
     name = "Alembic"
     in_place = True
     fenced = True
+    together = True
     reads_accepts_loss = True
 
     def __init__(self, settings: "Settings", words: list[str]) -> None:
@@ -112,6 +117,8 @@ def _request(settings: "Settings") -> Request:
         variable=settings.variable,
         kind=settings.engine.kind,
         reroute=settings.reroute,
+        name=settings.name,
+        others=others(settings),
     )
 
 
@@ -132,15 +139,23 @@ def _wrong(settings: "Settings", answer: Reply) -> UsageError:
 def _refusal(settings: "Settings", answer: Reply) -> UndropError:
     """The error for project code that would have changed another database."""
     what = f"refused: {answer.error}"
+    if answer.refused == "elsewhere" and len(settings.databases) == 1:
+        return UndropError(what, f"correct it, {AGAIN}")
+    if answer.refused == "elsewhere":
+        by_itself = (f"correct it, {AGAIN}; or let it do that, behind a backup of each:",)
+        return UndropError(what, *by_itself, Action("run", *UPGRADE))
     if answer.refused != "live":
         return UndropError(
             what,
             f"take that out of it, {AGAIN}; or let it do that, behind a backup of the live one:",
-            Action("run", "alembic", "upgrade", "head"),
+            Action("run", *UPGRADE),
         )
     variable = f"the URL from {settings.variable}, or " if settings.variable else ""
     way = f"let it take {variable}op.get_bind()"
+    several: tuple[Part, ...] = ()
+    if len(settings.databases) > 1:
+        several = ("; or let it, behind a backup of each:", Action("run", *UPGRADE))
     if settings.reroute:
-        return UndropError(what, f"{way}; {AGAIN}")
+        return UndropError(what, f"{way}; {AGAIN}", *several)
     hands = f", which hands SQLAlchemy's engines the work copy; {AGAIN}"
-    return UndropError(what, f"{way}, or", Setting("reroute = true"), hands)
+    return UndropError(what, f"{way}, or", Setting("reroute = true"), hands, *several)

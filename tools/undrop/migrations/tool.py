@@ -28,6 +28,8 @@ class Tool(Protocol):
 
     Else that is told by looking: at the copy, and at the live database, which it may have gone to.
     """
+    together: bool
+    """Whether one run of it may migrate several databases (``Target.beside``)."""
     reads_accepts_loss: bool
     """Whether a migration's file can say what it may take away."""
     goes_to: list[str] | None

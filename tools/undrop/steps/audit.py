@@ -38,12 +38,20 @@ class Checked(NamedTuple):
     name: str
     said: str
     to_do: tuple[Part, ...] = ()
+    database: str = ""
+    """Which database that is done to, as ``recipes.Prompt`` takes it."""
 
 
-def audit(settings: "Settings") -> "Iterator[Checked]":
-    """Check one thing after the other; nothing is written. Raises UndropError, OSError."""
-    seen = status.look(settings)
-    yield from _live(settings, seen)
+def audit(databases: "list[Settings]") -> "Iterator[Checked]":
+    """Check one thing after the other, of these databases of a project; nothing is written.
+
+    Raises UndropError, OSError.
+    """
+    settings = databases[0]
+    looks = [(each, status.look(each)) for each in databases]
+    for each, seen in looks:
+        yield from (checked._replace(database=each.told) for checked in _live(each, seen))
+    seen = looks[0][1]
     proofs: dict[object, list[Proof]] = {}
     backups = catalog.backups(settings)
     for backup in backups:
@@ -51,7 +59,8 @@ def audit(settings: "Settings") -> "Iterator[Checked]":
             yield from [_set(backup)] if backup.is_set else _backup(settings, backup, proofs)
             yield from _second(settings, backup)
     yield from _vault(settings, seen)
-    yield from _log(settings)
+    for each in databases:
+        yield from (checked._replace(database=each.told) for checked in _log(each))
     yield _space(settings, seen)
 
 
@@ -150,7 +159,7 @@ def _vault(settings: "Settings", seen: "Status") -> "Iterator[Checked]":
 
 def _log(settings: "Settings") -> "Iterator[Checked]":
     """Whether there still is what undo would go back to, and both copies tell the same."""
-    name, line = "log of steps", Timeline(settings)
+    name, line = f"{settings.called}log of steps", Timeline(settings)
     try:
         plan = undo.planned(settings, line, undo.look(settings, line), whole=True)
     except CheckError:  # there is nothing to undo

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from undrop.store.lock import Lock
 
 
-NOTE = "covered.json"
+NOTE = "covered"
 
 
 class Covered(NamedTuple):
@@ -372,7 +372,7 @@ def _written(path: "Path") -> list[int]:
 
 def _note(settings: "Settings") -> dict[str, Any]:
     with suppress(OSError, ValueError):
-        note = json.loads((settings.backups / NOTE).read_bytes())
+        note = json.loads(settings.note(NOTE).read_bytes())
         return note if isinstance(note, dict) else {}
     return {}
 
@@ -380,4 +380,4 @@ def _note(settings: "Settings") -> dict[str, Any]:
 def _write(settings: "Settings", note: dict[str, Any]) -> None:
     work = settings.backups / f".{os.getpid()}.partial"
     durable.write_new(work, json.dumps(note).encode(), 0o600)
-    work.replace(settings.backups / NOTE)
+    work.replace(settings.note(NOTE))

@@ -1,10 +1,11 @@
 """What every destructive step shares: a covered state, one way in, starting over if it moved."""
 
 import math
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop.errors import LiveMovedError, UndropError
+from undrop.errors import ChangedError, LiveMovedError, UndropError
+from undrop.recipes import Action
 from undrop.steps import backup
 from undrop.store import log
 from undrop.store.log import After
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from undrop.engines.protocol import Replacement
-    from undrop.recipes import Text
+    from undrop.recipes import Part, Text
     from undrop.steps.backup import State
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
@@ -61,6 +62,10 @@ class Attempt:
     def __init__(self, lock: "Lock", kind: str, state: "State") -> None:
         self.lock, self.kind, self.state = lock, kind, state
         self._step: log.Step | None = None
+        self.change: Change | None = None
+        """What it did, once that is written down."""
+        self.has_moved = False
+        """Whether somebody wrote to the database before it could be changed."""
 
     def put_in_place(self, content: "Replacement") -> float:
         """Replace the live content; how long, in seconds, others were locked out.
@@ -71,7 +76,11 @@ class Attempt:
         snapshot, known = self.state.snapshot, content.facts.content or content.facts.digest
         mode = snapshot.origin().journal_mode if snapshot and content.journal_mode else ""
         mode_before = "" if mode == content.journal_mode else mode
-        return content.replace_live(self.state, self.changing(known, mode_before))
+        try:
+            return content.replace_live(self.state, self.changing(known, mode_before))
+        except LiveMovedError:
+            self.has_moved = True
+            raise
 
     @contextmanager
     def changing(self, content_after: str = "", mode_before: str = "") -> "Iterator[None]":
@@ -90,11 +99,18 @@ class Attempt:
                     log.end(self.lock.settings, self._step, "failed")
             raise
 
-    def end(self, outcome: Outcome) -> None:
-        """Write down how it ended. Raises OSError."""
-        if self._step is not None:
-            phase: log.Phase = "same" if outcome.same else "done"
-            log.end(self.lock.settings, self._step, phase, outcome.filled, outcome.after)
+    def end(self, outcome: Outcome | None) -> "Change":
+        """Write down how it ended, once: None where there was nothing to do. Raises OSError."""
+        if self.change is None:
+            if self._step is not None and outcome is not None:
+                phase: log.Phase = "same" if outcome.same else "done"
+                log.end(self.lock.settings, self._step, phase, outcome.filled, outcome.after)
+            kept = self.state.backup
+            self.change = Change(kept, 0.0)
+            if outcome is not None:
+                seconds, same = outcome.seconds, outcome.same
+                self.change = Change(kept, seconds, same, self.state.hold, note=outcome.note)
+        return self.change
 
 
 def run(
@@ -112,36 +128,96 @@ def run(
     is no more than ``Session.hold_lock`` seconds in all. Raises UndropError with the live database
     as it was when it moved on each time.
     """
+    [done] = together([lock], kind, lambda attempts: [change(attempts[0])], hold=hold)
+    return done
+
+
+def together(
+    locks: "list[Lock]",
+    kind: str,
+    change: "Callable[[list[Attempt]], list[Outcome | None]]",
+    *,
+    hold: bool = True,
+) -> list[Change]:
+    """The same on several databases of a project: ``change`` has an attempt for each.
+
+    It changes one after the other, and ends each attempt by itself. Where one fails behind others
+    that are done, these stay so: ChangedError says which. What is done is not tried again.
+    """
     purpose = backup.Purpose(f"before {kind}", kind)
     writes = tries = 0
-    left, last = lock.session.hold_lock if hold else 0.0, None
-    moved_from = ""
+    left, last = locks[0].session.hold_lock if hold else 0.0, None
+    moved_from = [""] * len(locks)
+    done: dict[int, Change] = {}
     while tries < TRIES or (tries < MOST_TRIES and last and last.lasted and last.seconds < left):
         tries += 1
+        states: list[State] = []
+        attempts: list[Attempt] = []
         try:
-            with backup.covered(lock, purpose, left if tries >= TRIES else 0.0) as state:
-                attempt = Attempt(lock, kind, state)
-                with compared(lock, state):
-                    outcome = change(attempt)
-                if outcome is None:
-                    return Change(state.backup, 0.0, moved_from=moved_from)
-                attempt.end(outcome)
-                seconds, same = outcome.seconds, outcome.same
-                return Change(state.backup, seconds, same, state.hold, moved_from, outcome.note)
+            with ExitStack() as stack:
+                for lock in locks:
+                    waits = left if tries >= TRIES else 0.0
+                    states.append(stack.enter_context(backup.covered(lock, purpose, waits)))
+                pairs = zip(locks, states, strict=True)
+                attempts += [Attempt(lock, kind, state) for lock, state in pairs]
+                with ExitStack() as comparing:
+                    for lock, state in zip(locks, states, strict=True):
+                        comparing.enter_context(compared(lock, state))
+                    outcomes = change(attempts)
+                changes = [a.end(o) for a, o in zip(attempts, outcomes, strict=True)]
+                changes = [done.get(n, each) for n, each in enumerate(changes)]
+                return [
+                    each._replace(moved_from=moved)
+                    for each, moved in zip(changes, moved_from, strict=True)
+                ]
         except LiveMovedError as moved:
-            moved_from = moved_from or state.name or "no database"
+            for n, attempt in enumerate(attempts):
+                if attempt.has_moved or len(locks) == 1:
+                    moved_from[n] = moved_from[n] or attempt.state.name or "no database"
             writes += moved.writes
-            last = state.hold
+            last = next((state.hold for state in states if state.hold), None)
             left -= last.seconds if last else 0.0
-        except UndropError as error:
-            if moved_from and not lock.session.changed:
-                error.moved_from = moved_from
+            done = _done(attempts) | done
+        except (UndropError, OSError) as error:
+            if len(locks) > 1 and (done := _done(attempts) | done):
+                raise _partly(locks, attempts, done, kind, error) from error
+            if isinstance(error, UndropError) and moved_from[0] and not locks[0].session.changed:
+                error.moved_from = moved_from[0]
             raise
-    label = lock.settings.engine.label
+    label = ", ".join(lock.settings.engine.label for lock in locks)
     what = f"{label} was written to during each of {tries} tries: {writes} transaction(s) came in"
-    overtaken = _overtaken(lock, what, last)
-    overtaken.moved_from = moved_from
+    overtaken = _overtaken(locks[0], what, last)
+    if done:
+        raise _partly(locks, attempts, done, kind, overtaken) from overtaken
+    overtaken.moved_from = moved_from[0]
     raise overtaken
+
+
+def _done(attempts: list[Attempt]) -> dict[int, Change]:
+    """What is done already, by which attempt."""
+    ended = enumerate(attempt.change for attempt in attempts)
+    return {n: change for n, change in ended if change and attempts[n].lock.session.changed}
+
+
+def _partly(
+    locks: "list[Lock]",
+    attempts: list[Attempt],
+    done: dict[int, Change],
+    kind: str,
+    error: "UndropError | OSError",
+) -> ChangedError:
+    """The error for a step that some of the databases have taken, and another one has not."""
+    settings = [lock.settings for lock in locks]
+    names = ", ".join(settings[n].name for n in sorted(done))
+    failed = next((a.lock.settings.name for a in attempts if a.change is None), "the rest")
+    what = str(error)
+    parts: list[Part] = ["the same command again"]
+    if isinstance(error, UndropError):
+        what, parts = error.what, [*error.next_parts]
+    told = [settings[n].told for n in sorted(done)]
+    back = [part for name in told for part in (Action("undo").of_database(name), "and")][:-1]
+    said = f"{kind} is done on {names} and not on {failed}: {what}"
+    return ChangedError(said, *parts, "; or back to before it on what is done:", *back)
 
 
 @contextmanager

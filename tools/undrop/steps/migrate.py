@@ -1,10 +1,11 @@
 """Change the schema on a work copy, check that, and only then replace the live content."""
 
 import shutil
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import durable, record
+from undrop import durable, record, version_table
 from undrop.compare import losses
 from undrop.errors import (
     CheckError,
@@ -16,10 +17,10 @@ from undrop.errors import (
 from undrop.migrations import revisions, tool
 from undrop.recipes import Action
 from undrop.steps import backup, choose, guarded, strayed
-from undrop.values import Moved
+from undrop.values import UNMOVED, Beside, Moved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from undrop.compare.comparison import Comparison
     from undrop.engines.protocol import Work
@@ -49,8 +50,8 @@ class Rehearsed(NamedTuple):
     """Losses that nobody accepted."""
     seconds_locked: float
     """How long the replacement took, tried on a copy."""
-    backup: "Backup"
-    """What holds the live database as it was."""
+    backup: "Backup | None"
+    """What holds the live database as it was; None where there was none."""
     has_moved: bool
     """Whether somebody has written to it since."""
 
@@ -63,40 +64,130 @@ def migrate(lock: "Lock", migrations: "Tool", *, accept_loss: bool) -> Migrated:
     in the migration's file or by ``accept_loss``. Raises LossError,
     CheckError, UndropError with the live database bit for bit as it was.
     """
-    settings = lock.settings
-    copy, moved_from = UNMOVED, ""
+    [done] = migrate_all([lock], migrations, accept_loss=accept_loss)
+    return done
 
-    def change(attempt: guarded.Attempt) -> guarded.Outcome | None:
-        nonlocal copy, moved_from
-        state = attempt.state
-        with _discarded(migrations), settings.engine.work(state, migrations) as work:
-            copy = _migrated(lock, work, state, migrations)
-            if copy.moved.steps == 0:
-                if not migrations.fenced and strayed.has_moved(lock, state):
-                    moved_from = state.name
-                return None
-            left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
-            if left:
-                raise loss(migrations, copy.report, left)
-            # What an earlier backup misses is missed still, unless its table went on purpose.
-            missed = set(state.record.shrunk if state.record else ()) & work.tables()
-            filled = sorted(missed | set(work.facts.filled))
-            seconds = attempt.put_in_place(work)
-            after = backup.after(lock, state, work, filled)
-            return guarded.Outcome(seconds, filled, after, note=work.note)
 
-    with _advised(settings):
-        done = guarded.run(lock, "migrate", change)
-    done = done._replace(moved_from=done.moved_from or moved_from)
-    return Migrated(copy.moved, copy.report, done)
+def migrate_all(
+    locks: "list[Lock]", migrations: "Tool", lent: "Sequence[Lock]" = (), *, accept_loss: bool
+) -> list[Migrated]:
+    """The same on several of a project's databases, in one run on a copy of each.
+
+    Nothing is replaced before all have passed; then one after the other is, a step each. Of those
+    that are ``lent`` the run gets copies, too, and nothing becomes of these. Raises as
+    ``guarded.together`` does where one fails behind others.
+    """
+    _refuse_strange(locks[0].settings, migrations)
+    copies: list[_Copy] = []
+    moved_from = ""
+
+    def change(attempts: list[guarded.Attempt]) -> list[guarded.Outcome | None]:
+        nonlocal copies, moved_from
+        states = [attempt.state for attempt in attempts]
+        with _discarded(migrations), _works(locks, states, migrations, lent) as works:
+            tried = run = _migrated([*locks, *lent], works, states, migrations)
+            if not (migrations.fenced or any(copy.moved.steps for copy in run)):
+                moved_from = states[0].name * strayed.has_moved(locks[0], states[0])
+            left = [[] if accept_loss else losses.remaining(c.report, c.moved.accepts) for c in run]
+            if any(left):
+                raise loss(migrations, [copy.report for copy in run], left)
+            if copies and len(locks) > 1:  # what an earlier try has done is told all the same
+                pairs = zip(copies, run, strict=True)
+                run = [new if new.moved.steps else old for old, new in pairs]
+            copies = run
+            return [_put(*each) for each in zip(attempts, works, tried, strict=False)]
+
+    with _advised(locks):
+        done = guarded.together(locks, "migrate", change)
+    done[0] = done[0]._replace(moved_from=done[0].moved_from or moved_from)
+    return [Migrated(c.moved, c.report, change) for c, change in zip(copies, done, strict=True)]
+
+
+def _refuse_strange(settings: "Settings", migrations: "Tool") -> None:
+    """Raise UsageError where nothing shows that migrations are for a database that was named.
+
+    A run that is handed one makes its tables there, whosever it is.
+    """
+    if not (settings.told and migrations.together and settings.engine.exists()):
+        return
+    try:
+        with closing(settings.engine.look()) as live:
+            if live.is_empty() or live.revisions():
+                return
+    except UndropError:  # the step itself says what is wrong
+        return
+    raise UsageError(
+        f"{settings.name} has tables and no revision: nothing shows that it is for these "
+        "migrations",
+        "where they are,",
+        Action("run", "alembic", "stamp", "REVISION", typed=False),
+        "says where it stands",
+    )
+
+
+def _put(attempt: guarded.Attempt, work: "Work", copy: "_Copy") -> guarded.Outcome | None:
+    """Put a migrated copy in place; None where no migration ran on it."""
+    if copy.moved.steps == 0:
+        attempt.end(None)
+        return None
+    state = attempt.state
+    # What an earlier backup misses is missed still, unless its table went on purpose.
+    missed = set(state.record.shrunk if state.record else ()) & work.tables()
+    filled = sorted(missed | set(work.facts.filled))
+    seconds = attempt.put_in_place(work)
+    after = backup.after(attempt.lock, state, work, filled)
+    outcome = guarded.Outcome(seconds, filled, after, note=work.note)
+    attempt.end(outcome)
+    return outcome
+
+
+@contextmanager
+def _works(
+    locks: "list[Lock]",
+    states: "Sequence[State | None]",
+    migrations: "Tool",
+    lent: "Sequence[Lock]",
+) -> "Iterator[list[Work]]":
+    """A work copy of each state, an empty one for none; and behind these one for each ``lent``."""
+    with ExitStack() as stack:
+        purpose = backup.Purpose("before others migrate", "")
+        theirs = [stack.enter_context(backup.covered(lock, purpose)) for lock in lent]
+        yield [
+            stack.enter_context(lock.settings.engine.work(state, migrations))
+            for lock, state in zip([*locks, *lent], [*states, *theirs], strict=True)
+        ]
+
+
+def _run(
+    locks: "Sequence[Lock]", works: "list[Work]", states: "Sequence[State]", migrations: "Tool"
+) -> list[Moved]:
+    """Migrate the copies in one run; what became of each.
+
+    Raises ChangedError where a command went to a live database, whose state was the first.
+    """
+    beside = []
+    for lock, work in zip(locks[1:], works[1:], strict=True):
+        live, settings = lock.settings.engine.file, lock.settings
+        beside.append(Beside(str(live), str(work.file), settings.url, settings.variable))
+    if migrations.fenced:
+        moved = works[0].migrate(tuple(beside))
+    else:
+        with strayed.told(locks[0], states[0], migrations.name):
+            moved = works[0].migrate()
+    for lock, other in zip(locks[1:], moved.beside, strict=True):
+        if other.steps or other.revisions_after:
+            settings = lock.settings
+            settings.engine.session.version_table = other.version_table
+            version_table.remember(settings.backups, settings.source, other.version_table)
+    return [moved, *moved.beside]
 
 
 def loss(
-    migrations: "Tool", report: losses.Report, remaining: list[losses.Loss]
+    migrations: "Tool", reports: list[losses.Report], remaining: list[list[losses.Loss]]
 ) -> losses.LossError:
-    """The error for losses that nobody accepted."""
+    """The error for losses that nobody accepted, of each database."""
     accepting = migrations.typed("--accept-loss")
-    return losses.LossError(report, remaining, accepting, in_file=migrations.reads_accepts_loss)
+    return losses.LossError(reports, remaining, accepting, in_file=migrations.reads_accepts_loss)
 
 
 def starts(settings: "Settings", migrations: "Tool") -> bool:
@@ -120,29 +211,38 @@ def rehearse(lock: "Lock", migrations: "Tool", *, accept_loss: bool) -> Rehearse
     A backup is taken all the same: what a migration starts may go to the live database. Raises
     UsageError without a database, CheckError and UndropError where ``migrate`` would.
     """
-    settings = lock.settings
-    engine = settings.engine
-    if not engine.exists():
+    [done] = rehearse_all([lock], migrations, accept_loss=accept_loss)
+    return done
+
+
+def rehearse_all(
+    locks: "list[Lock]", migrations: "Tool", lent: "Sequence[Lock]" = (), *, accept_loss: bool
+) -> list[Rehearsed]:
+    """The same on several of a project's databases; those that are not there begin empty."""
+    _refuse_strange(locks[0].settings, migrations)
+    if not any(lock.settings.engine.exists() for lock in locks):
         raise UsageError("there is no database to rehearse on", Action("migrate"))
-    with (
-        _advised(settings),
-        backup.covered(lock, backup.Purpose("before rehearse", "")) as state,
-        guarded.compared(lock, state),
-        ExitStack() as stack,
-        engine.work(state, migrations) as work,
-    ):
+    purpose = backup.Purpose("before rehearse", "")
+    with _advised(locks), ExitStack() as stack:
+        states = []
+        for lock in locks:
+            states.append(stack.enter_context(backup.covered(lock, purpose)))
+            stack.enter_context(guarded.compared(lock, states[-1]))
+        works = stack.enter_context(_works(locks, states, migrations, lent))
         stack.callback(migrations.discard)
-        assert state.backup and state.record  # noqa: S101, PT018 - it is a database
-        seconds = 0.0
-        copy = _migrated(lock, work, state, migrations)
-        left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
-        if copy.moved.steps and state.snapshot:
-            with durable.scratch(lock.partial()) as there:
-                shutil.copyfile(state.backup.path, there)
-                seconds = work.try_replace(state.snapshot, there)
-        has_moved = guarded.has_moved if migrations.fenced else strayed.has_moved
-        moved = has_moved(lock, state)
-        return Rehearsed(copy.moved, copy.report, left, seconds, state.backup, moved)
+        copies = _migrated([*locks, *lent], works, states, migrations)
+        rehearsed = []
+        for lock, state, work, copy in zip(locks, states, works, copies, strict=False):
+            seconds = 0.0
+            left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
+            if copy.moved.steps and state.snapshot and state.path:
+                with durable.scratch(lock.partial()) as there:
+                    shutil.copyfile(state.path, there)
+                    seconds = work.try_replace(state.snapshot, there)
+            moved = (guarded if migrations.fenced else strayed).has_moved(lock, state)
+            done = Rehearsed(copy.moved, copy.report, left, seconds, state.backup, moved)
+            rehearsed.append(done)
+        return rehearsed
 
 
 @contextmanager
@@ -156,12 +256,27 @@ def _discarded(migrations: "Tool") -> "Iterator[None]":
 
 
 @contextmanager
-def _advised(settings: "Settings") -> "Iterator[None]":
+def _advised(locks: "list[Lock]") -> "Iterator[None]":
     """Say what there is to do about a database at a revision of another branch's."""
     try:
         yield
     except UnknownRevisionError as unknown:
-        raise UnknownRevisionError(unknown.revisions, *choose.instead(settings)) from unknown
+        settings = next(filter(partial(_is_at, unknown.revisions), _all(locks)), locks[0].settings)
+        instead = [
+            part.of_database(settings.told) if isinstance(part, Action) else part
+            for part in choose.instead(settings)
+        ]
+        raise UnknownRevisionError(unknown.revisions, *instead, of=settings.called) from unknown
+
+
+def _all(locks: "list[Lock]") -> "list[Settings]":
+    return [lock.settings for lock in locks]
+
+
+def _is_at(revisions: list[str], settings: "Settings") -> bool:
+    with suppress(UndropError, OSError), closing(settings.engine.look()) as live:
+        return {*revisions} <= {*live.revisions()}
+    return False
 
 
 class _Copy(NamedTuple):
@@ -171,32 +286,39 @@ class _Copy(NamedTuple):
     report: losses.Report
 
 
-UNMOVED = _Copy(Moved([], [], 0, [], "", [], 0.0), losses.Report([], [], [], []))
+NOTHING = _Copy(UNMOVED, losses.Report([], [], [], []))
 
 
-def _migrated(lock: "Lock", work: "Work", state: "State", migrations: "Tool") -> _Copy:
-    """Migrate a copy of what holds ``state``; check it, say what is lost."""
-    taken = state.path
-    moved = _run(lock, work, state, migrations)
+def _migrated(
+    locks: "list[Lock]", works: "list[Work]", states: "list[State]", migrations: "Tool"
+) -> list[_Copy]:
+    """Migrate a copy of what holds each state; check them, say what is lost.
+
+    Of those for which there is no state nothing is asked: they are lent.
+    """
+    run = _run(locks, works, states, migrations)
+    return [
+        _checked(lock, work, state, moved, migrations)
+        for lock, work, state, moved in zip(locks, works, states, run, strict=False)
+    ]
+
+
+def _checked(lock: "Lock", work: "Work", state: "State", moved: Moved, migrations: "Tool") -> _Copy:
+    """A migrated copy, checked, and what is lost in it."""
     if moved.steps == 0:
-        return UNMOVED._replace(moved=moved)
-    moved = _finish(work, moved, migrations, state.record.revisions if state.record else [])
+        return NOTHING._replace(moved=moved)
+    called, taken = lock.settings.called, state.path
+    known = state.record.revisions if state.record else []
+    moved = _finish(work, moved, migrations, known, called)
     comparison = work.compare(taken) if taken else None
     if comparison and not migrations.fenced and _is_as_before(state, work, comparison):
-        return UNMOVED._replace(moved=moved._replace(steps=0))
-    report = losses.report(comparison) if comparison else UNMOVED.report
+        return NOTHING._replace(moved=moved._replace(steps=0))
+    report = losses.report(comparison) if comparison else NOTHING.report
     orphans = work.orphans(taken, report.tables)
     if broken := [each.what for each in orphans if not each.known]:
-        raise CheckError(f"the migration breaks foreign keys: {'; '.join(broken)}", AGAIN)
+        what = f"{called}the migration breaks foreign keys: {'; '.join(broken)}"
+        raise CheckError(what, AGAIN)
     return _Copy(moved, losses.warned(report, orphans, moved.accepts))
-
-
-def _run(lock: "Lock", work: "Work", state: "State", migrations: "Tool") -> Moved:
-    """Run the migrations on the work copy. Raises ChangedError where they went elsewhere."""
-    if migrations.fenced:
-        return work.migrate()
-    with strayed.told(lock, state, migrations.name):
-        return work.migrate()
 
 
 def _is_as_before(state: "State", work: "Work", comparison: "Comparison") -> bool:
@@ -212,24 +334,50 @@ def reset(lock: "Lock") -> Migrated:
 
     The new one is made and checked before that is touched. Raises as ``migrate`` does.
     """
-    settings = lock.settings
-    moved = UNMOVED.moved
+    with tool.to_newest(lock.settings) as migrations:
+        [done] = reset_all([lock], migrations)
+    return done
 
-    def change(attempt: guarded.Attempt) -> guarded.Outcome:
-        nonlocal moved
-        state = attempt.state
-        with _discarded(migrations), settings.engine.work(None, migrations) as work:
-            moved = _run(lock, work, state, migrations)
-            moved = _finish(work, moved, migrations, [])
-            filled = work.facts.filled
-            same = _is_same(state, work)
-            seconds = attempt.put_in_place(work)
-            after = backup.after(lock, state, work, filled)
-            return guarded.Outcome(seconds, filled, after, same, work.note)
 
-    with tool.to_newest(settings) as migrations:
-        done = guarded.run(lock, "reset-db", change)
-    return Migrated(moved, UNMOVED.report, done)
+def reset_all(
+    locks: "list[Lock]", migrations: "Tool", lent: "Sequence[Lock]" = ()
+) -> list[Migrated]:
+    """The same on several of a project's databases; those that no migration is for stay.
+
+    So do those that are ``lent``.
+    """
+    _refuse_strange(locks[0].settings, migrations)
+    run: list[Moved] = []
+
+    def change(attempts: list[guarded.Attempt]) -> list[guarded.Outcome | None]:
+        nonlocal run
+        nothing = [None for _ in locks]
+        with _discarded(migrations), _works(locks, nothing, migrations, lent) as works:
+            states = [attempt.state for attempt in attempts]
+            run = _run([*locks, *lent], works, states, migrations)[: len(locks)]
+            ours = [moved.steps > 0 or len(locks) == 1 for moved in run]
+            run = [
+                _finish(work, moved, migrations, [], lock.settings.called) if is_ours else moved
+                for lock, work, moved, is_ours in zip(locks, works, run, ours, strict=False)
+            ]
+            return [
+                _emptied(attempt, work) if is_ours else None
+                for attempt, work, is_ours in zip(attempts, works, ours, strict=False)
+            ]
+
+    done = guarded.together(locks, "reset-db", change)
+    return [Migrated(m, NOTHING.report, change) for m, change in zip(run, done, strict=True)]
+
+
+def _emptied(attempt: guarded.Attempt, work: "Work") -> guarded.Outcome:
+    """Put an empty database at head in place."""
+    state, filled = attempt.state, work.facts.filled
+    same = _is_same(state, work)
+    seconds = attempt.put_in_place(work)
+    after = backup.after(attempt.lock, state, work, filled)
+    outcome = guarded.Outcome(seconds, filled, after, same, work.note)
+    attempt.end(outcome)
+    return outcome
 
 
 def _is_same(state: "State", work: "Work") -> bool:
@@ -245,22 +393,22 @@ def _is_same(state: "State", work: "Work") -> bool:
     return alike and work.compare(state.path).same
 
 
-def _finish(work: "Work", moved: Moved, migrations: "Tool", known: list[str]) -> Moved:
+def _finish(work: "Work", moved: Moved, migrations: "Tool", known: list[str], called: str) -> Moved:
     """Check a migrated copy of what was at the revisions ``known``; from where it went to where.
 
-    Raises CheckError when it is damaged or not where it should be.
+    What it is of is ``called`` so. Raises CheckError when it is damaged or not where it should be.
     """
     try:
         work.finish(moved)
     except DamagedError as damage:
-        raise CheckError(f"the migrated copy is damaged: {damage.what}", AGAIN) from damage
+        raise CheckError(f"{called}the migrated copy is damaged: {damage.what}", AGAIN) from damage
     if not migrations.fenced:
         return moved._replace(revisions_before=known, revisions_after=work.facts.revisions)
     # On a server, another application may have its own in the same database.
     gone, there = {*moved.revisions_before} - {*moved.revisions_after}, {*work.facts.revisions}
     if gone & there or not there.issuperset(moved.revisions_after):
         raise CheckError(
-            f"the migrated copy is at {record.revision_names(work.facts.revisions)}, "
+            f"{called}the migrated copy is at {record.revision_names(work.facts.revisions)}, "
             f"by {migrations.name} it should be at {record.revision_names(moved.revisions_after)}",
             AGAIN,
         )

@@ -8,6 +8,7 @@ from undrop.engines import registry
 from undrop.errors import CheckError, DamagedError, UndropError, UsageError
 from undrop.migrations import revisions
 from undrop.recipes import Action
+from undrop.settings import known
 from undrop.steps import backup, guarded, live, verify
 from undrop.store import catalog
 from undrop.store.log import ABSENT, After
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from undrop.compare.comparison import Comparison
     from undrop.engines.protocol import Replacement
+    from undrop.recipes import Part
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
@@ -35,9 +37,10 @@ class Restored(NamedTuple):
 class ForeignError(CheckError):
     """What is to be put back may be another application's."""
 
-    def __init__(self, path: Path, why: str) -> None:
+    def __init__(self, path: Path, why: str, *own: "Part") -> None:
         super().__init__(
             f"{path} may be another application's: {why}",
+            *own,
             "if it is meant,",
             Action("restore", str(path), "--foreign"),
         )
@@ -130,10 +133,14 @@ def _refuse_foreign(settings: "Settings", chosen: "Backup", facts: "Facts") -> N
     path, record = chosen.path, chosen.record
     ours = [b for b in catalog.backups(settings) if b.verified and catalog.is_of(settings, b)]
     why = ""
+    own: tuple[Part, ...] = ()
     if record is not None and not catalog.is_of(settings, chosen):
         if catalog.has_moved(settings, chosen):
             return
         why = f"it is a backup of {record.source}, not of {settings.source}"
+        named = (each.name for each in known(settings) if each.source == record.source)
+        for name in named:
+            own = (Action("restore", path.name).of_database(name), "puts it there;")
     elif record is None:
         if strange := revisions.unknown(settings, facts.revisions):
             why = f"its revision {', '.join(strange)} is unknown to this project's migrations"
@@ -143,7 +150,7 @@ def _refuse_foreign(settings: "Settings", chosen: "Backup", facts: "Facts") -> N
         elif not facts.revisions and not _shares_a_table(settings, path, ours):
             why = "it has no revision, and no table that this project's database has"
     if why:
-        raise ForeignError(path, why)
+        raise ForeignError(path, why, *own)
 
 
 def _shares_a_table(settings: "Settings", path: Path, ours: "list[Backup]") -> bool:

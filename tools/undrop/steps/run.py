@@ -20,29 +20,33 @@ LOOKED_AT = 200_000_000  # bytes of a database that is compared to say what chan
 
 
 class Ran(NamedTuple):
-    """How a command ended."""
+    """How a command ended, and on which of the databases it worked."""
 
     code: int
     """Its exit code; 128 and the signal's number when one ended it; 127 when it was not found and
     126 when it may not be run, as in a shell."""
-    changed: bool
-    """Whether something was written, into the database's files or by the server."""
+    changed: list[bool]
+    """Of each, whether something was written, into its files or by the server."""
 
 
-def run(settings: "Settings", command: "Sequence[str]", folder: "Path") -> Ran:
+def run(databases: "Sequence[Settings]", command: "Sequence[str]", folder: "Path") -> Ran:
     """Run a command in ``folder`` with our own stdin, stdout, stderr and terminal.
 
     Raises OSError when it cannot be started for another reason than those in ``Ran.code``.
     """
-    fingerprint_before = settings.engine.fingerprint() if settings.engine.exists() else []
+    before = [_fingerprint(each) for each in databases]
     try:
         ended = code(command, folder)
     except FileNotFoundError:
-        return Ran(127, changed=False)
+        return Ran(127, [False for _ in databases])
     except PermissionError:
-        return Ran(126, changed=False)
-    fingerprint_after = settings.engine.fingerprint() if settings.engine.exists() else []
-    return Ran(ended, changed=fingerprint_before is None or fingerprint_before != fingerprint_after)
+        return Ran(126, [False for _ in databases])
+    after = [_fingerprint(each) for each in databases]
+    return Ran(ended, [old is None or old != new for old, new in zip(before, after, strict=True)])
+
+
+def _fingerprint(settings: "Settings") -> "list[object] | None":
+    return settings.engine.fingerprint() if settings.engine.exists() else []
 
 
 def code(

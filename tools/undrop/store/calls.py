@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 NAME = "calls.json"
+"""In ``backups/``, for the default database."""
+NOTE = "calls"
 MOST = 100  # calls, and sessions: those that are never seen to end make room for new ones
 LENGTH = 200  # characters of an id, and of a line
 BYTES = 1_000_000
@@ -129,7 +131,7 @@ def _notes(
     settings: "Settings", how: int = os.O_RDWR | os.O_CREAT
 ) -> "Iterator[tuple[list[Call], list[Session]]]":
     """What is known, to be changed in place; written where it was. Raises OSError."""
-    fd = os.open(settings.backups / NAME, how | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(settings.note(NOTE), how | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if how & os.O_CREAT:
             durable.give(fd, settings.backups)

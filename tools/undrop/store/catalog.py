@@ -15,6 +15,7 @@ from undrop import durable, record
 from undrop.engines.registry import SUFFIXES
 from undrop.errors import UsageError
 from undrop.recipes import Action
+from undrop.settings import known
 from undrop.store import owners, vault
 from undrop.store.home import here, is_same
 
@@ -123,7 +124,8 @@ def has_moved(settings: "Settings", backup: Backup) -> bool:
     """Whether it is of this database, which lay elsewhere in the project then."""
     source = Path(backup.record.source) if backup.record else Path()
     named_alike = source.stem == Path(settings.source).stem
-    return named_alike and not (settings.root / source).exists()
+    anothers = any(each.source == str(source) for each in known(settings))
+    return named_alike and not anothers and not (settings.root / source).exists()
 
 
 def is_inside(settings: "Settings", path: Path) -> bool:

@@ -15,6 +15,7 @@ from undrop.engines.registry import SUFFIXES
 from undrop.errors import UndropError, UsageError
 from undrop.recipes import Setting
 from undrop.record import NAME
+from undrop.settings import known
 from undrop.store import calls, owners, unguarded
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def _locked(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[Lo
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         _sweep_backups(settings, settings.backups)
-        settings.engine.sweep()
+        for each in known(settings):  # a run on all of them may have been killed
+            if each.name == settings.name or each.engine.file:
+                each.engine.sweep()
         kept = settings.vault_folder
         if kept is not None and owners.is_closed(kept):
             owners.pass_over(settings, kept)
@@ -128,7 +131,8 @@ def _refuse_what_is_not_ours(settings: "Settings") -> None:
         path = Path(name)
         in_use = {f"{name}-wal", f"{name}-shm", f"{name}-journal"} & names
         note = path.suffix == ".json" and NAME.fullmatch(path.stem)
-        if in_use or not (note or path.suffix in KINDS or name in PAGES | OURS):
+        of_a_name = re.sub(r"\.[\w-]+\.json$", ".json", name)
+        if in_use or not (note or path.suffix in KINDS or {name, of_a_name} & (PAGES | OURS)):
             raise UsageError(
                 f"{settings.backups} is no folder for backups: {name} is in it",
                 Setting('backups = "FOLDER"'),

@@ -23,17 +23,21 @@ that were found open."""
 def of(project: "Settings") -> list[str]:
     """Those that lie in the project, by their paths from its root, and those that were seen.
 
+    None of those that have a name in the settings.
+
     A look at no more than some folders: see ``folders.below``. Nothing of them is a password.
     """
-    own = project.engine.file
-    apart = [project.backups, *([own] if own else [])]
+    guarded = [*settings.known(project)]
+    own = [each.engine.file for each in guarded if each.engine.file]
+    apart = [project.backups, *own]
     files = [
         str(path.relative_to(project.root))
         for path in registry.seen(project.root, apart)
         if not _is_anothers(project, path)
     ]
     others = [name for name in _remembered(project) if name not in files and _is_there(name)]
-    return [*files, *(name for name in others if name != project.source)]
+    sources = {each.source for each in guarded}
+    return [*files, *(name for name in others if name not in sources)]
 
 
 def doors(project: "Settings") -> list[str]:
@@ -47,7 +51,8 @@ def remember(project: "Settings", urls: "Iterable[str]") -> None:
     for url in urls:
         with suppress(UndropError):
             sources.append(settings.of(project.root, {"url": url}).source)
-    _write(project, sorted({*sources} - {project.source}), doors(project))
+    guarded = {each.source for each in settings.known(project)}
+    _write(project, sorted({*sources} - guarded), doors(project))
 
 
 def remember_doors(project: "Settings", lines: list[str]) -> None:
@@ -86,7 +91,7 @@ def _is_anothers(project: "Settings", path: Path) -> bool:
         with suppress(UndropError):
             other = settings.load(folder)
             if other.root == folder:
-                live = other.engine.file
-                is_live = live is not None and live.exists() and live.samefile(path)
+                lives = [each.engine.file for each in settings.known(other)]
+                is_live = any(live and live.exists() and live.samefile(path) for live in lives)
                 return is_live or path.is_relative_to(other.backups)
     return False

@@ -11,6 +11,7 @@ from sqlalchemy.pool import Pool
 
 from undrop.engines.diversion import Diversion
 from undrop.engines.postgres import address, exclusive
+from undrop.errors import ElsewhereError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +45,10 @@ class Migrating:
             configured = make_url(target.server).set(drivername=configured.drivername)
         return configured if target.live else configured.set(database=target.database)
 
-    def prepare(self, connection: "Connection | None", target: "Target") -> None:
+    def prepare(self, connection: "Connection | None", target: "Target") -> str:
         """Before the first migration: refuse another database; lock the live one and compare it.
 
-        Raises RuntimeError, LiveMovedError, UndropError.
+        Raises ElsewhereError, RuntimeError, LiveMovedError, UndropError.
         """
 
         def ask(sql: str) -> list[Any]:
@@ -56,9 +57,13 @@ class Migrating:
             result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
             return [tuple(row) for row in result] if result.returns_rows else []
 
-        opened = ask("SELECT current_database()::text")[0][0] if connection else "no database"
+        opened = "no database"
+        if connection and connection.dialect.name != "postgresql":
+            opened = connection.engine.url.render_as_string()
+        elif connection:
+            opened = ask("SELECT current_database()::text")[0][0]
         if opened != target.database or connection is None:
-            raise RuntimeError(
+            raise ElsewhereError(
                 f"env.py connects to {opened}, not to the database it was given; take the URL from "
                 "undrop.alembic.database_url(context), or from config or the variable"
             )
@@ -78,6 +83,7 @@ class Migrating:
             event.listen(connection, "before_cursor_execute", _refuse_what_is_shared)
         event.listen(connection, "before_cursor_execute", self._look)
         event.listen(connection, "commit", self._commit)
+        return target.database
 
     def divert(self, _fence: "Fence", _target: "Target", _scratch: str) -> "Callable[[], None]":
         """Have the server refuse what writes, until the answer is called: libpq's PGOPTIONS."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.site import Site
     from undrop.engines.protocol import Log, Runner, Snapshot, State
     from undrop.recipes import Text
+    from undrop.values import Beside
 
 
 class Dump:
@@ -57,8 +58,10 @@ class Work:
         self._site, self._backup, self._there, self._runner = site, backup, there, runner
         self._tried, self._data = Moved([], [], 0, [], "", [], 0.0), ""
 
-    def migrate(self) -> "Moved":
-        """Run the migrations on the scratch database."""
+    file = None
+
+    def migrate(self, _beside: "tuple[Beside, ...]" = ()) -> "Moved":
+        """Run the migrations on the scratch database alone."""
         self._tried = self._runner.run(self._site.copy_target(self._there))
         return self._tried
 

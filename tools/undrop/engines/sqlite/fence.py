@@ -17,7 +17,7 @@ import re
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -67,12 +67,16 @@ class RefusedError(PermissionError):
 class Fence:
     """What may not be changed in this process, and what was refused."""
 
-    def __init__(self, live: str, free: "list[str]", root: str) -> None:
+    def __init__(
+        self, live: str, free: "list[str]", root: str, others: "Collection[str]" = ()
+    ) -> None:
         """``live``: the live database's file, or empty; ``free``: files that may be written.
 
-        ``root``: the project's folder, whose lines are named.
+        ``others``: those of the project's other databases. ``root``: the project's folder, whose
+        lines are named.
         """
         self.live = os.path.realpath(live) if live else ""
+        self._lives = [*filter(None, (self.live, *map(os.path.realpath, others)))]
         self.root = os.path.realpath(root)
         self._refused: list[str] = []
         self._pid, self._pipe = os.getpid(), os.pipe()
@@ -122,11 +126,16 @@ class Fence:
 
     def has_kept_live(self) -> bool:
         """Whether what was refused first would have changed the live database."""
-        return f" would change {self.live} (" in "".join(self.refused()[:1])
+        first = "".join(self.refused()[:1])
+        return any(f" would change {live} (" in first for live in self._lives)
 
     def is_live(self, name: object) -> bool:
-        """Whether that names the live database's file, or one beside it, there or not."""
-        return any(map(self._is_live, self.paths(name)))
+        """Whether that names a live database's file, or one beside it, there or not."""
+        return self.live_of(name) != ""
+
+    def live_of(self, name: object) -> str:
+        """The live database's file that is named, or has one beside it named; else empty."""
+        return next(filter(None, map(self._live_of, self.paths(name))), "")
 
     def paths(self, name: object) -> list[str]:
         """The file that SQLite would open, links followed; none for one in memory.
@@ -149,30 +158,32 @@ class Fence:
     def kept(self, path: str) -> str:
         """The database that may not be changed and to which ``path`` belongs; else empty."""
         base = SIDECARS.sub("", path)
-        if self._is_live(path):  # whatever else it is a name of
-            self._begins(self.live)
-            return self.live
+        if live := self._live_of(path):  # whatever else it is a name of
+            self._begins(live)
+            return live
         free = not path or {path, base} & (self._free | self.made)
         return base if not free and self._begins(base) else ""
 
     def is_missing(self, path: str) -> bool:
-        """Whether it is the live database, and opening it would make it."""
-        return self._is_live(path) and not Path(path).exists()
+        """Whether it is a live database, and opening it would make it."""
+        return self._live_of(path) != "" and not Path(path).exists()
 
     def is_wal(self, path: str) -> bool:
         """Whether a database that was there before is in WAL mode."""
         return self._begins(path)[18:19] == bytes([WAL])
 
-    def _is_live(self, path: str) -> bool:
-        if not self.live or not path:
-            return False
+    def _live_of(self, path: str) -> str:
+        if not self._lives or not path:
+            return ""
         base = SIDECARS.sub("", path)
-        if self.live in {path, base}:
-            return True
-        try:  # a hard link
-            return Path(base).samefile(self.live)
-        except OSError:
-            return False
+        for live in self._lives:
+            if live in {path, base}:
+                return live
+        for live in self._lives:
+            with suppress(OSError):  # a hard link
+                if Path(base).samefile(live):
+                    return live
+        return ""
 
     def _begins(self, path: str) -> bytes:
         """A database's first bytes, read once; none of what is no database.
@@ -273,13 +284,14 @@ class Fence:
             module.connect, module.Connection = connected, guarded
 
     def _enclose_apsw(self, apsw: Any) -> None:  # noqa: ANN401
-        was_there = Path(self.live).exists()
+        were_there = {live for live in self._lives if Path(live).exists()}
 
         def hook(connection: Any) -> None:  # noqa: ANN401
             path = os.path.realpath(connection.filename) if connection.filename else ""
             kept = self.admit(path)
             if kept and not connection.readonly("main"):
-                if not was_there and self._is_live(path) and not Path(path).stat().st_size:
+                made = self._live_of(path) not in {"", *were_there}
+                if made and not Path(path).stat().st_size:
                     with self._ours():
                         Path(path).unlink()
                 raise RefusedError(self.refuse(kept, "apsw opens it to be written"))
@@ -311,8 +323,8 @@ class Fence:
         for at, name in enumerate(arguments[:count]):
             folder = arguments[count + at] if len(arguments) > count + at else -1
             path = self._named(name, folder if event != "os.truncate" else -1)
-            above = self.live.startswith(f"{path}{os.sep}")
-            if kept := self.live if above else self.kept(path):
+            inside = (live for live in self._lives if live.startswith(f"{path}{os.sep}"))
+            if kept := next(inside, "") or self.kept(path):
                 raise RefusedError(self.refuse(kept, event))
         if event == "os.rename" and self._named(arguments[0], arguments[2]) in self.made:
             self.made.add(self._named(arguments[1], arguments[3]))

@@ -1,5 +1,6 @@
 """What Alembic's own process does for SQLite: the URL of a file, and that it is no other file."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
 
 from undrop.engines.diversion import Diversion, Scratch
+from undrop.errors import ElsewhereError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,25 +27,38 @@ def target_url(url: str, target: "Target") -> URL:
     return configured.set(database=target.database)
 
 
-def prepare(connection: "Connection | None", target: "Target") -> None:
-    """Refuse another file than the one that was asked for, before the first migration."""
-    rows = connection.exec_driver_sql("PRAGMA database_list") if connection else ()
-    opened = next((row[2] for row in rows if row[1] == "main"), "")
-    if not opened or not Path(opened).samefile(target.database):
-        raise RuntimeError(
-            f"env.py connects to {opened or 'memory'}, not to the work copy it was given; take the "
-            "URL from undrop.alembic.database_url(context), or from config or the variable"
-        )
+def prepare(connection: "Connection | None", target: "Target") -> str:
+    """Refuse another file than those that were asked for, before the first migration.
+
+    Raises ElsewhereError.
+    """
+    opened = ""
+    if connection and connection.dialect.name != "sqlite":
+        opened = connection.engine.url.render_as_string()
+    elif connection:
+        rows = connection.exec_driver_sql("PRAGMA database_list")
+        opened = next((row[2] for row in rows if row[1] == "main"), "")
+        for copy in (target.database, *(each.database for each in target.beside)):
+            if opened and Path(opened).samefile(copy):
+                return copy
+    raise ElsewhereError(
+        f"env.py connects to {opened or 'memory'}, not to the work copy it was given; take the "
+        "URL from undrop.alembic.database_url(context), or from config or the variable; where it "
+        "migrates several files, each needs a name in the settings, and --db none"
+    )
 
 
 def divert(fence: "Fence", target: "Target", scratch: str) -> "Callable[[], None]":
     """Hand SQLAlchemy's engines copies in ``scratch``; from the call of the answer, the work copy.
 
-    The work copy is for those alone that would go to the live database.
+    A work copy is for those alone that would go to its live database.
     """
+    copies = {os.path.realpath(each.live): each.database for each in target.beside}
+    if fence.live:
+        copies[fence.live] = target.database
 
     def to_target(path: str) -> str:
-        return target.database if fence.is_live(path) else path
+        return copies.get(fence.live_of(path), path)
 
     diversion = Diversion(fence.paths, Scratch(scratch).copy)
     return lambda: diversion.turn(to_target)

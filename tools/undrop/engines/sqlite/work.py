@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from undrop.engines.protocol import Log, Runner, State
     from undrop.recipes import Text
     from undrop.record import Record
-    from undrop.values import Facts, Moved, Orphans
+    from undrop.values import Beside, Facts, Moved, Orphans
 
 
 class File:
@@ -97,9 +97,14 @@ class Work(File):
         super().__init__(live, path, session, wal=wal, record=None)
         self._runner = runner
 
-    def migrate(self) -> "Moved":
-        """Run the migrations on the file."""
-        return self._runner.run(Target(str(self.path)))
+    @property
+    def file(self) -> "Path":
+        """The work copy."""
+        return self.path
+
+    def migrate(self, beside: "tuple[Beside, ...]" = ()) -> "Moved":
+        """Run the migrations on the file, and on those beside it."""
+        return self._runner.run(Target(str(self.path), beside=beside))
 
     def finish(self, _moved: "Moved") -> None:
         """Bring it into one file, remember which journal mode was asked for, and check it."""
