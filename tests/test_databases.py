@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 from agents import hook
+from djangos import HERE, SIZED, SQLITE, Djangos
+from djangos import SETTINGS as DJANGO
 from pair import LOST, SECOND, SETTINGS, Pair
 from shop import content
 
@@ -568,3 +571,30 @@ def test_init_says_which_one_is_not_backed_up(tmp_path: Path) -> None:
     assert told.code == 4
     assert "NOT guarded: alembic, because no backup of users was there" in told.out
     assert not pair.backups.exists() or pair.saved("users") == []
+
+
+# Django's.
+
+
+def test_each_alias_of_django_is_migrated_by_its_name(tmp_path: Path) -> None:
+    names = "".join(
+        SQLITE.format(alias=alias, name=HERE.format(f"{file}.db"))
+        for alias, file in (("default", "app"), ("users", "users"))
+    )
+    django = Djangos(tmp_path / "theirs", DJANGO.format(databases=names))
+    manage = (sys.executable, "manage.py", "migrate")
+    django.ok(*manage, "--database", "users")
+    django.ok("undrop", "init")
+    before = content(django.root / "users.db")
+    django.migration("0002_size", SIZED, needs="0001_items")
+    done = django.done(*manage, "--database", "users")
+    assert "ANOTHER DATABASE" not in done.err
+    after = content(django.root / "users.db")
+    assert after != before
+    django.ok("undrop", "undo", "--db", "users")
+    assert content(django.root / "users.db") == before
+    django.ok("just", "migrate", "--db", "users")
+    assert [line for line in content(django.root / "users.db") if "size" in line]
+    assert not (django.root / "app.db").exists()
+    django.ok("just", "undo", "--db", "users")
+    assert content(django.root / "users.db") == before
