@@ -28,7 +28,7 @@ DATABASES = {{{databases}}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 """
-SQLITE = '"{alias}": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {name}}}, '
+SQLITE = '"{alias}": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {name}{more}}}, '
 HERE = 'Path(__file__).parent / "{}"'
 MIGRATION = """\
 from django.db import migrations, models
@@ -58,12 +58,17 @@ SIZED = 'migrations.AddField("item", "size", models.IntegerField(null=True))'
 DROPPED = 'migrations.RemoveField("item", "note")'
 
 
+def sqlite(alias: str, name: str, more: str = "") -> str:
+    """An item of DATABASES; ``name`` and what there is ``more`` are Python."""
+    return SQLITE.format(alias=alias, name=name, more=more)
+
+
 class Djangos(Elsewhere):
     """Somebody's project; its database has two items, and lacks the newest migration."""
 
     def __init__(self, root: Path, settings: str = "", manage: str = DEFAULT) -> None:
         super().__init__(root)
-        own = SETTINGS.format(databases=SQLITE.format(alias="default", name=HERE.format("app.db")))
+        own = SETTINGS.format(databases=sqlite("default", HERE.format("app.db")))
         self.database = root / "app.db"
         self.write("manage.py", MANAGE.format(set=manage))
         self.write("site_settings.py", settings or own)

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from djangos import DROPPED, HARD, HERE, ITEMS, SETTINGS, SIZED, SQLITE, Djangos
+from djangos import DROPPED, HARD, HERE, ITEMS, SETTINGS, SIZED, Djangos, sqlite
 from server import Server
 from shop import content, half
 
@@ -113,14 +113,21 @@ class Flushed(TransactionTestCase):
 """
 
 
-def test_its_tests_use_their_own_database_and_no_backup_is_taken(django: Djangos) -> None:
+def test_its_tests_use_their_own_database_and_no_backup_is_taken(tmp_path: Path) -> None:
+    """In a file, as with ``--keepdb``: in memory there would be nothing to back up."""
+    own = ', "TEST": {"NAME": Path(__file__).parent / "of_tests.db"}'
+    databases = sqlite("default", HERE.format("app.db"), own)
+    django = Djangos(tmp_path / "theirs", SETTINGS.format(databases=databases))
+    django.stock()
     django.ok("undrop", "init")
     django.write("stock/tests.py", TESTS)
     rows = content(django.database)
-    assert "Ran 1 test" in django.manage("test")
+    said = django.manage("test", "--keepdb")
+    assert "Ran 1 test" in said
+    assert "undrop" not in said
     assert content(django.database) == rows
+    assert (django.root / "of_tests.db").exists()
     assert django.kept("django") == []
-    assert "undrop" not in django.manage("test")
 
 
 @pytest.mark.more
@@ -215,7 +222,7 @@ def test_of_several_databases_each_is_written_down_and_the_one_that_is_named_bac
     tmp_path: Path,
 ) -> None:
     databases = "".join(
-        SQLITE.format(alias=alias, name=HERE.format(file))
+        sqlite(alias, HERE.format(file))
         for alias, file in (("default", "app.db"), ("logs", "logs.db"))
     )
     there = Djangos(tmp_path / "theirs", SETTINGS.format(databases=databases))
@@ -271,9 +278,9 @@ class DatabaseWrapper(Sqlite):
 def test_a_database_of_another_kind_is_said_not_to_be_guarded_each_time(tmp_path: Path) -> None:
     """And one that is named by a URI, which SQLite reads, is guarded as ever."""
     uri = f'"file:{tmp_path}/theirs/app.db?mode=rwc"'
-    other = SQLITE.format(alias="other", name=HERE.format("other.db"))
+    other = sqlite("other", HERE.format("other.db"))
     other = other.replace("django.db.backends.sqlite3", "firebird")
-    databases = SQLITE.format(alias="default", name=uri) + other
+    databases = sqlite("default", uri) + other
     there = Djangos(tmp_path / "theirs", SETTINGS.format(databases=databases))
     there.write("firebird/__init__.py", "")
     there.write("firebird/base.py", OTHER)
@@ -476,22 +483,19 @@ def test_it_lies_in_a_folder_of_its_own_and_nothing_of_ours_stays(django: Django
 
 
 @pytest.mark.more
-def test_the_variable_that_names_the_database_is_found_with_its_file(tmp_path: Path) -> None:
-    code = (
-        'import os\nfrom pathlib import Path\n_url = os.environ.get("DATABASE_URL") or dict('
-        'line.split("=", 1) for line in (Path(__file__).parent / ".env").read_text().split()'
-        ')["DATABASE_URL"]\n'
-    )
-    settings = SETTINGS.format(
-        databases=SQLITE.format(alias="default", name='_url.removeprefix("sqlite:///")')
-    )
-    there = Djangos(tmp_path / "theirs", code + settings)
-    there.write(".env", f"DATABASE_URL=sqlite:///{there.database}\n")
+@pytest.mark.parametrize("env_file", [".env", ""], ids=["in a file", "in the environment"])
+def test_the_variable_that_names_the_database_is_found(tmp_path: Path, env_file: str) -> None:
+    there = Djangos(tmp_path / "theirs", FROM_URL + SETTINGS.format(databases=NAMED_BY_URL))
+    if env_file:
+        there.write(".env", f"DATABASE_URL=sqlite:///{there.database}\n")
     there.stock()
     assert there.ok("undrop", "init").endswith("Guarded: manage.py\n")
     written = (there.root / "undrop.toml").read_text()
-    assert 'url-variable = "DATABASE_URL"\nenv-file = ".env"\n' in written
-    assert "sqlite" not in written
+    if env_file:
+        assert 'url-variable = "DATABASE_URL"\nenv-file = ".env"\n' in written
+        assert "sqlite" not in written
+    else:
+        assert 'url = "sqlite:///app.db"\nurl-variable = "DATABASE_URL"\n' in written
 
 
 @pytest.mark.more
@@ -508,6 +512,17 @@ def test_where_undrop_is_missing_the_settings_say_so_and_all_goes_on(django: Dja
     assert done.err.count("NO BACKUP IS TAKEN BEFORE A MIGRATION") == 1
 
 
+FROM_URL = """\
+from os import environ as variables
+from pathlib import Path
+
+HERE = Path(__file__).parent
+DATABASE_URL = f"sqlite:///{HERE}/app.db"
+if (HERE / ".env").exists():
+    DATABASE_URL = (HERE / ".env").read_text().strip().partition("=")[2]
+DATABASE_URL = variables.get("DATABASE_URL", DATABASE_URL)
+"""
+NAMED_BY_URL = sqlite("default", 'DATABASE_URL.removeprefix("sqlite:///")')
 POSTGRES = (
     '"{alias}": {{"ENGINE": "django.db.backends.postgresql", "NAME": "{name}", '
     '"USER": "postgres", "HOST": "{host}"}}, '
