@@ -76,7 +76,6 @@ class Djangos(Elsewhere):
             self.write(name, "")
         self.write("stock/models.py", MODELS)
         self.migration("0001_items", ITEMS)
-        self.environment["PYTHONWARNINGS"] = "ignore"
 
     def migration(
         self,

@@ -3,6 +3,7 @@
 import os
 import runpy
 import sys
+import warnings
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -196,7 +197,11 @@ def _named_by(asked: DjangoRequest) -> str:
     from django.core.management import ManagementUtility
 
     asking, telling = os.pipe()
-    if not (child := os.fork()):
+    with warnings.catch_warnings():
+        # Python 3.12 warns where there are threads: ours waits for a pipe and holds no lock.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
 
         def tell(_utility: object) -> NoReturn:
             alone = ALONE in os.environ
