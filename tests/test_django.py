@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from djangos import DROPPED, HARD, HERE, ITEMS, SETTINGS, SIZED, Djangos, sqlite
 from server import Server
-from shop import content, half
+from shop import content
 
 WRITES_LIVE = """\
 import sqlite3
@@ -377,60 +377,67 @@ def test_django_starts_without_loading_what_a_backup_needs(django: Djangos) -> N
     assert all(name == "undrop" or name.startswith("undrop.django") for name in loaded), loaded
 
 
-CLASS = """\
-    os.environ["DJANGO_CONFIGURATION"] = "Dev"
-    os.environ"""
 SHAPES = {
-    "a tuple": ('INSTALLED_APPS = ("stock",)', ""),
-    "a star": ("from base_settings import *\nINSTALLED_APPS += []", ""),
-    "a class": (
-        "class Apps(list):\n    pass\n\n\nINSTALLED_APPS = Apps(['stock'])",
-        "INSTALLED_APPS is no list there, but Apps",
-    ),
-    "a module elsewhere": ("", "its settings are not in the project: "),
+    "a tuple": 'INSTALLED_APPS = ("stock",)',
+    "a star": "from base_settings import *",
+    "a class": "class Apps(list):\n    pass\n\n\nINSTALLED_APPS = Apps(['stock'])",
 }
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("shape", half(SHAPES))
-def test_settings_of_other_shapes_are_guarded_or_said_not_to_be(tmp_path: Path, shape: str) -> None:
-    text, why = SHAPES[shape]
-    there = Djangos(tmp_path / "theirs")
-    base = (there.root / "site_settings.py").read_text()
-    own = base.replace('INSTALLED_APPS = ["stock"]', text)
-    if "base_settings" in text:
-        there.write("base_settings.py", base)
-        own = text
-    if not text:
-        outside = tmp_path / "outside"
-        outside.mkdir()
-        (outside / "site_settings.py").write_text(
-            base.replace("Path(__file__).parent", f"Path({str(there.root)!r})")
-        )
-        there.environment["PYTHONPATH"] = os.pathsep.join(
-            [str(outside), *filter(None, [there.environment.get("PYTHONPATH")])]
-        )
-        (there.root / "site_settings.py").unlink()
-    else:
-        there.write("site_settings.py", own)
-    before = there.tree()
-    if why and text:
-        there.write("site_settings.py", base)
-    there.stock()
-    there.write("site_settings.py", own) if text else None
-    done = there.run("undrop", "init")
-    if why:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_settings_of_other_shapes_are_guarded_or_said_not_to_be(
+    django: Djangos, shape: str
+) -> None:
+    own = (django.root / "site_settings.py").read_text()
+    text = own.replace('INSTALLED_APPS = ["stock"]', SHAPES[shape])
+    if shape == "a star":
+        django.write("base_settings.py", own)
+        text = f"{SHAPES[shape]}\n"
+    django.write("site_settings.py", text)
+    before = django.tree()
+    done = django.run("undrop", "init")
+    if shape == "a class":
         assert done.code == 4, done
-        assert f"NOT guarded: manage.py, because {why}" in done.out
+        why = "because INSTALLED_APPS is no list there, but Apps: put 'undrop.django' first"
+        assert f"NOT guarded: manage.py, {why}" in done.out
     else:
         assert done.out.endswith("Guarded: manage.py\n"), done
-        there.manage("flush", "--no-input")
-        assert len(there.kept("django")) == 1
-        kind = "tuple" if shape == "a tuple" else "list"
+        django.manage("flush", "--no-input")
+        assert len(django.kept("django")) == 1
         script = "import site_settings; print(type(site_settings.INSTALLED_APPS).__name__)"
-        assert there.ok("python", "-c", script) == f"{kind}\n"
-    there.ok("undrop", "init", "--remove")
-    assert there.tree() == before
+        kind = "tuple" if shape == "a tuple" else "list"
+        assert django.ok("python", "-c", script) == f"{kind}\n"
+    django.ok("undrop", "init", "--remove")
+    assert django.tree() == before
+
+
+@pytest.mark.more
+def test_settings_outside_of_the_project_are_not_written_to(
+    django: Djangos, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside/site_settings.py"
+    outside.parent.mkdir()
+    own = (django.root / "site_settings.py").read_text()
+    outside.write_text(own.replace("Path(__file__).parent", f"Path({str(django.root)!r})"))
+    (django.root / "site_settings.py").unlink()
+    manage = (django.root / "manage.py").read_text()
+    there = f"    sys.path.insert(0, {str(outside.parent)!r})\n    os.environ"
+    django.write("manage.py", manage.replace("    os.environ", there, 1))
+    before = outside.read_bytes()
+    done = django.run("undrop", "init")
+    assert done.code == 4, done
+    assert f"NOT guarded: manage.py, because its settings are not in the project: {outside}" in (
+        done.out
+    )
+    assert outside.read_bytes() == before
+    django.migration("0002_sized", SIZED, needs="0001_items")
+    django.ok("just", "migrate")
+
+
+CLASS = """\
+    os.environ["DJANGO_CONFIGURATION"] = "Dev"
+    os.environ"""
 
 
 @pytest.mark.more
