@@ -65,10 +65,13 @@ def url(given: str, form: str) -> str:
     return forms.read(given, form)
 
 
-def named(text: str, kind: str, url: str, target: "Target", *, is_file: bool) -> str:
+def named(  # noqa: PLR0913 - what is to be filled in, and by what
+    text: str, kind: str, url: str, target: "Target", *, is_file: bool, plain: bool
+) -> str:
     """A text with ``{path}`` or ``{url}`` in it, filled in for ``target``.
 
-    ``url`` is the project's, whose driver and options are kept. Raises UsageError.
+    ``url`` is the project's, whose options are kept, and its driver, unless it is to be ``plain``.
+    Raises UsageError.
     """
     from undrop.engines import form as forms
 
@@ -79,6 +82,7 @@ def named(text: str, kind: str, url: str, target: "Target", *, is_file: bool) ->
         )
     if forms.URL in text:
         address = migrating(kind).target_url(url, target)
+        address = address.set(drivername=kind) if plain else address
         text = text.replace(forms.URL, address.render_as_string(hide_password=False))
     return forms.filled(text, target.database)
 

@@ -109,7 +109,7 @@ class Command:
         environment = {**os.environ, LOADING: "1"}  # env.py's hook takes the copy for the database
         if variable := self.settings.variable:
             form = self.settings.migrate_url or URL
-            environment[variable] = self._filled(form, target)
+            environment[variable] = self._filled(form, target, plain=False)
         files_before = written(self.settings)
         try:
             if self._create and self._is_file and not durable.size(Path(target.database)):
@@ -128,12 +128,12 @@ class Command:
     def _is_file(self) -> bool:
         return self.settings.engine.file is not None
 
-    def _filled(self, text: str, target: "Target") -> str:
+    def _filled(self, text: str, target: "Target", *, plain: bool) -> str:
         kind, url = self.settings.engine.kind, self.settings.url
-        return registry.named(text, kind, url, target, is_file=self._is_file)
+        return registry.named(text, kind, url, target, is_file=self._is_file, plain=plain)
 
     def _start(self, words: "Sequence[str]", target: "Target", environment: dict[str, str]) -> None:
-        filled = [self._filled(word, target) for word in words]
+        filled = [self._filled(word, target, plain=True) for word in words]
         asked, ask = os.pipe()
         try:
             with subprocess.Popen(  # noqa: S603 - our own module, and the user's command
