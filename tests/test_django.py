@@ -240,6 +240,11 @@ def test_of_several_databases_each_is_written_down_and_the_one_that_is_named_bac
     assert kept.name.startswith("logs-")
     assert content(kept) == logs
     assert content(there.database) == rows
+    there.ok("just", "undo", "--db", "logs")
+    assert content(there.root / "logs.db") == logs
+    there.ok("just", "migrate", "--db", "logs")
+    assert content(there.root / "logs.db") != logs
+    assert content(there.database) == rows
     # A migration of the one cannot write to the other.
     there.migration("0003_past", RUNS, needs="0002_sized", code=WRITES_LOGS)
     logs = content(there.root / "logs.db")

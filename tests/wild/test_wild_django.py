@@ -217,9 +217,18 @@ def test_of_two_databases_each_is_backed_up_by_its_name(tmp_path: Path) -> None:
     [kept] = there.kept()
     assert kept.name.startswith("audit-")
     assert content(kept) == events
+    there.ok("just", "undo", "--db", "audit")
+    assert content(audit) == events
     there.ok("just", "migrate")
     there.ok("just", "undo")
     assert content(there.database) == rows
+    there.ok("just", "migrate", "--db", "audit")
+    assert (content(there.database), content(audit)) != (rows, events)
+    assert content(there.database) == rows
+    taken = there.ok("just", "backup", "--db", "audit").strip()
+    there.ok("just", "nuke-db", "--db", "audit")
+    there.ok("just", "restore", "--db", "audit", taken)
+    assert "nothing to change" in there.done("undrop", "init").err
     there.ok("undrop", "init", "--remove")
     assert there.tree() == before
 
