@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from djangos import DROPPED, HARD, HERE, ITEMS, SETTINGS, SIZED, Djangos, sqlite
 from server import Server
-from shop import content
+from shop import content, some
 
 WRITES_LIVE = """\
 import sqlite3
@@ -128,6 +128,34 @@ def test_its_tests_use_their_own_database_and_no_backup_is_taken(tmp_path: Path)
     assert content(django.database) == rows
     assert (django.root / "of_tests.db").exists()
     assert django.kept("django") == []
+
+
+TENANT = """\
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import connections
+
+
+class Command(BaseCommand):
+    def handle(self, **options):
+        connections.databases["tenant"] = {**connections.databases["default"], "NAME": "tenant.db"}
+        call_command("migrate", database="tenant", verbosity=0)
+"""
+
+
+@pytest.mark.more
+def test_a_database_that_comes_after_the_start_is_backed_up_and_said(django: Djangos) -> None:
+    django.ok("undrop", "init")
+    for folder in ("management", "management/commands"):
+        django.write(f"stock/{folder}/__init__.py", "")
+    django.write("stock/management/commands/tenant.py", TENANT)
+    django.database.rename(django.root / "tenant.db")
+    rows = content(django.root / "tenant.db")
+    django.migration("0002_sized", SIZED, needs="0001_items")
+    said = django.manage("tenant")
+    assert "THIS MIGRATION GOES TO ANOTHER DATABASE: " in said
+    [kept] = django.kept("django")
+    assert content(kept) == rows
 
 
 @pytest.mark.more
@@ -510,12 +538,15 @@ def test_the_variable_that_names_the_database_is_found(tmp_path: Path, env_file:
         assert 'url = "sqlite:///app.db"\nurl-variable = "DATABASE_URL"\n' in written
 
 
-@pytest.mark.more
-def test_where_undrop_is_missing_the_settings_say_so_and_all_goes_on(django: Djangos) -> None:
+@pytest.mark.parametrize("missing", some(["undrop", "undrop.django"]))
+def test_where_undrop_is_missing_the_settings_say_so_and_all_goes_on(
+    django: Djangos, missing: str
+) -> None:
+    """Or is an older one, or a folder of that name, which is a package to Python."""
     django.ok("undrop", "init")
     without = (
         "import importlib.util, runpy, sys\nfind = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name: None if name == 'undrop' else find(name)\n"
+        f"importlib.util.find_spec = lambda name: None if name == {missing!r} else find(name)\n"
         "sys.argv = ['manage.py', 'check']\nsys.path.insert(0, '')\n"
         "runpy.run_path('manage.py', run_name='__main__')"
     )

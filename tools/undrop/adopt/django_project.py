@@ -19,8 +19,10 @@ DEFAULT = "default"
 APP = "undrop.django"
 MISSING = "NO BACKUP IS TAKEN BEFORE A MIGRATION"
 """What the block says where undrop is not installed."""
+# The package first: looking for a module in one that is missing raises. A folder of that name is a
+# package to find_spec, and an older undrop has no such module.
 BLOCK = f"""\
-if __import__("importlib.util").util.find_spec("undrop"):
+if all(map(__import__("importlib.util").util.find_spec, ("undrop", "{APP}"))):
     INSTALLED_APPS = type(INSTALLED_APPS)(
         ["{APP}", *(app for app in INSTALLED_APPS if app != "{APP}")]
     )
