@@ -141,6 +141,7 @@ def test_every_step_is_about_the_one_that_is_named_and_leaves_the_other(pair: Pa
     assert pair.contents() == [main, []]
     told = pair.run("undrop", "undo")
     assert (told.code, "nothing to undo" in told.err) == (4, True)
+    assert "; or, of another database: just undo --db users\n" in told.err
     pair.ok("undrop", "undo", UNDROP_DB="users")
     assert pair.contents() == [main, before]
     assert len(pair.saved("main")) == 2  # what was asked for
@@ -578,7 +579,7 @@ def test_init_says_which_one_is_not_backed_up(tmp_path: Path) -> None:
 
 def test_each_alias_of_django_is_migrated_by_its_name(tmp_path: Path) -> None:
     names = "".join(
-        SQLITE.format(alias=alias, name=HERE.format(f"{file}.db"))
+        SQLITE.format(alias=alias, name=HERE.format(f"{file}.db"), more="")
         for alias, file in (("default", "app"), ("users", "users"))
     )
     django = Djangos(tmp_path / "theirs", DJANGO.format(databases=names))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop.errors import LOOK, CheckError, DamagedError, UndropError
 from undrop.recipes import Action
 from undrop.record import revision_names, revision_way
+from undrop.settings import known
 from undrop.steps import guarded, live, restore, verify
 from undrop.store import log
 from undrop.store.log import ABSENT
@@ -291,7 +292,12 @@ def _nothing(settings: "Settings", passed: "list[Step]") -> CheckError:
     what += _strangers(settings)
     if passed:
         what += f" ({names(tuple(passed))} changed nothing)"
-    return CheckError(what, Action("list"))
+    others: list[Part] = []
+    for each in known(settings):
+        did = any(step.phase in {"done", "open"} for step in log.steps(each))
+        if did and each.name != settings.name:
+            others += ["; or, of another database:", Action("undo").of_database(each.name)]
+    return CheckError(what, Action("list"), *others)
 
 
 def gone(plan: Plan) -> CheckError:
