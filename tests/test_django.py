@@ -246,6 +246,26 @@ def test_a_migration_of_another_branch_is_said_and_that_of_an_app_that_left_is_n
 
 
 @pytest.mark.more
+def test_a_default_that_is_none_is_chosen_among_the_others(tmp_path: Path) -> None:
+    """As docs.djangoproject.com has it where each application has a database of its own."""
+    others = "".join(sqlite(alias, HERE.format(f"{alias}.db")) for alias in ("main", "logs"))
+    there = Djangos(tmp_path / "theirs", SETTINGS.format(databases=f'"default": {{}}, {others}'))
+    for alias in ("main", "logs"):
+        there.manage("migrate", f"--database={alias}", "-v0")
+    asked = there.run("undrop", "init")
+    assert asked.code == 2
+    assert "undrop init --url sqlite:///main.db" in asked.err
+    assert "Guarded: manage.py\n" in there.ok("undrop", "init", "--url", "sqlite:///main.db")
+    written = (there.root / "undrop.toml").read_text()
+    assert 'url = "sqlite:///main.db"\n' in written
+    assert '[databases.logs]\nurl = "sqlite:///logs.db"\n' in written
+    there.migration("0002_sized", SIZED, needs="0001_items")
+    assert "stock 0001_items -> stock 0002_sized" in there.ok("just", "migrate")
+    there.manage("migrate", "--database=logs", "-v0")
+    assert [kept.name.split("-")[0] for kept in there.kept("django")] == ["logs"]
+
+
+@pytest.mark.more
 def test_of_several_databases_each_is_written_down_and_the_one_that_is_named_backed_up(
     tmp_path: Path,
 ) -> None:

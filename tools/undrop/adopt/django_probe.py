@@ -50,7 +50,8 @@ def _settings() -> dict[str, Any]:
 
     databases = {}
     for alias, database in settings.DATABASES.items():
-        if engine := database.get("ENGINE"):
+        engine = database.get("ENGINE")
+        if engine and engine != "django.db.backends.dummy":  # what Django makes of an empty one
             vendor = load_backend(engine).DatabaseWrapper.vendor
             options = database.get("OPTIONS") or {}
             databases[alias] = {

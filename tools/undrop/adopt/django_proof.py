@@ -50,7 +50,6 @@ def prove(settings: "Settings", project: "Project") -> Proof:
             "root": str(settings.root),
             "live": str(engine.file or ""),
             "copy": copy,
-            "alias": django_project.DEFAULT,
             "settings": instead,
             "proof": f"*-django{engine.suffix}" if copy or engine.exists() else "steps.jsonl",
         }

@@ -35,10 +35,11 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     their = ManagementUtility.execute
 
     def execute(utility: Any) -> None:  # noqa: ANN401 - Django's
+        alias = _alias(question["live"])
         if question["copy"]:
-            _go_to(question["alias"], question["copy"])
+            _go_to(alias, question["copy"])
         _watch(question, told["seen"])
-        options = [f"--database={question['alias']}", "--no-input", "--traceback"]
+        options = [f"--database={alias}", "--no-input", "--traceback"]
         utility.argv = [*utility.argv[:2], *options]
         their(utility)
 
@@ -54,6 +55,20 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     if refused := fence.refused():
         told["failure"] = f"refused: {refused[0]}"
     return {**told, "made": fence.left()}
+
+
+def _alias(live: str) -> str:
+    """Django's name for the database that is guarded: by its file, else the first that there is.
+
+    "default" may have none (docs.djangoproject.com, "Multiple databases").
+    """
+    from django.conf import settings
+
+    aliases = [alias for alias, each in settings.DATABASES.items() if each.get("ENGINE")]
+    names = {alias: str(settings.DATABASES[alias].get("NAME", "")) for alias in aliases}
+    same = [alias for alias in aliases if live and os.path.realpath(names[alias]) == live]
+    usual = [alias for alias in aliases if alias == "default"]
+    return str([*same, *usual, *aliases][0])
 
 
 def _go_to(alias: str, copy: str) -> None:

@@ -187,7 +187,8 @@ def look(root: Path, url: str = "", standing: Path | None = None) -> Project:
         chosen = main if main and _source(main, root) in by_source else ""
     if not chosen and len(by_source) > 1:
         several = [*by_source.values()]
-        project.unclear.append(f"env.py migrates several databases: {', '.join(several)}")
+        who = "Django has" if project.django else "env.py migrates"
+        project.unclear.append(f"{who} several databases: {', '.join(several)}")
         return project._replace(candidates=several)
     chosen = chosen or next(iter(by_source.values()), "")
     chosen = chosen or in_ini
@@ -262,7 +263,11 @@ def _with_django(project: Project, manage: Path) -> Project:
     project.unclear.extend(f"{NOT_GUARDED}: {why}" for why in asked.unclear)
     default = asked.urls.get(django_project.DEFAULT, "")
     if not default:
-        return project
+        names = {url: alias for alias, url in asked.urls.items()}
+        known = project._replace(urls=[*names], names=names, public=True)
+        if not (asked.migrates and names):
+            return known
+        return known._replace(django=manage, django_settings=asked.settings)
     settled_default = _settled(default, manage.parent, root)
     if not asked.migrates:
         return project._replace(urls=[settled_default], public=True)
