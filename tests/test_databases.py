@@ -19,6 +19,7 @@ from djangos import HERE, SIZED, SQLITE, Djangos
 from djangos import SETTINGS as DJANGO
 from pair import LOST, SECOND, SETTINGS, Pair
 from shop import content
+from test_init import Elsewhere
 
 from undrop import settings
 from undrop.errors import LiveMovedError, UsageError
@@ -599,3 +600,90 @@ def test_each_alias_of_django_is_migrated_by_its_name(tmp_path: Path) -> None:
     assert not (django.root / "app.db").exists()
     django.ok("just", "undo", "--db", "users")
     assert content(django.root / "users.db") == before
+
+
+@pytest.mark.parametrize("command", ["migrate", pytest.param("rehearse", marks=pytest.mark.more)])
+def test_of_one_that_is_damaged_the_line_to_type_is_about_that_one(
+    pair: Pair, command: str
+) -> None:
+    pair.ok("undrop", "backup", "--db", "users")
+    pair.revise()
+    spoil(pair)
+    told = pair.run("undrop", command)
+    assert told.code == 4, told
+    assert "restore --db users latest" in told.err
+    told = pair.run("undrop", command, "--db", "users")
+    assert told.code == 4, told
+    assert "restore --db users latest" in told.err
+
+
+@pytest.mark.more
+def test_of_one_that_is_damaged_the_others_are_shown_all_the_same(pair: Pair) -> None:
+    pair.ok("undrop", "backup")
+    pair.ok("undrop", "backup", "--db", "users")
+    spoil(pair)
+    seen = pair.run("undrop", "status")
+    assert seen.code == 4, seen
+    assert "damaged" in seen.out
+    assert "undo --db users" in seen.out
+    assert str(pair.root / "app.db") in seen.out
+    assert pair.run("undrop", "audit").code == 4
+
+
+def spoil(pair: Pair) -> None:
+    """Overwrite the page that has the revision, which every look reads."""
+    users = pair.root / "people/app.db"
+    with closing(sqlite3.connect(users)) as connection:
+        sql = "SELECT rootpage FROM sqlite_master WHERE name = 'alembic_version'"
+        [(page,)] = connection.execute(sql)
+        [(size,)] = connection.execute("PRAGMA page_size")
+    with users.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 200)
+
+
+BOTH = """
+import os, sqlite3
+for variable, file in (("APP_DB", "app.db"), ("USERS_DB", "users.db")):
+    with sqlite3.connect(os.environ.get(variable, file)) as connection:
+        connection.executescript("DROP TABLE IF EXISTS t; CREATE TABLE more (n)")
+"""
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Elsewhere:
+    """A project whose own tool migrates two databases, and is led by a variable to one."""
+    there = Elsewhere(tmp_path / "theirs")
+    there.write("migrate.py", BOTH)
+    for name in ("app", "users"):
+        with closing(sqlite3.connect(there.root / f"{name}.db")) as connection, connection:
+            connection.executescript("CREATE TABLE t (n); INSERT INTO t VALUES (1), (2)")
+    there.write(
+        "undrop.toml",
+        "url = 'sqlite:///app.db'\nurl-variable = 'APP_DB'\nmigrate-url = '{path}'\n"
+        "migrate-command = 'python migrate.py'\n[databases.users]\nurl = 'sqlite:///users.db'\n",
+    )
+    return there
+
+
+@pytest.mark.parametrize("command", ["rehearse", pytest.param("migrate", marks=pytest.mark.more)])
+def test_a_command_that_goes_to_another_of_the_databases_is_caught_and_undone(
+    both: Elsewhere, command: str
+) -> None:
+    rows = content(both.root / "users.db")
+    app = content(both.root / "app.db")
+    caught = both.run("undrop", command, "--accept-loss")
+    assert caught.code == 3, caught
+    assert "users: the schema of the live database itself was changed" in caught.err
+    assert "undo --db users" in caught.err
+    assert content(both.root / "app.db") == app
+    both.ok("undrop", "undo", "--db", "users")
+    assert content(both.root / "users.db") == rows
+
+
+@pytest.mark.more
+def test_init_says_of_such_a_command_that_it_is_not_guarded(both: Elsewhere) -> None:
+    tried = both.run("undrop", "init")
+    assert tried.code == 4, tried
+    assert "it goes to users.db as well, whatever it is led to" in tried.out
+    assert content(both.root / "users.db") == content(both.root / "app.db")

@@ -671,3 +671,21 @@ def test_where_is_about_the_table_that_is_named(project: Project) -> None:
     write(project, "PRAGMA foreign_keys = ON; DELETE FROM p")
     project.ok("undrop", "recover", "rows p", "--where", "name = 'x'")
     assert project.sql("SELECT * FROM p") == [(1, "x")]
+
+
+@pytest.mark.more
+def test_what_only_its_application_can_write_to_is_told_with_what_can_be_done(
+    project: Project,
+) -> None:
+    """Django's CheckConstraint with a regular expression, for one."""
+    with closing(sqlite3.connect(project.database)) as connection, connection:
+        connection.create_function("regexp", 2, lambda pattern, text: bool(re.match(pattern, text)))
+        connection.execute("CREATE TABLE codes (id INTEGER PRIMARY KEY, c CHECK (c REGEXP 'A'))")
+        connection.execute("INSERT INTO codes VALUES (1, 'A'), (2, 'A')")
+    whole = project.ok("undrop", "backup", "whole").strip()
+    write(project, "DELETE FROM codes WHERE id = 1")
+    told = project.refused(1, "undrop", "recover", "rows", "codes")
+    assert "REGEXP" in told.err
+    assert "the application's own" in told.err
+    assert "diff live NAME --sql" in told.err
+    assert "INSERT INTO" in project.ok("undrop", "diff", "live", whole, "--sql")

@@ -97,7 +97,7 @@ def revision_names(revisions: Sequence[str]) -> str:
 def heads_ahead(heads: Sequence[str], revisions: Sequence[str]) -> str:
     """The code's heads for people; of ``APP NAME`` those alone that a database has not reached."""
     ahead = [each for each in heads if " " not in each or each not in revisions]
-    return revision_names(ahead or heads)
+    return ", ".join(sorted(ahead or heads)) or NO_REVISION
 
 
 def revision_way(revisions_before: Sequence[str], revisions_after: Sequence[str]) -> str:

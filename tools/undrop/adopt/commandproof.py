@@ -11,6 +11,7 @@ from undrop.engines import registry
 from undrop.errors import ChangedError, UndropError
 from undrop.migrations import command
 from undrop.recipes import Action, Text
+from undrop.settings import known
 from undrop.steps import backup, strayed
 from undrop.store.lock import locked
 from undrop.values import Session, Target
@@ -57,6 +58,10 @@ def prove(settings: "Settings", say: "Callable[[str], None]") -> Proof:
         names = ", ".join(files[:SHOWN]) + (" …" if len(files) > SHOWN else "")
         if not made:
             failures.append(_why(settings, failed, names))
+        others = {each.engine.file for each in known(settings)}
+        others |= {path.resolve() for path in registry.seen(settings.root)}
+        if strange := [name for name in files if (settings.root / name).resolve() in others]:
+            failures.append(f"it goes to {', '.join(strange)} as well, whatever it is led to")
         notes: list[Text] = [f"it failed on an empty database: {failed}"] if made and failed else []
         notes += [f"it writes files of the project, on rehearse too: {names}"] if names else []
         if made:

@@ -124,6 +124,9 @@ def together(run: Run, migrations: "Tool") -> tuple[list[Run], list["Lock"]]:
     from undrop.store.lock import Lock
 
     own = run.settings
+    if not migrations.fenced:  # it may go to any of them
+        others = [each for each in settings.known(own) if each.name != own.name]
+        return [run], [Lock(each) for each in others]
     if not migrations.together or own.engine.file is None:
         return [run], []
     others = [each for each in settings.known(own) if each.name != own.name and each.engine.file]

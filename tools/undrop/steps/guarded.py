@@ -157,7 +157,8 @@ def together(
             with ExitStack() as stack:
                 for lock in locks:
                     waits = left if tries >= TRIES else 0.0
-                    states.append(stack.enter_context(backup.covered(lock, purpose, waits)))
+                    with about(lock, locks[0]):
+                        states.append(stack.enter_context(backup.covered(lock, purpose, waits)))
                 pairs = zip(locks, states, strict=True)
                 attempts += [Attempt(lock, kind, state) for lock, state in pairs]
                 with ExitStack() as comparing:
@@ -218,6 +219,23 @@ def _partly(
     back = [part for name in told for part in (Action("undo").of_database(name), "and")][:-1]
     said = f"{kind} is done on {names} and not on {failed}: {what}"
     return ChangedError(said, *parts, "; or back to before it on what is done:", *back)
+
+
+@contextmanager
+def about(lock: "Lock", asked: "Lock") -> "Iterator[None]":
+    """What an error of the block says to type is about the database of that lock.
+
+    ``asked``: the one that the command is about, whose name every line has anyhow.
+    """
+    try:
+        yield
+    except UndropError as error:
+        name = lock.settings.name if lock is not asked else ""
+        error.next_parts = tuple(
+            part.of_database(name) if isinstance(part, Action) else part
+            for part in error.next_parts
+        )
+        raise
 
 
 @contextmanager

@@ -84,8 +84,8 @@ def migrate_all(
     def change(attempts: list[guarded.Attempt]) -> list[guarded.Outcome | None]:
         nonlocal copies, moved_from
         states = [attempt.state for attempt in attempts]
-        with _discarded(migrations), _works(locks, states, migrations, lent) as works:
-            tried = run = _migrated([*locks, *lent], works, states, migrations)
+        with _discarded(migrations), _works(locks, states, migrations, lent) as (works, theirs):
+            tried = run = _migrated(locks, lent, works, [*states, *theirs], migrations)
             if not (migrations.fenced or any(copy.moved.steps for copy in run)):
                 moved_from = states[0].name * strayed.has_moved(locks[0], states[0])
             left = [[] if accept_loss else losses.remaining(c.report, c.moved.accepts) for c in run]
@@ -147,15 +147,25 @@ def _works(
     states: "Sequence[State | None]",
     migrations: "Tool",
     lent: "Sequence[Lock]",
-) -> "Iterator[list[Work]]":
-    """A work copy of each state, an empty one for none; and behind these one for each ``lent``."""
+) -> "Iterator[tuple[list[Work], list[State]]]":
+    """A work copy of each state, an empty one for none; and the states of those ``lent``.
+
+    Behind the copies there is one for each of these, where one run may migrate several.
+    """
     with ExitStack() as stack:
         purpose = backup.Purpose("before others migrate", "")
-        theirs = [stack.enter_context(backup.covered(lock, purpose)) for lock in lent]
-        yield [
+        theirs = []
+        for lock in lent:
+            with guarded.about(lock, locks[0]):
+                theirs.append(stack.enter_context(backup.covered(lock, purpose)))
+        pairs = [*zip(locks, states, strict=True)]
+        if migrations.together:
+            pairs += zip(lent, theirs, strict=True)
+        works = [
             stack.enter_context(lock.settings.engine.work(state, migrations))
-            for lock, state in zip([*locks, *lent], [*states, *theirs], strict=True)
+            for lock, state in pairs
         ]
+        yield works, theirs
 
 
 def _run(
@@ -163,18 +173,21 @@ def _run(
 ) -> list[Moved]:
     """Migrate the copies in one run; what became of each.
 
-    Raises ChangedError where a command went to a live database, whose state was the first.
+    ``states`` are those of the live databases. Raises ChangedError where a command went to one.
     """
     beside = []
-    for lock, work in zip(locks[1:], works[1:], strict=True):
+    for lock, work in zip(locks[1:], works[1:], strict=False):
         live, settings = lock.settings.engine.file, lock.settings
         beside.append(Beside(str(live), str(work.file), settings.url, settings.variable))
     if migrations.fenced:
         moved = works[0].migrate(tuple(beside))
     else:
-        with strayed.told(locks[0], states[0], migrations.name):
+        with ExitStack() as stack:
+            for lock, state in zip(locks, states, strict=True):
+                watched = strayed.told(lock, state, migrations.name, locks[0])
+                stack.enter_context(watched)
             moved = works[0].migrate()
-    for lock, other in zip(locks[1:], moved.beside, strict=True):
+    for lock, other in zip(locks[1:], moved.beside, strict=False):
         if other.steps or other.revisions_after:
             settings = lock.settings
             settings.engine.session.version_table = other.version_table
@@ -226,11 +239,12 @@ def rehearse_all(
     with _advised(locks), ExitStack() as stack:
         states = []
         for lock in locks:
-            states.append(stack.enter_context(backup.covered(lock, purpose)))
+            with guarded.about(lock, locks[0]):
+                states.append(stack.enter_context(backup.covered(lock, purpose)))
             stack.enter_context(guarded.compared(lock, states[-1]))
-        works = stack.enter_context(_works(locks, states, migrations, lent))
+        works, theirs = stack.enter_context(_works(locks, states, migrations, lent))
         stack.callback(migrations.discard)
-        copies = _migrated([*locks, *lent], works, states, migrations)
+        copies = _migrated(locks, lent, works, [*states, *theirs], migrations)
         rehearsed = []
         for lock, state, work, copy in zip(locks, states, works, copies, strict=False):
             seconds = 0.0
@@ -290,13 +304,17 @@ NOTHING = _Copy(UNMOVED, losses.Report([], [], [], []))
 
 
 def _migrated(
-    locks: "list[Lock]", works: "list[Work]", states: "list[State]", migrations: "Tool"
+    locks: "list[Lock]",
+    lent: "Sequence[Lock]",
+    works: "list[Work]",
+    states: "list[State]",
+    migrations: "Tool",
 ) -> list[_Copy]:
     """Migrate a copy of what holds each state; check them, say what is lost.
 
-    Of those for which there is no state nothing is asked: they are lent.
+    Of those that are ``lent`` nothing is asked.
     """
-    run = _run(locks, works, states, migrations)
+    run = _run([*locks, *lent], works, states, migrations)
     return [
         _checked(lock, work, state, moved, migrations)
         for lock, work, state, moved in zip(locks, works, states, run, strict=False)
@@ -352,8 +370,8 @@ def reset_all(
     def change(attempts: list[guarded.Attempt]) -> list[guarded.Outcome | None]:
         nonlocal run
         nothing = [None for _ in locks]
-        with _discarded(migrations), _works(locks, nothing, migrations, lent) as works:
-            states = [attempt.state for attempt in attempts]
+        with _discarded(migrations), _works(locks, nothing, migrations, lent) as (works, theirs):
+            states = [*(attempt.state for attempt in attempts), *theirs]
             run = _run([*locks, *lent], works, states, migrations)[: len(locks)]
             ours = [moved.steps > 0 or len(locks) == 1 for moved in run]
             run = [

@@ -21,18 +21,22 @@ STEP = "run"
 
 
 @contextmanager
-def told(lock: "Lock", state: "State", command: str) -> "Iterator[None]":
+def told(
+    lock: "Lock", state: "State", command: str, asked: "Lock | None" = None
+) -> "Iterator[None]":
     """Raise ChangedError behind the block if live's schema, or revision, is not what ``state`` has.
 
     Rows may be its application's. What was done is written down as a step then, with the state
-    after, so that undo takes it back.
+    after, so that undo takes it back. ``asked``: the one that the command is about, where that is
+    another.
     """
+    name = lock.settings.name if asked and asked is not lock else ""
     try:
         yield
     except BaseException:  # somebody who stops it is told, too
-        _look(lock, state, command)
+        _look(lock, state, command, name)
         raise
-    _look(lock, state, command)
+    _look(lock, state, command, name)
 
 
 def has_moved(lock: "Lock", state: "State") -> bool:
@@ -46,7 +50,7 @@ def has_moved(lock: "Lock", state: "State") -> bool:
         live.close()
 
 
-def _look(lock: "Lock", state: "State", command: str) -> None:
+def _look(lock: "Lock", state: "State", command: str, name: str) -> None:
     settings = lock.settings
     if state.kind == "damaged" or not _is_changed(settings, state):
         return
@@ -61,9 +65,9 @@ def _look(lock: "Lock", state: "State", command: str) -> None:
         filled = record.filled if record else None
     log.end(settings, step, "done", filled, after)
     raise ChangedError(
-        f"the schema of the live database itself was changed while `{command}` ran on a copy: by "
-        f"it, if it does not go by {_lead(settings)}, or by another program",
-        Action("undo"),
+        f"{settings.called}the schema of the live database itself was changed while `{command}` "
+        f"ran on a copy: by it, if it does not go by {_lead(settings)}, or by another program",
+        Action("undo").of_database(name),
         "takes that back;",
         Action("init", "--check"),
         "tells whether the command goes where it is led",

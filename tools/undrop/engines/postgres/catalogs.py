@@ -29,23 +29,26 @@ _ALEMBICS = (
     "HAVING array_agg(a.attname::text) = ARRAY['version_num'] "
     "AND min(format_type(a.atttypid, a.atttypmod)) ~ '^(character varying|text)'"
 )
-_COLUMNS = (
-    "SELECT lower(a.attname) FROM pg_attribute a "
-    "WHERE a.attrelid = to_regclass('public.{0}') AND a.attnum > 0 AND NOT a.attisdropped"
+_NAMED = (
+    "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), n.nspname = 'public', "  # noqa: S608 - ours
+    "array_agg(lower(a.attname)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind = 'r' AND a.attnum > 0 "
+    f"AND NOT a.attisdropped AND NOT ({SYSTEM}) AND c.relname = '{{0}}' GROUP BY 1, 2 ORDER BY 2"
 )
 
 
 def version_tables_in(ask: Ask, wanted: str) -> dict[str, VersionTable]:
     """Where revisions are, by name in SQL: of one tool, the likeliest one that ``wanted`` may mean.
 
-    Alembic's is known by its one column, in any schema and whatever it is called.
+    Alembic's is known by its one column, in any schema and whatever it is called. Another tool's is
+    in ``public``, else in the one schema that has such a table.
     """
     for table in version_tables(wanted):
         if table.revision == VERSION_TABLES[0].revision:
             if alembics := {str(name): table for (name,) in ask(_ALEMBICS)}:
                 return alembics
             continue
-        name = f'"{table.name}"'
-        if table.columns <= {column for (column,) in ask(_COLUMNS.format(name))}:
-            return {f"public.{name}": table}
+        there = [row for row in ask(_NAMED.format(table.name)) if table.columns <= {*row[2]}]
+        if there and (there[-1][1] or len(there) == 1):
+            return {str(there[-1][0]): table}
     return {}

@@ -17,7 +17,8 @@ def url(database: dict[str, Any]) -> str:
     from sqlalchemy.engine import URL
 
     options = database.get("OPTIONS") or {}
-    query = {name: str(options[name]) for name in KEPT if options.get(name)}
+    # In libpq's options there may be a search_path, without which its tables are not found.
+    query = {name: str(options[name]) for name in (*KEPT, "options") if options.get(name)}
     host = str(database.get("HOST") or "")
     if host.startswith(("/", "@")) or "," in host:  # a socket's folder, or several servers
         query["host"], host = host, ""

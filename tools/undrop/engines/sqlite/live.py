@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from undrop import digest
 from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import DamagedError, UndropError
-from undrop.sqlitefile import check
+from undrop.sqlitefile import check, connect
 from undrop.values import Facts, Identity, Origin
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ class Live(Snapshot):
         return origin(self.path)._replace(journal_mode="wal" if self.wal else "delete")
 
     def revisions(self) -> list[str]:
-        """Alembic's revision(s)."""
-        return check.revisions(self.connection, self.session.version_table)
+        """Its revision(s). Raises DamagedError, UndropError."""
+        with connect.explained(self.path, "reading the revision", self.session.patience):
+            return check.revisions(self.connection, self.session.version_table)
 
     def is_empty(self) -> bool:
         """Whether nothing is defined in it but for Litestream's own, or it has no byte."""
-        names = self.connection.execute("SELECT name FROM sqlite_master")
+        with connect.explained(self.path, "reading the schema", self.session.patience):
+            names = self.connection.execute("SELECT name FROM sqlite_master").fetchall()
         return {str(row[0]) for row in names} <= check.LITESTREAM
 
     def is_in(self, path: "Path", _record: "Record") -> bool:

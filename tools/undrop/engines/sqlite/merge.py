@@ -1,5 +1,6 @@
 """A merge of three states on a work copy: done, checked, compared with what was asked."""
 
+import re
 import shutil
 import sqlite3
 import time
@@ -16,6 +17,7 @@ from undrop.engines.sqlite.look import Look
 from undrop.engines.sqlite.snapshot import ours
 from undrop.engines.sqlite.work import File
 from undrop.errors import LiveMovedError, UndropError
+from undrop.recipes import Action
 from undrop.sqlitefile import btree, check, connect, header, virtual
 from undrop.sqlitefile.check import quoted
 
@@ -83,12 +85,29 @@ def merged(  # noqa: PLR0913 - what is merged, and how
     with durable.scratch(work), durable.scratch(operations):
         result = Merged(live, work, session, wal=wal)
         job = _Job(result, begin, operations, session)
-        with connect.explained(work, "merging"):
+        with _advised(), connect.explained(work, "merging"):
             job.work_out(sources, theirs, work_out, triggers=triggers)
             job.do()
         if sources.ours is None and job.changes * SHARE <= header.read(work).pages:
             result.rows = (operations, job.script)
         yield result
+
+
+@contextmanager
+def _advised() -> "Iterator[None]":
+    """Say what there is to do about a table that only its application can write to."""
+    try:
+        yield
+    except UndropError as error:
+        if not re.search(r"(unknown|no such) function: ", error.what):
+            raise
+        raise UndropError(
+            f"{error.what}; that function is the application's own, and no other program can write "
+            "to a table that uses it",
+            Action("diff", "live", "NAME", "--sql", typed=False),
+            "prints statements that the application can run; or all of a backup:",
+            Action("restore", "NAME", typed=False),
+        ) from error
 
 
 class _Job:
