@@ -6,6 +6,7 @@ The two of these tests have files of the same name, and one folder of backups.
 import json
 import os
 import shlex
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -687,3 +688,25 @@ def test_init_says_of_such_a_command_that_it_is_not_guarded(both: Elsewhere) -> 
     assert tried.code == 4, tried
     assert "it goes to users.db as well, whatever it is led to" in tried.out
     assert content(both.root / "users.db") == content(both.root / "app.db")
+
+
+@pytest.mark.more
+def test_a_command_that_does_not_start_for_one_of_them_is_no_step_of_the_others(
+    pair: Pair,
+) -> None:
+    users = pair.root / "people/app.db"
+    with closing(sqlite3.connect(users, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        told = pair.impatient("run", "echo", "hello")
+    assert told.code == 1, told
+    assert "hello" not in told.out
+    assert "not seen to end" not in pair.ok("undrop", "undo", "--list")
+
+
+@pytest.mark.more
+def test_one_whose_folder_is_not_there_is_said_to_be_so(pair: Pair) -> None:
+    shutil.rmtree(pair.root / "people")
+    told = pair.run("undrop", "migrate")
+    assert told.code == 1, told
+    assert "mkdir -p" in told.err

@@ -232,6 +232,39 @@ def test_a_squashed_migration_counts_as_what_it_stands_for(django: Djangos) -> N
 
 
 @pytest.mark.more
+def test_what_a_squashed_migration_stood_for_is_no_other_branchs_once_it_stands_alone(
+    django: Djangos,
+) -> None:
+    """As Django's documentation ends a squash: the old files go, and so does ``replaces``."""
+    django.ok("undrop", "init")
+    old = django.migration("0002_sized", SIZED, needs="0001_items")
+    django.ok("just", "migrate")
+    both = ("0001_items", "0002_sized")
+    squashed = django.migration("0001_squashed", f"{ITEMS}, {SIZED}", replaces=both)
+    django.ok("just", "migrate")
+    lines = squashed.read_text().splitlines()
+    squashed.write_text("".join(f"{line}\n" for line in lines if "replaces" not in line))
+    old.unlink()
+    (django.root / "stock/migrations/0001_items.py").unlink()
+    seen = django.ok("just", "status")
+    assert "do not know" not in seen
+    assert "pending" not in seen
+
+
+@pytest.mark.more
+def test_a_new_database_without_a_byte_is_not_said_to_be_lost(django: Djangos) -> None:
+    """As ``makemigrations`` and ``check`` leave one."""
+    django.database.write_bytes(b"")
+    said = django.done("undrop", "init")
+    assert "LOST" not in said.out
+    assert "LOST" not in django.run("just", "status").out
+    django.ok("just", "migrate")
+    django.ok("just", "backup")
+    django.database.write_bytes(b"")
+    assert "LOST" in django.run("just", "status").out
+
+
+@pytest.mark.more
 def test_a_migration_of_another_branch_is_said_and_that_of_an_app_that_left_is_not(
     django: Djangos,
 ) -> None:

@@ -101,10 +101,12 @@ class Run:
             covered = _Covered(first, own) if own else _Covered(alone)
             if own == asked() or covered in self._databases:
                 return own
+            there = named.exists()
             self._databases.append(covered)
             said = self._backed_up(len(self._databases) - 1)
             if own and not said:
                 return own
+            said = said or ("" if there else "There was nothing in it to back up.")
             said = said.replace("the backup", f"the backup of {shown}", 1)
         except UndropError as error:
             said, names = f"NO BACKUP OF IT WAS TAKEN: {error.what}", "it is not guarded"

@@ -115,7 +115,7 @@ def _decide(call: Call, told: Session) -> Said:
         try:
             said.append(_said(project, call))
         except Exception as error:  # noqa: BLE001 - the other projects are covered all the same
-            failures.append(_failure(error))
+            failures.append(f"{project.called}{_failure(error)}")
             if call.event == "after":  # nobody is to type that call again
                 why = getattr(error, "what", error)
                 text = f"undrop: what this call changed is not known: {why}"
@@ -176,7 +176,7 @@ def _beside(projects: "list[Settings]") -> list[str]:
         try:
             projects.append(another(project, name))
         except Exception as error:  # noqa: BLE001 - likewise
-            failures.append(_failure(error))
+            failures.append(f"{name}: {_failure(error)}")
     return failures
 
 

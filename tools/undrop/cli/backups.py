@@ -13,6 +13,7 @@ from undrop.store import catalog, neighbours
 from undrop.store.lock import locked
 
 if TYPE_CHECKING:
+    from undrop.settings import Settings
     from undrop.steps.verify import Proof
     from undrop.store.catalog import Backup
 
@@ -33,7 +34,7 @@ def _list(run: Run) -> Answer:
     first = (
         ("", settings.source, "live", tables.size(size), "", "", "")
         if size is not None
-        else ("", settings.source, "live", "", "", "no database", "")
+        else ("", settings.source, "live", "", "", _why_no_size(settings), "")
     )
     backups = catalog.backups(settings)[::-1]
     if not run.arguments.all:
@@ -51,6 +52,13 @@ def _list(run: Run) -> Answer:
         ],
     }
     return Answer(result, table=(COLUMNS, first, *rows), notes=tuple(elsewhere.lines(others)))
+
+
+def _why_no_size(settings: "Settings") -> str:
+    try:
+        return "not asked" if settings.engine.exists() else "no database"
+    except UndropError:  # status says why
+        return "does not answer"
 
 
 def verify(run: Run) -> Answer:

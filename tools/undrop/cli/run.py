@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import suppress
 
 from undrop import settings
 from undrop.cli import diff
@@ -28,9 +29,15 @@ def run(run: Run) -> Answer:
         raise UsageError("no command was given", *EXAMPLE)
     databases = [run.settings] if run.is_named else settings.every(run.settings)
     watched = cover.Watched("run", f"before {command[0]}", shlex.join(command))
-    kept = []
+    kept: list[cover.Covered] = []
     for each in databases:
-        begun = cover.begin(each, watched)
+        try:
+            begun = cover.begin(each, watched)
+        except (UndropError, OSError):
+            for other, begun in zip(databases, kept, strict=False):
+                with suppress(UndropError, OSError):  # nothing is run: what is begun, is over
+                    cover.end(other, watched, begun)
+            raise
         kept.append(begun)
         where = each.backups / begun.name
         if begun.damaged:

@@ -31,9 +31,8 @@ def unknown(settings: "Settings", asked: list[str]) -> list[str]:
     if told is None or told.revisions is None:
         return []
     known = {each.revision for each in told.revisions}
-    return [
-        name for name in asked if name not in known and (not told.keeps_each or _is_of(name, known))
-    ]
+    left = [name for name in asked if name not in known]
+    return _newer(asked, left, known) if told.keeps_each else left
 
 
 def pending(settings: "Settings", current: list[str]) -> list[str]:
@@ -90,13 +89,16 @@ def _done(known: "list[Revision]", current: list[str]) -> set[str]:
     return done
 
 
-def _is_of(name: str, known: set[str]) -> bool:
-    """Whether an application that has migrations here would have that one of Django's.
+def _newer(asked: list[str], left: list[str], known: set[str]) -> list[str]:
+    """Those of ``left`` that ran after all that are known of their application.
 
-    One that was taken out of the project leaves its rows behind.
+    An application that was taken out of the project leaves its rows behind, and so do migrations
+    whose squashed one has become an ordinary one (docs.djangoproject.com, "Squashing migrations").
     """
-    app = name.partition(" ")[0]
-    return any(other.partition(" ")[0] == app for other in known)
+    apps = {name.partition(" ")[0] for name in known}
+    last = {name.partition(" ")[0]: n for n, name in enumerate(asked) if name in known}
+    of_apps = [(name, name.partition(" ")[0]) for name in left]
+    return [name for name, app in of_apps if app in apps and asked.index(name) > last.get(app, -1)]
 
 
 def _told(settings: "Settings") -> "Reply":

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from undrop.values import Moved, Target
 
 
-UPGRADE = ("alembic", "upgrade", "head")
-
-
 class Alembic:
     """Alembic, loading from now on: that lasts longer than the backup that is taken meanwhile.
 
@@ -141,20 +138,22 @@ def _refusal(settings: "Settings", answer: Reply) -> UndropError:
     what = f"refused: {answer.error}"
     if answer.refused == "elsewhere" and len(settings.databases) == 1:
         return UndropError(what, f"correct it, {AGAIN}")
+    typed = ("flask", "db") if flask_app.folder(settings.alembic_files) else ("alembic",)
+    upgrade = Action("run", *typed, "upgrade", "head")
     if answer.refused == "elsewhere":
         by_itself = (f"correct it, {AGAIN}; or let it do that, behind a backup of each:",)
-        return UndropError(what, *by_itself, Action("run", *UPGRADE))
+        return UndropError(what, *by_itself, upgrade)
     if answer.refused != "live":
         return UndropError(
             what,
             f"take that out of it, {AGAIN}; or let it do that, behind a backup of the live one:",
-            Action("run", *UPGRADE),
+            upgrade,
         )
     variable = f"the URL from {settings.variable}, or " if settings.variable else ""
     way = f"let it take {variable}op.get_bind()"
     several: tuple[Part, ...] = ()
     if len(settings.databases) > 1:
-        several = ("; or let it, behind a backup of each:", Action("run", *UPGRADE))
+        several = ("; or let it, behind a backup of each:", upgrade)
     if settings.reroute:
         return UndropError(what, f"{way}; {AGAIN}", *several)
     hands = f", which hands SQLAlchemy's engines the work copy; {AGAIN}"

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable, record
-from undrop.errors import CheckError, DamagedError
+from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action, Part, Setting
 from undrop.steps import status, undo, verify
 from undrop.store import catalog, damaged_sets, log
@@ -48,7 +48,14 @@ def audit(databases: "list[Settings]") -> "Iterator[Checked]":
     Raises UndropError, OSError.
     """
     settings = databases[0]
-    looks = [(each, status.look(each)) for each in databases]
+    looks: list[tuple[Settings, Status]] = []
+    for each in databases:
+        try:
+            looks.append((each, status.look(each)))
+        except UndropError as error:
+            if len(databases) == 1 or (each is databases[-1] and not looks):
+                raise
+            yield Checked(each.engine.label, error.what, error.next_parts, each.told)
     for each, seen in looks:
         yield from (checked._replace(database=each.told) for checked in _live(each, seen))
     seen = looks[0][1]

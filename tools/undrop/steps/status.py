@@ -147,12 +147,20 @@ def _with_undo(settings: "Settings", status: Status) -> Status:
     except undo.OthersWorkError as stopped:
         return status._replace(undo=stopped)
     except CheckError:
-        lost = undo.is_lost(settings, present) and status.last is not None
+        lost = undo.is_lost(settings, present) and _was_more(settings)
         return status._replace(undo=None, lost=lost, covered=status.covered and not lost)
     lost = not plan.taken_back
     can = plan.target.can_be_put_back
     return status._replace(
         undo=plan if can else None, lost=lost, covered=status.covered and not lost
+    )
+
+
+def _was_more(settings: "Settings") -> bool:
+    """Whether a backup of this database has a table: a new one may have no byte yet."""
+    ours = (each for each in catalog.backups(settings) if catalog.is_of(settings, each))
+    return any(
+        each.verified and each.record and (each.record.rows or each.record.filled) for each in ours
     )
 
 

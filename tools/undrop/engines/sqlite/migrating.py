@@ -30,7 +30,8 @@ def target_url(url: str, target: "Target") -> URL:
 def prepare(connection: "Connection | None", target: "Target") -> str:
     """Refuse another file than those that were asked for, before the first migration.
 
-    Raises ElsewhereError.
+    Which of them it is; empty for one in memory, which is nobody's, where there are several. Raises
+    ElsewhereError.
     """
     opened = ""
     if connection and connection.dialect.name != "sqlite":
@@ -41,6 +42,8 @@ def prepare(connection: "Connection | None", target: "Target") -> str:
         for copy in (target.database, *(each.database for each in target.beside)):
             if opened and Path(opened).samefile(copy):
                 return copy
+        if not opened and target.beside:
+            return ""
     raise ElsewhereError(
         f"env.py connects to {opened or 'memory'}, not to the work copy it was given; take the "
         "URL from undrop.alembic.database_url(context), or from config or the variable; where it "

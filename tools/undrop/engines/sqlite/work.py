@@ -1,6 +1,7 @@
 """Files that can take the place of the live content: a backup, or a copy to migrate."""
 
 import os
+import shlex
 import shutil
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from undrop import durable
 from undrop.compare import files
 from undrop.engines.sqlite import fulltext, orphans, replace, swap, workcopy
 from undrop.engines.sqlite.snapshot import Snapshot, ours
+from undrop.errors import UndropError
 from undrop.sqlitefile import check, connect, header
 from undrop.values import Session, Target
 
@@ -160,6 +162,9 @@ def work(
     It begins in the journal mode that live has, so that a migration's asking for another shows.
     """
     backup = state.path if state else None
+    if not live.parent.is_dir():
+        what = f"there is no folder {live.parent} for {live.name}"
+        raise UndropError(what, f"mkdir -p {shlex.quote(str(live.parent))}, then the same again")
     if backup:
         durable.require_space(live.parent, 2 * durable.size(backup))
     with durable.scratch(workcopy.beside(live)) as path:
