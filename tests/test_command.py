@@ -394,3 +394,30 @@ def test_a_tool_that_nothing_leads_is_not_guarded(shop: Shop) -> None:
     assert done.code == 4
     assert "NOT guarded: what migrates it" in done.out
     assert "\nmigrate " not in (shop.root / "undrop.just").read_text()
+
+
+@pytest.mark.parametrize("line", ["python tool.py && true", "python tool.py; true", "tool >out"])
+def test_what_wants_a_shell_is_refused(shop: Shop, line: str) -> None:
+    shop.set(migrate_command=line)
+    told = shop.run("undrop", "migrate")
+    assert told.code == 2, told
+    assert "no shell reads it" in told.err
+
+
+@pytest.mark.more
+def test_a_command_that_is_typed_runs_where_it_is_typed(shop: Shop) -> None:
+    shop.set()
+    (shop.root / "below").mkdir()
+    shop.write("below/own.py", TOOL.replace("migration.sql", "../migration.sql"))
+    shop.ok("undrop", "migrate", "--", sys.executable, "own.py", cwd=shop.root / "below")
+    assert "notes" in "".join(content(shop.database))
+
+
+@pytest.mark.more
+def test_a_folder_that_a_command_leaves_beside_the_copy_is_in_nobodys_way(shop: Shop) -> None:
+    shop.set()
+    locks = "import os, sys; os.mkdir(sys.argv[1] + '.lock')"
+    for _ in range(2):
+        shop.ok("undrop", "migrate", "--", sys.executable, "-c", locks, "{path}")
+    left = [path for path in shop.root.iterdir() if ".undrop-work" in path.name]
+    assert len(left) == 1  # of the last one, which the next step sweeps

@@ -19,7 +19,7 @@ from undrop import durable, folders
 from undrop.engines import registry
 from undrop.errors import UndropError, UsageError
 from undrop.migrations.flask_app import LOADING
-from undrop.recipes import Action, Setting
+from undrop.recipes import Action, Setting, standing
 from undrop.values import Moved
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ CREATE = "migrate-create"
 UNKNOWN = Moved([], [], 1, [], "", [], 0.0)
 """What is known of a run by itself."""
 PATIENCE = 300  # seconds, where nobody looks on
+OPERATORS = "();<>|&"  # of a shell's
 DOOR = 3  # words by which a command is known
 AGAIN = "correct that, then the same command again"
 
@@ -68,8 +69,9 @@ class Command:
         self.goes_to: list[str] | None = []
         self.name = shlex.join(words)
         self._create = _split(settings.migrate_create, CREATE) if settings.migrate_create else []
-        for command in (self._words, self._create):
-            if command and not _is_there(command[0], settings.root):
+        self._folder = standing() if typed else settings.root
+        for command, folder in ((self._words, self._folder), (self._create, settings.root)):
+            if command and not _is_there(command[0], folder):
                 raise UsageError(f"there is no command {command[0]}", "install it, or correct that")
         form = settings.migrate_url or URL
         if not _has_place([form]):
@@ -114,8 +116,8 @@ class Command:
         try:
             if self._create and self._is_file and not durable.size(Path(target.database)):
                 Path(target.database).unlink()
-                self._start(self._create, target, environment)
-            self._start(self._words, target, environment)
+                self._start(self._create, self.settings.root, target, environment)
+            self._start(self._words, self._folder, target, environment)
         finally:
             self._tell(files_before)
         table = self.settings.engine.session.version_table
@@ -132,13 +134,15 @@ class Command:
         kind, url = self.settings.engine.kind, self.settings.url
         return registry.named(text, kind, url, target, is_file=self._is_file, plain=plain)
 
-    def _start(self, words: "Sequence[str]", target: "Target", environment: dict[str, str]) -> None:
+    def _start(
+        self, words: "Sequence[str]", folder: Path, target: "Target", environment: dict[str, str]
+    ) -> None:
         filled = [self._filled(word, target, plain=True) for word in words]
         asked, ask = os.pipe()
         try:
             with subprocess.Popen(  # noqa: S603 - our own module, and the user's command
                 [sys.executable, "-P", "-m", "undrop.migrations.leash", str(asked), *filled],
-                cwd=self.settings.root,
+                cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL if self._output else None,
                 stdout=self._output or 2,
@@ -203,6 +207,13 @@ def written(settings: "Settings") -> dict[str, tuple[int, ...]]:
 
 def _split(line: str, setting: str) -> list[str]:
     try:
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        if signs := [word for word in lexer if word and {*word} <= {*OPERATORS}]:
+            raise UsageError(
+                f"{setting} has {signs[0]} in it, and no shell reads it",
+                "put what it is to do into a script, or into sh -c '…'",
+            )
         if words := shlex.split(line):
             return words
     except ValueError as error:
@@ -210,10 +221,10 @@ def _split(line: str, setting: str) -> list[str]:
     raise UsageError(f"{setting} is empty", "correct it")
 
 
-def _is_there(program: str, root: Path) -> bool:
-    """Whether it can be started in the project's folder."""
+def _is_there(program: str, folder: Path) -> bool:
+    """Whether it can be started in that folder."""
     if "/" in program:
-        return os.access(root / program, os.X_OK)
+        return os.access(folder / program, os.X_OK)
     return shutil.which(program) is not None
 
 

@@ -1,6 +1,7 @@
 """Work copies beside the live database, on its file system, and the sweep of what was killed."""
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from undrop import durable
@@ -29,4 +30,7 @@ def sweep(live: "Path") -> None:
         path = live.with_name(name)
         # Another project, with a lock of its own, may be at work on the same database.
         if not durable.is_alive(path.name.removeprefix(prefix).partition(".")[0]):
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():  # a command's lock beside it, say
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
