@@ -92,9 +92,14 @@ def test_a_path_in_a_url_is_read_as_one(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_server_is_named_in_either_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgres://me@there:7/shop?sslmode=disable")
-    found = of(tmp_path, url_variable="DATABASE_URL", migrate_url="file:{path}")
-    assert found.engine.label == "postgresql://there:7/shop"
+    for given, label in (
+        ("postgres://me@there:7/shop?sslmode=disable", "postgresql://there:7/shop"),
+        ("psql://me:secret@there/shop", "postgresql://there/shop"),
+        ("postgres://me@%2Ftmp%2Fserver/shop", "postgresql:///shop?host=/tmp/server"),
+    ):
+        monkeypatch.setenv("DATABASE_URL", given)
+        found = of(tmp_path, url_variable="DATABASE_URL", migrate_url="file:{path}")
+        assert found.engine.label == label
 
 
 def test_a_wrong_url_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,6 +338,8 @@ FOUND = [
         "aerich upgrade",
     ),
 ]
+APART = """module.exports = {client: process.env.DB_CLIENT || 'pg', connection: {
+  host: process.env.DB_HOST, filename: process.env.DB_FILENAME, database: process.env.DB_NAME}}"""
 LED_BY_WORDS = [
     ("yoyo.ini", "[DEFAULT]\n", "yoyo apply --batch --database {url}"),
     ("requirements.txt", "peewee_migrate==1\n", "pw_migrate migrate --database {url}"),
@@ -421,3 +428,21 @@ def test_a_folder_that_a_command_leaves_beside_the_copy_is_in_nobodys_way(shop: 
         shop.ok("undrop", "migrate", "--", sys.executable, "-c", locks, "{path}")
     left = [path for path in shop.root.iterdir() if ".undrop-work" in path.name]
     assert len(left) == 1  # of the last one, which the next step sweeps
+
+
+@pytest.mark.parametrize(
+    ("dotenv", "variable"),
+    [
+        ("DB_CLIENT=better-sqlite3\nDB_FILENAME=./dev.sqlite3\nDB_NAME=shop\n", "DB_FILENAME"),
+        ("DB_CLIENT=pg\nDB_HOST=localhost\nDB_NAME=shop\nDB_FILENAME=shop\n", ""),
+    ],
+)
+def test_of_a_configuration_of_several_variables_the_one_that_names_the_database_is_taken(
+    tmp_path: Path, dotenv: str, variable: str
+) -> None:
+    (tmp_path / "package.json").write_text(json.dumps({"devDependencies": {"knex": "3"}}))
+    (tmp_path / "knexfile.js").write_text(APART)
+    (tmp_path / ".env").write_text(dotenv)
+    found = known.find(tmp_path)
+    assert found
+    assert found.variable == variable

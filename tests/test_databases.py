@@ -573,7 +573,7 @@ def test_init_says_which_one_is_not_backed_up(tmp_path: Path) -> None:
     told = pair.run("undrop", "init", "--check")
     assert told.code == 4
     assert "NOT guarded: alembic, because no backup of users was there" in told.out
-    assert not pair.backups.exists() or pair.saved("users") == []
+    assert all("-undrop-init" in path.name for path in pair.saved("users"))
 
 
 # Django's.
@@ -683,6 +683,23 @@ def test_a_command_that_goes_to_another_of_the_databases_is_caught_and_undone(
 
 
 @pytest.mark.more
+def test_the_trial_of_such_a_command_is_behind_a_backup_of_each(both: Elsewhere) -> None:
+    """Where its own words lead to the live database, wherever it is started."""
+    users = both.root / "users.db"
+    both.write("migrate.py", BOTH.replace('"users.db"', repr(str(users))))
+    both.run("undrop", "init")
+    with closing(sqlite3.connect(users)) as connection, connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS t (n)")
+        connection.execute("INSERT INTO t VALUES ('after the last backup')")
+    rows = content(users)
+    tried = both.run("undrop", "init", "--check")
+    assert tried.code == 4, tried
+    assert "undo --db users takes that back" in tried.out
+    both.ok("undrop", "undo", "--db", "users")
+    assert content(users) == rows
+
+
+@pytest.mark.more
 def test_init_says_of_such_a_command_that_it_is_not_guarded(both: Elsewhere) -> None:
     tried = both.run("undrop", "init")
     assert tried.code == 4, tried
@@ -710,3 +727,30 @@ def test_one_whose_folder_is_not_there_is_said_to_be_so(pair: Pair) -> None:
     told = pair.run("undrop", "migrate")
     assert told.code == 1, told
     assert "mkdir -p" in told.err
+
+
+@pytest.mark.more
+def test_one_that_is_not_made_yet_is_not_told_to_be_gone(pair: Pair) -> None:
+    later = '[databases.later]\nurl = "sqlite:///later.db"\n'
+    (pair.root / "undrop.toml").write_text(f"{SETTINGS}\n{later}")
+    pair.ok("undrop", "backup")
+    call = {"hook_event_name": "PreToolUse", "session_id": "s", "tool_name": "Bash"}
+    told = {**call, "tool_input": {"command": "rm something"}, "cwd": str(pair.root)}
+    said = hook(pair, told)  # type: ignore[arg-type]  # it asks a runner only
+    assert "GONE" not in str(said)
+    for path in ("app.db", "people/app.db"):
+        (pair.root / path).unlink()
+    said = hook(pair, told)  # type: ignore[arg-type]  # likewise
+    assert "users: the command before this: the database is gone" in str(said)
+    assert "later" not in str(said)
+
+
+@pytest.mark.more
+def test_a_backup_of_another_one_is_not_forgotten_by_the_way(pair: Pair) -> None:
+    pair.ok("undrop", "backup", "--db", "users", "mine")
+    [mine] = pair.saved("users")
+    refused = pair.run("undrop", "forget", mine.name)
+    assert refused.code == 2, refused
+    assert f"forget --db users {mine.name}" in refused.err
+    assert mine.exists()
+    pair.ok("undrop", "forget", "--db", "users", mine.name)

@@ -13,7 +13,7 @@ from undrop.migrations import command
 from undrop.recipes import Action, Text
 from undrop.settings import known
 from undrop.steps import backup, strayed
-from undrop.store.lock import locked
+from undrop.store.lock import Lock, locked
 from undrop.values import Session, Target
 
 if TYPE_CHECKING:
@@ -43,15 +43,16 @@ def prove(settings: "Settings", say: "Callable[[str], None]") -> Proof:
         failures: list[Text] = []
         try:
             with ExitStack() as watched:
-                if settings.engine.exists():
-                    purpose = backup.Purpose(f"before trying {tool.door}", "")
-                    lock = watched.enter_context(locked(settings, say))
-                    state = watched.enter_context(backup.covered(lock, purpose))
-                    watched.enter_context(strayed.told(lock, state, tool.name))
+                there = [each for each in known(settings) if each.engine.exists()]
+                purpose = backup.Purpose(f"before trying {tool.door}", "")
+                lock = watched.enter_context(locked(settings, say)) if there else Lock(settings)
+                for each in there:
+                    own = lock if each.name == settings.name else Lock(each)
+                    state = watched.enter_context(backup.covered(own, purpose))
+                    watched.enter_context(strayed.told(own, state, tool.name, lock))
                 made, failed = _tried(tool, output)
         except ChangedError as error:
-            back: Text = (error.what, ";", Action("undo"), "takes that back")
-            return Proof(tool.door, [back], [])
+            return Proof(tool.door, [(f"{error.what};", *error.next_parts[:2])], [])
         finally:
             settings.engine.session.wrote.clear()  # that was the copy's
         files = throwaway.written(settings.root, copy)

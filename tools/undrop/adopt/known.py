@@ -22,6 +22,12 @@ NAMES += r"""|use_env_variable["']?\s*:\s*["'](\w+)"""  # …in Sequelize's
 NAMES += r"""|(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']"""  # …in Python's
 READ_BY = re.compile(NAMES)
 LIKELY = re.compile(r"DATABASE|DB|SQL|DSN|URL|URI", re.IGNORECASE)
+PART = re.compile(
+    r"HOST|USER|PASS|PORT|CLIENT|DIALECT|DRIVER|TYPE|SCHEMA|SSL|POOL|TOKEN|(?<!FILE)NAME",
+    re.IGNORECASE,
+)
+"""Of what a configuration of separate variables has: none of them is the database."""
+SUFFIXES = (".db", ".sqlite", ".sqlite3")
 DOTENV = re.compile(r"\.env(?!\.(?:example|sample|template|dist)\b)")
 """Files that set variables; those that only show how one would look set none."""
 SCHEME = re.compile(r"([a-zA-Z][\w+.-]+):")
@@ -184,13 +190,22 @@ def _own(root: Path, command: str) -> str:
 
 
 def _variable(root: Path, tool: Tool, files: list[Path]) -> str:
+    """The one that leads to a database, as it is set; else the first that is not set at all."""
+    names: list[str] = []
     for path in files or _modules_of(root, tool):
         with suppress(OSError):
-            for match in READ_BY.finditer(path.read_text("utf-8", "replace")):
-                name = next(filter(None, match.groups()))
-                if LIKELY.search(name):
-                    return str(name)
-    return ""
+            matches = READ_BY.finditer(path.read_text("utf-8", "replace"))
+            names += [next(filter(None, match.groups())) for match in matches]
+    likely = [name for name in names if LIKELY.search(name) and not PART.search(name)]
+    given = {name: _given(root, name)[1] for name in likely}
+    leads = [name for name in likely if _leads(root, given[name])]
+    return next(iter([*leads, *(name for name in likely if not given[name])]), "")
+
+
+def _leads(root: Path, given: str) -> bool:
+    """Whether what a variable is set to names a database: a URL, or a file."""
+    named = SCHEME.match(given) or given.endswith(SUFFIXES)
+    return bool(given and (named or (root / given).is_file()))
 
 
 def _modules_of(root: Path, tool: Tool) -> list[Path]:

@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from undrop import settings
 from undrop.cli import dependency, elsewhere, tables
 from undrop.cli.answer import (
     EMPTIED,
@@ -137,6 +138,7 @@ def forget(run: Run) -> Answer:
     from undrop.store import catalog
 
     gone = catalog.named(run.settings, run.arguments.name)
+    _refuse_anothers(run, gone)
     with locked(run.settings, run.say) as lock:
         done = catalog.forget(lock, run.arguments.name)
     folders = [str(folder) for folder in done.folders]
@@ -144,6 +146,17 @@ def forget(run: Run) -> Answer:
     result = {"forgotten": gone.path.name, "folders": folders, "same_bytes_in": done.same}
     said = f"forgotten: {gone.path.name}, from {', '.join(folders)}"
     return Answer(result, gone.path.name, (said, *still))
+
+
+def _refuse_anothers(run: Run, backup: "Backup") -> None:
+    """Raise UsageError for a backup of another of the project's databases."""
+    if backup.record is None:
+        return
+    for other in settings.known(run.settings):
+        if other.name != run.settings.name and backup.record.source == other.source:
+            what = f"{backup.path.name} is a backup of {other.name}"
+            name = Action("forget", backup.path.name)
+            raise UsageError(what, name.of_database(other.name))
 
 
 def restore(run: Run) -> Answer:

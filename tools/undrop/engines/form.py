@@ -9,6 +9,8 @@ from urllib.parse import unquote
 PATH, URL = "{path}", "{url}"
 SCHEME = re.compile(r"[a-zA-Z][\w+.-]+:")
 SIMPLE = re.compile(r"[\w./-]+", re.ASCII)
+SERVERS = {"postgres", "psql", "pgsql", "postgis"}
+"""How others call what is postgresql:// to SQLAlchemy (dj-database-url, django-environ, libpq)."""
 MARKS = str.maketrans({"%": "%25", "?": "%3F", "#": "%23"})
 """What would end the path in a URL."""
 
@@ -19,7 +21,15 @@ def read(given: str, form: str) -> str:
     if path is not None:
         return _of_file(path)
     scheme, mark, rest = given.partition("://")
-    return f"postgresql://{rest}" if mark and scheme == "postgres" else given
+    return _of_server(rest) if mark and scheme in SERVERS else given
+
+
+def _of_server(rest: str) -> str:
+    """A server's URL; a socket's folder may stand where the host does, each slash as %2F."""
+    user, host, more = re.fullmatch(r"([^@/?]*@)?([^/?]*)(.*)", rest, re.DOTALL).groups("")  # type: ignore[union-attr]  # any text
+    if not host.lower().startswith("%2f"):
+        return f"postgresql://{rest}"
+    return f"postgresql://{user}{more}{'&' if '?' in more else '?'}host={unquote(host)}"
 
 
 def filled(form: str, path: str) -> str:

@@ -163,7 +163,8 @@ def _end_unseen(settings: "Settings", watched: Watched, now: Covered) -> Ended |
 
 def _was_there(settings: "Settings") -> bool:
     """Whether there was a database when its state was seen last."""
-    backups, steps = catalog.backups(settings), log.steps(settings)
+    backups = [each for each in catalog.backups(settings) if catalog.is_of(settings, each)]
+    steps = log.steps(settings)
     last = steps[-1] if steps else None
     if last is None or (backups and backups[-1].sequence > last.sequence):
         return bool(backups)
