@@ -665,3 +665,48 @@ def test_on_a_server_it_is_tried_in_a_scratch_database(tmp_path: Path, server: S
     there.ok("just", "reset-db")
     assert server.sql("SELECT count(*) FROM stock_item", name) == [(0,)]
     assert server.scratch() == []
+
+
+FLUSHES = """
+import subprocess, sys
+
+def flush(apps, schema_editor):
+    words = ["manage.py", "flush", "--no-input", "-v0", "--database={alias}"]
+    subprocess.run([sys.executable, *words], check=True)
+"""
+
+
+def two(folder: Path) -> Djangos:
+    """A project with two databases, adopted, and a row in the second that no backup has."""
+    databases = sqlite("default", HERE.format("app.db")) + sqlite("logs", HERE.format("logs.db"))
+    there = Djangos(folder / "theirs", SETTINGS.format(databases=databases))
+    there.stock()
+    there.manage("migrate", "--database=logs", "-v0")
+    there.ok("undrop", "init")
+    for name in ("app.db", "logs.db"):
+        with closing(sqlite3.connect(there.root / name)) as connection, connection:
+            connection.execute("INSERT INTO stock_item (name, note) VALUES ('fresh', '')")
+    return there
+
+
+@pytest.mark.more
+def test_what_a_migration_starts_may_reach_no_database_that_has_no_backup(tmp_path: Path) -> None:
+    """A program of its own goes past the fence."""
+    there = two(tmp_path)
+    rows = content(there.root / "logs.db")
+    flush = "migrations.RunPython(flush)"
+    there.migration("0002_flush", flush, needs="0001_items", code=FLUSHES.format(alias="logs"))
+    there.ok("just", "rehearse")
+    assert content(there.root / "logs.db") != rows
+    kept = [path for path in (there.root / "backups").glob("logs-*.db") if content(path) == rows]
+    assert len(kept) == 1
+
+
+@pytest.mark.more
+def test_the_trial_of_the_guard_is_behind_a_backup(tmp_path: Path) -> None:
+    there = two(tmp_path)
+    rows = content(there.database)
+    flush = "migrations.RunPython(flush)"
+    there.migration("0002_flush", flush, needs="0001_items", code=FLUSHES.format(alias="default"))
+    there.run("undrop", "init", "--check")
+    assert rows in [content(path) for path in (there.root / "backups").glob("app-*.db")]

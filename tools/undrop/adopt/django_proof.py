@@ -1,6 +1,7 @@
 """Whether Django's guard holds: the project's own ``manage.py migrate``, tried once on a copy."""
 
 import json
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,7 +54,7 @@ def prove(settings: "Settings", project: "Project") -> Proof:
             "settings": instead,
             "proof": f"*-django{engine.suffix}" if copy or engine.exists() else "steps.jsonl",
         }
-        told, said = _tried(settings.root, manage, question)
+        told, said = _tried(settings.root, manage, question, {} if copy else _reading())
         process.discard(path for path in told.made if not path.startswith(folder))
         if watched(settings) != before:
             failure = "the live database was changed meanwhile, by it or by another program"
@@ -64,6 +65,12 @@ def prove(settings: "Settings", project: "Project") -> Proof:
         [],
         (f"the migration of a copy failed: {told.failure}",) if told.seen and told.failure else (),
     )
+
+
+def _reading() -> dict[str, str | None]:
+    """Have a server refuse what writes, whatever begins before Django's migrations (libpq)."""
+    given = os.environ.get("PGOPTIONS", "")
+    return {"PGOPTIONS": f"{given} -c default_transaction_read_only=on".strip()}
 
 
 def _failures(told: _Told, said: str) -> "list[Text]":
@@ -79,12 +86,14 @@ def _failures(told: _Told, said: str) -> "list[Text]":
     return [LATE]
 
 
-def _tried(root: Path, manage: Path, question: dict[str, object]) -> tuple[_Told, str]:
+def _tried(
+    root: Path, manage: Path, question: dict[str, object], variables: dict[str, str | None]
+) -> tuple[_Told, str]:
     """What the script answers, and what was printed on stderr."""
     script = str(Path(__file__).with_name("django_prove.py"))
     python = environments.python(root, manage.parent, "django")
     asked = [python, script, json.dumps(question)]
-    answered = environments.ask(asked, manage.parent, patience=PATIENCE)
+    answered = environments.ask(asked, manage.parent, variables, PATIENCE)
     try:
         return _Told(**json.loads(answered.out)), answered.err
     except (ValueError, TypeError):

@@ -124,15 +124,24 @@ def together(run: Run, migrations: "Tool") -> tuple[list[Run], list["Lock"]]:
     from undrop.store.lock import Lock
 
     own = run.settings
-    if not migrations.fenced:  # it may go to any of them
+    if not migrations.together:  # what it starts may go to any of them
         others = [each for each in settings.known(own) if each.name != own.name]
-        return [run], [Lock(each) for each in others]
-    if not migrations.together or own.engine.file is None:
+        return [run], [Lock(each) for each in others if _answers(each)]
+    if own.engine.file is None:
         return [run], []
     others = [each for each in settings.known(own) if each.name != own.name and each.engine.file]
     if run.is_named:
         return [run], [Lock(each) for each in others]
     return [run, *map(run.on, others)], []
+
+
+def _answers(project: "Settings") -> bool:
+    """Whether a database can be reached: one that cannot is out of anybody's reach here."""
+    try:
+        project.engine.exists()
+    except UndropError:
+        return False
+    return True
 
 
 def of_migrated(runs: "list[Run]", answers: list[Answer], moved: "list[Moved]") -> Answer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.conf import settings
 from django.core.management import find_commands
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 if TYPE_CHECKING:  # Django's own checks load commands: what they need is loaded when they run
     from undrop.hook import Run
@@ -37,7 +37,7 @@ def command(name: str) -> Any:  # noqa: ANN401 - a class of Django's
                 return super().execute(*arguments, **options)
             finally:
                 _at_work.discard(alias)
-                run.ended()
+                _end(run, alias)
 
     Command.__doc__ = theirs.__doc__
     return Command
@@ -67,6 +67,14 @@ def _backed_up(name: str, alias: str, options: dict[str, Any]) -> "Run | None":
     except Exception as error:  # noqa: BLE001 - the hook is soft by contract
         sys.stderr.write(f"undrop: NO BACKUP WAS TAKEN: {type(error).__name__}: {error}\n")
         return None
+
+
+def _end(run: "Run", alias: str) -> None:
+    """Have the run end when what it did is there for others to see."""
+    if connections[alias].in_atomic_block:
+        transaction.on_commit(run.ended, using=alias)
+    else:
+        run.ended()
 
 
 def _is_of_a_test(alias: str) -> bool:

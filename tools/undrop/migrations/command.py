@@ -120,6 +120,8 @@ class Command:
             self._start(self._words, self._folder, target, environment)
         finally:
             self._tell(files_before)
+        if self._is_file and not Path(target.database).is_file():
+            raise UndropError(f"`{self.name}` took away the copy that it was led to", AGAIN)
         table = self.settings.engine.session.version_table
         return UNKNOWN._replace(version_table=table, seconds=time.monotonic() - began)
 

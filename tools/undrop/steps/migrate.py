@@ -179,14 +179,12 @@ def _run(
     for lock, work in zip(locks[1:], works[1:], strict=False):
         live, settings = lock.settings.engine.file, lock.settings
         beside.append(Beside(str(live), str(work.file), settings.url, settings.variable))
-    if migrations.fenced:
-        moved = works[0].migrate(tuple(beside))
-    else:
-        with ExitStack() as stack:
-            for lock, state in zip(locks, states, strict=True):
+    with ExitStack() as stack:
+        for lock, state in zip(locks, states, strict=True):
+            if not (migrations.together or (migrations.fenced and lock is locks[0])):
                 watched = strayed.told(lock, state, migrations.name, locks[0])
                 stack.enter_context(watched)
-            moved = works[0].migrate()
+        moved = works[0].migrate(tuple(beside))
     for lock, other in zip(locks[1:], moved.beside, strict=False):
         if other.steps or other.revisions_after:
             settings = lock.settings
