@@ -16,7 +16,8 @@ from shop import BIN, make
 from test_init import Elsewhere
 
 from undrop import settings as projects
-from undrop.adopt import agents, envpy, find, hooks, jsontext, plan
+from undrop.adopt import agents, envpy, hooks, jsontext, plan
+from undrop.adopt.project import Project
 from undrop.errors import UsageError
 from undrop.recipes import Prompt
 
@@ -310,7 +311,7 @@ def test_settings_that_are_there_are_respected(elsewhere: Elsewhere) -> None:
 
 def test_a_url_from_a_dotenv_file_is_not_written_down(tmp_path: Path) -> None:
     """Only where it stands: the file is ignored by git, and what it says may change."""
-    project = find.Project(
+    project = Project(
         tmp_path, {}, None, None, "sqlite:///app.db", "DATABASE_URL", [], [], env_file=".env"
     )
     written = {path.name: text for path, _, text in plan.adopt(project)}

@@ -579,6 +579,7 @@ def test_init_says_which_one_is_not_backed_up(tmp_path: Path) -> None:
 # Django's.
 
 
+@pytest.mark.more
 def test_each_alias_of_django_is_migrated_by_its_name(tmp_path: Path) -> None:
     names = "".join(
         SQLITE.format(alias=alias, name=HERE.format(f"{file}.db"), more="")

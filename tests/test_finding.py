@@ -15,7 +15,7 @@ import pytest
 from shop import BIN, content, make
 from test_init import MIGRATION, Elsewhere
 
-from undrop.adopt import environments, find
+from undrop.adopt import alembic_project, environments, find, variables
 
 SERVER = "postgresql+psycopg://me:secret@nowhere.invalid/shop"
 
@@ -320,9 +320,9 @@ def test_an_env_py_without_source_is_said(elsewhere: Elsewhere) -> None:
 def test_flask_migrates_configuration_is_known_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations/alembic.ini").write_text("[alembic]\n[loggers]\nkeys = root\n")
-    assert not find.look_at_alembic(tmp_path, run=False).config
+    assert not alembic_project.look_at_alembic(tmp_path, run=False).config
     (tmp_path / "migrations/env.py").write_text("from flask import current_app\n")
-    project = find.look_at_alembic(tmp_path, run=False)
+    project = alembic_project.look_at_alembic(tmp_path, run=False)
     assert project.flask
     assert project.home == tmp_path
     assert project.env == tmp_path / "migrations/env.py"
@@ -431,11 +431,11 @@ def test_the_file_that_sets_the_variable_is_found(
     elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dotenv_project(elsewhere, "sqlite:///app.db")
-    project = find.with_variable(find.look(elsewhere.root))
+    project = variables.with_variable(find.look(elsewhere.root))
     assert (project.variable, project.env_file) == ("APP_DB", ".env")
     assert project.written == ""
     monkeypatch.setenv("APP_DB", "sqlite:///other.db")  # goes first, in this shell
-    project = find.with_variable(find.look(elsewhere.root))
+    project = variables.with_variable(find.look(elsewhere.root))
     assert (project.url, project.env_file) == ("sqlite:///other.db", ".env")
 
 
@@ -461,11 +461,11 @@ def test_a_variable_of_the_shell_alone_has_no_file(
     dotenv_project(elsewhere, "sqlite:///app.db")
     (elsewhere.root / ".env").unlink()
     monkeypatch.setenv("APP_DB", "sqlite:///app.db")
-    project = find.with_variable(find.look(elsewhere.root))
+    project = variables.with_variable(find.look(elsewhere.root))
     assert (project.variable, project.env_file) == ("APP_DB", "")
     assert project.written == "sqlite:///app.db"
     monkeypatch.setenv("APP_DB", SERVER)
-    project = find.with_variable(find.look(elsewhere.root))
+    project = variables.with_variable(find.look(elsewhere.root))
     assert (project.variable, project.written) == ("APP_DB", "")
     assert any("APP_DB must be set" in text for text in project.unclear)
 
@@ -473,9 +473,9 @@ def test_a_variable_of_the_shell_alone_has_no_file(
 @pytest.mark.more
 def test_a_servers_url_of_an_ignored_file_is_not_written_down(elsewhere: Elsewhere) -> None:
     dotenv_project(elsewhere, SERVER)
-    project = find.with_variable(find.look(elsewhere.root))
+    project = variables.with_variable(find.look(elsewhere.root))
     assert (project.variable, project.env_file, project.written) == ("APP_DB", ".env", "")
-    assert find.PASSWORD not in project.unclear
+    assert variables.PASSWORD not in project.unclear
 
 
 def test_a_servers_url_that_only_code_knows_is_not_written_down(elsewhere: Elsewhere) -> None:

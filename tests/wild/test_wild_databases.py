@@ -23,6 +23,18 @@ def upgrade(engine_name):
     if engine_name == {engine!r}:
         op.drop_column("people", "mail")
 """
+STRAY = """
+import sqlite3
+
+revision = "9999planted9"
+down_revision = "2b2b2b2b2b2b"
+
+
+def upgrade(engine_name):
+    if engine_name == {engine!r}:
+        with sqlite3.connect({database!r}) as connection:
+            connection.execute("DELETE FROM people")
+"""
 
 
 class Kind(NamedTuple):
@@ -146,6 +158,10 @@ def test_two_databases_are_adopted_migrated_and_taken_back(kind: Kind, tmp_path:
     stopped = there.run("just", "migrate")
     assert stopped.code == 4, stopped
     assert f"{kind.called}: people.mail" in stopped.err
+    assert there.contents() == migrated
+    planted.write_text(STRAY.format(engine=kind.engine, database=str(there.files[1])))
+    refused = there.run("just", "migrate")
+    assert refused.code == 1, refused
     assert there.contents() == migrated
     planted.unlink()
 

@@ -46,6 +46,16 @@ class Migration(migrations.Migration):
 """
 
 
+WITHOUT_WHAT = """\
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("audit", "0002_event_who")]
+    operations = [migrations.RemoveField("event", "what")]
+"""
+
+
 class Adopted(Runner):
     """The project in an environment of its own."""
 
@@ -222,12 +232,28 @@ def test_of_two_databases_each_is_backed_up_by_its_name(tmp_path: Path) -> None:
     there.ok("just", "migrate")
     there.ok("just", "undo")
     assert content(there.database) == rows
+    there.ok("just", "rehearse", "--db", "audit")
+    assert content(audit) == events
     there.ok("just", "migrate", "--db", "audit")
-    assert (content(there.database), content(audit)) != (rows, events)
+    newest = content(audit)
+    assert newest != events
     assert content(there.database) == rows
+    planted = there.root / "audit/migrations/0003_planted.py"
+    planted.write_text(WITHOUT_WHAT)
+    stopped = there.run("just", "migrate", "--db", "audit")
+    assert stopped.code == 4, stopped
+    assert "audit_event.what" in stopped.err
+    stray = STRAY.replace('("stock", "0003_fill_cents")', '("audit", "0002_event_who")')
+    planted.write_text(stray.format(database=str(there.database)))
+    refused = there.run("just", "migrate", "--db", "audit")
+    assert refused.code == 1, refused
+    planted.unlink()
+    assert (content(there.database), content(audit)) == (rows, newest)
     taken = there.ok("just", "backup", "--db", "audit").strip()
     there.ok("just", "nuke-db", "--db", "audit")
     there.ok("just", "restore", "--db", "audit", taken)
+    assert content(audit) == newest
+    assert there.ok("undrop", "init", "--check") == "Guarded: manage.py\n"
     assert "nothing to change" in there.done("undrop", "init").err
     there.ok("undrop", "init", "--remove")
     assert there.tree() == before

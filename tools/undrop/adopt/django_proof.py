@@ -13,7 +13,7 @@ from undrop.migrations import process
 from undrop.settings import of_url
 
 if TYPE_CHECKING:
-    from undrop.adopt.find import Project
+    from undrop.adopt.project import Project
     from undrop.recipes import Text
     from undrop.settings import Settings
 

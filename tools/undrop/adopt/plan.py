@@ -14,7 +14,7 @@ import tomlkit
 
 from undrop import durable, settings
 from undrop.adopt import agents, blocks, django_project, envpy, hooks, places
-from undrop.adopt.find import Project
+from undrop.adopt.project import Project
 from undrop.errors import UsageError
 from undrop.folders import git_root
 from undrop.recipes import HOOKS, OURS, OWN_FILE, RECIPES, Action, Prompt

@@ -18,7 +18,7 @@ from undrop.settings import known, load, of_url
 from undrop.values import Session
 
 if TYPE_CHECKING:
-    from undrop.adopt.find import Project
+    from undrop.adopt.project import Project
     from undrop.settings import Settings
 
 PATIENCE = 300  # seconds for all migrations, on the copy

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from undrop import recipes, settings, version_table
 from undrop.adopt import (
     agents,
+    alembic_project,
     commandproof,
     django_proof,
     environments,
     find,
     plan,
     proof,
+    variables,
 )
+from undrop.adopt.project import NOT_GUARDED, Project
 from undrop.cli import status
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError, UndropError, UsageError
@@ -64,7 +67,7 @@ def _adopt(bare: "Bare", root: Path) -> Answer:
     # It is loaded again and again from here on.
     if not dry and not kept:
         kept, written = _cover(bare, root, project.url), project.url
-    project = find.with_variable(project)
+    project = variables.with_variable(project)
     if not project.url:
         raise find.nothing(project)
     taken = plan.clashes(project)
@@ -76,7 +79,7 @@ def _adopt(bare: "Bare", root: Path) -> Answer:
         "changed": [str(each.path) for each in edits],
     }
     diff = _diff(edits, root)
-    unclear = [text for text in project.unclear if not text.startswith(find.NOT_GUARDED)]
+    unclear = [text for text in project.unclear if not text.startswith(NOT_GUARDED)]
     notes: tuple[Text, ...] = (
         *([f"this is the project in {root}"] if root != Path.cwd() else []),
         *unclear,
@@ -98,9 +101,7 @@ def _adopt(bare: "Bare", root: Path) -> Answer:
         for each in settings.known(adopted):
             version_table.remember(each.backups, each.source, project.version_table)
         adopted = settings.load(root, bare.session)
-    for each in settings.known(adopted):
-        if each.name != adopted.name:
-            _held(each, bare.say)
+    _hold_each(adopted, bare)
     unguarded.remember(adopted, project.others)
     unguarded.remember_doors(adopted, [])  # they are tried anew below
     run = Run(adopted, bare.arguments, bare.say, is_named=False)
@@ -134,18 +135,14 @@ def _check(bare: "Bare", root: Path) -> Answer:
         raise UsageError(f"the project in {root} is not adopted", Action("init"))
     adopted = settings.load(root, bare.session)
     project = find.look_at_tool(adopted.root)
+    _hold_each(adopted, bare)
     proved = _proved(adopted, project, bare)
     return proved if proved.line else proved._replace(notes=(*proved.notes, WITHOUT))
 
 
-def _proved(adopted: settings.Settings, project: find.Project, bare: "Bare") -> Answer:
-    """Which doors are guarded, by trying; exit code 4 where one is there and is not.
-
-    Behind a backup of each database: what a migration starts goes past the fence.
-    """
+def _proved(adopted: settings.Settings, project: Project, bare: "Bare") -> Answer:
+    """Which doors are guarded, by trying; exit code 4 where one is there and is not."""
     tried = []
-    for each in settings.known(adopted):
-        _held(each, bare.say)
     if adopted.django and project.django:
         tried.append(django_proof.prove(adopted, project))
     elif project.config and not project.is_packaged:
@@ -156,7 +153,7 @@ def _proved(adopted: settings.Settings, project: find.Project, bare: "Bare") -> 
     guarded = [each.door for each in tried if not each.failures]
     named = _not_guarded(project, [url for each in tried for url in each.others])
     named += [
-        (f"{find.NOT_GUARDED}: {each.door}, because", *((why,) if isinstance(why, str) else why))
+        (f"{NOT_GUARDED}: {each.door}, because", *((why,) if isinstance(why, str) else why))
         for each in tried
         for why in each.failures
     ]
@@ -174,11 +171,11 @@ def _proved(adopted: settings.Settings, project: find.Project, bare: "Bare") -> 
     )
 
 
-def _not_guarded(project: find.Project, others: list[str]) -> list[Text]:
+def _not_guarded(project: Project, others: list[str]) -> list[Text]:
     """What is known not to be guarded without trying, and the databases that are migrated too."""
     who = "manage.py" if project.django else "env.py"
     return [
-        *(text for text in project.unclear if text.startswith(find.NOT_GUARDED)),
+        *(text for text in project.unclear if text.startswith(NOT_GUARDED)),
         *(_other(url, who) for url in others),
         *project.packaged,
     ]
@@ -186,7 +183,7 @@ def _not_guarded(project: find.Project, others: list[str]) -> list[Text]:
 
 def _other(url: str, who: str) -> Text:
     """What is said of a database that is gone to and that has no name in the settings."""
-    what = f"{find.NOT_GUARDED}: {url}, which {who} goes to; to guard it,"
+    what = f"{NOT_GUARDED}: {url}, which {who} goes to; to guard it,"
     return (what, Setting(f'databases.NAME.url = "{url}"'))
 
 
@@ -199,6 +196,12 @@ def _cover(bare: "Bare", root: Path, url: str) -> str:
     if not url and own is None:
         return ""
     return _held(settings.of(root, {"url": url} if own is None else own, bare.session), bare.say)
+
+
+def _hold_each(adopted: settings.Settings, bare: "Bare") -> None:
+    """Before the guard is tried: what a migration starts goes past the fence."""
+    for each in settings.known(adopted):
+        _held(each, bare.say)
 
 
 def _held(project: settings.Settings, say: "Callable[[str], None]") -> str:
@@ -216,7 +219,7 @@ def _held(project: settings.Settings, say: "Callable[[str], None]") -> str:
 
 
 def _remove(root: Path, *, dry: bool) -> Answer:
-    files = find.look_at_alembic(root, run=False)
+    files = alembic_project.look_at_alembic(root, run=False)
     edits = plan.withdraw(root, files.env)
     result = {"changed": [str(each.path) for each in edits]}
     if not dry:
