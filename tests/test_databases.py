@@ -123,6 +123,7 @@ def test_it_may_be_in_a_dotenv_file_of_its_own(tmp_path: Path) -> None:
 # One at a time.
 
 
+@pytest.mark.more
 def test_every_step_is_about_the_one_that_is_named_and_leaves_the_other(pair: Pair) -> None:
     before, [main, _] = pair.contents()[1], pair.contents()
     pair.ok("undrop", "backup")
@@ -175,6 +176,7 @@ def test_a_backup_of_another_one_is_refused_with_the_line_that_puts_it_there(pai
     assert pair.run("undrop", "restore", kept.name).code == 4
 
 
+@pytest.mark.more
 def test_what_is_to_be_typed_next_names_it(pair: Pair) -> None:
     pair.sql("users", "UPDATE people SET mail = 'a@b'")
     pair.revise("a2", LOST)
@@ -194,6 +196,7 @@ def test_what_is_to_be_typed_next_names_it(pair: Pair) -> None:
 # All of them.
 
 
+@pytest.mark.more
 def test_looking_shows_all_the_default_first_and_what_each_has_by_its_name(pair: Pair) -> None:
     pair.ok("undrop", "backup")
     told = pair.run("undrop", "status")
@@ -411,6 +414,7 @@ def test_who_writes_to_the_second_meanwhile_keeps_that_and_it_is_tried_again(pai
     assert [each.moved_from for each in done] == ["", pair.saved("users")[0].name]
 
 
+@pytest.mark.more
 def test_one_that_is_named_is_migrated_alone(pair: Pair) -> None:
     [main, _] = pair.contents()
     pair.revise()
@@ -437,6 +441,7 @@ def test_migrations_do_not_run_on_one_that_nothing_shows_they_are_for(
     assert "just migrate" not in pair.run("undrop", "status", "--db", "users").out
 
 
+@pytest.mark.more
 def test_an_empty_database_at_head_is_made_of_each_that_is_migrated(pair: Pair) -> None:
     before = pair.contents()
     pair.ok("just", "reset-db")
@@ -518,6 +523,7 @@ def test_in_one_process_the_database_that_is_asked_for_is_another(pair: Pair) ->
 # init.
 
 
+@pytest.mark.more
 def test_init_names_each_that_env_py_goes_to_and_proves_the_guard_of_each(tmp_path: Path) -> None:
     pair = Pair(tmp_path / "shop", "")
     before = snapshot(pair)
