@@ -339,7 +339,8 @@ FOUND = [
     ),
 ]
 APART = """module.exports = {client: process.env.DB_CLIENT || 'pg', connection: {
-  host: process.env.DB_HOST, filename: process.env.DB_FILENAME, database: process.env.DB_NAME}}"""
+  host: process.env.DB_HOST, filename: process.env.DB_FILENAME || process.env.DB_FILE_NAME,
+  database: process.env.DB_NAME}}"""
 LED_BY_WORDS = [
     ("yoyo.ini", "[DEFAULT]\n", "yoyo apply --batch --database {url}"),
     ("requirements.txt", "peewee_migrate==1\n", "pw_migrate migrate --database {url}"),
@@ -434,7 +435,8 @@ def test_a_folder_that_a_command_leaves_beside_the_copy_is_in_nobodys_way(shop: 
     ("dotenv", "variable"),
     [
         ("DB_CLIENT=better-sqlite3\nDB_FILENAME=./dev.sqlite3\nDB_NAME=shop\n", "DB_FILENAME"),
-        ("DB_CLIENT=pg\nDB_HOST=localhost\nDB_NAME=shop\nDB_FILENAME=shop\n", ""),
+        ("DB_CLIENT=better-sqlite3\nDB_FILE_NAME=file:dev.db\n", "DB_FILE_NAME"),
+        ("DB_CLIENT=pg\nDB_HOST=localhost\nDB_NAME=shop\nDB_FILENAME=a\nDB_FILE_NAME=b\n", ""),
     ],
 )
 def test_of_a_configuration_of_several_variables_the_one_that_names_the_database_is_taken(

@@ -23,7 +23,7 @@ NAMES += r"""|(?:environ(?:\.get\(|\[)|getenv\()\s*["'](\w+)["']"""  # …in Pyt
 READ_BY = re.compile(NAMES)
 LIKELY = re.compile(r"DATABASE|DB|SQL|DSN|URL|URI", re.IGNORECASE)
 PART = re.compile(
-    r"HOST|USER|PASS|PORT|CLIENT|DIALECT|DRIVER|TYPE|SCHEMA|SSL|POOL|TOKEN|(?<!FILE)NAME",
+    r"HOST|USER|PASS|PORT|CLIENT|DIALECT|DRIVER|TYPE|SCHEMA|SSL|POOL|TOKEN|(?<!FILE)(?<!FILE_)NAME",
     re.IGNORECASE,
 )
 """Of what a configuration of separate variables has: none of them is the database."""
