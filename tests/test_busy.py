@@ -315,6 +315,7 @@ def busy(stocked: Project, request: pytest.FixtureRequest) -> Iterator[Project]:
 
 
 @pytest.mark.more
+@pytest.mark.full("DELETE")
 def test_the_line_that_it_says_to_type_gives_it_the_time_that_it_takes(busy: Project) -> None:
     """Whatever else was typed stays, another value of the option does not."""
     for option in (("--hold-lock", "0.01"), ("--hold-lock=0.01",)):

@@ -76,7 +76,7 @@ def shop(request: pytest.FixtureRequest, stocked: Project) -> Project:
     return stocked
 
 
-@pytest.mark.parametrize("program", ["just", "undrop"])
+@pytest.mark.parametrize("program", [pytest.param("just", marks=pytest.mark.more), "undrop"])
 def test_what_is_typed_wrong_leaves_everything_as_it_was(shop: Project, program: str) -> None:
     assert len(TYPOS) >= 30
     before = shop.tree()
@@ -88,7 +88,7 @@ def test_what_is_typed_wrong_leaves_everything_as_it_was(shop: Project, program:
         assert shop.tree() == before, line
 
 
-@pytest.mark.parametrize("program", ["just", "undrop"])
+@pytest.mark.parametrize("program", [pytest.param("just", marks=pytest.mark.more), "undrop"])
 def test_help_of_every_command_leaves_everything_as_it_was(shop: Project, program: str) -> None:
     before = shop.tree()
     recipes = COMMANDS.keys() - {"init", "agent-hook"}
