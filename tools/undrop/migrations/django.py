@@ -1,11 +1,11 @@
 """``manage.py migrate`` on a database of our choosing, in a process of its own, fenced in."""
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from undrop.errors import UndropError, UsageError
 from undrop.migrations.message import DjangoRequest, Reply
-from undrop.migrations.process import AGAIN, Child, discard, others
+from undrop.migrations.process import AGAIN, Child, Waiting, asked, others
 from undrop.recipes import Action
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST = 2  # words: an application's label, and a migration of it
 
 
-class Django:
+class Django(Waiting):
     """Django, loading from now on: that lasts longer than the backup that is taken meanwhile.
 
     ``words`` are what somebody would type behind ``manage.py migrate`` (``tool.Tool``). Raises
@@ -35,15 +35,7 @@ class Django:
             raise UsageError(f"there is no {settings.django}", "let `django` in the settings say")
         self.goes_to: list[str] | None = [] if words else None
         self._words, self._settings = words, settings
-        self._made: list[str] = []
-        self._waiting: Child | None = _child(settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._waiting:
-            self._waiting.close()
+        super().__init__(lambda: _child(settings))
 
     def typed(self, *options: str) -> Action:
         """The same asked for once more, with such options."""
@@ -53,12 +45,7 @@ class Django:
         """Bring ``target`` there with the project's manage.py. Raises as ``tool.Tool.run`` does."""
         request = _request(self._settings)._replace(words=self._words, target=target)
         began = time.monotonic()
-        child, self._waiting = self._waiting or _child(self._settings), None
-        try:
-            answer = child.answer(request.to_json())
-        finally:
-            child.close()
-        self._made += answer.made
+        answer = self.ask(request.to_json())
         if answer.refused:
             raise _refusal(answer)
         if answer.wrong:
@@ -66,11 +53,6 @@ class Django:
         if answer.moved is None:
             raise UndropError(f"the migration failed: {answer.error}", f"correct it, {AGAIN}")
         return answer.moved._replace(seconds=time.monotonic() - began)
-
-    def discard(self) -> None:
-        """Remove the databases that migrations have made: what was tried is not to stay."""
-        discard(self._made)
-        self._made.clear()
 
     def _wrong(self, answer: Reply) -> UsageError:
         """The error for words, or settings, that Django cannot use."""
@@ -93,11 +75,7 @@ def look(settings: "Settings") -> Reply:
     """Which migrations Django knows, or that they cannot be read."""
     if settings.django is None or not settings.django.is_file():
         return Reply()
-    child = _child(settings)
-    try:
-        return child.answer(_request(settings).to_json())
-    finally:
-        child.close()
+    return asked(_child(settings), _request(settings).to_json())
 
 
 def _child(settings: "Settings") -> Child:

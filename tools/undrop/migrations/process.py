@@ -5,7 +5,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from undrop import durable
 from undrop.errors import UndropError
@@ -14,7 +14,7 @@ from undrop.settings import known
 from undrop.sqlitefile import header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from undrop.settings import Settings
 
@@ -63,6 +63,46 @@ class Child:
         with self._process:
             os.close(self._ask)
             self._process.kill()
+
+
+class Waiting:
+    """A tool's process, loading from now on, and what migrations have made in it.
+
+    Loading lasts longer than the backup that is taken meanwhile. ``start`` makes another one, where
+    the first was asked already. Use it in a ``with``.
+    """
+
+    def __init__(self, start: "Callable[[], Child]") -> None:
+        self._start = start
+        self._made: list[str] = []
+        self._child: Child | None = start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child:
+            self._child.close()
+
+    def ask(self, request: str) -> Reply:
+        """What became of it."""
+        child, self._child = self._child or self._start(), None
+        answer = asked(child, request)
+        self._made += answer.made
+        return answer
+
+    def discard(self) -> None:
+        """Remove the databases that migrations have made: what was tried is not to stay."""
+        discard(self._made)
+        self._made.clear()
+
+
+def asked(child: Child, request: str) -> Reply:
+    """What a process answers; then it ends."""
+    try:
+        return child.answer(request)
+    finally:
+        child.close()
 
 
 def discard(made: "Iterable[str]") -> None:

@@ -2,13 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from undrop import version_table
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations import flask_app
 from undrop.migrations.message import Reply, Request
-from undrop.migrations.process import AGAIN, Child, discard, others
+from undrop.migrations.process import AGAIN, Child, Waiting, asked, others
 from undrop.recipes import Action, Setting, standing
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from undrop.values import Moved, Target
 
 
-class Alembic:
+class Alembic(Waiting):
     """Alembic, loading from now on: that lasts longer than the backup that is taken meanwhile.
 
     It brings a database to a revision, up or down (``tool.Tool``). Raises UsageError without an
@@ -38,15 +38,7 @@ class Alembic:
         if not self._config:
             raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
         self._settings = settings
-        self._made: list[str] = []
-        self._waiting: Child | None = _child(settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._waiting:
-            self._waiting.close()
+        super().__init__(lambda: _child(settings))
 
     def typed(self, *options: str) -> Action:
         """The same asked for once more, with such options."""
@@ -56,12 +48,7 @@ class Alembic:
         """Bring ``target`` there with the project's env.py. Raises as ``tool.Tool.run`` does."""
         request = _request(self._settings)._replace(revision=self._revision, target=target)
         began = time.monotonic()
-        child, self._waiting = self._waiting or _child(self._settings), None
-        try:
-            answer = child.answer(request.to_json())
-        finally:
-            child.close()
-        self._made += answer.made
+        answer = self.ask(request.to_json())
         if answer.has_live_moved:
             raise LiveMovedError("somebody wrote to the database", "the same again")
         if answer.unknown:
@@ -77,11 +64,6 @@ class Alembic:
         version_table.remember(self._settings.backups, engine.source, table)
         return answer.moved._replace(seconds=time.monotonic() - began)
 
-    def discard(self) -> None:
-        """Remove the databases that migrations have made: what was tried is not to stay."""
-        discard(self._made)
-        self._made.clear()
-
 
 def refuse(words: list[str]) -> None:
     """Raise UsageError for more than one revision."""
@@ -93,11 +75,7 @@ def refuse(words: list[str]) -> None:
 
 def look(settings: "Settings") -> Reply:
     """Which revisions Alembic knows, or that they cannot be read."""
-    child = _child(settings)
-    try:
-        return child.answer(_request(settings).to_json())
-    finally:
-        child.close()
+    return asked(_child(settings), _request(settings).to_json())
 
 
 def _child(settings: "Settings") -> Child:

@@ -94,18 +94,8 @@ def refuse(settings: "Settings", words: list[str], command: "Sequence[str]" = ()
 
 def to_newest(settings: "Settings") -> Tool:
     """The one that makes an empty database one of the newest schema. Raises UsageError."""
-    if settings.migrate_command:
-        from undrop.migrations import command
-
-        return command.of_settings(settings, [])
-    if settings.django:
-        from undrop.migrations import django
-
-        return django.Django(settings, [])
-    _require_any(settings)
-    from undrop.migrations import runner
-
-    return runner.Alembic(settings, ["heads"])
+    is_alembics = not (settings.migrate_command or settings.django)
+    return of(settings, ["heads"] if is_alembics else [])
 
 
 def look(settings: "Settings") -> Reply:
