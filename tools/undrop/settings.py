@@ -277,11 +277,12 @@ def _settle(project: Settings) -> None:
     """What is to be known of a database before anything is done. Raises UsageError."""
     _refuse_folder(project)
     engine = project.engine
-    table_name = version_table.remembered(project.backups, engine.source)
-    if project.migrate_command or not (project.alembic_files or project.django):
-        table_name = ANY_VERSION_TABLE
-    elif project.django:
+    if project.django and not project.migrate_command:
         table_name = version_table.DJANGOS
+    elif project.migrate_command or not project.alembic_files:
+        table_name = ANY_VERSION_TABLE
+    else:
+        table_name = version_table.remembered(project.backups, engine.source)
     engine.session.version_table = table_name
 
 

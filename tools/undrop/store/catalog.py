@@ -123,9 +123,9 @@ def is_of(settings: "Settings", backup: Backup) -> bool:
 def has_moved(settings: "Settings", backup: Backup) -> bool:
     """Whether it is of this database, which lay elsewhere in the project then."""
     source = Path(backup.record.source) if backup.record else Path()
-    named_alike = source.stem == Path(settings.source).stem
-    anothers = any(each.source == str(source) for each in known(settings))
-    return named_alike and not anothers and not (settings.root / source).exists()
+    if source.stem != Path(settings.source).stem or (settings.root / source).exists():
+        return False
+    return all(each.source != str(source) for each in known(settings))
 
 
 def is_inside(settings: "Settings", path: Path) -> bool:
