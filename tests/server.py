@@ -26,7 +26,9 @@ def program(name: str) -> str:
     """Where one of the server's programs is; empty when it is not installed."""
     root = Path("/")
     versions = [str(path) for place in PLACES for path in sorted(root.glob(place[1:]))]
-    return shutil.which(name, path=os.pathsep.join([*versions[::-1], os.environ["PATH"]])) or ""
+    chosen = os.environ.get("UNDROP_POSTGRESQL", "")
+    places = [chosen, *versions[::-1], os.environ["PATH"]]
+    return shutil.which(name, path=os.pathsep.join(filter(None, places))) or ""
 
 
 def lacking() -> str:

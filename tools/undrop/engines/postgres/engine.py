@@ -129,9 +129,9 @@ class Postgres(Site):
         return self._check(path, record, self.session.progress)
 
     def _check(self, path: Path, record: "Record | None", progress: "Progress") -> "Facts":
-        from undrop.engines.postgres import snapshot
+        from undrop.engines.postgres import proof
 
-        facts = snapshot.prove(None if self._nowhere else self.scratch, path, None, progress)
+        facts = proof.prove(None if self._nowhere else self.scratch, path, None, progress)
         if record and record.digest == facts.digest and record.content and facts.check == "ok":
             if facts.content.split(" ")[0] != record.content.split(" ")[0]:
                 raise DamagedError(

@@ -66,11 +66,11 @@ class Site:
 
         ``whole``: with what not every user may give either, owners and grants above all.
         """
-        from undrop.engines.postgres import load, script, snapshot
+        from undrop.engines.postgres import load, proof, script
 
         with self.scratch.database(birth=script.birth(path)) as there:
             less = () if whole else load.BARE
-            snapshot.restored(there, path, self.session.progress, less)
+            proof.restored(there, path, self.session.progress, less)
             yield there
 
     def exists(self) -> bool:

@@ -1,0 +1,107 @@
+"""The proof that a dump is whole: restored into a scratch database, it holds what was dumped."""
+
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from undrop import digest, durable
+from undrop.engines.postgres import content, load, programs, script, session
+from undrop.engines.postgres.scratch import NoScratchError
+from undrop.errors import DamagedError, UndropError
+from undrop.recipes import Action, Setting
+from undrop.values import Facts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.content import Content
+    from undrop.engines.postgres.scratch import Scratch
+    from undrop.values import Progress
+
+NOT_ALLOWED = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.OutOfMemory,  # more locks than max_locks_per_transaction allows
+    psycopg.errors.FeatureNotSupported,  # an extension that this server does not have
+    psycopg.errors.UndefinedFile,
+)
+
+
+def prove(
+    scratch: "Scratch | None",
+    dump: "Path",
+    whole: "Content | None",
+    progress: "Progress",
+    birth: bytes = b"",
+) -> Facts:
+    """Restore a dump into a scratch database and compare what it holds with ``whole``.
+
+    Where no scratch database can be made, ``pg_restore --list`` has to do, and ``Facts.check``
+    says so. Raises DamagedError, UndropError.
+    """
+    size = durable.size(dump)
+    dump_digest = digest.of(dump, progress, size)
+    why, there = "there is no server to try it on", whole
+    try:
+        if scratch:
+            with scratch.database(birth=birth or script.birth(dump)) as address:
+                there, why = restored(address, dump, progress), ""
+    except (NoScratchError, _NotHereError) as no:
+        why = no.what
+    if why:
+        programs.read_list(dump)
+    if there is None:
+        return Facts(size, dump_digest, [], [], f"ok, not restored: {why}")
+    if whole and there.data != whole.data:
+        wrong = [
+            f"{name}: {whole.rows.get(name, 'no'):,} rows, {there.rows.get(name, 'no')} in the dump"
+            for name in sorted({*whole.tables, *there.tables})
+            if whole.tables.get(name) != there.tables.get(name)
+        ]
+        raise DamagedError(
+            f"it does not hold what the database held: {'; '.join(wrong) or 'large objects'}",
+            Action("list"),
+        )
+    if whole:
+        there = there._replace(definitions=whole.definitions)
+    return Facts(
+        bytes=size,
+        digest=dump_digest,
+        revisions=there.revisions,
+        filled=there.filled,
+        check=f"ok, not restored: {why}" if why else "ok",
+        content=there.all,
+        definitions=there.definitions,
+        rows=there.rows,
+    )
+
+
+class _NotHereError(UndropError):
+    """The dump needs what this user or this server has not got, so that it cannot be tried."""
+
+
+def restored(
+    address: "Address", dump: "Path", progress: "Progress", less: tuple[str, ...] = load.BARE
+) -> "Content":
+    """Load a dump, or what ``less`` (``load.Load``) leaves, into an empty scratch database.
+
+    Returns what is there then. Raises DamagedError, UndropError.
+    """
+    size = max(1, durable.size(dump))
+    loading = load.Load(dump, less=less)
+    with session.opened(address, f"restoring {dump.name} into a scratch database") as connection:
+        connection.execute("SET synchronous_commit = off")
+        try:
+            loading.run(connection, lambda done: progress("check", done, size))
+            connection.commit()
+        except NOT_ALLOWED as error:
+            said = " ".join(str(error.diag.message_primary).split())
+            raise _NotHereError(
+                f"no scratch database here can take it: {said}",
+                Setting('verify-url = "postgresql://HOST/NAME"'),
+                ", a server where that can be done, then the same again",
+            ) from error
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise DamagedError(f"it cannot be restored: {error}", Action("list")) from error
+        session.settle(connection, address.patience)
+        return content.read(session.asker(connection), version_table=address.version_table)
