@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 PATIENCE = 300  # seconds for all migrations, on the copy
+SETTLES = 1.0  # seconds for a database that was written just now to be told by its files
 NO_BACKUP = hook.NO_BACKUP.format(hook.MIGRATION)
 INSTALL = "uv add --dev undrop, or pip install undrop, into the environment that runs it"
 LINES = "let env.py call backup_before(context) before it configures Alembic: undrop init does"
@@ -197,7 +199,15 @@ def _typed(project: "Project") -> list[str]:
 
 def watched(settings: "Settings") -> list[object]:
     """What tells whether somebody writes to the live databases; nothing of those on a server."""
-    return [each.engine.fingerprint() for each in known(settings) if each.engine.file]
+    return [_settled(each) for each in known(settings) if each.engine.file]
+
+
+def _settled(settings: "Settings") -> list[object] | None:
+    """Its fingerprint, waited for where it was written just now; None while that goes on."""
+    deadline = time.monotonic() + SETTLES
+    while (found := settings.engine.fingerprint()) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
 
 
 def _tried(project: "Project", python: str, question: dict[str, object]) -> tuple[_Told, str]:
