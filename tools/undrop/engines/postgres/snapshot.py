@@ -109,7 +109,7 @@ class Snapshot:
         self.taken = time.time()
         return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
 
-    def complete(self, work: "Path", _content: str) -> Facts:
+    def complete(self, work: "Path", _content: str) -> "Facts":
         """Dump the snapshot, let it go, and restore the dump into a scratch database."""
         extensions = self._extensions()
         self.copy_to(work)
