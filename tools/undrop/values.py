@@ -49,6 +49,8 @@ class Session:
         """What in our own folders was closed to us, and the line that changes that."""
         self.wrote: set[str] = set()
         """Files of the project's that were written while its migration command ran."""
+        self.broken: list[str] = []
+        """Backups that a proof which was put off has found broken, each with what is wrong."""
 
         self.all = [self]
         """The command's sessions, one for each database that it works on."""
@@ -57,6 +59,7 @@ class Session:
         """The same command at work on another database."""
         other = Session(self.progress, self.patience, self.patience_with_undrop)
         other.passed_over, other.wrote, other.all = self.passed_over, self.wrote, self.all
+        other.broken = self.broken
         other.hold_lock, other.typed = self.hold_lock, self.typed
         self.all.append(other)
         return other
@@ -120,6 +123,10 @@ class Hold(NamedTuple):
     def lasted(self) -> bool:
         """Whether it was not over before that."""
         return self.needed <= self.seconds
+
+
+PENDING = "ok, proof pending"
+"""``Facts.check`` of a backup that is whole as far as was looked at: its proof comes later."""
 
 
 class Facts(NamedTuple):

@@ -52,6 +52,8 @@ def main() -> int:
             bar.close()
             for warning in owners.told(session):
                 _say(warning)
+            for problem in session.broken:
+                _say(answer.BROKEN.format(problem))
             if session.wrote:
                 _say(f"written meanwhile, in the project: {tables.some(sorted(session.wrote))}")
         return _show(said, arguments)

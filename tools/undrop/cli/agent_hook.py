@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop import recipes
 from undrop.agent import adapters, reading, shell
 from undrop.agent.call import Call
-from undrop.cli.answer import Answer
+from undrop.cli.answer import BROKEN, Answer
+from undrop.errors import UndropError
 from undrop.recipes import Action, Prompt, Text
 from undrop.values import Session
 
@@ -236,7 +237,11 @@ def _said(project: "Settings", call: Call) -> Said:
         return Said(text=agent_told.after(project, cover.end(project, watched(call)), prompt))
     if call.event == "end":
         ended = cover.session(project, call.session, tells_ends=_tells_ends(call))
-        return Said(user=agent_told.session(project, ended, prompt))
+        told = agent_told.session(project, ended, prompt)
+        with suppress(UndropError, OSError):  # the next command that writes does it
+            cover.settle(project)
+        broken = [f"undrop: {BROKEN.format(each)}" for each in project.engine.session.broken]
+        return Said(user=" ".join(filter(None, (told, *broken))))
     covered = cover.begin(project, watched(call))
     rule = agent_told.rule(project, prompt) if call.event == "start" else ""
     text, user = agent_told.before(project, covered, prompt, rule)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Table = tuple[tuple[str, ...], ...]
 UNDO = ("to go back:", Action("undo"))
+BROKEN = "A BACKUP CANNOT BE PUT BACK: {}; it is marked, and counts no more"
 EMPTIED = "WARNING: had rows before and have none now: {}"
 
 

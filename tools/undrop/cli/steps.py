@@ -88,10 +88,10 @@ def _purpose(run: Run) -> "backup.Purpose | None":
     if step in backup.HOOKED:
         return backup.Purpose(words, step, fresh=True)
     if words.startswith("before "):  # as well
-        return backup.Purpose(words, step)
+        return backup.Purpose(words, step, proved=False)
     if not dependency.starts(step, words, lambda hint: _begins(step, run, hint)):
         return None
-    return backup.Purpose(f"before {step}", step)
+    return backup.Purpose(f"before {step}", step, proved=False)
 
 
 def _begins(step: str, run: Run, hint: "Namespace") -> bool:

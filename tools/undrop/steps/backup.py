@@ -10,6 +10,7 @@ from undrop import digest, durable
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
 from undrop.record import Record
+from undrop.steps import pending
 from undrop.store import catalog, damaged_sets, log, shrink
 from undrop.store.home import here
 from undrop.store.log import After
@@ -44,6 +45,8 @@ class Purpose(NamedTuple):
     """Take one even when another holds this state already."""
     accept_shrink: bool = False
     """Tables that lost all their rows were meant to."""
+    proved: bool = True
+    """The proof that it can be put back comes first; else it may be pending (``pending``)."""
 
 
 class State(NamedTuple):
@@ -132,7 +135,7 @@ def after(lock: "Lock", state: State, content: "Replacement", filled: list[str])
     """
     settings, facts = lock.settings, content.facts
     known = facts.content or facts.digest
-    purpose = Purpose(f"after {state.next_step}", "")
+    purpose = Purpose(f"after {state.next_step}", "", proved=False)
     with suppress(OSError, UndropError):
         backups = catalog.backups(settings)
         if known and (kept := holding(settings, backups, known)):
@@ -179,6 +182,8 @@ def _record(
 
 def _pinned(lock: "Lock", purpose: Purpose, stack: ExitStack, hold: float) -> State:
     engine = lock.settings.engine
+    if purpose.proved:
+        pending.settle(lock)
     snapshot = engine.writers.hold(hold) if hold and engine.writers else engine.snapshot()
     stack.callback(snapshot.close)
     kept, taken = _cover(lock, snapshot, purpose)
@@ -188,14 +193,14 @@ def _pinned(lock: "Lock", purpose: Purpose, stack: ExitStack, hold: float) -> St
 def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backup, bool]":
     """The backup that holds the snapshot, and whether it was taken now."""
     settings = lock.settings
-    if not purpose.fresh and (same_content := _newest_copy(settings, snapshot)):
+    if not purpose.fresh and (same_content := _newest_copy(settings, snapshot, purpose)):
         snapshot.release()
         return same_content, False
     durable.require_space(settings.backups, snapshot.bytes)
     with durable.scratch(lock.partial()) as work:
         content = snapshot.identify(work).content
         backups = catalog.backups(settings)
-        same_content = holding(settings, backups, content)
+        same_content = holding(settings, _enough(backups, purpose), content)
         if same_content and not purpose.fresh:
             snapshot.release()
             return same_content, False
@@ -205,7 +210,7 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backu
             # Checked when it was taken, and its bytes are, read again just now, this one's.
             facts = same_content.record
         else:
-            facts = snapshot.complete(work, content)
+            facts = snapshot.complete(work, content, prove=purpose.proved)
         record = _record(settings, purpose, snapshot.taken, backups)._replace(
             **_facts(facts), **snapshot.origin()._asdict()
         )
@@ -215,13 +220,18 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backu
         return catalog.publish(lock, work, record, settings.engine.suffix), True
 
 
-def _newest_copy(settings: "Settings", snapshot: "Snapshot") -> "Backup | None":
+def _enough(backups: "list[Backup]", purpose: Purpose) -> "list[Backup]":
+    """Those that may hold a state for it: where a proof is pending, another one is taken."""
+    return [each for each in backups if not (purpose.proved and each.pending)]
+
+
+def _newest_copy(settings: "Settings", snapshot: "Snapshot", purpose: Purpose) -> "Backup | None":
     """The newest backup of this database, if it has the live content, asked the cheap way.
 
     It spares a copy of the live database when nothing was written since.
     """
     ours = [each for each in catalog.backups(settings) if catalog.is_of(settings, each)]
-    for newest in [each for each in ours if each.verified][-1:]:
+    for newest in _enough([each for each in ours if each.verified][-1:], purpose):
         with suppress(OSError):
             if newest.record and snapshot.is_in(newest.path, newest.record):
                 return holding(settings, [newest], newest.record.state)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import durable, record
 from undrop.errors import UndropError
-from undrop.steps import backup
+from undrop.steps import backup, pending
 from undrop.store import calls, catalog, log, shrink, vault
 from undrop.store.catalog import Backup
 from undrop.store.lock import locked
@@ -219,7 +219,8 @@ def _cover(lock: "Lock", kind: str, reason: str) -> Covered:
     fingerprint = settings.engine.fingerprint()
     had = set(os.listdir(settings.backups))
     for fresh in (False, True):
-        with backup.covered(lock, backup.Purpose(reason, kind, fresh)) as state:
+        purpose = backup.Purpose(reason, kind, fresh, proved=False)
+        with backup.covered(lock, purpose) as state:
             covered = Covered(state.name, state.name not in had, state.kind == "damaged")
         if (settings.backups / covered.name).exists():
             break  # else only the vault has it
@@ -247,7 +248,15 @@ def end(settings: "Settings", watched: Watched, begun: Covered | None = None) ->
             return None
         covered = _cover(lock, watched.kind, f"after {watched.kind}")
         _end(settings, step._replace(command=log.kept(watched.command) or step.command), covered)
+        pending.settle(lock)
     return covered
+
+
+def settle(settings: "Settings") -> None:
+    """Catch up on proofs that were put off, when an agent has stopped. Raises UndropError."""
+    if pending.waiting(settings):
+        with locked(settings, lambda _: None) as lock:
+            pending.settle(lock)
 
 
 def _end_call(settings: "Settings", watched: Watched) -> Covered | None:

@@ -18,6 +18,7 @@ from undrop.recipes import Action
 from undrop.settings import known
 from undrop.store import owners, vault
 from undrop.store.home import here, is_same
+from undrop.values import PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -50,6 +51,11 @@ class Backup(NamedTuple):
     def verified(self) -> bool:
         """Whether it was read back and found whole when it was taken."""
         return self.record is not None and self.record.check.partition(",")[0] == "ok"
+
+    @property
+    def pending(self) -> bool:
+        """Whether the proof that it can be put back is still to come."""
+        return self.record is not None and self.record.check == PENDING
 
     @property
     def created(self) -> datetime:

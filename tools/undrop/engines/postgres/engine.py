@@ -12,7 +12,7 @@ from undrop import digest, durable
 from undrop.engines.postgres.site import Site
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
-from undrop.values import Definitions, Facts, Shell, quiet
+from undrop.values import PENDING, Definitions, Facts, Shell, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -150,7 +150,8 @@ class Postgres(Site):
                 (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
                 path = copy
             found = digest.of(path, self.session.progress, durable.size(path))
-            if record and record.digest == found and record.check.startswith("ok"):
+            proved = record and record.check.startswith("ok") and record.check != PENDING
+            if record and record.digest == found and proved:
                 # What was proved when it was taken, byte for byte; loading it proves it again.
                 programs.read_list(path)
                 yield work.Dump(self, path, facts_of(record))

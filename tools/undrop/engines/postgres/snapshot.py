@@ -9,7 +9,7 @@ import psycopg
 from undrop.engines.postgres import content, locks, programs, proof, session
 from undrop.engines.postgres.scratch import BIRTH
 from undrop.errors import UndropError
-from undrop.values import Definitions, Identity, Origin
+from undrop.values import PENDING, Definitions, Identity, Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,13 +109,16 @@ class Snapshot:
         self.taken = time.time()
         return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
 
-    def complete(self, work: "Path", _content: str) -> "Facts":
-        """Dump the snapshot, let it go, and restore the dump into a scratch database."""
+    def complete(self, work: "Path", _content: str, *, prove: bool) -> "Facts":
+        """Dump the snapshot, let it go, and restore the dump into a scratch database, or later."""
         extensions = self._extensions()
         self.copy_to(work)
         self.taken = time.time()
         self.release()
-        facts = proof.prove(self._scratch, work, self.content, self._progress, self._birth.encode())
+        scratch = self._scratch if prove else None
+        facts = proof.prove(scratch, work, self.content, self._progress, self._birth.encode())
+        if not prove:
+            facts = facts._replace(check=PENDING)
         return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
 
     def _extensions(self) -> dict[str, str]:
