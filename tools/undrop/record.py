@@ -12,6 +12,8 @@ from undrop import __version__
 NAME = re.compile(r".+-(\d{8}-\d{6})-[a-z0-9-]+")
 """What a backup and its record are called, without a suffix; the group is when."""
 NO_REVISION = "no revision"
+ANYBODY = "*"
+"""In ``Record.code``: that is not known."""
 KEYS = {"next_step": "before"}
 """What a field is called in the file, where that is another word: older records have it."""
 
@@ -57,6 +59,8 @@ class Record(NamedTuple):
     """Of the server, and their versions."""
     filled: list[str] = []  # noqa: RUF012
     """Tables that have rows."""
+    code: list[str] = [ANYBODY]  # noqa: RUF012
+    """Roles whose code is in it, which whoever loads it would run; ANYBODY where nobody looked."""
     shrunk: list[str] = []  # noqa: RUF012
     """Tables that had rows in an earlier backup, have none, and nobody said that it was meant."""
     files: dict[str, str] = {}  # noqa: RUF012
@@ -136,6 +140,6 @@ def read(path: Path) -> Record | None:
     )
     if not sound or not numbers_fit:
         return None
-    names = (*record.revisions, *record.filled, *record.shrunk)
+    names = (*record.revisions, *record.filled, *record.shrunk, *record.code)
     named = all(isinstance(name, str) for name in names)
     return record if named and all(type(n) is int for n in record.rows.values()) else None

@@ -55,6 +55,9 @@ class Settings(NamedTuple):
     """Bytes of a backup that is copied there when it cannot be linked."""
     verify_url: str = ""
     """Where scratch databases are made, if not on the live database's server."""
+    trust_code: bool = False
+    """Whether anybody's code in the database may run as the user of the URL, on a server of
+    PostgreSQL's."""
     litestream: Path | None = None
     """Litestream's configuration, where it is neither beside the project nor in /etc."""
     reroute: bool = False
@@ -184,6 +187,7 @@ def of(
         backups=backups,
         engine=_engine(root, url, backups, verify_url, session or Session()),
         verify_url=verify_url,
+        trust_code=value("trust-code", False),  # noqa: FBT003 - the default
         vault=value("vault", True),  # noqa: FBT003 - the default
         vault_copy_limit=value("vault-copy-limit", 100_000_000),
         litestream=root / replica if (replica := value("litestream", "")) else None,
@@ -284,6 +288,7 @@ def _settle(project: Settings) -> None:
     else:
         table_name = version_table.remembered(project.backups, engine.source)
     engine.session.version_table = table_name
+    engine.session.trust_code = project.trust_code
 
 
 def _refuse_twice(project: Settings) -> None:

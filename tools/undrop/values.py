@@ -34,6 +34,10 @@ class Session:
     """Seconds that others' writes are made to wait at most; 0 for not at all."""
     version_table = VERSION_TABLE
     """Where the database that it works on has its revision: a name, or ANY_VERSION_TABLE."""
+    trust_code = False
+    """Whether code of others, in a backup of ours, may run as the user that loads it."""
+    trust_file = False
+    """Whether a file that no record vouches for may be loaded."""
     typed: "Action | None" = None
     """The command without ``--hold-lock``, where somebody typed one."""
 
@@ -61,6 +65,7 @@ class Session:
         other.passed_over, other.wrote, other.all = self.passed_over, self.wrote, self.all
         other.broken = self.broken
         other.hold_lock, other.typed = self.hold_lock, self.typed
+        other.trust_code, other.trust_file = self.trust_code, self.trust_file
         self.all.append(other)
         return other
 
@@ -149,6 +154,8 @@ class Facts(NamedTuple):
     extensions: dict[str, str] = {}  # noqa: RUF012
     database_bytes: int = 0
     """Size of the database where that is not the backup's."""
+    code: list[str] = ["*"]  # noqa: RUF012
+    """Roles whose code is in it (``Record.code``)."""
     user_version: int = 0
     application_id: int = 0
 

@@ -144,6 +144,7 @@ COMMANDS = {
             _one("--timestamp", metavar="TIME", help="with it: as it was then (ISO 8601, zone)"),
             _one("--dry-run", action="store_true", help="only say what it would cost and bring"),
             _one("--foreign", action="store_true", help="also what may be another application's"),
+            _one("--trust", action="store_true", help="also a dump that no record vouches for"),
             HOLD,
             DISCONNECT,
         ),

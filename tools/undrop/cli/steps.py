@@ -167,6 +167,7 @@ def restore(run: Run) -> Answer:
     from undrop.steps import restore as core
 
     asked = run.arguments
+    run.settings.engine.session.trust_file = asked.trust
     chosen = wanted(run)
     if chosen is None:
         run.say(f"about to change {run.settings.engine.label}")

@@ -37,12 +37,12 @@ class Restored(NamedTuple):
 class ForeignError(CheckError):
     """What is to be put back may be another application's."""
 
-    def __init__(self, path: Path, why: str, *own: "Part") -> None:
+    def __init__(self, path: Path, why: str, *own: "Part", trust: bool = False) -> None:
         super().__init__(
             f"{path} may be another application's: {why}",
             *own,
             "if it is meant,",
-            Action("restore", str(path), "--foreign"),
+            Action("restore", str(path), "--foreign", *(("--trust",) if trust else ())),
         )
         self.why = why
 
@@ -150,7 +150,7 @@ def _refuse_foreign(settings: "Settings", chosen: "Backup", facts: "Facts") -> N
         elif not facts.revisions and not _shares_a_table(settings, path, ours):
             why = "it has no revision, and no table that this project's database has"
     if why:
-        raise ForeignError(path, why, *own)
+        raise ForeignError(path, why, *own, trust=settings.engine.session.trust_file)
 
 
 def _shares_a_table(settings: "Settings", path: Path, ours: "list[Backup]") -> bool:

@@ -30,6 +30,8 @@ class Address(NamedTuple):
     """Seconds that a lock is waited for there."""
     version_table: str = VERSION_TABLE
     """Where its revision is (``Session.version_table``)."""
+    trusts: bool = False
+    """Whether anybody's code may run there as the user that we connect as."""
 
     @property
     def name(self) -> str:

@@ -123,15 +123,23 @@ class Postgres(Site):
         return False
 
     def refuse_unfit(self, path: Path) -> None:
-        """Nothing that ``check`` does not tell."""
+        """What no record vouches for is not loaded unless that is wanted. Raises UntrustedError."""
+        from undrop import record
+        from undrop.engines.postgres import trust
+
+        if not self.session.trust_file and record.read(path.with_suffix(".json")) is None:
+            raise trust.unvouched(path)
 
     def check(self, path: Path, record: "Record | None") -> "Facts":
         return self._check(path, record, self.session.progress)
 
     def _check(self, path: Path, record: "Record | None", progress: "Progress") -> "Facts":
-        from undrop.engines.postgres import proof
+        from undrop.engines.postgres import proof, trust
 
-        facts = proof.prove(None if self._nowhere else self.scratch, path, None, progress)
+        found = digest.of(path, progress, durable.size(path))
+        code = [] if self.session.trust_file else trust.code_of(path, record, found)
+        scratch = None if self._nowhere else self.scratch
+        facts = proof.prove(scratch, path, None, progress, dump_digest=found, code=code)
         if record and record.digest == facts.digest and record.content and facts.check == "ok":
             if facts.content.split(" ")[0] != record.content.split(" ")[0]:
                 raise DamagedError(
@@ -144,6 +152,7 @@ class Postgres(Site):
     def admit(self, path: Path, record: "Record | None", *, ours: bool) -> "Iterator[Replacement]":
         from undrop.engines.postgres import programs, work
 
+        self.refuse_unfit(path)
         with TemporaryDirectory(prefix=self.prefix) as folder:
             if not ours:
                 copy = Path(folder, path.name)
@@ -236,7 +245,10 @@ class Postgres(Site):
             snapshot.close()
 
     def rows(self, path: Path) -> "Mapping[str, int]":
-        return self._check(path, None, quiet).rows
+        from undrop import record
+
+        known = record.read(path.with_suffix(".json"))
+        return known.rows if known and known.rows else self._check(path, known, quiet).rows
 
     @contextmanager
     def query(self, path: Path, sql: str) -> "Iterator[Result]":

@@ -44,7 +44,7 @@ class Look(Snapshot):
         with TemporaryDirectory(prefix=self._prefix) as folder:
             dump = Path(folder, "live")
             os.close(durable.create(dump, 0o600))
-            self.copy_to(dump)
+            self.vouch(dump)
             self.release()
             return self._compare(*((dump, backup) if live_first else (backup, dump)), also)
 

@@ -4,14 +4,17 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from undrop import digest, durable
-from undrop.engines.postgres import content, load, programs, script, session
+from undrop import durable
+from undrop.engines.postgres import content, load, programs, script, session, trust
 from undrop.engines.postgres.scratch import NoScratchError
+from undrop.engines.postgres.trust import UntrustedError
 from undrop.errors import DamagedError, UndropError
 from undrop.recipes import Action, Setting
+from undrop.record import ANYBODY
 from undrop.values import Facts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from undrop.engines.postgres.address import Address
@@ -27,31 +30,37 @@ NOT_ALLOWED = (
 )
 
 
-def prove(
+def prove(  # noqa: PLR0913 - all that is known of it
     scratch: "Scratch | None",
     dump: "Path",
     whole: "Content | None",
     progress: "Progress",
+    *,
+    dump_digest: str,
+    code: "Sequence[str] | None",
     birth: bytes = b"",
 ) -> Facts:
     """Restore a dump into a scratch database and compare what it holds with ``whole``.
 
-    Where no scratch database can be made, ``pg_restore --list`` has to do, and ``Facts.check``
-    says so. Raises DamagedError, UndropError.
+    ``code``: the owners of code in it; None where nobody knows (``trust.code_of``). Where no
+    scratch database can be made, or that code must not run there, ``pg_restore --list`` has to do,
+    and ``Facts.check`` says so. Raises DamagedError, UndropError.
     """
     size = durable.size(dump)
-    dump_digest = digest.of(dump, progress, size)
     why, there = "there is no server to try it on", whole
     try:
+        if code is None:
+            raise trust.unvouched(dump)
         if scratch:
             with scratch.database(birth=birth or script.birth(dump)) as address:
-                there, why = restored(address, dump, progress), ""
-    except (NoScratchError, _NotHereError) as no:
+                there, why = restored(address, dump, progress, code), ""
+    except (NoScratchError, UntrustedError, _NotHereError) as no:
         why = no.what
     if why:
         programs.read_list(dump)
+    owners = [ANYBODY] if code is None else [*code]
     if there is None:
-        return Facts(size, dump_digest, [], [], f"ok, not restored: {why}")
+        return Facts(size, dump_digest, [], [], f"ok, not restored: {why}", code=owners)
     if whole and there.data != whole.data:
         wrong = [
             f"{name}: {whole.rows.get(name, 'no'):,} rows, {there.rows.get(name, 'no')} in the dump"
@@ -73,6 +82,7 @@ def prove(
         content=there.all,
         definitions=there.definitions,
         rows=there.rows,
+        code=owners,
     )
 
 
@@ -81,15 +91,22 @@ class _NotHereError(UndropError):
 
 
 def restored(
-    address: "Address", dump: "Path", progress: "Progress", less: tuple[str, ...] = load.BARE
+    address: "Address",
+    dump: "Path",
+    progress: "Progress",
+    code: "Sequence[str]",
+    less: tuple[str, ...] = load.BARE,
 ) -> "Content":
     """Load a dump, or what ``less`` (``load.Load``) leaves, into an empty scratch database.
 
-    Returns what is there then. Raises DamagedError, UndropError.
+    Nothing is where the ``code`` of those roles must not run there. Returns what is there then.
+    Raises UntrustedError, DamagedError, UndropError.
     """
     size = max(1, durable.size(dump))
     loading = load.Load(dump, less=less)
     with session.opened(address, f"restoring {dump.name} into a scratch database") as connection:
+        if not address.trusts:
+            trust.refuse(connection, code)
         connection.execute("SET synchronous_commit = off")
         try:
             loading.run(connection, lambda done: progress("check", done, size))

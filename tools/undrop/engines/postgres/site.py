@@ -46,7 +46,11 @@ class Site:
 
         there = addresses.parse(self._verify_url) if self._verify_url else self.address
         address = self.address
-        server = there._replace(patience=address.patience, version_table=address.version_table)
+        server = there._replace(
+            patience=address.patience,
+            version_table=address.version_table,
+            trusts=self.elsewhere or self.session.trust_code,
+        )
         return Scratch(server, address, self._mark)
 
     def copy_target(self, there: "Address") -> "Target":
@@ -65,12 +69,14 @@ class Site:
         """A scratch database with what is in a dump.
 
         ``whole``: with what not every user may give either, owners and grants above all.
+        Raises UntrustedError (``trust``), DamagedError, UndropError.
         """
-        from undrop.engines.postgres import load, proof, script
+        from undrop.engines.postgres import load, proof, script, trust
 
+        code = [] if self.session.trust_file else trust.beside(path, self.session.progress)
         with self.scratch.database(birth=script.birth(path)) as there:
             less = () if whole else load.BARE
-            proof.restored(there, path, self.session.progress, less)
+            proof.restored(there, path, self.session.progress, code, less)
             yield there
 
     def exists(self) -> bool:

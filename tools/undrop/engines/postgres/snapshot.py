@@ -2,11 +2,13 @@
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from undrop.engines.postgres import content, locks, programs, proof, session
+from undrop import digest, durable, record
+from undrop.engines.postgres import content, locks, programs, proof, session, trust
 from undrop.engines.postgres.scratch import BIRTH
 from undrop.errors import UndropError
 from undrop.values import PENDING, Definitions, Identity, Origin
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.content import Content
     from undrop.engines.postgres.scratch import Scratch
-    from undrop.record import Record
     from undrop.values import Facts, Progress
 
 
@@ -99,7 +100,7 @@ class Snapshot:
         """Whether it has no table."""
         return not self.content.tables
 
-    def is_in(self, _path: "Path", record: "Record") -> bool:
+    def is_in(self, _path: "Path", record: "record.Record") -> bool:
         """Whether the backup was taken of this very content."""
         return self.content.all == record.content
 
@@ -111,12 +112,19 @@ class Snapshot:
 
     def complete(self, work: "Path", _content: str, *, prove: bool) -> "Facts":
         """Dump the snapshot, let it go, and restore the dump into a scratch database, or later."""
-        extensions = self._extensions()
+        extensions, code = self._extensions(), self._code()
         self.copy_to(work)
         self.taken = time.time()
         self.release()
-        scratch = self._scratch if prove else None
-        facts = proof.prove(scratch, work, self.content, self._progress, self._birth.encode())
+        facts = proof.prove(
+            self._scratch if prove else None,
+            work,
+            self.content,
+            self._progress,
+            dump_digest=digest.of(work, self._progress, durable.size(work)),
+            code=code,
+            birth=self._birth.encode(),
+        )
         if not prove:
             facts = facts._replace(check=PENDING)
         return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
@@ -124,6 +132,27 @@ class Snapshot:
     def _extensions(self) -> dict[str, str]:
         sql = "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
         return dict(self._ask(sql))
+
+    def _code(self) -> list[str]:
+        """Whose code the dump will have: what is asked of the snapshot is what is dumped."""
+        with session.explained(self._address, "asking whose code it has"):
+            return trust.roles(self._ask)
+
+    def vouch(self, dump: "Path") -> None:
+        """Dump the snapshot, with a record that says whose code it has."""
+        code = self._code()
+        self.copy_to(dump)
+        size = durable.size(dump)
+        made = record.Record(
+            created=datetime.now(UTC).isoformat(),
+            reason="",
+            next_step="",
+            source=self._address.label,
+            bytes=size,
+            digest=digest.of(dump, self._progress, size),
+            code=code,
+        )
+        dump.with_suffix(".json").write_text(made.to_json())
 
     def copy_to(self, work: "Path") -> None:
         """Dump the snapshot."""
