@@ -30,7 +30,7 @@ def test_latest_a_name_and_a_path_from_where_the_user_stands_all_work(each: Proj
         assert each.ok("undrop", "restore", wanted).strip() == str(good)
         assert each.content() == before
     each.add(1)
-    each.ok("just", "restore", f"mine{each.suffix}", cwd=below)
+    each.ok("just", "restore", f"mine{each.suffix}", "--trust", cwd=below)
     assert each.content() == before
     assert each.litter() == []
 
@@ -201,18 +201,18 @@ def test_a_folder_is_no_backup(each: Project) -> None:
     assert each.exact() == live
 
 
-def test_a_file_made_by_the_databases_own_tools_needs_no_record(
+def test_a_file_made_by_the_databases_own_tools_needs_no_record_where_it_is_trusted(
     each: Project, tmp_path: Path
 ) -> None:
     other = each.beside()
     other.make(rows=7)
     file = other.export(tmp_path / f"from usb{each.suffix}")
     backed_up(each)
-    each.ok("just", "restore", str(file))
+    each.ok("just", "restore", str(file), "--trust")
     assert each.content() == other.content()
     shutil.copy(each.saved()[0], each.backups / f"copied{each.suffix}")
     assert f"copied{each.suffix}" in each.ok("undrop", "list")
-    each.ok("undrop", "restore", f"copied{each.suffix}")
+    each.ok("undrop", "restore", f"copied{each.suffix}", "--trust")
     assert each.content() == each.holds(each.saved()[0]) != other.content()
 
 
@@ -224,7 +224,7 @@ def test_another_applications_file_is_refused(filled: Project, tmp_path: Path) -
         "INSERT INTO alembic_version VALUES ('c0ffee')"
     )
     file = other.export(tmp_path / f"other{filled.suffix}")
-    done = filled.refused(4, "just", "restore", str(file))
+    done = filled.refused(4, "just", "restore", str(file), "--trust")
     assert "another application's" in done.err
 
 
@@ -271,8 +271,8 @@ def test_without_a_backup_nothing_is_destroyed(each: Project, tmp_path: Path) ->
     file = each.export(tmp_path / f"elsewhere{each.suffix}")
     each.backups.write_text("in the way")
     for command in (
-        ("just", "restore", str(file)),
-        ("undrop", "restore", str(file)),
+        ("just", "restore", str(file), "--trust"),
+        ("undrop", "restore", str(file), "--trust"),
         ("undrop", "reset-db"),
         ("undrop", "nuke-db"),
         ("undrop", "migrate"),

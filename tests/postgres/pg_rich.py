@@ -33,6 +33,12 @@ class Rich(Served):
         said += sorted(map(str, self.sql(f"{sql} FROM pg_largeobject_metadata")))
         return said
 
+    def trust_code(self) -> None:
+        """Have the project say that code of whatever role in the database may run."""
+        settings = self.root / "pyproject.toml"
+        text = settings.read_text().replace("[tool.undrop]", "[tool.undrop]\ntrust-code = true")
+        settings.write_text(text)
+
     def psql(self, text: str) -> None:
         """A script, as a person would run it."""
         command = [program("psql"), "-qX", "-v", "ON_ERROR_STOP=1", "-h", str(self.server.folder)]

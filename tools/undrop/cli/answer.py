@@ -232,7 +232,8 @@ def way_back(change: "Change") -> tuple[Text, ...]:
         return ("there was no database before", UNDO)
     if change.backup.is_set:
         return (f"the damaged files from before are kept in {change.backup.path}",)
-    return (*told, f"the state before is {change.backup.path.name}", UNDO)
+    said = change.backup.unproved
+    return (*told, f"the state before is {change.backup.path.name}{said and f', {said}'}", UNDO)
 
 
 def failure(error: "UndropError", prompt: Prompt) -> dict[str, Any]:

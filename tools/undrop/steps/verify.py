@@ -137,10 +137,9 @@ def _news(settings: "Settings", proof: Proof, proofs: list[Proof]) -> str:
     if not catalog.is_inside(settings, backup.path):
         return ""
     marked = backup.record.check.startswith(FAILED)
-    asked = marked or backup.pending
     checks = [each.check for each in proofs]
     if whole := [check for check in checks if check and not check.startswith(FAILED)]:
-        return whole[0] if asked else ""
+        return whole[0] if marked or (backup.unproved and whole[0] == "ok") else ""
     return "" if marked or "" in checks else checks[0]
 
 

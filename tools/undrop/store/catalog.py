@@ -58,6 +58,12 @@ class Backup(NamedTuple):
         return self.record is not None and self.record.check == PENDING
 
     @property
+    def unproved(self) -> str:
+        """What of its proof could not be done; empty where all was."""
+        checked = self.record.check if self.record and self.verified else ""
+        return checked.removeprefix("ok").removeprefix(", ")
+
+    @property
     def created(self) -> datetime:
         """When it was taken: from its record, else its name, else the file's time."""
         if self.record:

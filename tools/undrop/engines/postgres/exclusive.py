@@ -41,7 +41,12 @@ def moved() -> LiveMovedError:
     return LiveMovedError("somebody wrote to the database", "the same again")
 
 
-def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
+def compare_and_lock(
+    ask: "Ask",
+    address: "Address",
+    expect: str,
+    connection: "psycopg.Connection[Any] | None" = None,
+) -> list[Any]:
     """Keep everybody else from writing and see that the content still is ``expect``.
 
     Empty for a database that has nothing in it. The locks (SHARE ROW EXCLUSIVE) let others read
@@ -56,9 +61,12 @@ def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
     locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS, address.patience)
     ask("SAVEPOINT undrop_settings")  # its end takes back what reading needs, not the locks
     ask(session.LOCAL)
+    ask(session.GUARDED)
+    if ask(locks.UNLOCKED):
+        raise moved()
     marks = ask(MARKS)
     with programs.defining(address) as definitions:
-        present = content.read(ask, definitions)
+        present = content.read(ask, definitions, connection=connection)
     nothing = empty.is_empty(ask)
     # Alembic makes its table before it asks us.
     known = catalogs.version_tables_in(ask, address.version_table)
@@ -95,7 +103,7 @@ def exclusive(
     expect = state.record.content if state.snapshot and state.record else ""
     with session.opened(address, "changing the database") as connection:
         ask = session.asker(connection)
-        marks = compare_and_lock(ask, address, expect)
+        marks = compare_and_lock(ask, address, expect, connection)
         if not readers:
             locks.take(ask, "ACCESS EXCLUSIVE", locks.AGAINST_ALL, address.patience)
         with log:

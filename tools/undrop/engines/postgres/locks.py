@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from undrop.engines.postgres.catalogs import RELATIONS
+from undrop.engines.postgres.catalogs import MEMBER, NAME, RELATIONS, SYSTEM
 from undrop.errors import UndropError
 from undrop.values import Holder
 
@@ -25,6 +25,14 @@ REWRITTEN = (
     "AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode LIMIT 1"
 )
 """The one is what is now, the other what the snapshot sees."""
+UNLOCKED = (
+    f"SELECT {NAME} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "  # noqa: S608
+    f"WHERE c.relkind = 'r' AND NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')} "
+    "AND NOT EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.granted "
+    "AND l.locktype = 'relation' AND l.relation = c.oid) LIMIT 1"
+)
+"""A table of which no lock is held: one with its name was locked, and has gone since. Only what is
+locked is read by its name, or something else may bear it by then."""
 PEOPLE = (
     "a.pid, coalesce(nullif(a.application_name, ''), 'somebody') || ' as ' || "
     "coalesce(a.usename, a.backend_type) || coalesce(' from ' || host(a.client_addr), '') || "
@@ -75,7 +83,7 @@ def share(ask: "Ask") -> str:
     """
     if tables := [sql for (_, sql) in ask(RELATIONS.format("r"))]:
         ask(f"LOCK TABLE ONLY {', ONLY '.join(tables)} IN ACCESS SHARE MODE")
-    found = ask(REWRITTEN)
+    found = ask(UNLOCKED) or ask(REWRITTEN)
     return str(found[0][0]) if found else ""
 
 

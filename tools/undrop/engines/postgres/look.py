@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from undrop import durable
-from undrop.engines.postgres import compare, session
+from undrop.engines.postgres import compare, session, trust
 from undrop.engines.postgres.snapshot import Snapshot
 from undrop.values import Definitions, Examined, Identity
 
@@ -27,6 +27,7 @@ class Look(Snapshot):
     def __init__(self, site: "Site", compare: "Compare") -> None:
         super().__init__(site.address, site.scratch, site.session.progress)
         self._prefix, self._compare = site.prefix, compare
+        self._trusts = site.session.trust_code
 
     def rows(self) -> "Mapping[str, int]":
         """As they were counted with what is in it."""
@@ -51,6 +52,9 @@ class Look(Snapshot):
     @contextmanager
     def readable(self, *, whole: bool) -> "Iterator[Readable]":  # noqa: ARG002 - copied in any case
         """Its rows in a SQLite file, as the transaction sees them."""
+        with session.explained(self._address, "reading"):
+            if not self._trusts:  # it plans queries on others' tables
+                trust.refuse(self._connection, trust.roles(self._ask))
         with (
             session.explained(self._address, "reading"),
             compare.readable(

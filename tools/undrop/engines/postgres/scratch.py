@@ -71,7 +71,7 @@ class Scratch:
         options = [copied] if copied else births(self._locale() if birth is None else birth)
         with _maintenance(self.server, "making a scratch database") as connection:
             try:
-                _create(connection, name, options)
+                _create_private(connection, name, options)
             except NOT_ALLOWED as error:
                 raise NoScratchError(
                     f"no scratch database can be made here: {error.diag.message_primary}",
@@ -152,6 +152,18 @@ def births(birth: bytes) -> "list[sql.Composed]":
     # Written by the server or by pg_dump, which quote what they say.
     words: Any = ["template0 " + each for each in dict.fromkeys(ways)]
     return [sql.SQL("TEMPLATE {}").format(sql.SQL(each)) for each in words]
+
+
+def _create_private(
+    connection: "psycopg.Connection[Any]", name: str, ways: "list[sql.Composed]"
+) -> None:
+    """No other role may come in, not even for a moment, and leave something there."""
+    _create(connection, name, [sql.SQL("{} ALLOW_CONNECTIONS false").format(way) for way in ways])
+    for words in (
+        "REVOKE ALL ON DATABASE {} FROM PUBLIC",
+        "ALTER DATABASE {} ALLOW_CONNECTIONS true",
+    ):
+        connection.execute(sql.SQL(words).format(sql.Identifier(name)))
 
 
 def _create(connection: "psycopg.Connection[Any]", name: str, ways: "list[sql.Composed]") -> None:

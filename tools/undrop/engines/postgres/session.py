@@ -27,12 +27,20 @@ SETTINGS = (
     "('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), "
     "('transaction_timeout', '0'), ('search_path', ''), ('quote_all_identifiers', 'off'), "
     "('client_encoding', 'UTF8'), "
+    # With more of it, planning a query would evaluate a table's CHECKs.
+    "('constraint_exclusion', 'partition'), "
     # Compiling takes longer than what we ask of the catalogs.
     "('jit', 'off')"
     ") AS n (name, value) JOIN pg_catalog.pg_settings s ON s.name OPERATOR(pg_catalog.=) n.name"
 )
 LOCAL, LASTING = SETTINGS.format("true"), SETTINGS.format("false")
 """For the transaction that it is said in; for the session."""
+GUARDED = (
+    "SELECT pg_catalog.set_config(s.name, 'view, foreign-table', true) FROM pg_catalog.pg_settings "
+    "s WHERE s.name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'"
+)
+"""For a transaction that reads what others own, as pg_dump does: a view that takes a table's place
+runs none of its owner's functions (runtime-config-client.html, 20.11.1; not in each release)."""
 
 
 def connect(address: "Address", *, autocommit: bool = False) -> "psycopg.Connection[Any]":

@@ -52,6 +52,7 @@ class Snapshot:
         deadline = time.monotonic() + self._address.patience
         while True:
             session.settle(self._connection, self._address.patience)
+            self._ask(session.GUARDED)
             [(self._snapshot, self.bytes, self.server, self._birth)] = self._ask(
                 "SELECT pg_export_snapshot(), pg_database_size(current_database()), "
                 f"split_part(current_setting('server_version'), ' ', 1), ({BIRTH})"
@@ -85,7 +86,9 @@ class Snapshot:
                 programs.defining(self._address, self._snapshot) as definitions,
             ):
                 version_table = self._address.version_table
-                self._content = content.read(self._ask, definitions, version_table)
+                self._content = content.read(
+                    self._ask, definitions, version_table, self._connection
+                )
         return self._content
 
     def moved(self) -> None:

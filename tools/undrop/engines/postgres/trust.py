@@ -127,6 +127,15 @@ def unvouched(dump: "Path") -> UntrustedError:
     )
 
 
+def is_strange(connection: "psycopg.Connection[Any]", ask: "Ask") -> bool:
+    """Whether there is code in the database that may not run as who is connected."""
+    try:
+        refuse(connection, roles(ask))
+    except UntrustedError:
+        return True
+    return False
+
+
 def refuse(connection: "psycopg.Connection[Any]", code: "Sequence[str]") -> None:
     """Raise UntrustedError where code would run as a user that its owner may not become.
 
