@@ -30,6 +30,8 @@ CONTENDERS = {
     "pg_dump -Fc | pg_restore": "createdb tried && pg_dump -Fc shop | pg_restore -e -d tried"
     " && dropdb tried",
 }
+NO_PROOF = ("pg_dump -Fc", "pg_dump -Fd -j4")
+PENDING = "undrop backup, its proof pending"
 OURS, APART = "undrop restore", "undrop restore, its safety backup apart"
 BY_NAME = "pg_restore -j4, rename"
 
@@ -138,20 +140,43 @@ def backups(shop: Shop) -> list[Line]:
         return lambda: shop.place.seconds(*command)
 
     runs = {"undrop backup": run("undrop", "backup")}
+    runs[PENDING] = run("undrop", "backup", "--before", "nuke-db", "before nuke-db")
     runs |= {name: run("sh", "-c", command) for name, command in CONTENDERS.items()}
     shop.clean()
-    return shop.against("undrop backup", in_turn(shop.turns, runs, shop.clean))
+    found = in_turn(shop.turns, runs, shop.clean)
+    unproved = {PENDING: found.pop(PENDING), **{name: found[name] for name in NO_PROOF}}
+    ours = [line for line in shop.against(PENDING, unproved) if line.ratio]
+    return [*shop.against("undrop backup", found), *ours]
 
 
 def unchanged(shop: Shop) -> list[Line]:
-    """A second backup of the same content: a hard link."""
+    """A second backup of the same content: a hard link; and an agent's call on it."""
     shop.place.run("undrop", "backup")
+    call = {"hook_event_name": "PreToolUse", "tool_name": "Bash", "cwd": str(shop.place.folder)}
+    told = json.dumps({**call, "tool_input": {"command": "python x.py"}})
+    (shop.place.folder / "call.json").write_text(told)
+    hook = ("sh", "-c", "undrop agent-hook < call.json")
+    shop.place.run(*hook)
     before = disk_bytes(shop.place.folder)
+
+    def beside() -> float:
+        shop.server.sql("CREATE TABLE IF NOT EXISTS beside (n int)")
+        shop.server.sql("INSERT INTO beside VALUES (1)")
+        return shop.place.seconds(*hook)
+
     runs = {"again": lambda: shop.place.seconds("undrop", "backup")}
     took = in_turn(shop.turns, runs, lambda: None)["again"]
+    runs = {"hook": lambda: shop.place.seconds(*hook), "written": beside}
+    hooked = in_turn(shop.turns, runs, lambda: None)
     grown = (disk_bytes(shop.place.folder) - before) / shop.turns / 1e6
     what = "undrop backup, nothing changed"
-    return [shop.line(what, took), shop.line(f"{what}: on the disk", grown, "MB")]
+    agents = "an agent's call, nothing changed"
+    return [
+        shop.line(what, took),
+        shop.line(f"{what}: on the disk", grown, "MB"),
+        shop.line(agents, hooked["hook"]),
+        shop.line(f"{agents} but for another database of the server", hooked["written"]),
+    ]
 
 
 def restores(shop: Shop) -> list[Line]:
@@ -165,7 +190,7 @@ def restores(shop: Shop) -> list[Line]:
 
     def covered() -> None:
         change()
-        shop.place.run("undrop", "backup", "--before", "restore", "before restore")
+        shop.place.run("undrop", "backup")
 
     def in_place() -> float:
         return shop.locked("restore", "latest")
