@@ -3,11 +3,13 @@
 import json
 import shutil
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from forks import Done
 from pg_rich import Rich
+from server import Server
 
 PATCHED = (
     "import sys; from undrop.engines.postgres import programs; programs.BIG = 1\n"
@@ -62,6 +64,48 @@ def test_an_agent_costs_one_dump(shop: Rich) -> None:
     shop.psql("DROP TABLE t")
     shop.ok("undrop", "undo")
     assert shop.sql("SELECT count(*) FROM t") == [(20,)]
+
+
+@pytest.mark.more
+def test_what_nobody_wrote_to_is_known_without_reading_it(shop: Rich, server: Server) -> None:
+    """Others write to the server, or nobody does; whatever changes this database is seen."""
+    shop.psql("CREATE SEQUENCE s; CREATE TABLE old AS SELECT 1 AS n; SELECT lo_from_bytea(7, 'a')")
+    path, log = counted(shop)
+    call = {"hook_event_name": "PreToolUse", "tool_name": "Bash", "cwd": str(shop.root)}
+    file = shop.root / "call.json"
+    file.write_text(json.dumps({**call, "tool_input": {"command": "python x.py"}}))
+
+    def is_read() -> bool:
+        before = log.read_text().count("--schema-only")
+        server.sql("CREATE TABLE IF NOT EXISTS beside (n int)")
+        server.sql("INSERT INTO beside VALUES (1)")
+        shop.ok("sh", "-c", f"undrop agent-hook < {file}", PATH=path)
+        return log.read_text().count("--schema-only") > before
+
+    counts = server.sql("SHOW server_version_num")[0][0] >= "150000"
+    assert is_read()
+    assert is_read() != counts
+    for statement in (
+        "UPDATE t SET v = 'x' WHERE id = 1",
+        "TRUNCATE old",
+        "SELECT nextval('s')",
+        "SELECT setval('s', 40, false)",
+        "SELECT lo_put(7, 0, 'b')",
+        "ALTER TABLE old ALTER n SET DEFAULT 3",
+        "COMMENT ON TABLE old IS 'x'",
+    ):
+        shop.psql(statement)
+        assert is_read(), statement
+        assert is_read() != counts, statement
+    with closing(server.connect(shop.name)) as other:
+        other.execute("SELECT pg_stat_force_next_flush()" if counts else "SELECT 1")
+        for n in range(3):  # what it has done last, it has not reported
+            other.execute(f"UPDATE t SET v = 'y{n}' WHERE id = 2")
+            assert is_read()
+        other.execute("BEGIN; DELETE FROM t WHERE id = 2")
+        is_read()
+        other.execute("COMMIT")
+        assert is_read()
 
 
 def test_what_undo_brings_back_is_covered(shop: Rich) -> None:

@@ -307,6 +307,9 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def fingerprint(self) -> list[object] | None:
             """What tells this state from others cheaply; None while it is too fresh for that."""
 
+        def is_same(self, one: list[object], other: list[object], /) -> bool:
+            """Whether two fingerprints tell that nobody has written between them."""
+
         def tables(self) -> list[str]:
             """The tables in the live database; none without one. Raises UndropError."""
 

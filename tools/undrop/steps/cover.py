@@ -355,8 +355,10 @@ def known(settings: "Settings") -> str:
         kept = settings.backups / name
         same = note["kept"] == _written(kept)
         whole = same and Backup(kept, record.read(kept.with_suffix(".json"))).verified
-        if whole and not vault.missing(settings) and note["files"] == settings.engine.fingerprint():
-            return name
+        if whole and not vault.missing(settings):
+            fingerprint = settings.engine.fingerprint()
+            if fingerprint and settings.engine.is_same(note["files"], fingerprint):
+                return name
     return ""
 
 
@@ -367,11 +369,10 @@ def remember(lock: "Lock", name: str, fingerprint: list[object] | None) -> None:
     """
     settings = lock.settings
     with suppress(OSError):
-        if fingerprint is not None and settings.engine.fingerprint() == fingerprint:
+        present = settings.engine.fingerprint()
+        if present and fingerprint and settings.engine.is_same(fingerprint, present):
             kept = _written(settings.backups / name)
-            _write(
-                settings, {**_note(settings), "backup": name, "files": fingerprint, "kept": kept}
-            )
+            _write(settings, {**_note(settings), "backup": name, "files": present, "kept": kept})
 
 
 def _written(path: "Path") -> list[int]:

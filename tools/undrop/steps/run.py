@@ -42,7 +42,14 @@ def run(databases: "Sequence[Settings]", command: "Sequence[str]", folder: "Path
     except PermissionError:
         return Ran(126, [False for _ in databases])
     after = [_fingerprint(each) for each in databases]
-    return Ran(ended, [old is None or old != new for old, new in zip(before, after, strict=True)])
+    pairs = zip(databases, before, after, strict=True)
+    return Ran(ended, [not _is_same(each, old, new) for each, old, new in pairs])
+
+
+def _is_same(
+    settings: "Settings", one: "list[object] | None", other: "list[object] | None"
+) -> bool:
+    return bool(one and other and settings.engine.is_same(one, other)) or one == other == []
 
 
 def _fingerprint(settings: "Settings") -> "list[object] | None":

@@ -108,16 +108,17 @@ class Postgres(Site):
         )
 
     def fingerprint(self) -> list[object] | None:
-        """Where the server's write-ahead log ends: nothing was written while that stays."""
-        from undrop.engines.postgres import session
+        from undrop.engines.postgres import fingerprint, session
 
-        sql = (
-            "SELECT pg_current_wal_insert_lsn()::text, pg_postmaster_start_time()::text, "
-            "(SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
-        with suppress(UndropError), session.opened(self.address, "looking at it") as connection:
-            return [*connection.execute(sql).fetchall()[0]]
+        doing = "looking at it"
+        with suppress(UndropError), session.opened(self.address, doing, autocommit=True) as opened:
+            return fingerprint.of(session.asker(opened))
         return None
+
+    def is_same(self, one: list[object], other: list[object]) -> bool:
+        from undrop.engines.postgres import fingerprint
+
+        return fingerprint.is_same(one, other)
 
     def is_live(self, path: Path) -> bool:  # noqa: ARG002 - the protocol's
         return False
@@ -163,10 +164,12 @@ class Postgres(Site):
                 (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
                 path = copy
             found = digest.of(path, self.session.progress, durable.size(path))
-            proved = record and record.check.startswith("ok") and record.check != PENDING
-            if record and record.digest == found and proved:
-                # What was proved when it was taken, byte for byte; loading it proves it again.
-                programs.read_list(path)
+            if record and record.digest == found and record.check.startswith("ok"):
+                if record.check == PENDING:
+                    self.check(path, record)
+                else:
+                    # Proved when it was taken, byte for byte; loading it proves it again.
+                    programs.read_list(path)
                 yield work.Dump(self, path, facts_of(record))
             else:
                 yield work.Dump(self, path, self.check(path, record))

@@ -30,7 +30,8 @@ SUMS = (
     f"(SELECT sum(xmin::text::numeric * ({key}::int8 + 1)) FROM pg_catalog.pg_{name})"  # noqa: S608
     for name, key in {**dict.fromkeys(MARKED, "oid"), **NO_OID}.items()
 )
-MARKS = f"SELECT concat_ws(' ', {', '.join(SUMS)}), n.* FROM ({content.LARGE_OBJECTS}) AS n"  # noqa: S608
+DEFINED = f"concat_ws(' ', {', '.join(SUMS)})"
+MARKS = f"SELECT {DEFINED}, n.* FROM ({content.LARGE_OBJECTS}) AS n"  # noqa: S608
 """What differs as soon as anybody has committed a definition: every version of a row has its own
 transaction. (ANALYZE and VACUUM write into the row in place, vac_update_relstats in vacuum.c.)
 Large objects, which nothing locks, are summed up besides."""

@@ -153,6 +153,9 @@ class Sqlite:
 
         return fingerprint.of(self.live)
 
+    def is_same(self, one: list[object], other: list[object]) -> bool:
+        return one == other
+
     def is_live(self, path: Path) -> bool:
         return self.live.exists() and path.samefile(self.live)
 
