@@ -25,15 +25,14 @@ class StandIn:
         It has no types: SQLite shall turn no value into another.
         """
         columns = [quoted(column.name) for column in table.data]
-        marks = ", ".join("?" * len(columns))
+        marks = ", ".join("?" * len(columns)) or "NULL"
         if table.key:
             key = ", ".join(quoted(column.name) for column in table.key)
             columns.append(f"PRIMARY KEY ({key})")
         name = quoted(table.name)
         listed = ", ".join(columns) or "no_column"  # of which there is no table
         self._connection.execute(f"CREATE TABLE {name} ({listed})")
-        if marks:
-            self._connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)  # noqa: S608
+        self._connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)  # noqa: S608
 
 
 @contextmanager
@@ -42,6 +41,8 @@ def written(path: "Path") -> "Iterator[StandIn]":
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
+        # Else no table could be called sqlite_… (sqlite3CheckObjectName in build.c).
+        connection.execute("PRAGMA writable_schema = ON")
         connection.execute("BEGIN")
         yield StandIn(connection)
         connection.execute("COMMIT")

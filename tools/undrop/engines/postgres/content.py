@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.catalogs import Ask
 
 PLANNED = (
-    "EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid "
+    "EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = t.oid "
     "AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)) "
-    "OR EXISTS (SELECT 1 FROM pg_statistic_ext s WHERE s.stxrelid = c.oid "
+    "OR EXISTS (SELECT 1 FROM pg_statistic_ext s WHERE s.stxrelid = t.oid "
     "AND to_jsonb(s) ->> 'stxexprs' IS NOT NULL)"
 )
 """Whether the planner of any query on a table evaluates expressions that its owner gave it, as
@@ -28,17 +28,21 @@ table is planned by nobody."""
 BATCH = 2000  # rows
 ROWS = (
     # By name: pg_dump puts an inherited column before a child's own, wherever it was.
-    f"SELECT {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "  # noqa: S608 - ours
-    "array(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid "
+    f"SELECT {NAME}, quote_ident(o.nspname) || '.' || quote_ident(t.relname), "  # noqa: S608 - ours
+    "array(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = t.oid "
     # What is generated is so again; and COPY has no word for it.
     "AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attname), "
     f"coalesce(e.condition, ''), {PLANNED} "
-    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "FROM pg_class t JOIN pg_namespace o ON o.oid = t.relnamespace "
+    # In which of its partitions a row is depends on the server: an enum's hash on its OIDs
+    # (app-pgdump.html, --load-via-partition-root).
+    "JOIN pg_class c ON c.oid = coalesce(pg_partition_root(t.oid), t.oid) "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace "
     # Of an extension's own tables, what pg_dump has of them.
     "LEFT JOIN (SELECT relation, condition FROM pg_extension x CROSS JOIN LATERAL "
-    "unnest(x.extconfig, x.extcondition) AS u (relation, condition)) e ON e.relation = c.oid "
-    f"WHERE NOT ({SYSTEM}) AND c.relkind = 'r' "
-    f"AND (e.relation IS NOT NULL OR NOT {MEMBER.format('pg_class', 'c')}) ORDER BY 1"
+    "unnest(x.extconfig, x.extcondition) AS u (relation, condition)) e ON e.relation = t.oid "
+    f"WHERE NOT ({SYSTEM}) AND t.relkind = 'r' "
+    f"AND (e.relation IS NOT NULL OR NOT {MEMBER.format('pg_class', 't')}) ORDER BY 1, 2"
 )
 
 
@@ -46,7 +50,8 @@ class Content(NamedTuple):
     """What a database holds."""
 
     tables: dict[str, tuple[int, str]]
-    """Rows, and a checksum in which their order does not count, by the name that people use."""
+    """Rows, and a checksum in which their order does not count, by the name that people use; of
+    all partitions under their root's."""
     sequences: dict[str, str]
     large_objects: str
     definitions: str
@@ -102,13 +107,14 @@ def read(
     are added up.
     """
     strange = connection is not None and trust.is_strange(connection, ask)
-    tables = {}
+    tables: dict[str, tuple[int, str]] = {}
     for name, sql, columns, condition, planned in ask(ROWS):
         if connection and strange and planned and columns and not condition:
-            tables[name] = _sum_of_copied(connection, sql, columns)
+            sums = _sum_of_copied(connection, sql, columns)
         else:
             rows = f"(SELECT {', '.join(columns)} FROM ONLY {sql} {condition})"  # noqa: S608
-            tables[name] = sum_of(ask, rows)
+            sums = sum_of(ask, rows)
+        tables[name] = _added(tables[name], sums) if name in tables else sums
     ask(HELD)
     sequences = {
         name: str(tuple(ask(f"SELECT last_value, is_called FROM {sql}")[0]))  # noqa: S608
@@ -118,6 +124,14 @@ def read(
     known = revisions(ask, version_table)
     defined = definitions_of(ask, definitions() if definitions else "")
     return Content(tables, sequences, large_objects, defined, known)
+
+
+def _added(one: tuple[int, str], other: tuple[int, str]) -> tuple[int, str]:
+    """The sums of both tables' rows (``sum_of``; of no rows the server says NULL)."""
+    if not (one[0] and other[0]):
+        return one if one[0] else other
+    pairs = zip(one[1].split(" "), other[1].split(" "), strict=True)
+    return one[0] + other[0], " ".join(str(int(x) + int(y)) for x, y in pairs)
 
 
 def definitions_of(ask: "Ask", definitions: str) -> str:

@@ -121,11 +121,11 @@ class Side:
         self, source: "Source", others: "Sequence[Source]", *, exact: bool, where: str = "true"
     ) -> "Iterator[tuple[Any, ...]]":
         texts = (read(source, others, name, exact=exact) for name in source.columns)
-        values = ", ".join(each if each.endswith("bigint") else self._as(each) for each in texts)
+        listed = [each if each.endswith("::bigint") else self._as(each) for each in texts]
         # An expression of somebody's names a table's columns by its own name.
         table = f"{source.sql} AS t" if source.sql.startswith("(") else source.sql
-        select = f"COPY (SELECT {values} FROM {table} WHERE {where}) TO STDOUT"  # noqa: S608
-        kinds = ["int8" if kind in WHOLE else "text" for kind in source.columns.values()]
+        select = f"COPY (SELECT {', '.join(listed)} FROM {table} WHERE {where}) TO STDOUT"  # noqa: S608
+        kinds = ["int8" if each.endswith("::bigint") else "text" for each in listed]
         with self.connection.cursor().copy(select) as copy:
             copy.set_types(kinds)
             yield from copy.rows()
@@ -156,12 +156,13 @@ def other_kind(source: "Source", others: "Iterable[Source]", name: str) -> str:
 def read(source: "Source", others: "Sequence[Source]", name: str, *, exact: bool) -> str:
     """SQL for a column's value, as it is written down."""
     kind = source.columns[name]
-    if kind in WHOLE:
+    other = other_kind(source, others, name)
+    if kind in WHOLE and (exact or other in WHOLE):
         return f"{name}::bigint"
     if exact and alike(source, others, name):
         # What COPY writes is what the type itself reads again; a cast to text need not be.
         return f"{name}::text" if kind == "boolean" else name
-    return compared(name, kind, other_kind(source, others, name))
+    return compared(name, kind, other)
 
 
 def compared(value: str, kind: str, other: str) -> str:

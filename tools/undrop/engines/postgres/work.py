@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from undrop.engines.postgres import compare, content, exclusive, load, programs, session, snapshot
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
+from undrop.record import ANYBODY
 from undrop.values import Facts, InPlace, Moved, Orphans, Target
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ class Dump:
     def replace_live(self, state: "State", log: "Log") -> float:
         """Empty the live database and load the dump, in one transaction."""
         self._site.make(self.path)
-        data = self.facts.content.partition(" ")[0]
+        # An older undrop summed up other things (``Postgres.check``).
+        is_older = ANYBODY in self.facts.code
+        data = "" if is_older else self.facts.content.partition(" ")[0]
         loading = load.Load(self.path)
         return exclusive.replace(self._site, state, loading, log, data=data)
 
