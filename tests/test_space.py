@@ -84,8 +84,12 @@ class Unused:
     """What migrates, which is not needed to make room for it."""
 
     in_place = False
+    rows = None
 
     def run(self, target: Target) -> Moved:
+        raise NotImplementedError
+
+    def roll_back(self) -> None:
         raise NotImplementedError
 
 

@@ -215,25 +215,6 @@ def test_objects_that_drop_spells_in_another_way(stocked_pg: Rich) -> None:
     assert stocked_pg.exactly() == before
 
 
-@pytest.mark.parametrize(
-    "statement", ["CREATE ROLE undrop_new", "/**/ ALTER DATABASE postgres SET work_mem = '7MB'"]
-)
-def test_what_belongs_to_the_server_is_not_tried_on_a_copy(pg: Rich, statement: str) -> None:
-    pg.ok("undrop", "migrate")
-    pg.revise(f'op.execute("{statement}")')
-    before = pg.exactly()
-    for command in ("rehearse", "migrate"):
-        done = pg.undrop(command)
-        assert done.code == 1, done
-        assert "changes the server" in done.err
-    assert pg.exactly() == before
-    assert not pg.server.sql("SELECT 1 FROM pg_roles WHERE rolname = 'undrop_new'")
-    assert not pg.server.sql(
-        "SELECT 1 FROM pg_db_role_setting s JOIN pg_database d "
-        "ON d.oid = s.setdatabase WHERE d.datname = 'postgres'"
-    )
-
-
 @pytest.mark.full("-x a;b")
 @pytest.mark.parametrize("name", ["UPPER ünï.cødé", "per%cent quo\"te'", "-x a;b"])
 def test_names_of_databases(pg: Rich, name: str, server: Server) -> None:

@@ -199,6 +199,8 @@ class Moved(NamedTuple):
     """How long Alembic took, what it had loaded by then not included."""
     beside: "list[Moved]" = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """The same of ``Target.beside``, in that order."""
+    server: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """What of the whole server changes by it, for people."""
 
     @classmethod
     def of_json(cls, parts: list[Any]) -> Self:
@@ -224,6 +226,8 @@ class InPlace(NamedTuple):
     """Revision(s) that the copy was at on which the migrations were tried."""
     tried_steps: int
     """How many of them ran there."""
+    rehearsed: str = ""
+    """The file with what they did there, in the engine's words; empty where nobody looked."""
 
 
 class Beside(NamedTuple):

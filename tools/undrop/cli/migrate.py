@@ -175,12 +175,15 @@ def _line(moved: "Moved", report: "Report") -> str:
 def _way(moved: "Moved", migrations: "Tool") -> dict[str, Any]:
     steps = moved.steps if migrations.fenced or not moved.steps else None
     way = {"from": moved.revisions_before, "to": moved.revisions_after, "migrations": steps}
-    return {**way, "outside": moved.outside}
+    return {**way, "outside": moved.outside, "server": moved.server}
 
 
 def _outside(moved: "Moved") -> tuple[str, ...]:
     """What a failure after it cannot take back by itself."""
-    return tuple(tables.clean(f"NOT IN THE TRANSACTION: {each}") for each in moved.outside)
+    outside = [f"NOT IN THE TRANSACTION: {each}" for each in moved.outside]
+    return tuple(
+        map(tables.clean, [*outside, *(f"ON THE SERVER: {each}" for each in moved.server)])
+    )
 
 
 def _facts(report: "Report", left: "list[Loss]") -> dict[str, Any]:

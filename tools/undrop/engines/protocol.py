@@ -7,10 +7,10 @@ What only some engines can do is a protocol of its own, and None where one canno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # nobody waits for these to be made
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
-    from typing import Any, Literal, Protocol
+    from typing import Any, Literal, NoReturn, Protocol
 
     from sqlalchemy.engine import URL, Connection
     from sqlalchemy.engine import Engine as Connections
@@ -223,6 +223,16 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def run(self, target: Target) -> Moved:
             """Migrate ``target``."""
 
+        @property
+        def rows(self) -> Callable[[str], Iterator[Any]] | None:
+            """Asks the transaction of the last run, where that must not be committed.
+
+            It is open until ``roll_back``.
+            """
+
+        def roll_back(self) -> None:
+            """End that transaction, if there is one."""
+
     class Script(Reading, Protocol):
         """The statements that turn one side of a comparison into the other."""
 
@@ -425,13 +435,27 @@ if TYPE_CHECKING:  # nobody waits for these to be made
             ``made``: the step made the database anew.
             """
 
+    class MigrationRun(Protocol):
+        """A run of Alembic's, as far as an engine wants to know."""
+
+        def is_through(self) -> bool:
+            """Whether all migrations have run that were to."""
+
+        def stay(self, ask: Callable[[str], Iterable[Any]], server: list[str]) -> NoReturn:
+            """Leave the transaction as it is, and have undrop ask it: it is not to be committed.
+
+            ``server``: what of the whole server it changes.
+            """
+
     class Migrating(Protocol):
         """What an engine has to say in Alembic's own process; made for one run."""
 
         def target_url(self, url: str, target: Target, /) -> URL:
             """The project's URL, turned to the database that was asked for."""
 
-        def prepare(self, connection: Connection | None, target: Target, /) -> str:
+        def prepare(
+            self, connection: Connection | None, target: Target, run: MigrationRun, /
+        ) -> str:
             """Before the first migration: which of the target's databases it is.
 
             Raises ElsewhereError for any other, RuntimeError.

@@ -23,7 +23,7 @@ from undrop.recipes import CHOICE
 from undrop.values import UNMOVED, Moved, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from alembic.runtime.migration import MigrationContext
 
@@ -79,23 +79,32 @@ def _configured(
         yield config
 
 
-def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
+def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -> Moved:
     """Run the migrations that are asked for and say what was done."""
     guard = registry.migrating(asked.kind)
     revision = asked.revision
     ran: dict[str, Moved] = {}
     """By the target's databases, those that env.py has gone to."""
 
+    def told(server: list[str]) -> Moved:
+        beside = [ran.get(each.database, UNMOVED) for each in target.beside]
+        moved = ran.get(target.database, UNMOVED)
+        return moved._replace(outside=guard.report(), beside=beside, server=server)
+
+    run = _Run(fence, line, told)
+
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
-        database = guard.prepare(context.connection, target)
+        database = guard.prepare(context.connection, target, run)
         known = {each.revision for each in script.walk_revisions()}
         if unknown := sorted(set(current) - known):
             raise UnknownRevisionError(unknown)
         plan = alembic_private.planned(script, revision, current)
         for step in plan:
             alembic_private.announce(step, fence.enter)
+        run.left += len(plan)
 
         def reach(heads: set[str]) -> None:
+            run.left -= 1
             ran[database] = ran[database]._replace(revisions_after=sorted(heads))
 
         alembic_private.watch_heads(context, reach)
@@ -124,8 +133,29 @@ def bring(asked: Request, target: "Target", fence: "Fence") -> Moved:
         if any(moved.steps for moved in ran.values()):
             raise  # a migration raised it, or what comes behind them
         raise WrongError(error) from error
-    beside = [ran.get(each.database, UNMOVED) for each in target.beside]
-    return ran.get(target.database, UNMOVED)._replace(outside=guard.report(), beside=beside)
+    return told([])
+
+
+class _Run:
+    """A run of Alembic's (``protocol.MigrationRun``)."""
+
+    def __init__(
+        self, fence: "Fence", line: inside.Line, told: "Callable[[list[str]], Moved]"
+    ) -> None:
+        self._fence, self._line, self._told = fence, line, told
+        self.left = 0
+        """Migrations that are still to run."""
+
+    def is_through(self) -> bool:
+        """Whether all migrations have run that were to."""
+        return self.left == 0
+
+    def stay(self, ask: "Callable[[str], Iterable[Any]]", server: list[str]) -> NoReturn:
+        """Have undrop ask the transaction, and end with this process."""
+        if refused := self._fence.refused():
+            raise RuntimeError(refused[0])
+        self._line.say(Reply(self._told(server), made=self._fence.left(), is_open=True).to_json())
+        self._line.serve(ask)
 
 
 def known(asked: Request) -> Reply:
@@ -157,10 +187,10 @@ def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or Sta
     return inside.accepts_loss(getattr(getattr(step, "revision", None), "module", None))
 
 
-def _answer(asked: Request, fence: "Fence") -> Reply:
+def _answer(asked: Request, fence: "Fence", line: inside.Line) -> Reply:
     if asked.target is None:
         return known(asked)
-    return Reply(bring(asked, asked.target, fence))
+    return Reply(bring(asked, asked.target, fence, line))
 
 
 def main() -> NoReturn:

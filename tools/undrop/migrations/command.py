@@ -51,6 +51,7 @@ class Command:
     fenced = False
     together = False
     reads_accepts_loss = False
+    rows = None
 
     def __init__(
         self,
@@ -124,6 +125,9 @@ class Command:
             raise UndropError(f"`{self.name}` took away the copy that it was led to", AGAIN)
         table = self.settings.engine.session.version_table
         return UNKNOWN._replace(version_table=table, seconds=time.monotonic() - began)
+
+    def roll_back(self) -> None:
+        """Nothing: it has committed what it did."""
 
     def discard(self) -> None:
         """Nothing: what it made beside the work copy is not known."""

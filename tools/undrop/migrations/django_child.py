@@ -227,7 +227,7 @@ def _named_by(asked: DjangoRequest) -> str:
     return module
 
 
-def _answer(asked: DjangoRequest, fence: "Fence") -> Reply:
+def _answer(asked: DjangoRequest, fence: "Fence", _line: inside.Line) -> Reply:
     try:
         import django  # noqa: F401
     except ImportError as error:

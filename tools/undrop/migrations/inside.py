@@ -1,6 +1,8 @@
 """What a process with project code is: the fence up, one question from undrop, one answer."""
 
+import json
 import os
+import queue
 import sys
 import threading
 import traceback
@@ -15,7 +17,7 @@ from undrop.errors import ElsewhereError, LiveMovedError, UndropError, UnknownRe
 from undrop.migrations.message import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from undrop.engines.sqlite.fence import Fence
     from undrop.values import Target
@@ -52,6 +54,8 @@ class Asked(Protocol):
 
 
 AskedT = TypeVar("AskedT", bound=Asked)
+ROWS = 500
+"""At a time."""
 
 
 def accepts_loss(module: object) -> list[str]:
@@ -76,32 +80,60 @@ def _hidden(text: str, asked: Asked) -> str:
     return text
 
 
-def _end_with_parent(pipe: int) -> None:
-    """End when undrop does, however it does: nobody else looks after the work copy."""
-    os.read(pipe, 1)
-    os._exit(1)
+class Line:
+    """To undrop and back: its questions, a line each, and what is answered."""
+
+    def __init__(self, pipe: int) -> None:
+        self._asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._out = os.dup(1)
+        # Who forks and stays answers nothing.
+        os.register_at_fork(after_in_child=lambda: os.close(self._out))
+        os.dup2(2, 1)
+        threading.Thread(target=self._listen, args=(pipe,), daemon=True).start()
+
+    def _listen(self, pipe: int) -> None:
+        """End when undrop does, however it does: nobody else looks after the work copy."""
+        with os.fdopen(pipe, "rb") as questions:
+            for line in questions:
+                self._asked.put(line)
+        os._exit(1)
+
+    def next(self) -> bytes:
+        """The next question, as soon as it is asked."""
+        return self._asked.get()
+
+    def say(self, text: str) -> None:
+        """Answer with a line."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        left = memoryview(text.encode() + b"\n")
+        while left:
+            left = left[os.write(self._out, left) :]
+
+    def serve(self, ask: "Callable[[str], Iterable[object]]") -> NoReturn:
+        """Run the statements that come, and give their rows, until undrop has seen enough.
+
+        This process ends then, and what it has open with it.
+        """
+        while True:
+            rows = [[*row] for row in ask(json.loads(self.next()))]  # type: ignore[misc]  # a row
+            for first in range(0, len(rows), ROWS):
+                self.say(json.dumps(rows[first : first + ROWS], default=str))
+            self.say("[]")
 
 
 def main(
-    of_json: "Callable[[bytes], AskedT]", answer_to: "Callable[[AskedT, Fence], Reply]"
+    of_json: "Callable[[bytes], AskedT]", answer_to: "Callable[[AskedT, Fence, Line], Reply]"
 ) -> NoReturn:
     """Answer on stdout in JSON what the pipe asks; whatever migrations print goes to stderr."""
-    pipe, out = int(sys.argv[1]), os.dup(1)
-    os.register_at_fork(after_in_child=lambda: os.close(out))  # who forks and stays answers nothing
-    os.dup2(2, 1)
-    line = b""
-    while not line.endswith(b"\n"):
-        if not (part := os.read(pipe, 1 << 16)):
-            os._exit(1)
-        line += part
-    threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
-    asked = of_json(line)
+    line = Line(int(sys.argv[1]))
+    asked = of_json(line.next())
     target = asked.target
     beside = [each.database for each in target.beside] if target else []
     free = [target.database, *beside] if target else []
     fence = registry.fence(asked.live, free, asked.root, asked.others)
     try:
-        answer = answer_to(asked, fence)
+        answer = answer_to(asked, fence, line)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - migrations are anybody's code
         unknown = error.revisions if isinstance(error, UnknownRevisionError) else []
         wrong = error.what if isinstance(error, WrongError) else ""
@@ -123,7 +155,5 @@ def main(
     if refused := fence.refused():  # also where somebody made light of it
         answer = Reply(error=refused[0], refused="live" if fence.has_kept_live() else "other")
     answer = answer._replace(made=fence.left())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.write(out, answer.to_json().encode())
+    line.say(answer.to_json())
     os._exit(1 if answer.error else 0)  # taking SQLAlchemy apart lasts as long as some loading

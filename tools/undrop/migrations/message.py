@@ -98,6 +98,8 @@ class Reply(NamedTuple):
     """
     made: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """Files that were made on the way."""
+    is_open: bool = False
+    """Whether the migrations' transaction is, which must not be committed: it can be asked."""
     has_live_moved: bool = False
     """Whether it failed because somebody had written to the live database."""
     wrong: str = ""

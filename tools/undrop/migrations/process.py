@@ -1,11 +1,12 @@
 """A process of a migration tool's own, from our side; and what it leaves."""
 
+import json
 import os
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from undrop import durable
 from undrop.errors import UndropError
@@ -14,11 +15,12 @@ from undrop.settings import known
 from undrop.sqlitefile import header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from undrop.settings import Settings
 
 AGAIN = "then the same command again"
+TWICE = "the same command again"
 
 
 def others(settings: "Settings") -> list[str]:
@@ -52,11 +54,25 @@ class Child:
         """What became of it."""
         with suppress(BrokenPipeError):
             os.write(self._ask, request.encode() + b"\n")
-        said, _ = self._process.communicate()
+        said = self._said()
         try:
             return Reply.of_json(said)
         except ValueError:
-            return Reply(None, f"{self._name}'s process ended with {self._process.returncode}")
+            return Reply(None, f"{self._name}'s process ended with {self._process.wait()}")
+
+    def rows(self, sql: str) -> "Iterator[list[Any]]":
+        """What its transaction, which is open still, has for a query. Raises UndropError."""
+        with suppress(BrokenPipeError):
+            os.write(self._ask, json.dumps(sql).encode() + b"\n")
+        while said := self._said():
+            if not (rows := json.loads(said)):
+                return
+            yield from rows
+        raise UndropError(f"{self._name}'s process ended with {self._process.wait()}", TWICE)
+
+    def _said(self) -> bytes:
+        assert self._process.stdout  # noqa: S101 - it is a pipe
+        return bytes(self._process.stdout.readline())
 
     def close(self) -> None:
         """End it, also when it was never asked."""
@@ -76,20 +92,37 @@ class Waiting:
         self._start = start
         self._made: list[str] = []
         self._child: Child | None = start()
+        self._open: Child | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.roll_back()
         if self._child:
             self._child.close()
 
     def ask(self, request: str) -> Reply:
         """What became of it."""
         child, self._child = self._child or self._start(), None
-        answer = asked(child, request)
+        answer = child.answer(request)
+        if answer.is_open:
+            self._open = child
+        else:
+            child.close()
         self._made += answer.made
         return answer
+
+    @property
+    def rows(self) -> "Callable[[str], Iterator[Any]] | None":
+        """Asks the transaction of the last run, if that is open still (``Reply.is_open``)."""
+        return self._open.rows if self._open else None
+
+    def roll_back(self) -> None:
+        """End that transaction, if there is one."""
+        child, self._open = self._open, None
+        if child:
+            child.close()
 
     def discard(self) -> None:
         """Remove the databases that migrations have made: what was tried is not to stay."""

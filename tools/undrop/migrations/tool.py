@@ -1,13 +1,13 @@
 """What migrates this project's database."""
 
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from undrop.errors import UsageError
 from undrop.migrations.message import Reply
 from undrop.recipes import Action, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from undrop.settings import Settings
     from undrop.values import Moved, Target
@@ -47,6 +47,16 @@ class Tool(Protocol):
         What migrations print goes to stderr. Raises UndropError when a migration fails or when
         it would have gone to another database.
         """
+
+    @property
+    def rows(self) -> "Callable[[str], Iterator[Any]] | None":
+        """Asks the transaction of the last run, which must not be committed and is open still.
+
+        None where it was committed.
+        """
+
+    def roll_back(self) -> None:
+        """End that transaction, if there is one."""
 
     def discard(self) -> None:
         """Remove the databases that migrations have made: what was tried is not to stay."""

@@ -51,13 +51,20 @@ def databases(  # noqa: PLR0913 - what is compared, and who wants to know
             )
             for address in (table_before, table_after)
         ]
-        old, new = sides
-        same = kept(old, new)
-        for number, side in enumerate(sides):
-            exact = also is not None and also.exact
-            others = [] if exact else [sides[1 - number]]
-            side.write(folder / f"{number}.db", same, others, progress, exact=exact)
-        return written((old, folder / "0.db"), (new, folder / "1.db"), same, progress, also)
+        return sided(sides[0], sides[1], folder, progress, also)
+
+
+def sided(
+    old: Side, new: Side, folder: Path, progress: "Progress", also: "Reading | None" = None
+) -> "Comparison":
+    """The same of two sides, with a folder for the files."""
+    sides = [old, new]
+    same = kept(old, new)
+    for number, side in enumerate(sides):
+        exact = also is not None and also.exact
+        others = [] if exact else [sides[1 - number]]
+        side.write(folder / f"{number}.db", same, others, progress, exact=exact)
+    return written((old, folder / "0.db"), (new, folder / "1.db"), same, progress, also)
 
 
 def written(

@@ -66,11 +66,32 @@ def keep_others() -> None:
 
 
 def refuse_shared(connection: Any) -> None:  # noqa: ANN401 - Django's
-    """Refuse what belongs to the whole server (docs.djangoproject.com, "instrumentation")."""
-    from undrop.engines.postgres import migrating
+    """Refuse what belongs to the whole server, before it is committed.
+
+    Where no transaction is, by its words (docs.djangoproject.com, "instrumentation"). What commits
+    is Django's ``atomic``, by ``commit`` of the connection (django.db.transaction).
+    """
+    from undrop.engines.postgres import address, exclusive, migrating, shared
+
+    here, commit = address.parse(url(connection.settings_dict)), connection.commit
 
     def run(execute: Callable[..., Any], sql: Any, *rest: Any) -> Any:  # noqa: ANN401
-        migrating.refuse_shared(str(sql), "manage.py")
+        if not connection.in_atomic_block:
+            migrating.refuse_shared(str(sql), "manage.py")
         return execute(sql, *rest)
 
+    def ask(sql: str) -> list[Any]:
+        with connection.connection.cursor() as cursor:
+            cursor.execute(sql)
+            return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+
+    def checked() -> None:
+        with exclusive.settled(ask):
+            server = shared.written(ask, here)
+        if server:
+            connection.rollback()
+            raise RuntimeError(migrating.shared_words(", ".join(server), "manage.py"))
+        commit()
+
     connection.execute_wrappers.append(run)
+    connection.commit = checked

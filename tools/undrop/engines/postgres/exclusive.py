@@ -37,9 +37,25 @@ transaction. (ANALYZE and VACUUM write into the row in place, vac_update_relstat
 Large objects, which nothing locks, are summed up besides."""
 
 
+OURSELVES = "SET LOCAL ROLE NONE"
+
+
 def moved() -> LiveMovedError:
     """The error for content that is no longer what was backed up."""
     return LiveMovedError("somebody wrote to the database", "the same again")
+
+
+@contextmanager
+def settled(ask: "Ask") -> "Iterator[None]":
+    """Have our own settings and role in the block; its end takes them back, and not the locks.
+
+    (Migrations, and their ``env.py``, may have said SET ROLE.)
+    """
+    ask("SAVEPOINT undrop_settings")
+    ask(session.LOCAL)
+    ask(OURSELVES)
+    yield
+    ask("ROLLBACK TO SAVEPOINT undrop_settings")
 
 
 def compare_and_lock(
@@ -55,25 +71,24 @@ def compare_and_lock(
     keep others from nextval, and no row is lost by it. Returns the marks of the definitions.
     Raises LiveMovedError, UndropError.
     """
-    ask("SAVEPOINT undrop_settings")
-    ask(session.LOCAL)
-    names = [ask(catalogs.RELATIONS.format(kind)) for kind in "rp"]
-    ask("ROLLBACK TO SAVEPOINT undrop_settings")
+    with settled(ask):
+        names = [ask(catalogs.RELATIONS.format(kind)) for kind in "rp"]
+    [[role]] = ask("SELECT quote_literal(current_setting('role'))")
+    ask(OURSELVES)
     locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS, address.patience)
-    ask("SAVEPOINT undrop_settings")  # its end takes back what reading needs, not the locks
-    ask(session.LOCAL)
-    ask(session.GUARDED)
-    if ask(locks.UNLOCKED):
-        raise moved()
-    marks = ask(MARKS)
-    with programs.defining(address) as definitions:
-        present = content.read(ask, definitions, connection=connection)
-    nothing = empty.is_empty(ask)
-    # Alembic makes its table before it asks us.
-    known = catalogs.version_tables_in(ask, address.version_table)
-    versions = {sql.removeprefix("public.") for sql in known}
-    same = [marks, *names] == [ask(MARKS), *(ask(catalogs.RELATIONS.format(k)) for k in "rp")]
-    ask("ROLLBACK TO SAVEPOINT undrop_settings")
+    ask(f"SELECT set_config('role', {role}, true)")
+    with settled(ask):
+        ask(session.GUARDED)
+        if ask(locks.UNLOCKED):
+            raise moved()
+        marks = ask(MARKS)
+        with programs.defining(address) as definitions:
+            present = content.read(ask, definitions, connection=connection)
+        nothing = empty.is_empty(ask)
+        # Alembic makes its table before it asks us.
+        known = catalogs.version_tables_in(ask, address.version_table)
+        versions = {sql.removeprefix("public.") for sql in known}
+        same = [marks, *names] == [ask(MARKS), *(ask(catalogs.RELATIONS.format(k)) for k in "rp")]
     without = {
         name: table for name, table in present.tables.items() if table[0] or name not in versions
     }

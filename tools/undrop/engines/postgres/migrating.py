@@ -10,24 +10,29 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import Pool
 
 from undrop.engines.diversion import Diversion
-from undrop.engines.postgres import address, exclusive
-from undrop.errors import ElsewhereError
+from undrop.engines.postgres import address, exclusive, rehearsed, session, shared
+from undrop.errors import ElsewhereError, UndropError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Connection, Engine
 
+    from undrop.engines.postgres.address import Address
+    from undrop.engines.postgres.catalogs import Ask
+    from undrop.engines.protocol import MigrationRun
     from undrop.engines.sqlite.fence import Fence
-    from undrop.values import Target
+    from undrop.values import InPlace, Target
 
 SHARED = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*((CREATE|ALTER|DROP)\s+"
-    r"(ROLE|USER(?!\s+MAPPING)|GROUP|DATABASE|TABLESPACE)|ALTER\s+SYSTEM)\b",
-    re.IGNORECASE | re.DOTALL,
+    r"\b((CREATE|ALTER|DROP)\s+(ROLE|USER(?!\s+MAPPING)|GROUP|DATABASE|TABLESPACE)|ALTER\s+SYSTEM)\b",
+    re.IGNORECASE,
 )
-WORDS = {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"}
-"""Of statements that end a transaction, or begin one."""
+"""What changes the server; looked for where no transaction is, by which that could be told."""
+ENDS = re.compile(
+    r"\s*(BEGIN|START|(?P<commit>COMMIT|END)|ABORT|ROLLBACK(?!(\s+\w+)?\s+TO\b))\b", re.IGNORECASE
+)
+"""A statement that ends a transaction, or begins one; not one about a savepoint."""
 
 
 class Migrating:
@@ -37,6 +42,13 @@ class Migrating:
         self._outside: list[str] = []
         """Statements that ran in no transaction, or ended one."""
         self._commits = 0
+        self._run: Any = None
+        self._address: Address | None = None
+        self._live: InPlace | None = None
+        self._watch: rehearsed.Watch | None = None
+        """Over the live database."""
+        self._server: set[tuple[str, str]] = set()
+        """What the server had, before the first statement that ran in no transaction."""
 
     def target_url(self, url: str, target: "Target") -> URL:
         """The project's driver on the database that was asked for."""
@@ -45,22 +57,18 @@ class Migrating:
             configured = make_url(target.server).set(drivername=configured.drivername)
         return configured if target.live else configured.set(database=target.database)
 
-    def prepare(self, connection: "Connection | None", target: "Target") -> str:
+    def prepare(
+        self, connection: "Connection | None", target: "Target", run: "MigrationRun"
+    ) -> str:
         """Before the first migration: refuse another database; lock the live one and compare it.
 
         Raises ElsewhereError, RuntimeError, LiveMovedError, UndropError.
         """
-
-        def ask(sql: str) -> list[Any]:
-            assert connection is not None  # noqa: S101 - asked only with one
-            # Without parameters a percent sign in a name is one, whatever the driver.
-            result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
-            return [tuple(row) for row in result] if result.returns_rows else []
-
         opened = "no database"
         if connection and connection.dialect.name != "postgresql":
             opened = connection.engine.url.render_as_string()
         elif connection:
+            ask = asker(connection)
             opened = ask("SELECT current_database()::text")[0][0]
         if opened != target.database or connection is None:
             raise ElsewhereError(
@@ -74,13 +82,15 @@ class Migrating:
                 "env.py's connection is in AUTOCOMMIT mode: a migration that fails would stay half "
                 "done; leave that out of create_engine, and use autocommit_block where it is needed"
             )
+        here = address.of_url(connection.engine.url)
         if live := target.live:
             Path(live.note).write_text(f"{mark[0][0]} {mark[0][1]}")
             event.listen(Pool, "connect", _impatient(int(live.seconds * 1000)))
-            here = address.of_url(connection.engine.url)._replace(patience=live.seconds)
+            here = here._replace(patience=live.seconds)
             exclusive.compare_and_lock(ask, here, live.expect)
-        else:
-            event.listen(connection, "before_cursor_execute", _refuse_what_is_shared)
+            with exclusive.settled(ask):
+                self._watch = rehearsed.Watch(ask)
+        self._run, self._live, self._address = run, live, here
         event.listen(connection, "before_cursor_execute", self._look)
         event.listen(connection, "commit", self._commit)
         return target.database
@@ -99,6 +109,9 @@ class Migrating:
 
     def report(self) -> list[str]:
         """What of the migrations was not in their one transaction."""
+        if self._server and self._address:
+            moved = {what for what, _ in self._server ^ shared.committed(self._address)}
+            self._outside += [f"{what}: changed, by them or by others" for what in sorted(moved)]
         if self._outside:
             return self._outside
         return ["each migration was committed by itself"] if self._commits > 1 else []
@@ -108,15 +121,57 @@ class Migrating:
 
     def _look(self, connection: "Connection", _cursor: object, statement: str, *_: object) -> None:
         """Remember what runs in no transaction: CREATE INDEX CONCURRENTLY and the like."""
-        autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-        first = statement.split(maxsplit=1)[:1]
-        if autocommit or (first and first[0].strip(";").upper() in WORDS):
+        autocommit, end = _in_autocommit(connection), ENDS.match(statement)
+        if autocommit or end:
             doubled = connection.dialect.paramstyle in {"format", "pyformat"}
             plain = statement.replace("%%", "%") if doubled else statement
+            if not self._watch and self._address:
+                refuse_shared(plain, "alembic")
+                self._server = self._server or shared.committed(self._address)
+            if end and end["commit"] and not autocommit:
+                self._refuse_server_wide(asker(connection))
             self._outside.append(" ".join(plain.split()))
 
-    def _commit(self, _connection: "Connection") -> None:
+    def _commit(self, connection: "Connection") -> None:
         self._commits += 1
+        ask = asker(connection)
+        if _in_autocommit(connection):
+            return
+        if not self._run.is_through():
+            self._refuse_server_wide(ask)
+        elif self._watch and self._live and self._live.rehearsed:
+            self._refuse_otherwise(ask, Path(self._live.rehearsed).read_text())
+        elif not self._watch and (server := self._server_wide(ask)):
+            ask("SET CONSTRAINTS ALL IMMEDIATE")  # as COMMIT would have it
+            ask(session.LOCAL)
+            ask(exclusive.OURSELVES)
+            self._run.stay(ask, server)
+
+    def _server_wide(self, ask: "Ask") -> list[str]:
+        assert self._address  # noqa: S101 - ``prepare`` was first
+        with exclusive.settled(ask):
+            return shared.written(ask, self._address)
+
+    def _refuse_server_wide(self, ask: "Ask") -> None:
+        """What a rehearsal changes of the server must be rolled back with the rest."""
+        if not self._watch and (server := self._server_wide(ask)):
+            raise RuntimeError(
+                "this changes the server, not the database alone, and would be committed before "
+                f"the migrations end, so that it cannot be rehearsed: {', '.join(server)} (leave "
+                "that to a migration of its own, which comes last, or run it with alembic, which "
+                "takes a backup first)"
+            )
+
+    def _refuse_otherwise(self, ask: "Ask", told: str) -> None:
+        """What is committed must be what was rehearsed."""
+        assert self._watch  # noqa: S101 - ``prepare`` was first
+        with exclusive.settled(ask):
+            difference = self._watch.difference(told)
+        if difference:
+            raise UndropError(
+                "on the live database the migrations did not do what they did in their rehearsal, "
+                f"and all of it was rolled back: {difference} ({rehearsed.WHY})"
+            )
 
 
 def _impatient(milliseconds: int) -> "Callable[[Any, Any], None]":
@@ -131,19 +186,34 @@ def _impatient(milliseconds: int) -> "Callable[[Any, Any], None]":
     return connected
 
 
-def _refuse_what_is_shared(
-    _connection: "Connection", _cursor: object, statement: str, *_: object
-) -> None:
-    refuse_shared(statement, "alembic")
+def _in_autocommit(connection: "Connection") -> bool:
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
+def asker(connection: "Connection") -> "Ask":
+    """How a connection of SQLAlchemy's is asked, whatever its driver."""
+
+    def ask(sql: str) -> list[Any]:
+        # Without parameters a percent sign in a name is one, whatever the driver.
+        result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+        return [tuple(row) for row in result] if result.returns_rows else []
+
+    return ask
 
 
 def refuse_shared(statement: str, program: str) -> None:
-    """A migration that is tried on a copy must not change what belongs to the whole server.
+    """A statement in no transaction must not change what belongs to the whole server.
 
     Raises RuntimeError.
     """
-    if shared := SHARED.match(statement):
-        raise RuntimeError(  # what comes after these words may be a password
-            "this changes the server, not the database alone, and cannot be tried on a copy: "
-            f"{' '.join(shared[1].split())} … (run it with {program}, which takes a backup first)"
-        )
+    if shared := SHARED.search(statement):
+        # What comes after these words may be a password.
+        raise RuntimeError(shared_words(f"{' '.join(shared[1].split())} …", program))
+
+
+def shared_words(what: str, program: str) -> str:
+    """Why something is refused that would stay on the server."""
+    return (
+        f"this changes the server, not the database alone, and cannot be tried on a copy: {what} "
+        f"(run it with {program}, which takes a backup first)"
+    )

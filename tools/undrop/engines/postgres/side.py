@@ -10,10 +10,11 @@ from undrop.engines.postgres import content, session, structure
 from undrop.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from undrop.compare.structure import Table
+    from undrop.engines.postgres.catalogs import Ask
     from undrop.engines.postgres.structure import Source
     from undrop.values import Progress
 
@@ -37,9 +38,12 @@ class Side:
         self, connection: "psycopg.Connection[Any]", *, rooted: bool, version_table: str
     ) -> None:
         self.connection = connection
-        self.ask = session.asker(connection)
+        self._look(session.asker(connection), rooted=rooted, version_table=version_table)
+
+    def _look(self, ask: "Ask", *, rooted: bool, version_table: str) -> None:
+        self.ask = ask
         self.structure, self.sources = structure.read(
-            self.ask, rooted=rooted, version_table=version_table
+            ask, rooted=rooted, version_table=version_table
         )
 
     @cached_property
@@ -50,7 +54,7 @@ class Side:
 
     def sum(self, name: str, columns: "Iterable[str]") -> tuple[int, str]:
         """Rows, and the checksum of those columns."""
-        listed = f"(SELECT {', '.join(columns)} FROM {self.sources[name].sql} AS t)"  # noqa: S608
+        listed = f"(SELECT {', '.join(columns)} FROM {self.sources[name].sql} AS t)"  # noqa: S608 - ours
         return content.sum_of(self.ask, listed)
 
     def types(self, name: str, table: "Table") -> dict[str, str]:
@@ -124,9 +128,12 @@ class Side:
         listed = [each if each.endswith("::bigint") else self._as(each) for each in texts]
         # An expression of somebody's names a table's columns by its own name.
         table = f"{source.sql} AS t" if source.sql.startswith("(") else source.sql
-        select = f"COPY (SELECT {', '.join(listed)} FROM {table} WHERE {where}) TO STDOUT"  # noqa: S608
+        select = f"SELECT {', '.join(listed)} FROM {table} WHERE {where}"  # noqa: S608 - ours
         kinds = ["int8" if each.endswith("::bigint") else "text" for each in listed]
-        with self.connection.cursor().copy(select) as copy:
+        yield from self._fetched(select, kinds)
+
+    def _fetched(self, select: str, kinds: list[str]) -> "Iterator[tuple[Any, ...]]":
+        with self.connection.cursor().copy(f"COPY ({select}) TO STDOUT") as copy:
             copy.set_types(kinds)
             yield from copy.rows()
 
@@ -137,6 +144,27 @@ class Side:
 
     def _as(self, text: str) -> str:
         return text if self.encoded else f"encode(convert_to({text}::text, 'SQL_ASCII'), 'escape')"
+
+
+class OpenSide(Side):
+    """A database in a transaction of another process's that is not to be committed.
+
+    ``rows`` runs a query in it.
+    """
+
+    def __init__(
+        self, rows: "Callable[[str], Iterator[Any]]", *, rooted: bool, version_table: str
+    ) -> None:
+        self._query = rows
+        self._look(lambda sql: [*rows(sql)], rooted=rooted, version_table=version_table)
+
+    def _fetched(self, select: str, _kinds: list[str]) -> "Iterator[tuple[Any, ...]]":
+        return map(tuple, self._query(select))
+
+    @property
+    def encoded(self) -> bool:
+        """As of any other."""
+        return bool(self.ask("SHOW server_encoding") != [["SQL_ASCII"]])
 
 
 def alike(source: "Source", others: "Iterable[Source]", name: str) -> bool:

@@ -5,7 +5,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from undrop.engines.postgres import compare, content, exclusive, load, programs, session, snapshot
+from undrop.engines.postgres import (
+    compare,
+    content,
+    exclusive,
+    load,
+    programs,
+    rehearsed,
+    session,
+    snapshot,
+)
+from undrop.engines.postgres.side import OpenSide, Side
 from undrop.errors import ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
 from undrop.record import ANYBODY
@@ -60,6 +70,8 @@ class Work:
     ) -> None:
         self._site, self._backup, self._there, self._runner = site, backup, there, runner
         self._tried, self._data = Moved([], [], 0, [], "", [], 0.0), ""
+        self._told = ""
+        """What the migrations did (``rehearsed.told``)."""
 
     file = None
 
@@ -71,29 +83,45 @@ class Work:
     def finish(self, _moved: "Moved") -> None:
         """Read what it holds now."""
         anew = self._backup is None  # and then it is asked whether it is what was there before
-        with (
-            session.opened(self._there, "checking the migrated copy") as connection,
-            programs.defining(self._there) if anew else nullcontext() as definitions,
-        ):
-            version_table = self._there.version_table
-            found = content.read(session.asker(connection), definitions, version_table)
+        version_table = self._there.version_table
+        if rows := self._runner.rows:
+            if anew and self._site.exists():
+                raise UndropError(
+                    "the migrations change the server, not the database alone "
+                    f"({', '.join(self._tried.server)}): an empty database takes live's place as a "
+                    "copy, which cannot have that",
+                    "do that on the server yourself, so that they have nothing left to change, "
+                    "then the same command again",
+                )
+            found = content.read(lambda sql: [*rows(sql)], None, version_table)
+        else:
+            with (
+                session.opened(self._there, "checking the migrated copy") as connection,
+                programs.defining(self._there) if anew else nullcontext() as definitions,
+            ):
+                found = content.read(session.asker(connection), definitions, version_table)
         state, self._data = found.all if anew else "", found.data
         self.facts = Facts(0, "", found.revisions, found.filled, content=state, rows=found.rows)
 
     def compare(self, backup: Path) -> "Comparison":
         """From a backup to this."""
-        if self._backup:
-            return compare.databases(
-                self._backup,
-                self._there,
-                self._site.session.progress,
-                self._site.prefix,
-                copied=True,
-            )
-        with self._site.restored(backup) as address:
-            return compare.databases(
-                address, self._there, self._site.session.progress, self._site.prefix, copied=False
-            )
+        table, rooted = self._there.version_table, self._backup is not None
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix=self._site.prefix)))
+            before = self._backup or stack.enter_context(self._site.restored(backup))
+            opened = stack.enter_context(session.opened(before, "comparing"))
+            old = Side(opened, rooted=rooted, version_table=table)
+            if rows := self._runner.rows:
+                new: Side = OpenSide(rows, rooted=rooted, version_table=table)
+            else:
+                opened = stack.enter_context(session.opened(self._there, "comparing"))
+                new = Side(opened, rooted=rooted, version_table=table)
+            comparison = compare.sided(old, new, folder, self._site.session.progress)
+            if self._runner.in_place:
+                self._told = rehearsed.told(old, new)
+        # What it has changed of the server is locked for others, and for live's migration.
+        self._runner.roll_back()
+        return comparison
 
     def hand_over(self, _target: Path) -> bool:
         """No: a scratch database is no dump."""
@@ -116,6 +144,7 @@ class Work:
 
     def replace_live(self, state: "State", log: "Log") -> float:
         """Migrate the live database itself, where that can be; else replace its content."""
+        self._runner.roll_back()
         self._site.make()
         replaces = not self._runner.in_place
         if replaces or (self._backup is None and state.snapshot is not None):
@@ -137,8 +166,16 @@ class Work:
             state.snapshot.release()
         with log, TemporaryDirectory(prefix=self._site.prefix) as folder:
             note = Path(folder, "transaction")
-            tried = self._tried
-            live = InPlace(expect, address.patience, str(note), tried.revisions_before, tried.steps)
+            tried, told = self._tried, Path(folder, "rehearsed")
+            told.write_text(self._told)
+            live = InPlace(
+                expect,
+                address.patience,
+                str(note),
+                tried.revisions_before,
+                tried.steps,
+                str(told) if self._told else "",
+            )
             try:
                 moved = self._runner.run(Target(address.name, live=live))
             except LiveMovedError:

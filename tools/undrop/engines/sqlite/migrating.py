@@ -27,7 +27,7 @@ def target_url(url: str, target: "Target") -> URL:
     return configured.set(database=target.database)
 
 
-def prepare(connection: "Connection | None", target: "Target") -> str:
+def prepare(connection: "Connection | None", target: "Target", _run: object = None) -> str:
     """Refuse another file than those that were asked for, before the first migration.
 
     Which of them it is; empty for one in memory, which is nobody's, where there are several. Raises
