@@ -75,16 +75,17 @@ def test_what_nobody_wrote_to_is_known_without_reading_it(shop: Rich, server: Se
     file = shop.root / "call.json"
     file.write_text(json.dumps({**call, "tool_input": {"command": "python x.py"}}))
 
-    def is_read() -> bool:
+    def is_read(command: str = f"undrop agent-hook < {file}") -> bool:
         before = log.read_text().count("--schema-only")
         server.sql("CREATE TABLE IF NOT EXISTS beside (n int)")
         server.sql("INSERT INTO beside VALUES (1)")
-        shop.ok("sh", "-c", f"undrop agent-hook < {file}", PATH=path)
+        shop.ok("sh", "-c", command, PATH=path)
         return log.read_text().count("--schema-only") > before
 
     counts = server.sql("SHOW server_version_num")[0][0] >= "150000"
     assert is_read()
     assert is_read() != counts
+    assert is_read("undrop status") != counts
     for statement in (
         "UPDATE t SET v = 'x' WHERE id = 1",
         "TRUNCATE old",

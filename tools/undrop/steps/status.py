@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.errors import CheckError, DamagedError, SlowError, UndropError
 from undrop.migrations import revisions
-from undrop.steps import backup, choose, replica, undo
+from undrop.steps import backup, choose, cover, replica, undo
 from undrop.store import catalog, unguarded, vault
-from undrop.store.timeline import Timeline
+from undrop.store.timeline import Moment, Timeline
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -138,7 +138,7 @@ def _opened(settings: "Settings", status: Status) -> Status:
 def _with_undo(settings: "Settings", status: Status) -> Status:
     """Whether it is covered, and what ``undo`` would do; what was lost by no step is not."""
     line = Timeline(settings)
-    present = undo.look(settings, line)
+    present = _known(settings, line) or undo.look(settings, line)
     if status.exists and not status.damage:
         held = backup.holding(settings, catalog.backups(settings), present.content)
         status = status._replace(covered=held is not None)
@@ -154,6 +154,13 @@ def _with_undo(settings: "Settings", status: Status) -> Status:
     return status._replace(
         undo=plan if can else None, lost=lost, covered=status.covered and not lost
     )
+
+
+def _known(settings: "Settings", line: Timeline) -> Moment | None:
+    """The present state where it is known cheaply, and looking would read every row."""
+    name = "" if settings.engine.light else cover.known(settings)
+    held = (m for m in reversed(line.moments) if m.backup and m.backup.path.name == name)
+    return next((m._replace(steps=()) for m in held if m.can_be_put_back), None)
 
 
 def _was_more(settings: "Settings") -> bool:
