@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 
 from undrop import digest
-from undrop.engines.postgres import trust
+from undrop.engines.postgres import locks, trust
 from undrop.engines.postgres.catalogs import MEMBER, NAME, RELATIONS, SYSTEM, version_tables_in
 from undrop.values import VERSION_TABLE
 
@@ -162,6 +162,8 @@ OF_LARGE_OBJECTS = (  # pg_dump --schema-only leaves them out
 )
 
 
+UNRESOLVED = {"42883", "42P01", "42704", "3F000"}
+"""The server's codes for a name that it does not find (errcodes-appendix.html)."""
 SUM = (
     "SELECT count(*), sum(hashtextextended(v, 0))::text, sum(hashtextextended(v, 1))::text "
     "FROM (SELECT (undrop_row.*)::text AS v, clock_timestamp() FROM {} AS undrop_row) AS texts"
@@ -172,7 +174,18 @@ the server's parallel workers do it (postgresql.org/docs/current/parallel-safety
 
 def sum_of(ask: "Ask", table: str) -> tuple[int, str]:
     """Rows of a table, as it stands after FROM, and their checksum."""
-    [sums] = ask(SUM.format(table))
+    ask("SAVEPOINT undrop_sum")
+    try:
+        [sums] = ask(SUM.format(table))
+    except Exception as error:
+        if locks.code(error) not in UNRESOLVED:
+            raise
+        # An index calls a function that names what it needs without a schema.
+        ask("ROLLBACK TO SAVEPOINT undrop_sum")
+        ask("SET LOCAL search_path TO DEFAULT")
+        [sums] = ask(SUM.format(table))
+        ask("SET LOCAL search_path TO ''")
+    ask("RELEASE SAVEPOINT undrop_sum")
     return sums[0], f"{sums[1]} {sums[2]}"
 
 

@@ -15,6 +15,17 @@ ACROSS = (
     "pg_transform", "pg_language", "pg_am",
 )  # fmt: skip
 """Catalogs of what lies in no schema, in the order in which it goes."""
+OWNED_ACROSS = " UNION ALL ".join(
+    f"SELECT '{kind} ' || c.{prefix}name, pg_get_userbyid(c.{prefix}owner) FROM {catalog} c "  # noqa: S608
+    f"WHERE c.oid >= {FIRST_OF_USERS} AND NOT {MEMBER.format(catalog, 'c')} "
+    f"AND NOT pg_has_role(c.{prefix}owner, 'MEMBER')"
+    for kind, catalog, prefix in (
+        ("publication", "pg_publication", "pub"),
+        ("event trigger", "pg_event_trigger", "evt"),
+        ("server", "pg_foreign_server", "srv"),
+        ("foreign-data wrapper", "pg_foreign_data_wrapper", "fdw"),
+    )
+)
 KEPT_SCHEMA = (
     "(n.nspname = 'public' OR EXISTS (SELECT 1 FROM pg_extension x WHERE x.extnamespace = n.oid))"
 )
@@ -72,17 +83,18 @@ def refuse_strange(ask: "Ask") -> None:
     A schema's owner may drop what others own in it; making a role the owner takes its membership.
     """
     strange = ask(
-        "SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner) FROM pg_class c "  # noqa: S608
+        "SELECT n.nspname || '.' || c.relname, pg_get_userbyid(c.relowner) FROM pg_class c "  # noqa: S608
         f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({SYSTEM}) "
         f"AND NOT {MEMBER.format('pg_class', 'c')} AND NOT pg_has_role(c.relowner, 'MEMBER') "
-        "UNION ALL SELECT n.nspname, p.proname, pg_get_userbyid(p.proowner) FROM pg_proc p "
-        f"JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT ({SYSTEM}) "
-        f"AND NOT {MEMBER.format('pg_proc', 'p')} AND NOT pg_has_role(p.proowner, 'MEMBER') LIMIT 1"
+        "UNION ALL SELECT n.nspname || '.' || p.proname, pg_get_userbyid(p.proowner) FROM pg_proc "
+        f"p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE NOT ({SYSTEM}) "
+        f"AND NOT {MEMBER.format('pg_proc', 'p')} AND NOT pg_has_role(p.proowner, 'MEMBER') "
+        f"UNION ALL {OWNED_ACROSS} LIMIT 1"
     )
     if strange:
-        schema, name, owner = strange[0]
+        what, owner = strange[0]
         raise UndropError(
-            f"{schema}.{name} belongs to {owner}: what this user took away it could not bring back",
+            f"{what} belongs to {owner}: what this user took away it could not bring back",
             f"let the URL name a user who is a member of {owner}, then the same command again",
         )
 

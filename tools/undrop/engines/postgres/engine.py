@@ -152,7 +152,26 @@ class Postgres(Site):
                     "what it brings back is not what its record says", Action("list")
                 )
             facts = facts._replace(content=record.content, definitions=record.definitions)
+        if facts.check == "ok" and (gone := self._roles_gone(path)):
+            cure = ", ".join(f'CREATE ROLE "{name}"' for name in gone)
+            facts = facts._replace(check=f"ok, but its owner is gone from the server: {cure}")
         return facts
+
+    def _roles_gone(self, path: Path) -> list[str]:
+        """Owners that a dump has and the live database's server has not, if that can be asked."""
+        from undrop.engines.postgres import programs, session
+
+        if self._nowhere:
+            return []
+        with suppress(UndropError), session.opened(self.address, "asking for roles") as live:
+            names = [f" {name}" for (name,) in live.execute("SELECT rolname FROM pg_roles")]
+            lines = programs.read_list(path).splitlines()
+            listed = [
+                line for line in lines if line[:1].isdigit() and not line.endswith((" ", "-"))
+            ]
+            gone = {line.rpartition(" ")[2] for line in listed if not line.endswith((*names,))}
+            return sorted(gone)
+        return []
 
     @contextmanager
     def admit(self, path: Path, record: "Record | None", *, ours: bool) -> "Iterator[Replacement]":

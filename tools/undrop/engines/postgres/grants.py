@@ -69,9 +69,11 @@ def _of_schemas(ask: "Ask") -> None:
         if not comment:
             words = "'standard public schema'" if name == "public" else "NULL"
             ask(f"COMMENT ON SCHEMA {name} IS {words}")
-    for privilege, grantee in ask(
-        f"SELECT a.privilege_type, {WHO.format('a.grantee')} FROM pg_init_privs p "  # noqa: S608
-        "JOIN pg_namespace n ON n.oid = p.objoid AND p.classoid = 'pg_namespace'::regclass "
-        f"CROSS JOIN LATERAL aclexplode(p.initprivs) a WHERE {STAYING} AND n.nspname = 'public'"
+    # A dump has no word for what it was given when it was made, by the server or an extension.
+    for name, privilege, grantee in ask(
+        f"SELECT quote_ident(n.nspname), a.privilege_type, {WHO.format('a.grantee')} "  # noqa: S608
+        "FROM pg_init_privs p JOIN pg_namespace n ON n.oid = p.objoid "
+        "AND p.classoid = 'pg_namespace'::regclass "
+        f"CROSS JOIN LATERAL aclexplode(p.initprivs) a WHERE {STAYING}"
     ):
-        ask(f"GRANT {privilege} ON SCHEMA public TO {grantee}")
+        ask(f"GRANT {privilege} ON SCHEMA {name} TO {grantee}")

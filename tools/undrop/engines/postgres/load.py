@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from undrop.engines.postgres import programs, script
+from undrop.engines.postgres import content, programs, script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +18,11 @@ CHUNK = 1 << 20  # bytes
 END = b"\\.\n"
 BARE = ("--no-owner", "--no-privileges", "--no-publications", "--no-tablespaces")
 """What not every user may give in a scratch database, nor every server has."""
+
+
+EMPTY_PATH = b"SELECT pg_catalog.set_config('search_path', '', false);"
+"""What each section of a dump begins with."""
+UNRESOLVED = tuple(map(psycopg.errors.lookup, sorted(content.UNRESOLVED)))
 
 
 class Load:
@@ -43,14 +48,30 @@ class Load:
     ) -> None:
         """Run everything in it; nothing is committed. ``tick`` is told bytes of rows.
 
-        Raises psycopg.Error, DamagedError.
+        A function that names what it needs without a schema finds nothing under the empty
+        search_path of a dump (app-pgdump.html, Notes): then it is run once more under that of the
+        database. Raises psycopg.Error, DamagedError.
         """
+        try:
+            with connection.transaction():  # a savepoint
+                self._run(connection, tick, b"''")
+        except UNRESOLVED:
+            path = "SELECT pg_catalog.quote_literal(reset_val) FROM pg_catalog.pg_settings WHERE "
+            [[own]] = connection.execute(f"{path} name = 'search_path'").fetchall()
+            with connection.transaction():
+                self._run(connection, tick, own.encode())
+
+    def _run(
+        self, connection: "psycopg.Connection[Any]", tick: "Callable[[int], None]", path: bytes
+    ) -> None:
+        """Under that search_path, a literal in SQL."""
+        under = EMPTY_PATH.replace(b"''", path)
         connection.execute("SET row_security = on")
-        _execute(connection, self._before.text)
+        _execute(connection, self._before.text.replace(EMPTY_PATH, under))
         with programs.script(self._dump, "--section=data", *self._less) as process:
-            _rows(connection, process.stdout, tick)
+            _rows(connection, process.stdout, tick, under)
         after = script.Section(self._dump, "post-data", *self._less)
-        _execute(connection, after.text)
+        _execute(connection, after.text.replace(EMPTY_PATH, under))
         if self._less != BARE:
             for comment in (*self._before.comments, *after.comments):
                 try:
@@ -69,6 +90,7 @@ def _rows(
     connection: "psycopg.Connection[Any]",
     lines: Any,  # noqa: ANN401 - a buffered reader
     tick: "Callable[[int], None]",
+    under: bytes,
 ) -> None:
     """Run a script of COPY with its rows, setval, and large objects' bytes."""
     done = size = 0
@@ -83,7 +105,7 @@ def _rows(
                     done += len(part)
                     tick(done)
             continue
-        waiting.append(statement)
+        waiting.append(statement.replace(EMPTY_PATH, under))
         size += len(statement)
         if size > CHUNK:
             _execute(connection, b"".join(waiting))

@@ -1,5 +1,6 @@
 """Locks on every table, waited for in a way that harms nobody, and who else holds some."""
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ REWRITTEN = (
     "AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode LIMIT 1"
 )
 """The one is what is now, the other what the snapshot sees."""
+RESERVE = 500  # locks, for all others
 UNLOCKED = (
     f"SELECT {NAME} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "  # noqa: S608
     f"WHERE c.relkind = 'r' AND NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')} "
@@ -85,6 +87,26 @@ def share(ask: "Ask") -> str:
         ask(f"LOCK TABLE ONLY {', ONLY '.join(tables)} IN ACCESS SHARE MODE")
     found = ask(UNLOCKED) or ask(REWRITTEN)
     return str(found[0][0]) if found else ""
+
+
+def more(ask: "Ask", times: int = 1) -> tuple[str, str]:
+    """What to type where a transaction that locks all of a database finds no room for its locks.
+
+    Each table and index is one lock, and what a large value is kept in two more; ``times``: how
+    often in one transaction (runtime-config-locks.html, max_locks_per_transaction).
+    """
+    [[relations, slots, now]] = ask(
+        "SELECT (SELECT count(*) FROM pg_class WHERE oid >= 16384), "
+        "current_setting('max_connections')::int "
+        "+ current_setting('max_prepared_transactions')::int, "
+        "current_setting('max_locks_per_transaction')::int"
+    )
+    wanted = max(2 * now, math.ceil((relations * times + RESERVE) / slots))
+    return (
+        f"ALTER SYSTEM SET max_locks_per_transaction = {wanted} (it is {now}, and the database has "
+        f"{relations:,} tables, indexes and the like); start the server anew",
+        "; then the same again",
+    )
 
 
 def _holding(against: tuple[str, ...]) -> str:

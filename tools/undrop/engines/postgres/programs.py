@@ -145,6 +145,10 @@ def _refuse(code: int, said: str, program: str, address: "Address") -> None:
         from undrop.engines.postgres import session
 
         raise session.locked(address, f"{program} was kept waiting")
+    if "max_locks_per_transaction" in text:  # a setting has one name in every language
+        from undrop.engines.postgres import session
+
+        raise session.too_few_locks(address, program, text)
     raise UndropError(f"{program} failed: {text}", "correct that, then the same command again")
 
 

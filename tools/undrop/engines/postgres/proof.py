@@ -1,11 +1,12 @@
 """The proof that a dump is whole: restored into a scratch database, it holds what was dumped."""
 
+import re
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from undrop import durable
-from undrop.engines.postgres import content, load, programs, script, session, trust
+from undrop.engines.postgres import content, load, locks, programs, script, session, trust
 from undrop.engines.postgres.scratch import NoScratchError
 from undrop.engines.postgres.trust import UntrustedError
 from undrop.errors import DamagedError, UndropError
@@ -86,6 +87,19 @@ def prove(  # noqa: PLR0913 - all that is known of it
     )
 
 
+CALLED = re.compile(r'function "?((?:\w+\.)?\w+)')
+"""What the server says that it was in."""
+
+
+def _unresolved(error: psycopg.Error) -> tuple[str, str]:
+    """What is said of a dump of which something is not found while it is loaded."""
+    said = " ".join(str(error.diag.message_primary).split())
+    inside = CALLED.search(error.diag.context or "")
+    function = f"{inside[1]}(…)" if inside else "NAME(…)"
+    cure = f"ALTER FUNCTION {function} SET search_path = public (or where it finds its own)"
+    return f"{said}: {cure}", f"{cure}, then the same again"
+
+
 class _NotHereError(UndropError):
     """The dump needs what this user or this server has not got, so that it cannot be tried."""
 
@@ -113,11 +127,17 @@ def restored(
             connection.commit()
         except NOT_ALLOWED as error:
             said = " ".join(str(error.diag.message_primary).split())
+            if isinstance(error, psycopg.errors.OutOfMemory):
+                connection.rollback()
+                more = locks.more(session.asker(connection))
+                raise _NotHereError(f"no room for so many locks: {more[0]}", *more) from error
             raise _NotHereError(
                 f"no scratch database here can take it: {said}",
                 Setting('verify-url = "postgresql://HOST/NAME"'),
                 ", a server where that can be done, then the same again",
             ) from error
+        except load.UNRESOLVED as error:
+            raise _NotHereError(*_unresolved(error)) from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise DamagedError(f"it cannot be restored: {error}", Action("list")) from error
         session.settle(connection, address.patience)

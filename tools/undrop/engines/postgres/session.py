@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from undrop.engines.postgres import locks
-from undrop.errors import DamagedError, UndropError
+from undrop.errors import DamagedError, UndropError, UsageError
 from undrop.recipes import Action
 
 if TYPE_CHECKING:
@@ -44,11 +44,26 @@ runs none of its owner's functions (runtime-config-client.html, 20.11.1; not in 
 
 
 def connect(address: "Address", *, autocommit: bool = False) -> "psycopg.Connection[Any]":
-    """Open a connection. Raises psycopg.Error."""
+    """Open a connection. Raises psycopg.Error, UsageError where a pooler answers.
+
+    What hands each transaction to another session of the server's keeps neither a snapshot, nor
+    locks, nor settings for us; a process of the server's own says its number when it answers
+    (protocol-flow.html, BackendKeyData), and that one is not it.
+    """
     ours = {"application_name": "undrop", "client_encoding": "utf8"}
     keywords: Any = {"connect_timeout": str(CONNECT), **address.keywords, **ours}
     # Prepared statements outlive a transaction, and what they name may be dropped by then.
-    connection = psycopg.connect(autocommit=autocommit, prepare_threshold=None, **keywords)
+    connection = psycopg.connect(autocommit=True, prepare_threshold=None, **keywords)
+    [[pid]] = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchall()
+    if pid != connection.info.backend_pid:
+        connection.close()
+        raise UsageError(
+            f"a pooler such as PgBouncer answers at {address.label}: a backup, or a change in one "
+            "piece, needs the server itself",
+            "let the URL name host and port of PostgreSQL (its SHOW port, and the pooler's SHOW "
+            "DATABASES, tell); the application may go on through the pooler",
+        )
+    connection.autocommit = autocommit
     connection.read_only = False  # whatever default_transaction_read_only says
     return connection
 
@@ -88,7 +103,18 @@ def explained(address: "Address", doing: str) -> Iterator[None]:
             raise DamagedError(f"the server says: {text}", Action("list")) from error
         if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
             raise locked(address, f"{doing}: {text}") from error
+        if isinstance(error, psycopg.errors.OutOfMemory):
+            raise too_few_locks(address, doing, text) from error
         raise UndropError(f"{doing}: the server says: {text} ({address.label})", AGAIN) from error
+
+
+def too_few_locks(address: "Address", doing: str, text: str) -> UndropError:
+    """The error for more locks in a transaction than the server has room for."""
+    with suppress(psycopg.Error), closing(connect(address)) as other:
+        what = f"{doing}: the server has no room for so many locks"
+        # What goes is locked, and what comes instead.
+        return UndropError(what, *locks.more(asker(other), 2))
+    return UndropError(f"{doing}: the server says: {text} ({address.label})", AGAIN)
 
 
 def locked(address: "Address", doing: str) -> UndropError:

@@ -86,9 +86,13 @@ class Snapshot:
                 programs.defining(self._address, self._snapshot) as definitions,
             ):
                 version_table = self._address.version_table
-                self._content = content.read(
-                    self._ask, definitions, version_table, self._connection
-                )
+                try:
+                    self._content = content.read(
+                        self._ask, definitions, version_table, self._connection
+                    )
+                except psycopg.errors.OutOfMemory:
+                    self.release()  # or there is no room to ask how much would do
+                    raise
         return self._content
 
     def moved(self) -> None:
