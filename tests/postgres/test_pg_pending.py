@@ -69,6 +69,17 @@ def test_a_proof_that_fails_is_told_and_another_backup_holds_the_state(pg: Rich)
 
 
 @pytest.mark.more
+def test_what_will_not_be_restored_says_so_at_once(pg: Rich) -> None:
+    """Other roles' code would run as a superuser: there is no proof to wait for."""
+    pg.make(3)
+    sql = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    pg.psql(f"CREATE ROLE undrop_stranger; {sql}; ALTER FUNCTION f() OWNER TO undrop_stranger")
+    pg.ok("undrop", "backup", "--before", "nuke-db", "before nuke-db")
+    assert checks(pg)[0].startswith("ok, not restored: code of undrop_stranger would run")
+    pg.psql("DROP FUNCTION f(); DROP ROLE undrop_stranger")
+
+
+@pytest.mark.more
 def test_a_killed_proof_is_made_up_for(pg: Rich, tmp_path: Path) -> None:
     """The command has run; what was taken before it waits, and can be put back."""
     pg.make(20)

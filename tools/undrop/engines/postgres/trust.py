@@ -129,8 +129,13 @@ def unvouched(dump: "Path") -> UntrustedError:
 
 def is_strange(connection: "psycopg.Connection[Any]", ask: "Ask") -> bool:
     """Whether there is code in the database that may not run as who is connected."""
+    return are_strange(connection, roles(ask))
+
+
+def are_strange(connection: "psycopg.Connection[Any]", code: "Sequence[str]") -> bool:
+    """The same by whose code it is."""
     try:
-        refuse(connection, roles(ask))
+        refuse(connection, code)
     except UntrustedError:
         return True
     return False
