@@ -218,6 +218,94 @@ def test_row_level_security_that_is_turned_off_is_told(
     assert "items" in str(migrated("ALTER TABLE items DISABLE ROW LEVEL SECURITY", on).changes)
 
 
+BESIDE = r"""
+CREATE SEQUENCE numbers; CREATE SEQUENCE other; SELECT setval('numbers', 70), setval('other', 7);
+CREATE TABLE held (id serial PRIMARY KEY, secret text); INSERT INTO held (secret) VALUES ('a'), ('b');
+CREATE TABLE told (id int); CREATE RULE quiet AS ON DELETE TO told DO INSTEAD NOTHING;
+ALTER TABLE held ENABLE ROW LEVEL SECURITY; ALTER TABLE held FORCE ROW LEVEL SECURITY;
+GRANT SELECT, INSERT ON held TO pg_monitor; GRANT UPDATE (secret) ON held TO pg_monitor;
+GRANT USAGE ON SCHEMA app TO pg_monitor; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor;
+CREATE VIEW seen AS SELECT id FROM held; GRANT SELECT ON seen TO pg_monitor;
+CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER watching ON ddl_command_end EXECUTE FUNCTION on_ddl();
+CREATE TEXT SEARCH CONFIGURATION plain (COPY = simple);
+CREATE TEXT SEARCH DICTIONARY words (TEMPLATE = simple);
+CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER far FOREIGN DATA WRAPPER nothing;
+CREATE USER MAPPING FOR postgres SERVER far OPTIONS (password 'hidden');
+CREATE FOREIGN TABLE away (v int) SERVER far;
+CREATE DOMAIN short AS text CONSTRAINT fits CHECK (length(VALUE) < 9); CREATE TYPE unused AS ENUM ('a');
+CREATE COLLATION plainly FROM "C"; CREATE PUBLICATION told_of FOR TABLE told;
+CREATE FUNCTION plus(mood, mood) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE OPERATOR <#> (LEFTARG = mood, RIGHTARG = mood, FUNCTION = plus);
+CREATE STATISTICS both_of ON id, name FROM items;
+CREATE TABLE twice (id int PRIMARY KEY, j json); INSERT INTO twice VALUES (1, '{"a": 1, "a": 2}'), (2, '{"b":":"}');
+"""
+
+
+@pytest.mark.more
+def test_what_is_lost_beside_tables_and_rows(migrated: Callable[..., losses.Report]) -> None:
+    """Each is told of by its name, and no secret with it; nothing twice."""
+    assert migrated("SELECT 1", BESIDE)[:2] == ([], [])
+    found = migrated(
+        "DROP SEQUENCE numbers; SELECT setval('other', 3), setval('held_id_seq', 1);"
+        "DROP RULE quiet ON told; ALTER TABLE held NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY;"
+        "REVOKE INSERT, UPDATE ON held FROM pg_monitor; REVOKE USAGE ON SCHEMA app FROM pg_monitor;"
+        "REVOKE EXECUTE ON FUNCTION twice(int) FROM PUBLIC;"
+        "ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM pg_monitor; DROP VIEW seen;"
+        "CREATE OR REPLACE VIEW names AS SELECT name FROM items; DROP EVENT TRIGGER watching;"
+        "DROP TEXT SEARCH CONFIGURATION plain; DROP TEXT SEARCH DICTIONARY words; DROP SERVER far CASCADE;"
+        "ALTER DOMAIN short DROP CONSTRAINT fits; DROP TYPE unused; DROP COLLATION plainly;"
+        "DROP PUBLICATION told_of; DROP OPERATOR <#> (mood, mood); DROP STATISTICS both_of;"
+        "ALTER TABLE twice ALTER j TYPE jsonb",
+        BESIDE,
+    )
+    assert {each.name for each in found.losses} == {
+        "sequence numbers", "counter other", "counter held_id_seq", "rule quiet", "view seen",
+        "row level security on held", "forced row level security on held",
+        "grant INSERT ON held TO pg_monitor", "grant UPDATE ON held (secret) TO pg_monitor",
+        "grant USAGE ON SCHEMA app TO pg_monitor", "grant EXECUTE ON FUNCTION twice(integer) TO PUBLIC",
+        "default grant SELECT ON TABLES OF postgres TO pg_monitor", "event trigger watching",
+        "text search configuration plain", "text search dictionary words", "foreign server far",
+        "user mapping postgres ON far", "foreign table away", "type unused", "collation plainly",
+        "publication told_of", "operator <#> (public.mood, public.mood)", "statistics both_of", "twice.j",
+    }  # fmt: skip
+    assert {text.split(" had ")[0] for text in found.warnings} == {"view names", "type short"}
+    assert "hidden" not in str(found)
+    [twice] = [each for each in found.losses if each.name == "twice.j"]
+    assert twice.lost == 1
+
+
+MEANT = r"""
+CREATE TYPE state AS ENUM ('on', 'off', 'gone');
+CREATE TABLE meant (id int PRIMARY KEY, ip text, ok text, u text, d text, n text, f float8, s state,
+    c char(5), k varchar(9), j text, z varchar(40));
+INSERT INTO meant VALUES (1, '10.0.0.1', 'yes', 'A0EEBC999C0B4EF8BB6D6BB9BD380A11', '2024-1-5', '5.00',
+    1.5, 'on', 'ab', 'K', '{"a":1}', '2024-01-05 12:00'), (2, '::1', 'f',
+    '{b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '20240229', '-7', 0.1, 'off', '', 'l', '[]', '2024-01-05 00:00:00');
+"""
+
+
+@pytest.mark.more
+def test_what_means_the_same_is_not_lost(migrated: Callable[..., losses.Report]) -> None:
+    """A key of another type too; and what does not mean the same is lost still."""
+    kept = (
+        "ALTER TABLE meant ALTER id TYPE text, ALTER ip TYPE inet USING ip::inet,"
+        " ALTER ok TYPE boolean USING ok::boolean, ALTER u TYPE uuid USING u::uuid,"
+        " ALTER d TYPE date USING d::date, ALTER n TYPE numeric(9, 3) USING n::numeric,"
+        " ALTER f TYPE numeric, ALTER c TYPE text, ALTER k TYPE text,"
+        " ALTER j TYPE jsonb USING j::jsonb, ALTER z TYPE timestamp USING z::timestamp;"
+        "ALTER TYPE state RENAME VALUE 'on' TO 'running'"
+    )
+    assert migrated(kept, MEANT).losses == []
+    lost = (
+        "ALTER TABLE meant ALTER id TYPE text, ALTER ip TYPE inet USING '10.0.0.2',"
+        " ALTER ok TYPE boolean USING NOT ok::boolean, ALTER d TYPE date USING d::date + 1;"
+        "DELETE FROM meant WHERE id = '2'; UPDATE meant SET s = 'gone'"
+    )
+    names = {"meant.ip", "meant.ok", "meant.d", "rows meant", "meant.s"}
+    assert {each.name for each in migrated(lost, MEANT).losses} == names
+
+
 def test_odd_values(migrated: Callable[..., losses.Report]) -> None:
     """NaN, infinity, empty and NULL are values of their own."""
     first = (

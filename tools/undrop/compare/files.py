@@ -322,10 +322,21 @@ def _missing(one: Structure, other: Structure, changes: list[TableChange]) -> li
 
     What went with its table or its column is that one's loss and no other.
     """
-    definitions = {part.definition for part in other.parts.values()}
+    # Of two indexes that are alike one does the other's work; else it takes one that is new.
+    there = {
+        (part.kind, part.definition)
+        for key, part in other.parts.items()
+        if part.kind == "index" or key not in one.parts
+    }
     by_table = {fold(change.name): change for change in changes}
     missing = []
+    parts_gone = {name for _, name in one.parts} - {name for _, name in other.parts}
+    tables_gone = one.tables.keys() - other.tables.keys()
     for key, part in one.parts.items():
+        if fold(part.table) in parts_gone and fold(part.table) != key[1]:
+            continue
+        if part.kind == "grant" and fold(part.table) in tables_gone - by_table.keys():
+            continue
         change = by_table.get(fold(part.table))
         words = part.definition.split()
         if change and part.kind != "view":
@@ -334,7 +345,7 @@ def _missing(one: Structure, other: Structure, changes: list[TableChange]) -> li
             words = [renamed.get(word, word) for word in words]
             if not change.now or _went_along(part, words, change, other.tables[fold(change.now)]):
                 continue
-        if key not in other.parts and " ".join(words) not in definitions:
+        if key not in other.parts and (part.kind, " ".join(words)) not in there:
             missing.append(part)
     return missing
 

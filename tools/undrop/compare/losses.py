@@ -87,8 +87,8 @@ def report(comparison: Comparison) -> Report:
         Loss(
             f"counter {counter.name}",
             f"set back from {counter.last_before:,} to {counter.last_after:,}",
-            counter.last_before - counter.last_after,
-            counter.last_before,
+            abs(counter.last_before - counter.last_after),
+            abs(counter.last_before),
             also=f"counter {counter.now}",
         )
         for counter in comparison.counters

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from undrop.compare import files
 from undrop.compare import readable as readables
-from undrop.engines.postgres import session
+from undrop.compare.comparison import Counter, renames
+from undrop.engines.postgres import sequences, session
 from undrop.engines.postgres.side import Side
 
 if TYPE_CHECKING:
@@ -85,7 +86,30 @@ def written(
         else change
         for change in comparison.tables
     ]
-    return comparison._replace(tables=changes)
+    counters = [*_set_back(before[0], after[0], comparison)]
+    return comparison._replace(tables=changes, counters=counters)
+
+
+def _set_back(old: Side, new: Side, comparison: "Comparison") -> "Iterator[Counter]":
+    """Sequences that would give out numbers again: by the columns that have them, else by name."""
+    now = renames(comparison.tables)
+    there = sequences.read(new.ask)
+    for name, counter in sequences.read(old.ask).items():
+        if counter.last is None or counter.cycles:
+            continue
+        wanted = {
+            (table, column)
+            for old_table, old_column in counter.columns
+            for table in now.get(old_table, {old_table})
+            for column in now.get(old_column, {old_column})
+        }
+        like = [key for key, each in there.items() if wanted & {*each.columns}]
+        like = like or [key for key in there if key == name]
+        ends = [sequences.end(new.ask, key, there[key]) for key in like]
+        ahead = max if counter.step > 0 else min
+        if ends and ahead(counter.last, *ends) == counter.last and counter.last not in ends:
+            shown = name.removeprefix("public.")
+            yield Counter(shown, like[0].removeprefix("public."), counter.last, ahead(ends))
 
 
 @contextmanager

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.structure import Source
     from undrop.values import Progress
 
+LABELS = (
+    "SELECT format_type(e.enumtypid, NULL), "
+    "array_agg(quote_literal(e.enumlabel) ORDER BY e.enumsortorder) FROM pg_enum e GROUP BY 1"
+)
 WHOLE = {"smallint", "integer", "bigint", "oid"}
 
 
@@ -29,6 +33,23 @@ MEETING = [
     ({"money", "numeric"}, "numeric"),
 ]
 """Types that hold the same, and in which their values are compared where one became the other."""
+READ = {"uuid", "inet", "cidr", "macaddr", "date", "interval", "json", "jsonb", *(
+    f"{each} {zone} time zone" for each in ("time", "timestamp") for zone in ("with", "without")
+)}  # fmt: skip
+"""Types of which a text says the same in several ways."""
+TRUE = "'t', 'tr', 'tru', 'true', 'y', 'ye', 'yes', 'on', '1'"
+FALSE = "'f', 'fa', 'fal', 'fals', 'false', 'n', 'no', 'of', 'off', '0'"
+"""Words for them (datatype-boolean.html)."""
+NUMBER = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?$'"
+"""A text that says nothing more than a number: of one with zeros before it these would be lost."""
+READING = "pg_temp.undrop_read"
+READER = f"""CREATE OR REPLACE FUNCTION {READING}(v text, t regtype) RETURNS text
+LANGUAGE plpgsql AS 'DECLARE found text; BEGIN
+EXECUTE format(''SELECT $1::%s::text'', t) INTO found USING v; RETURN found;
+EXCEPTION WHEN others THEN RETURN v; END'"""
+"""What a text says as a value of a type, as that type writes it; the text where it says none."""
+PAIRS = "length(regexp_replace({0}, '\"([^\"\\\\]|\\\\.)*\"|[^:]', '', 'g'))"
+"""How many keys a JSON text has: jsonb keeps one of several that are alike."""
 
 
 class Side:
@@ -45,6 +66,28 @@ class Side:
         self.structure, self.sources = structure.read(
             ask, rooted=rooted, version_table=version_table
         )
+
+    @cached_property
+    def labels(self) -> dict[str, list[str]]:
+        """Of each enum its labels, as literals, in their order."""
+        return dict(self.ask(LABELS))
+
+    def renamed(self, others: "Iterable[Side]") -> dict[str, str]:
+        """By type: SQL that gives labels, as a CASE begins, the names that they had elsewhere.
+
+        An enum's labels cannot be taken away, so that another one in the same place is a new name.
+        """
+        found: dict[str, str] = {}
+        for kind, here in self.labels.items():
+            for there in (side.labels.get(kind, []) for side in others):
+                pairs = [
+                    (one, other)
+                    for one, other in zip(here, there, strict=False)
+                    if one not in there and other not in here
+                ]
+                if pairs and len(here) == len(there):
+                    found[kind] = " ".join(f"WHEN {max(p)} THEN {min(p)}" for p in pairs)
+        return found
 
     @cached_property
     def sums(self) -> dict[str, tuple[int, str]]:
@@ -81,9 +124,11 @@ class Side:
         Values are as they are compared with those of ``others``; ``exact``: as they are, where
         the type is the same there.
         """
+        renamed = {} if exact else self.renamed(others)
         with stand_in.written(path) as file:
             for done, (name, table) in enumerate(self.structure.tables.items()):
                 source = self.sources[name]
+                source.labels = renamed
                 there = [found for side in others if (found := side.source(name, table))]
                 file.add(table, () if name in without else self._rows(source, there, exact=exact))
                 progress("compare", done, len(self.structure.tables))
@@ -124,7 +169,9 @@ class Side:
     def _rows(
         self, source: "Source", others: "Sequence[Source]", *, exact: bool, where: str = "true"
     ) -> "Iterator[tuple[Any, ...]]":
-        texts = (read(source, others, name, exact=exact) for name in source.columns)
+        texts = [read(source, others, name, exact=exact) for name in source.columns]
+        if any(READING in text for text in texts):
+            self.ask(READER)
         listed = [each if each.endswith("::bigint") else self._as(each) for each in texts]
         # An expression of somebody's names a table's columns by its own name.
         table = f"{source.sql} AS t" if source.sql.startswith("(") else source.sql
@@ -193,6 +240,10 @@ def read(source: "Source", others: "Sequence[Source]", name: str, *, exact: bool
     if exact and alike(source, others, name):
         # What COPY writes is what the type itself reads again; a cast to text need not be.
         return f"{name}::text" if kind == "boolean" else name
+    if exact and TEXTS & {kind, other}:
+        return f"{name}::text"
+    if kind in source.labels and not exact:
+        return f"CASE {name}::text {source.labels[kind]} ELSE {name}::text END"
     return compared(name, kind, other)
 
 
@@ -201,8 +252,28 @@ def compared(value: str, kind: str, other: str) -> str:
     if kind == "boolean" and other in WHOLE:
         return f"{value}::int::text"
     if kind == "numeric":
-        return f"{value}::text" if other in TEXTS else f"trim_scale({value})::text"
+        return f"trim_scale({value})::text"
+    if kind in TEXTS:
+        return _of_text(f"{value}::text", other)
+    if (kind, other) == ("json", "jsonb"):
+        kept = f"{value}::jsonb::text"
+        alike = f"{PAIRS.format(f'{value}::text')} = {PAIRS.format(kept)}"
+        return f"CASE WHEN {alike} THEN {kept} ELSE {value}::text END"
     for kinds, common in MEETING:
         if kind != other and {kind, other} <= kinds:
             return f"{value}::{common}::text"
     return f"{value}::text"
+
+
+def _of_text(text: str, other: str) -> str:
+    """What a text says, as a value of type ``other`` is written; else the text."""
+    if other in READ:
+        return f"{READING}({text}, '{other}')"
+    if other == "boolean":
+        word = f"lower(trim({text}))"
+        cases = f"WHEN {word} IN ({TRUE}) THEN 'true' WHEN {word} IN ({FALSE}) THEN 'false'"
+        return f"CASE {cases} ELSE {text} END"
+    if other == "numeric":
+        number = f"trim_scale({text}::numeric)::text"
+        return f"CASE WHEN {text} ~ {NUMBER} THEN {number} ELSE {text} END"
+    return text

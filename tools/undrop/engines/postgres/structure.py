@@ -15,7 +15,7 @@ from undrop.compare.structure import (
     Table,
     fold,
 )
-from undrop.engines.postgres import catalogs, content
+from undrop.engines.postgres import catalogs, content, objects
 from undrop.engines.postgres.catalogs import MEMBER, NAME, SYSTEM
 from undrop.errors import UndropError
 
@@ -79,7 +79,8 @@ POLICIES = (
     f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({SYSTEM})"
 )
 VIEWS = (
-    f"SELECT {NAME}, {NAME}, pg_get_viewdef(c.oid) FROM pg_class c "  # noqa: S608 - our own
+    f"SELECT {NAME}, {NAME}, concat_ws(' ', pg_get_viewdef(c.oid), c.reloptions::text) "  # noqa: S608
+    "FROM pg_class c "
     "JOIN pg_namespace n ON n.oid = c.relnamespace "
     f"WHERE c.relkind IN ('v', 'm') AND NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_class', 'c')}"
 )
@@ -94,7 +95,8 @@ FUNCTIONS = (
     f"AND NOT {MEMBER.format('pg_proc', 'p')}"
 )
 PARTS = {
-    "index": INDEXES, "trigger": TRIGGERS, "view": VIEWS, "policy": POLICIES, "function": FUNCTIONS
+    "index": INDEXES, "trigger": TRIGGERS, "view": VIEWS, "policy": POLICIES,
+    "function": FUNCTIONS, **objects.PARTS,
 }  # fmt: skip
 
 
@@ -121,6 +123,9 @@ class Source:
         """By name."""
         self.columns = {name: each.plain for name, each in kinds.items()}
         """Type, without its length, by name."""
+        self.labels: dict[str, str] = {}
+        """What an enum's labels are compared as, where they are called otherwise on another side
+        (``Side.renamed``)."""
 
 
 def read(ask: "Ask", *, rooted: bool, version_table: str) -> tuple[Structure, dict[str, Source]]:
@@ -236,4 +241,4 @@ def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source
     if source := sources.get(fold(table)):
         text = text.replace(f" {source.sql.removeprefix('ONLY ')} ", f' "{table}" ', 1)
     clauses = ddl.index(text) if kind == "index" else {}
-    return Part(kind, name, table, ddl.definition(text, name.rpartition(".")[2]), clauses)
+    return Part(kind, name, table, ddl.definition(text or "", name.rpartition(".")[2]), clauses)
