@@ -201,6 +201,9 @@ class Moved(NamedTuple):
     """The same of ``Target.beside``, in that order."""
     server: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """What of the whole server changes by it, for people."""
+    runs: "list[list[Any]]" = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """Of each of Alembic's contexts, one after the other: its schema for the version table, the
+    revision(s) that stood there, and how many migrations ran."""
 
     @classmethod
     def of_json(cls, parts: list[Any]) -> Self:
@@ -222,10 +225,8 @@ class InPlace(NamedTuple):
     """How long a lock is waited for."""
     note: str
     """The file that is told which transaction it is."""
-    tried_from: list[str]
-    """Revision(s) that the copy was at on which the migrations were tried."""
-    tried_steps: int
-    """How many of them ran there."""
+    tried: "list[list[Any]]"
+    """What ran on the copy on which the migrations were tried (``Moved.runs``)."""
     rehearsed: str = ""
     """The file with what they did there, in the engine's words; empty where nobody looked."""
 

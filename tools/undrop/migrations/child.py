@@ -85,13 +85,17 @@ def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -
     revision = asked.revision
     ran: dict[str, Moved] = {}
     """By the target's databases, those that env.py has gone to."""
+    runs: list[list[Any]] = []
+    ways = _Ways()
 
     def told(server: list[str]) -> Moved:
         beside = [ran.get(each.database, UNMOVED) for each in target.beside]
         moved = ran.get(target.database, UNMOVED)
-        return moved._replace(outside=guard.report(), beside=beside, server=server)
+        return moved._replace(outside=guard.report(), beside=beside, server=server, runs=runs)
 
+    live = target.live
     run = _Run(fence, line, told)
+    run.left = sum(steps for *_, steps in live.tried) if live else 0
 
     def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
         database = guard.prepare(context.connection, target, run)
@@ -101,11 +105,15 @@ def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -
         plan = alembic_private.planned(script, revision, current)
         for step in plan:
             alembic_private.announce(step, fence.enter)
-        run.left += len(plan)
+        run.left += 0 if live else len(plan)
+        place = database, context.version_table_schema or ""
+        runs.append([place[1], sorted(current), len(plan)])
+        ways.reach(place, current)
 
         def reach(heads: set[str]) -> None:
             run.left -= 1
-            ran[database] = ran[database]._replace(revisions_after=sorted(heads))
+            ways.reach(place, heads)
+            ran[database] = ran[database]._replace(revisions_after=ways.of(database)[1])
 
         alembic_private.watch_heads(context, reach)
         accepts = [name for step in plan for name in _accepts_loss(step)]
@@ -114,13 +122,12 @@ def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -
             return plan
         accepts = [*before.accepts, *accepts]
         count = before.steps + len(plan)
-        moved = Moved(sorted(current), sorted(current), count, accepts, table, [], 0.0)
-        ran[database] = moved
-        live = target.live
-        if live and (live.tried_from, live.tried_steps) != (moved.revisions_before, moved.steps):
+        ran[database] = Moved(*ways.of(database), count, accepts, table, [], 0.0)
+        if live and live.tried[: len(runs)] != runs:
+            _, stood, ran_there = [*live.tried, *runs][len(runs) - 1]
             raise RuntimeError(
-                f"the copy was at {live.tried_from} and took {live.tried_steps} migration(s), the"
-                f" live database is at {moved.revisions_before} and would take {moved.steps}"
+                f"the copy was at {stood} and took {ran_there} migration(s), the live database is"
+                f" at {sorted(current)} and would take {len(plan)}"
             )
         return plan
 
@@ -134,6 +141,24 @@ def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -
             raise  # a migration raised it, or what comes behind them
         raise WrongError(error) from error
     return told([])
+
+
+class _Ways:
+    """From where to where revisions went, by database and the version table's schema."""
+
+    def __init__(self) -> None:
+        self._ways: dict[tuple[str, str], tuple[set[str], set[str]]] = {}
+
+    def reach(self, place: tuple[str, str], heads: "Iterable[str]") -> None:
+        """Where it stands by now."""
+        began, _ = self._ways.get(place, (set(heads), set()))
+        self._ways[place] = began, set(heads)
+
+    def of(self, database: str) -> tuple[list[str], list[str]]:
+        """Of all schemas of a database."""
+        ways = [way for (there, _), way in self._ways.items() if there == database]
+        began, ended = (set().union(*sides) for sides in zip(*ways, strict=True))
+        return sorted(began), sorted(ended)
 
 
 class _Run:

@@ -58,6 +58,17 @@ def settled(ask: "Ask") -> "Iterator[None]":
     ask("ROLLBACK TO SAVEPOINT undrop_settings")
 
 
+def lock(ask: "Ask", address: "Address") -> None:
+    """Keep everybody else from writing until the transaction of ``ask`` ends. Raises UndropError.
+
+    The tables are those of the user's that we connect as, whatever role was taken meanwhile.
+    """
+    [[role]] = ask("SELECT quote_literal(current_setting('role'))")
+    ask(OURSELVES)
+    locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS, address.patience)
+    ask(f"SELECT set_config('role', {role}, true)")
+
+
 def compare_and_lock(
     ask: "Ask",
     address: "Address",
@@ -73,10 +84,7 @@ def compare_and_lock(
     """
     with settled(ask):
         names = [ask(catalogs.RELATIONS.format(kind)) for kind in "rp"]
-    [[role]] = ask("SELECT quote_literal(current_setting('role'))")
-    ask(OURSELVES)
-    locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS, address.patience)
-    ask(f"SELECT set_config('role', {role}, true)")
+    lock(ask, address)
     with settled(ask):
         ask(session.GUARDED)
         if ask(locks.UNLOCKED):

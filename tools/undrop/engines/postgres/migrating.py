@@ -42,6 +42,7 @@ class Migrating:
         self._outside: list[str] = []
         """Statements that ran in no transaction, or ended one."""
         self._commits = 0
+        self._heard: list[Connection] = []
         self._run: Any = None
         self._address: Address | None = None
         self._live: InPlace | None = None
@@ -84,15 +85,20 @@ class Migrating:
             )
         here = address.of_url(connection.engine.url)
         if live := target.live:
+            here = here._replace(patience=live.seconds)
+        if live and not self._watch:
             Path(live.note).write_text(f"{mark[0][0]} {mark[0][1]}")
             event.listen(Pool, "connect", _impatient(int(live.seconds * 1000)))
-            here = here._replace(patience=live.seconds)
             exclusive.compare_and_lock(ask, here, live.expect)
             with exclusive.settled(ask):
                 self._watch = rehearsed.Watch(ask)
+        elif live and self._commits:
+            exclusive.lock(ask, here)
         self._run, self._live, self._address = run, live, here
-        event.listen(connection, "before_cursor_execute", self._look)
-        event.listen(connection, "commit", self._commit)
+        if connection not in self._heard:
+            event.listen(connection, "before_cursor_execute", self._look)
+            event.listen(connection, "commit", self._commit)
+            self._heard.append(connection)
         return target.database
 
     def divert(self, _fence: "Fence", _target: "Target", _scratch: str) -> "Callable[[], None]":
@@ -166,7 +172,7 @@ class Migrating:
         """What is committed must be what was rehearsed."""
         assert self._watch  # noqa: S101 - ``prepare`` was first
         with exclusive.settled(ask):
-            difference = self._watch.difference(told)
+            difference = self._watch.difference(told, ask, alone=self._commits == 1)
         if difference:
             raise UndropError(
                 "on the live database the migrations did not do what they did in their rehearsal, "

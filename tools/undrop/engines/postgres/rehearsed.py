@@ -28,13 +28,30 @@ WRITTEN = (
     "pg_stat_xact_all_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0"
 )
 """In this transaction (monitoring-stats.html, pg_stat_xact_all_tables)."""
+RIGHTS = (
+    f"SELECT 'relation ' || {catalogs.NAME}, concat('owner ', c.relowner::regrole) "  # noqa: S608 - ours
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    f"WHERE NOT ({catalogs.SYSTEM}) AND c.relkind <> 'i' "
+    f"UNION SELECT 'relation ' || {catalogs.NAME}, concat_ws(' ', a.grantee::regrole, "
+    "a.privilege_type, a.is_grantable) FROM pg_class c JOIN pg_namespace n "
+    "ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(coalesce(c.relacl, acldefault("
+    "CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, c.relowner))) a "
+    f"WHERE NOT ({catalogs.SYSTEM}) AND c.relkind <> 'i' "
+    "UNION SELECT 'schema ' || n.nspname, concat_ws(' ', n.nspowner::regrole, a.grantee::regrole, "
+    "a.privilege_type, a.is_grantable) FROM pg_namespace n CROSS JOIN LATERAL "
+    "aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a "
+    f"WHERE NOT ({catalogs.SYSTEM}) "
+    "UNION SELECT 'publication ' || p.pubname, concat_ws(' ', p.puballtables, p.pubinsert, "
+    "p.pubupdate, p.pubdelete, p.pubtruncate, r.prrelid::regclass) FROM pg_publication p "
+    "LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid"
+)
 COUNTED = "SELECT current_setting('track_counts') = 'on'"
 MOST = 400  # columns in a query: the server takes 1,664 expressions
 WHY = "the copy has another name, and may have other owners and grants"
 
 
-def facts(ask: "Ask") -> Facts:
-    """Every definition but of Alembic's own table, in parts.
+def facts(ask: "Ask", *, rights: bool) -> Facts:
+    """Every definition but of Alembic's own table, in parts; ``rights``: and owners and grants.
 
     The transaction of ``ask`` is settled for it.
     """
@@ -46,6 +63,9 @@ def facts(ask: "Ask") -> Facts:
     found = {(f"table {tables[oid][1]}", str(text)) for oid, text in parts if oid in tables}
     for kind, sql in structure.PARTS.items():
         found |= {(f"{kind} {name}", f"{table} {text}") for name, table, text in ask(sql)}
+    if rights:
+        passed = {f"relation {sql.removeprefix('public.')}" for sql in own}
+        found |= {(str(what), str(text)) for what, text in ask(RIGHTS) if what not in passed}
     return found
 
 
@@ -64,8 +84,11 @@ def columns(ask: "Ask", source: "Source") -> dict[str, tuple[int, str]]:
     return found
 
 
-def told(old: "Side", new: "Side") -> str:
-    """What was done from one side to the other, in JSON, for ``Watch.difference``."""
+def told(old: "Side", new: "Side", *, rights: bool) -> str:
+    """What was done from one side to the other, in JSON, for ``Watch.difference``.
+
+    ``rights``: both have all owners, grants and publications that live has.
+    """
     tables: dict[str, Any] = {}
     for name, source in new.sources.items():
         rows, checksum = new.sums[name]
@@ -79,40 +102,42 @@ def told(old: "Side", new: "Side") -> str:
             for column, (count, sums) in there.items()
         }
         tables[name] = [rows, "", each]
-    was, now = facts(old.ask), facts(new.ask)
+    was, now = facts(old.ask, rights=rights), facts(new.ask, rights=rights)
     delta = [sorted(now - was), [what for what, _ in sorted(was - now)]]
-    return json.dumps([tables, *delta])
+    return json.dumps([tables, *delta, rights])
 
 
 class Watch:
     """A transaction in which migrations run, from before the first one."""
 
     def __init__(self, ask: "Ask") -> None:
-        self._ask = ask
         self._files = dict(ask(FILES))
-        self._facts = facts(ask)
+        self._facts = {rights: facts(ask, rights=rights) for rights in (False, True)}
 
-    def difference(self, rehearsed: str) -> str:
-        """How it differs from what ``told`` has told; empty where it does not."""
-        tables, added, gone = json.loads(rehearsed)
-        ask = self._ask
-        now = facts(ask)
-        here = now - self._facts
-        left = Counter(what for what, _ in self._facts - now)
+    def difference(self, rehearsed: str, ask: "Ask", *, alone: bool) -> str:
+        """How it differs from what ``told`` has told; empty where it does not.
+
+        ``alone``: it was one transaction, which ``ask`` is in.
+        """
+        tables, added, gone, rights = json.loads(rehearsed)
+        was, now = self._facts[rights], facts(ask, rights=rights)
+        here = now - was
+        left = Counter(what for what, _ in was - now)
         added = {tuple(each) for each in added}
         if here != added or left != Counter(gone):
             items = {what for what, _ in here ^ added}
             items |= {what for what in {*left, *gone} if left[what] != gone.count(what)}
             return f"{', '.join(sorted(items)[:5])}: defined otherwise"
         _, sources = structure.read(ask, rooted=False, version_table="")
-        return next(filter(None, self._rows(tables, sources)), "")
+        return next(iter(self._rows(tables, sources, ask, alone=alone)), "")
 
-    def _rows(self, tables: dict[str, Any], sources: "dict[str, Source]") -> "Iterable[str]":
-        ask = self._ask
+    def _rows(
+        self, tables: dict[str, Any], sources: "dict[str, Source]", ask: "Ask", *, alone: bool
+    ) -> "Iterable[str]":
         files = dict(ask(FILES))
         touched = {oid for oid, each in files.items() if self._files.get(oid) != each}
         touched |= {oid for (oid,) in ask(WRITTEN)}
-        if not ask(COUNTED)[0][0]:
+        if not (alone and ask(COUNTED)[0][0]):
             touched = {*files}
         oids = {f"{sql}": oid for oid, _, sql, *_ in ask(structure.TABLES)}
         for name, (rows, checksum, wanted) in tables.items():

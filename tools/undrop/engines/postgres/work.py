@@ -12,6 +12,7 @@ from undrop.engines.postgres import (
     load,
     programs,
     rehearsed,
+    rights,
     session,
     snapshot,
 )
@@ -66,8 +67,15 @@ class Work:
     note: "Text" = ""
 
     def __init__(
-        self, site: "Site", backup: "Address | None", there: "Address", runner: "Runner"
+        self,
+        site: "Site",
+        backup: "Address | None",
+        there: "Address",
+        runner: "Runner",
+        *,
+        is_whole: bool,
     ) -> None:
+        self._is_whole = is_whole
         self._site, self._backup, self._there, self._runner = site, backup, there, runner
         self._tried, self._data = Moved([], [], 0, [], "", [], 0.0), ""
         self._told = ""
@@ -118,7 +126,7 @@ class Work:
                 new = Side(opened, rooted=rooted, version_table=table)
             comparison = compare.sided(old, new, folder, self._site.session.progress)
             if self._runner.in_place:
-                self._told = rehearsed.told(old, new)
+                self._told = rehearsed.told(old, new, rights=self._is_whole)
         # What it has changed of the server is locked for others, and for live's migration.
         self._runner.roll_back()
         return comparison
@@ -172,8 +180,7 @@ class Work:
                 expect,
                 address.patience,
                 str(note),
-                tried.revisions_before,
-                tried.steps,
+                tried.runs,
                 str(told) if self._told else "",
             )
             try:
@@ -225,7 +232,8 @@ def work(site: "Site", state: "State | None", runner: "Runner") -> "Iterator[Wor
         known = stack.enter_context(site.restored(backup, whole=replaces)) if backup else None
         if known and replaces and state and state.record:
             _refuse_less(known, state.record.definitions)
+        is_whole = bool(known and backup and (replaces or rights.give(known, backup)))
         there = stack.enter_context(site.scratch.database(known))
         if known is None:
             site.scratch.extend(there, every=not site.exists())
-        yield Work(site, known, there, runner)
+        yield Work(site, known, there, runner, is_whole=is_whole)
