@@ -282,6 +282,7 @@ CREATE TABLE meant (id int PRIMARY KEY, ip text, ok text, u text, d text, n text
 INSERT INTO meant VALUES (1, '10.0.0.1', 'yes', 'A0EEBC999C0B4EF8BB6D6BB9BD380A11', '2024-1-5', '5.00',
     1.5, 'on', 'ab', 'K', '{"a":1}', '2024-01-05 12:00'), (2, '::1', 'f',
     '{b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '20240229', '-7', 0.1, 'off', '', 'l', '[]', '2024-01-05 00:00:00');
+CREATE TABLE joins (id int, at date); INSERT INTO joins VALUES (1, '2040-05-05'), (2, '2040-06-06');
 """
 
 
@@ -294,15 +295,20 @@ def test_what_means_the_same_is_not_lost(migrated: Callable[..., losses.Report])
         " ALTER d TYPE date USING d::date, ALTER n TYPE numeric(9, 3) USING n::numeric,"
         " ALTER f TYPE numeric, ALTER c TYPE text, ALTER k TYPE text,"
         " ALTER j TYPE jsonb USING j::jsonb, ALTER z TYPE timestamp USING z::timestamp;"
-        "ALTER TYPE state RENAME VALUE 'on' TO 'running'"
+        "ALTER TYPE state RENAME VALUE 'on' TO 'running';"
+        "ALTER TABLE app.parts ATTACH PARTITION joins FOR VALUES FROM ('2040-01-01') TO ('2041-01-01');"
+        "ALTER TABLE app.parts DETACH PARTITION app.parts_1"
     )
     assert migrated(kept, MEANT).losses == []
     lost = (
         "ALTER TABLE meant ALTER id TYPE text, ALTER ip TYPE inet USING '10.0.0.2',"
         " ALTER ok TYPE boolean USING NOT ok::boolean, ALTER d TYPE date USING d::date + 1;"
-        "DELETE FROM meant WHERE id = '2'; UPDATE meant SET s = 'gone'"
+        "DELETE FROM meant WHERE id = '2'; UPDATE meant SET s = 'gone';"
+        "ALTER TABLE app.parts ATTACH PARTITION joins FOR VALUES FROM ('2040-01-01') TO ('2041-01-01');"
+        "DELETE FROM app.parts WHERE id = 2"  # of either
     )
     names = {"meant.ip", "meant.ok", "meant.d", "rows meant", "meant.s"}
+    names |= {"rows joins", "rows app.parts"}
     assert {each.name for each in migrated(lost, MEANT).losses} == names
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from undrop.compare import files
 from undrop.compare import readable as readables
 from undrop.compare.comparison import Counter, renames
-from undrop.engines.postgres import sequences, session
+from undrop.engines.postgres import sequences, session, structure
 from undrop.engines.postgres.side import Side
 
 if TYPE_CHECKING:
@@ -44,13 +44,19 @@ def databases(  # noqa: PLR0913 - what is compared, and who wants to know
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix=prefix)))
+        addresses = (table_before, table_after)
+        opened = [stack.enter_context(session.opened(each, "comparing")) for each in addresses]
+        asks = [session.asker(connection) for connection in opened]
         sides = [
             Side(
-                stack.enter_context(session.opened(address, "comparing")),
+                connection,
                 rooted=copied,
                 version_table=address.version_table,
+                alone=structure.apart(here, there),
             )
-            for address in (table_before, table_after)
+            for connection, address, here, there in zip(
+                opened, addresses, asks, asks[::-1], strict=True
+            )
         ]
         return sided(sides[0], sides[1], folder, progress, also)
 

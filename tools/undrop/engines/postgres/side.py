@@ -55,16 +55,23 @@ PAIRS = "length(regexp_replace({0}, '\"([^\"\\\\]|\\\\.)*\"|[^:]', '', 'g'))"
 class Side:
     """One database, read in the transaction of its connection."""
 
+    _alone: "Sequence[str]" = ()
+
     def __init__(
-        self, connection: "psycopg.Connection[Any]", *, rooted: bool, version_table: str
+        self,
+        connection: "psycopg.Connection[Any]",
+        *,
+        rooted: bool,
+        version_table: str,
+        alone: "Sequence[str]" = (),
     ) -> None:
-        self.connection = connection
+        self.connection, self._alone = connection, alone
         self._look(session.asker(connection), rooted=rooted, version_table=version_table)
 
     def _look(self, ask: "Ask", *, rooted: bool, version_table: str) -> None:
         self.ask = ask
         self.structure, self.sources = structure.read(
-            ask, rooted=rooted, version_table=version_table
+            ask, rooted=rooted, version_table=version_table, alone=self._alone
         )
 
     @cached_property

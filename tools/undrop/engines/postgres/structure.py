@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop.compare import ddl
 from undrop.compare.structure import (
@@ -20,9 +20,20 @@ from undrop.engines.postgres.catalogs import MEMBER, NAME, SYSTEM
 from undrop.errors import UndropError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from undrop.engines.postgres.catalogs import Ask
 
 LARGE = "large objects"
+SQL_NAME = "quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
+LEAVES = (
+    f"SELECT {SQL_NAME}, c.relispartition, quote_literal({SQL_NAME}) FROM pg_class c "  # noqa: S608
+    f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND NOT ({SYSTEM})"
+)
+ROOTS_OF = (
+    f"SELECT {SQL_NAME} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "  # noqa: S608
+    "c.oid IN (SELECT pg_partition_root(each) FROM unnest(ARRAY[{}]::regclass[]) AS each)"
+)
 DEFERRABLE = re.compile(r"(?<! NOT )\bDEFERRABLE( INITIALLY DEFERRED)?")
 ACTIONS = {
     "a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"
@@ -128,12 +139,42 @@ class Source:
         (``Side.renamed``)."""
 
 
-def read(ask: "Ask", *, rooted: bool, version_table: str) -> tuple[Structure, dict[str, Source]]:
+def apart(here: "Ask", there: "Ask") -> list[str]:
+    """Partitions that are tables of their own in the other database, as literals."""
+    alone = {name for name, partition, _ in there(LEAVES) if not partition}
+    return [text for name, partition, text in here(LEAVES) if partition and name in alone]
+
+
+def read(
+    ask: "Ask", *, rooted: bool, version_table: str, alone: "Sequence[str]" = ()
+) -> tuple[Structure, dict[str, Source]]:
     """The structure, and how to read each table's rows, by folded name.
+
+    ``alone``: partitions that are looked at as tables of their own (``apart``).
 
     ``rooted``: tables may be known by their OIDs, since one database is a copy of the other.
     ``version_table``: the one that is left out (``Session.version_table``); empty for none.
     """
+    if not alone:
+        return _read(ask, rooted=rooted, version_table=version_table)
+    less = ", ".join(alone)
+
+    def ask_so(sql: str) -> list[Any]:
+        for table in "c", "ic":
+            is_alone = f"(NOT {table}.relispartition OR {SQL_NAME} IN ({less}))"
+            sql = sql.replace(f"NOT {table}.relispartition", is_alone)
+        return ask(sql)
+
+    structure, sources = _read(ask_so, rooted=rooted, version_table=version_table)
+    roots = {name for (name,) in ask(ROOTS_OF.format(less))}
+    for source in sources.values():
+        if source.name in roots:
+            others = f"tableoid <> ALL (ARRAY[{less}]::regclass[])"
+            source.sql = f"(SELECT * FROM {source.name} WHERE {others})"  # noqa: S608 - the server's
+    return structure, sources
+
+
+def _read(ask: "Ask", *, rooted: bool, version_table: str) -> tuple[Structure, dict[str, Source]]:
     columns: dict[int, dict[str, Column]] = defaultdict(dict)
     kinds: dict[int, dict[str, Kind]] = defaultdict(dict)
     texts: dict[int, list[str]] = defaultdict(list)
@@ -239,6 +280,6 @@ def _large_objects() -> tuple[Table, Source]:
 def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source]) -> Part:
     """Its table goes by the name that people use, in one word: that may change, and its schema."""
     if source := sources.get(fold(table)):
-        text = text.replace(f" {source.sql.removeprefix('ONLY ')} ", f' "{table}" ', 1)
+        text = text.replace(f" {source.name} ", f' "{table}" ', 1)
     clauses = ddl.index(text) if kind == "index" else {}
     return Part(kind, name, table, ddl.definition(text or "", name.rpartition(".")[2]), clauses)
