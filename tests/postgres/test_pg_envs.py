@@ -123,7 +123,7 @@ def test_publications_are_altered_and_dropped(shop: Rich) -> None:
         "op.execute('ALTER PUBLICATION p ADD TABLE suppliers')", "op.execute('DROP PUBLICATION q')"
     )
     for command in ("rehearse", "migrate"):
-        done = shop.undrop(command)
+        done = shop.undrop(command, "--accept-loss")
         assert done.code == 0, done.err
     assert shop.sql("SELECT pubname FROM pg_publication") == [("p",)]
     shop.ok("undrop", "undo")
