@@ -49,7 +49,7 @@ SHAPES = {
     "rows in parents": "CREATE TABLE s10.p (a int, b text); CREATE TABLE s10.c (c int) INHERITS "
     "(s10.p); INSERT INTO s10.p VALUES (1, 'x'); INSERT INTO s10.c VALUES (2, 'y', 3);"
     "ALTER TABLE s10.p DROP COLUMN a",
-    "odd values": 'CREATE TABLE s11.t (f float8, n numeric, c "char", l pg_lsn, x xml, j json, '
+    "odd values": 'CREATE TABLE s11.t (f float8, n numeric, c "char", l pg_lsn, x text, j json, '
     "a text[], r tstzrange, i interval, b bytea, bits varbit, m money, net inet); INSERT INTO "
     "s11.t VALUES ('-0', 'NaN', 'x', '0/1', '<a/>', '{\"a\": 1, \"a\": 2}', '{NULL,\"\"}', "
     "'empty', '1 mon -1 day', '\\x00ff', B'101', '1.5', '10.0.0.1/8'), "
@@ -106,9 +106,13 @@ def test_each_of_many_shapes_comes_back(pg: Rich) -> None:
     pg.server.sql(f'CREATE DATABASE "{pg.name}"')
     pg.server.sql("DROP ROLE IF EXISTS shapes_reader")
     contrib = pg.sql("SELECT 1 FROM pg_available_extensions WHERE name = 'unaccent'")
+    # Since 17 a view is filled under a safe search_path alone (release notes, E.11.2).
+    old = pg.sql("SELECT 1 WHERE current_setting('server_version_num')::int < 170000")
     icu = pg.sql("SELECT 1 FROM pg_collation WHERE collprovider = 'i' LIMIT 1")
     for number, (shape, statements) in enumerate(SHAPES.items(), 1):
-        if (shape in CONTRIB and not contrib) or (shape == "collations" and not icu):
+        lacking = {"collations"} - {"collations" for _ in icu}
+        lacking |= {"a materialized view over a function"} - {shape for _ in old}
+        if shape in lacking or (shape in CONTRIB and not contrib):
             continue
         pg.psql(f"CREATE SCHEMA s{number}; {statements}")
     before = told_of(pg)

@@ -43,7 +43,7 @@ CATALOGS = {
         "SELECT 'replication origin ' || roname, roname FROM pg_replication_origin t"
     ),
     "pg_subscription": (  # the rest of it is not for everybody
-        "SELECT 'subscription ' || subname, concat_ws(' ', oid, subowner, subenabled) "  # noqa: S608 - ours
+        "SELECT 'subscription ' || subname, concat_ws(' ', subowner, subenabled) "  # noqa: S608 - ours
         f"FROM pg_subscription t WHERE subdbid <> {HERE}"
     ),
 }
