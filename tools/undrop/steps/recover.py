@@ -204,6 +204,8 @@ def find(settings: "Settings", present: "Path", names: "list[str]", request: Req
         return found
     if problem:
         raise problem
+    if states.problem and not states.compared:
+        raise states.problem
     if not known:
         raise unknown or _none(settings)
     raise _nothing(names, request)

@@ -27,13 +27,15 @@ _ALEMBICS = (
     "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
     "WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped GROUP BY n.nspname, c.relname "
     "HAVING array_agg(a.attname::text) = ARRAY['version_num'] "
-    "AND min(format_type(a.atttypid, a.atttypmod)) ~ '^(character varying|text)'"
+    "AND bool_and(a.atttypid IN ('varchar'::regtype, 'text'::regtype))"
 )
 _NAMED = (
     "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), n.nspname = 'public', "  # noqa: S608 - ours
     "array_agg(lower(a.attname)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
     "JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind = 'r' AND a.attnum > 0 "
-    f"AND NOT a.attisdropped AND NOT ({SYSTEM}) AND c.relname = '{{0}}' GROUP BY 1, 2 ORDER BY 2"
+    f"AND NOT a.attisdropped AND NOT ({SYSTEM}) AND c.relname = '{{0}}' GROUP BY 1, 2 "
+    # A type of somebody's has functions of theirs.
+    "HAVING bool_and(a.atttypid < 16384) ORDER BY 2"
 )
 
 

@@ -1,38 +1,29 @@
 """What a database holds, in numbers: rows and checksums by table, sequences, large objects."""
 
-import itertools
 import json
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import psycopg
-
 from undrop import digest
-from undrop.engines.postgres import locks, trust
+from undrop.engines.postgres import apart as reading
+from undrop.engines.postgres import locks
 from undrop.engines.postgres.catalogs import MEMBER, NAME, RELATIONS, SYSTEM, version_tables_in
 from undrop.values import VERSION_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from undrop.engines.postgres.apart import Apart
     from undrop.engines.postgres.catalogs import Ask
 
-PLANNED = (
-    "EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = t.oid "
-    "AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)) "
-    "OR EXISTS (SELECT 1 FROM pg_statistic_ext s WHERE s.stxrelid = t.oid "
-    "AND to_jsonb(s) ->> 'stxexprs' IS NOT NULL)"
-)
-"""Whether the planner of any query on a table evaluates expressions that its owner gave it, as
-whoever asks (get_relation_info in plancat.c, RelationGetIndexPredicate in relcache.c). COPY of a
-table is planned by nobody."""
-BATCH = 2000  # rows
 ROWS = (
     # By name: pg_dump puts an inherited column before a child's own, wherever it was.
     f"SELECT {NAME}, quote_ident(o.nspname) || '.' || quote_ident(t.relname), "  # noqa: S608 - ours
     "array(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = t.oid "
     # What is generated is so again; and COPY has no word for it.
     "AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attname), "
-    f"coalesce(e.condition, ''), {PLANNED} "
+    "coalesce(e.condition, ''), "
+    "pg_has_role(t.relowner, current_user, 'MEMBER') "
     "FROM pg_class t JOIN pg_namespace o ON o.oid = t.relnamespace "
     # In which of its partitions a row is depends on the server: an enum's hash on its OIDs
     # (app-pgdump.html, --load-via-partition-root).
@@ -43,6 +34,12 @@ ROWS = (
     "unnest(x.extconfig, x.extcondition) AS u (relation, condition)) e ON e.relation = t.oid "
     f"WHERE NOT ({SYSTEM}) AND t.relkind = 'r' "
     f"AND (e.relation IS NOT NULL OR NOT {MEMBER.format('pg_class', 't')}) ORDER BY 1, 2"
+)
+COLUMNS = (
+    "SELECT pg_has_role(c.relowner, current_user, 'MEMBER'), (SELECT json_object_agg("
+    "quote_ident(a.attname), format_type(a.atttypid, a.atttypmod)) FROM pg_attribute a "
+    "WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') "
+    "FROM pg_class c WHERE c.oid = '{}'::regclass"
 )
 
 
@@ -96,42 +93,46 @@ def read(
     ask: "Ask",
     definitions: "Callable[[], str] | None" = None,
     version_table: str = VERSION_TABLE,
-    connection: "psycopg.Connection[Any] | None" = None,
+    apart: "Apart | None" = None,
 ) -> Content:
     """Count and sum up everything, in the transaction that ``ask`` is in, settled for it.
 
     ``definitions`` gives every definition, as SQL, and is asked last; without it they are none.
-    With the ``connection`` that is asked no code of a role runs that has not got our rights.
+    ``apart`` is how the tables of those are read whose code must not run here (``Apart``); without
+    it, it may.
 
     A row's text is hashed to 128 bits (``hashtextextended`` with two seeds) and a table's hashes
     are added up.
     """
-    strange = connection is not None and trust.is_strange(connection, ask)
+    listed = ask(ROWS)
+    ours = [each for each in listed if each[-1] or not apart]
     tables: dict[str, tuple[int, str]] = {}
-    for name, sql, columns, condition, planned in ask(ROWS):
-        if connection and strange and planned and columns and not condition:
-            sums = _sum_of_copied(connection, sql, columns)
-        else:
-            rows = f"(SELECT {', '.join(columns)} FROM ONLY {sql} {condition})"  # noqa: S608
-            sums = sum_of(ask, rows)
-        tables[name] = _added(tables[name], sums) if name in tables else sums
+    for name, sql, columns, condition, _ in ours:
+        rows = f"(SELECT {', '.join(columns)} FROM ONLY {sql} {condition})"  # noqa: S608
+        _add(tables, name, sum_of(ask, rows))
+    if apart and len(ours) < len(listed):
+        with apart.opened() as copied:
+            for name, sql, columns, *_ in (each for each in listed if not each[-1]):
+                there = copied(sql, dict.fromkeys(columns, "text"))
+                _add(tables, name, sum_of(there, reading.ROWS))
     ask(HELD)
     sequences = {
         name: str(tuple(ask(f"SELECT last_value, is_called FROM {sql}")[0]))  # noqa: S608
         for name, sql in ask(RELATIONS.format("S"))
     }
     large_objects = str(tuple(ask(LARGE_OBJECTS)[0]))
-    known = revisions(ask, version_table)
+    known = revisions(ask, version_table, apart)
     defined = definitions_of(ask, definitions() if definitions else "")
     return Content(tables, sequences, large_objects, defined, known)
 
 
-def _added(one: tuple[int, str], other: tuple[int, str]) -> tuple[int, str]:
-    """The sums of both tables' rows (``sum_of``; of no rows the server says NULL)."""
-    if not (one[0] and other[0]):
-        return one if one[0] else other
-    pairs = zip(one[1].split(" "), other[1].split(" "), strict=True)
-    return one[0] + other[0], " ".join(str(int(x) + int(y)) for x, y in pairs)
+def _add(tables: dict[str, tuple[int, str]], name: str, sums: tuple[int, str]) -> None:
+    """Add the sums of a table's rows (``sum_of``; of no rows the server says NULL) to a name's."""
+    before = tables.get(name, (0, ""))
+    if before[0] and sums[0]:
+        pairs = zip(before[1].split(" "), sums[1].split(" "), strict=True)
+        sums = before[0] + sums[0], " ".join(str(int(x) + int(y)) for x, y in pairs)
+    tables[name] = sums if sums[0] or name not in tables else before
 
 
 def definitions_of(ask: "Ask", definitions: str) -> str:
@@ -165,8 +166,11 @@ OF_LARGE_OBJECTS = (  # pg_dump --schema-only leaves them out
 UNRESOLVED = {"42883", "42P01", "42704", "3F000"}
 """The server's codes for a name that it does not find (errcodes-appendix.html)."""
 SUM = (
-    "SELECT count(*), sum(hashtextextended(v, 0))::text, sum(hashtextextended(v, 1))::text "
-    "FROM (SELECT (undrop_row.*)::text AS v, clock_timestamp() FROM {} AS undrop_row) AS texts"
+    "SELECT pg_catalog.count(*), "
+    "pg_catalog.sum(pg_catalog.hashtextextended(v, 0::pg_catalog.int8))::pg_catalog.text, "
+    "pg_catalog.sum(pg_catalog.hashtextextended(v, 1::pg_catalog.int8))::pg_catalog.text "
+    "FROM (SELECT (undrop_row.*)::pg_catalog.text AS v, pg_catalog.clock_timestamp() "
+    "FROM {} AS undrop_row) AS texts"
 )
 """Something volatile keeps the text from being made twice, as OFFSET 0 would, and unlike that lets
 the server's parallel workers do it (postgresql.org/docs/current/parallel-safety.html)."""
@@ -189,36 +193,20 @@ def sum_of(ask: "Ask", table: str) -> tuple[int, str]:
     return sums[0], f"{sums[1]} {sums[2]}"
 
 
-def _sum_of_copied(
-    connection: "psycopg.Connection[Any]", table: str, columns: list[str]
-) -> tuple[int, str]:
-    """The same of a whole table, whose rows are copied and given to the server as texts again."""
-    numbers = range(len(columns))
-    given = ", ".join("%s::text[]" for _ in numbers)
-    named = ", ".join(f"c{n}" for n in numbers)
-    batch = SUM.format(f"(SELECT * FROM unnest({given}) AS u ({named}))")  # noqa: S608 - numbers
-    count = first = second = 0
-    known = connection.info
-    with (
-        psycopg.connect(known.dsn, password=known.password or None) as other,
-        connection.cursor().copy(f"COPY {table} ({', '.join(columns)}) TO STDOUT") as copied,
-    ):
-        other.read_only = True
-        rows = copied.rows()
-        while some := [*itertools.islice(rows, BATCH)]:
-            values = [[row[n] for row in some] for n in numbers]
-            [[number, one, two]] = other.execute(batch, values).fetchall()
-            count, first, second = count + number, first + int(one), second + int(two)
-    return count, f"{first} {second}" if count else "None None"
-
-
-def revisions(ask: "Ask", version_table: str) -> list[str]:
-    """The revision(s), by a ``Session.version_table``."""
+def revisions(ask: "Ask", version_table: str, apart: "Apart | None" = None) -> list[str]:
+    """The revision(s), by a ``Session.version_table``; ``apart`` as for ``read``."""
     known = version_tables_in(ask, version_table)
     if not known:
         return []
     table = next(iter(known.values()))
-    columns = f"{table.revision}, {table.order}"
-    every = " UNION ALL ".join(f"SELECT {columns} FROM {sql}" for sql in known)  # noqa: S608
-    rows = [str(revision) for revision, _ in ask(f"{every} ORDER BY 2")]
-    return rows if table.every else rows[-1:]
+    wanted = f"SELECT {table.revision}, {table.order} FROM {{}}"  # noqa: S608
+    rows: list[Any] = []
+    for sql in known:
+        [[ours, columns]] = ask(COLUMNS.format(sql.replace("'", "''")))
+        if ours or not apart:
+            rows += ask(wanted.format(sql))
+        else:
+            with apart.opened() as copied:
+                rows += copied(sql, columns)(wanted.format(reading.ROWS))
+    found = [str(revision) for revision, _ in sorted(rows, key=itemgetter(1))]
+    return found if table.every else found[-1:]

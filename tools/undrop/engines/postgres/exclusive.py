@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from undrop.engines.postgres import catalogs, content, empty, locks, programs, session
+from undrop.engines.postgres import apart, catalogs, content, empty, locks, programs, session
 from undrop.errors import LOOK, ChangedError, LiveMovedError, UndropError
 from undrop.recipes import Action
 
@@ -63,18 +63,13 @@ def lock(ask: "Ask", address: "Address") -> None:
 
     The tables are those of the user's that we connect as, whatever role was taken meanwhile.
     """
-    [[role]] = ask("SELECT quote_literal(current_setting('role'))")
+    [[role]] = ask("SELECT pg_catalog.quote_literal(pg_catalog.current_setting('role'))")
     ask(OURSELVES)
     locks.take(ask, "SHARE ROW EXCLUSIVE", locks.AGAINST_WRITERS, address.patience)
-    ask(f"SELECT set_config('role', {role}, true)")
+    ask(f"SELECT pg_catalog.set_config('role', {role}, true)")
 
 
-def compare_and_lock(
-    ask: "Ask",
-    address: "Address",
-    expect: str,
-    connection: "psycopg.Connection[Any] | None" = None,
-) -> list[Any]:
+def compare_and_lock(ask: "Ask", address: "Address", expect: str) -> list[Any]:
     """Keep everybody else from writing and see that the content still is ``expect``.
 
     Empty for a database that has nothing in it. The locks (SHARE ROW EXCLUSIVE) let others read
@@ -91,7 +86,7 @@ def compare_and_lock(
             raise moved()
         marks = ask(MARKS)
         with programs.defining(address) as definitions:
-            present = content.read(ask, definitions, connection=connection)
+            present = content.read(ask, definitions, apart=apart.of(address))
         nothing = empty.is_empty(ask)
         # Alembic makes its table before it asks us.
         known = catalogs.version_tables_in(ask, address.version_table)
@@ -127,7 +122,7 @@ def exclusive(
     expect = state.record.content if state.snapshot and state.record else ""
     with session.opened(address, "changing the database") as connection:
         ask = session.asker(connection)
-        marks = compare_and_lock(ask, address, expect, connection)
+        marks = compare_and_lock(ask, address, expect)
         if not readers:
             locks.take(ask, "ACCESS EXCLUSIVE", locks.AGAINST_ALL, address.patience)
         with log:

@@ -37,7 +37,9 @@ class Site:
     @property
     def address(self) -> "Address":
         """The live database's."""
-        return self._address._replace(version_table=self.session.version_table)
+        return self._address._replace(
+            version_table=self.session.version_table, trusts=self.session.trust_code
+        )
 
     @cached_property
     def scratch(self) -> "Scratch":

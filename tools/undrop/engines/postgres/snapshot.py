@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from undrop import digest, durable, record
-from undrop.engines.postgres import content, locks, programs, proof, session, trust
+from undrop.engines.postgres import apart, content, locks, programs, proof, session, trust
 from undrop.engines.postgres.scratch import BIRTH
 from undrop.errors import UndropError
 from undrop.values import PENDING, Definitions, Identity, Origin
@@ -88,7 +88,10 @@ class Snapshot:
                 version_table = self._address.version_table
                 try:
                     self._content = content.read(
-                        self._ask, definitions, version_table, self._connection
+                        self._ask,
+                        definitions,
+                        version_table,
+                        apart.of(self._address, self._snapshot),
                     )
                 except psycopg.errors.OutOfMemory:
                     self.release()  # or there is no room to ask how much would do
@@ -101,7 +104,9 @@ class Snapshot:
     def revisions(self) -> list[str]:
         """Its revision(s)."""
         with session.explained(self._address, "reading the revision"):
-            return content.revisions(self._ask, self._address.version_table)
+            return content.revisions(
+                self._ask, self._address.version_table, apart.of(self._address, self._snapshot)
+            )
 
     def is_empty(self) -> bool:
         """Whether it has no table."""
@@ -119,10 +124,10 @@ class Snapshot:
 
     def complete(self, work: "Path", _content: str, *, prove: bool) -> "Facts":
         """Dump the snapshot, let it go, and restore the dump into a scratch database, or later."""
-        extensions, code = self._extensions(), self._code()
+        extensions, code = self._extensions(), self.code()
         if self._scratch and not self._scratch.server.trusts:
             # It will not be restored, which is said at once.
-            prove = prove or trust.are_strange(self._connection, code)
+            prove = prove or bool(trust.others(self._connection, code))
         self.copy_to(work)
         self.taken = time.time()
         self.release()
@@ -143,14 +148,14 @@ class Snapshot:
         sql = "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
         return dict(self._ask(sql))
 
-    def _code(self) -> list[str]:
+    def code(self) -> list[str]:
         """Whose code the dump will have: what is asked of the snapshot is what is dumped."""
         with session.explained(self._address, "asking whose code it has"):
             return trust.roles(self._ask)
 
     def vouch(self, dump: "Path") -> None:
         """Dump the snapshot, with a record that says whose code it has."""
-        code = self._code()
+        code = self.code()
         self.copy_to(dump)
         size = durable.size(dump)
         made = record.Record(

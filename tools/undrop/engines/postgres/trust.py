@@ -71,8 +71,13 @@ ROLES = (
     "UNION SELECT relowner FROM pg_class WHERE relkind = 'f' "
     "UNION SELECT owner FROM called JOIN harmful USING (oid)) AS all_of_them (owner) ORDER BY 1"
 )
+OWNERS = (
+    "SELECT DISTINCT pg_get_userbyid(c.relowner)::text FROM pg_class c "  # noqa: S608 - our own
+    f"WHERE c.relkind IN ('r', 'p', 'm') AND {OWN.format('c', 'pg_class')}"
+)
+"""Of tables: an index with their code can come at any time."""
 OTHERS = (
-    "SELECT name FROM unnest(%s::text[]) AS given (name) WHERE NOT coalesce((SELECT "
+    "SELECT DISTINCT name FROM unnest(%s::text[]) AS given (name) WHERE NOT coalesce((SELECT "
     "pg_has_role(r.oid, current_user, 'MEMBER') FROM pg_roles r WHERE r.rolname = name), false)"
 )
 
@@ -127,30 +132,23 @@ def unvouched(dump: "Path") -> UntrustedError:
     )
 
 
-def is_strange(connection: "psycopg.Connection[Any]", ask: "Ask") -> bool:
-    """Whether there is code in the database that may not run as who is connected."""
-    return are_strange(connection, roles(ask))
+def others(connection: "psycopg.Connection[Any]", code: "Sequence[str]") -> list[str]:
+    """Those roles that may not become the user of that connection; one that is not there may not.
 
-
-def are_strange(connection: "psycopg.Connection[Any]", code: "Sequence[str]") -> bool:
-    """The same by whose code it is."""
-    try:
-        refuse(connection, code)
-    except UntrustedError:
-        return True
-    return False
+    Raises psycopg.Error.
+    """
+    return [str(name) for (name,) in connection.execute(OTHERS, [[*code]]).fetchall()]
 
 
 def refuse(connection: "psycopg.Connection[Any]", code: "Sequence[str]") -> None:
     """Raise UntrustedError where code would run as a user that its owner may not become.
 
-    ``connection`` is that user's, where it would run; a role that is not there may become nobody.
+    ``connection`` is that user's, where it would run.
     """
-    others = [name for (name,) in connection.execute(OTHERS, [[*code]]).fetchall()]
-    if others:
+    if named := others(connection, code):
         [[user]] = connection.execute("SELECT current_user").fetchall()
         raise UntrustedError(
-            f"code of {', '.join(others)} would run as {user}",
+            f"code of {', '.join(named)} would run as {user}",
             Setting('verify-url = "postgresql://HOST/NAME"'),
             ", a server to throw away where it may; or, if it may do all that this user may,",
             Setting("trust-code = true"),
