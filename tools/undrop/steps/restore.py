@@ -42,7 +42,9 @@ class ForeignError(CheckError):
             f"{path} may be another application's: {why}",
             *own,
             "if it is meant,",
-            Action("restore", str(path), "--foreign", *(("--trust",) if trust else ())),
+            Action("restore", str(path), "--foreign", "--trust")
+            if trust
+            else Action("restore", str(path), "--foreign"),
         )
         self.why = why
 
