@@ -56,9 +56,12 @@ class Child:
             os.write(self._ask, request.encode() + b"\n")
         said = self._said()
         try:
-            return Reply.of_json(said)
+            reply = Reply.of_json(said)
         except ValueError:
             return Reply(None, f"{self._name}'s process ended with {self._process.wait()}")
+        if not reply.is_open:
+            self._process.communicate()  # killed, it holds its locks a moment longer than it is there
+        return reply
 
     def rows(self, sql: str) -> "Iterator[list[Any]]":
         """What its transaction, which is open still, has for a query. Raises UndropError."""
