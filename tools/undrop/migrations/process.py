@@ -60,7 +60,7 @@ class Child:
         except ValueError:
             return Reply(None, f"{self._name}'s process ended with {self._process.wait()}")
         if not reply.is_open:
-            self._process.communicate()  # killed, it holds its locks a moment longer than it is there
+            self._process.communicate()  # killed, it would hold its locks a moment longer
         return reply
 
     def rows(self, sql: str) -> "Iterator[list[Any]]":
