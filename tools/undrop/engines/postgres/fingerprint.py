@@ -13,6 +13,7 @@ defined, shows in the catalogs' rows, and sequences are asked themselves.
 from typing import TYPE_CHECKING, Any
 
 from undrop.engines.postgres import catalogs
+from undrop.engines.postgres.content import HELD
 from undrop.engines.postgres.exclusive import DEFINED
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def is_same(one: list[Any], other: list[Any]) -> bool:
 
 def _positions(ask: "Ask") -> str:
     """A nextval is no transaction's, and is in the write-ahead log one time in 32."""
+    ask("BEGIN")
+    ask(HELD)
     names = [sql for _, sql in ask(catalogs.RELATIONS.format("S"))]
     each = " UNION ALL ".join(f"SELECT last_value, is_called FROM {sql}" for sql in names)  # noqa: S608
-    return str([tuple(row) for row in ask(each)]) if each else ""
+    found = str([tuple(row) for row in ask(each)]) if each else ""
+    ask("COMMIT")
+    return found
