@@ -136,6 +136,10 @@ def differences(comparison: "Comparison") -> tuple[tuple[tuple[str, ...], ...], 
     parts = [f"{part.kind} {part.name} gone" for part in comparison.parts_gone]
     parts += [f"{part.kind} {part.name} added" for part in comparison.parts_new]
     parts += [f"{name} defined anew" for name in comparison.redefined]
+    parts += [
+        f"counter {each.name} set back from {each.last_before:,} to {each.last_after:,}"
+        for each in comparison.counters
+    ]
     return (COLUMNS, *map(_row, changed)) if changed else (), tuple(parts)
 
 

@@ -120,7 +120,7 @@ class Comparison(NamedTuple):
     @property
     def same(self) -> bool:
         """Whether nothing changed."""
-        parts = self.parts_gone or self.parts_new or self.redefined
+        parts = self.parts_gone or self.parts_new or self.redefined or self.counters
         return not parts and all(change.same for change in self.tables)
 
 

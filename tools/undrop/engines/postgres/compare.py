@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from undrop.compare import files
 from undrop.compare import readable as readables
 from undrop.compare.comparison import Counter, renames
-from undrop.engines.postgres import sequences, session, structure
+from undrop.engines.postgres import sequences, session
 from undrop.engines.postgres.side import Side
 
 if TYPE_CHECKING:
@@ -52,11 +52,9 @@ def databases(  # noqa: PLR0913 - what is compared, and who wants to know
                 connection,
                 rooted=copied,
                 version_table=address.version_table,
-                alone=structure.apart(here, there),
+                beside=there,
             )
-            for connection, address, here, there in zip(
-                opened, addresses, asks, asks[::-1], strict=True
-            )
+            for connection, address, there in zip(opened, addresses, asks[::-1], strict=True)
         ]
         return sided(sides[0], sides[1], folder, progress, also)
 

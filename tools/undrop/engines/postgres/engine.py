@@ -233,9 +233,12 @@ class Postgres(Site):
         return merge.merged(self, state, sources, work_out, triggers=triggers)
 
     def compare(self, old: Path, new: Path, also: "Reading | None" = None) -> "Comparison":
-        from undrop.engines.postgres import compare
+        from undrop.engines.postgres import compare, rights
 
         with self.restored(old) as one, self.restored(new) as other:
+            # What may not be given is in neither.
+            for there, dump in (one, old), (other, new):
+                rights.give(there, dump)
             return compare.databases(
                 one, other, self.session.progress, self.prefix, copied=False, also=also
             )

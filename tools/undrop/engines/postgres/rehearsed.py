@@ -104,7 +104,7 @@ def told(old: "Side", new: "Side", *, rights: bool) -> str:
         tables[name] = [rows, "", each]
     was, now = facts(old.ask, rights=rights), facts(new.ask, rights=rights)
     delta = [sorted(now - was), [what for what, _ in sorted(was - now)]]
-    return json.dumps([tables, *delta, rights])
+    return json.dumps([tables, *delta, rights, new.alone])
 
 
 class Watch:
@@ -119,7 +119,7 @@ class Watch:
 
         ``alone``: it was one transaction, which ``ask`` is in.
         """
-        tables, added, gone, rights = json.loads(rehearsed)
+        tables, added, gone, rights, partitions = json.loads(rehearsed)
         was, now = self._facts[rights], facts(ask, rights=rights)
         here = now - was
         left = Counter(what for what, _ in was - now)
@@ -128,7 +128,7 @@ class Watch:
             items = {what for what, _ in here ^ added}
             items |= {what for what in {*left, *gone} if left[what] != gone.count(what)}
             return f"{', '.join(sorted(items)[:5])}: defined otherwise"
-        _, sources = structure.read(ask, rooted=False, version_table="")
+        _, sources = structure.read(ask, rooted=False, version_table="", alone=partitions)
         return next(iter(self._rows(tables, sources, ask, alone=alone)), "")
 
     def _rows(

@@ -53,9 +53,11 @@ PAIRS = "length(regexp_replace({0}, '\"([^\"\\\\]|\\\\.)*\"|[^:]', '', 'g'))"
 
 
 class Side:
-    """One database, read in the transaction of its connection."""
+    """One database, read in the transaction of its connection.
 
-    _alone: "Sequence[str]" = ()
+    ``beside`` asks the one that it is compared with: ``alone`` are partitions that are tables of
+    their own there, and so here.
+    """
 
     def __init__(
         self,
@@ -63,15 +65,16 @@ class Side:
         *,
         rooted: bool,
         version_table: str,
-        alone: "Sequence[str]" = (),
+        beside: "Ask | None" = None,
     ) -> None:
-        self.connection, self._alone = connection, alone
-        self._look(session.asker(connection), rooted=rooted, version_table=version_table)
+        self.connection = connection
+        self._look(session.asker(connection), beside, rooted=rooted, version_table=version_table)
 
-    def _look(self, ask: "Ask", *, rooted: bool, version_table: str) -> None:
+    def _look(self, ask: "Ask", beside: "Ask | None", *, rooted: bool, version_table: str) -> None:
         self.ask = ask
+        self.alone = structure.apart(ask, beside) if beside else []
         self.structure, self.sources = structure.read(
-            ask, rooted=rooted, version_table=version_table, alone=self._alone
+            ask, rooted=rooted, version_table=version_table, alone=self.alone
         )
 
     @cached_property
@@ -203,6 +206,11 @@ class Side:
         return text if self.encoded else f"encode(convert_to({text}::text, 'SQL_ASCII'), 'escape')"
 
 
+def asker(rows: "Callable[[str], Iterator[Any]]") -> "Ask":
+    """What asks as ``rows`` does, and waits for all of the answer."""
+    return lambda sql: [*rows(sql)]
+
+
 class OpenSide(Side):
     """A database in a transaction of another process's that is not to be committed.
 
@@ -210,10 +218,15 @@ class OpenSide(Side):
     """
 
     def __init__(
-        self, rows: "Callable[[str], Iterator[Any]]", *, rooted: bool, version_table: str
+        self,
+        rows: "Callable[[str], Iterator[Any]]",
+        *,
+        rooted: bool,
+        version_table: str,
+        beside: "Ask | None" = None,
     ) -> None:
         self._query = rows
-        self._look(lambda sql: [*rows(sql)], rooted=rooted, version_table=version_table)
+        self._look(asker(rows), beside, rooted=rooted, version_table=version_table)
 
     def _fetched(self, select: str, _kinds: list[str]) -> "Iterator[tuple[Any, ...]]":
         return map(tuple, self._query(select))
@@ -250,8 +263,16 @@ def read(source: "Source", others: "Sequence[Source]", name: str, *, exact: bool
     if exact and TEXTS & {kind, other}:
         return f"{name}::text"
     if kind in source.labels and not exact:
-        return f"CASE {name}::text {source.labels[kind]} ELSE {name}::text END"
+        return relabelled(f"{name}::text", source.labels[kind])
+    if (of := kind.removesuffix("[]")) in source.labels and not exact:
+        each = f"SELECT {relabelled('v::text', source.labels[of])} FROM unnest({name}) AS v"  # noqa: S608
+        return f"CASE WHEN {name} IS NOT NULL THEN concat(array_dims({name}), array({each})) END"
     return compared(name, kind, other)
+
+
+def relabelled(text: str, labels: str) -> str:
+    """An enum's label as it is compared (``Side.renamed``)."""
+    return f"CASE {text} {labels} ELSE {text} END"
 
 
 def compared(value: str, kind: str, other: str) -> str:

@@ -118,12 +118,13 @@ class Work:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix=self._site.prefix)))
             before = self._backup or stack.enter_context(self._site.restored(backup))
             opened = stack.enter_context(session.opened(before, "comparing"))
-            old = Side(opened, rooted=rooted, version_table=table)
+            ask = session.asker(opened)
             if rows := self._runner.rows:
-                new: Side = OpenSide(rows, rooted=rooted, version_table=table)
+                new: Side = OpenSide(rows, rooted=rooted, version_table=table, beside=ask)
             else:
-                opened = stack.enter_context(session.opened(self._there, "comparing"))
-                new = Side(opened, rooted=rooted, version_table=table)
+                there = stack.enter_context(session.opened(self._there, "comparing"))
+                new = Side(there, rooted=rooted, version_table=table, beside=ask)
+            old = Side(opened, rooted=rooted, version_table=table, beside=new.ask)
             comparison = compare.sided(old, new, folder, self._site.session.progress)
             if self._runner.in_place:
                 self._told = rehearsed.told(old, new, rights=self._is_whole)
