@@ -13,7 +13,8 @@ INSERT INTO meant VALUES (1, 'on', '{on,off}', '10.0.0.1', 'yes', 'A0EEBC999C0B4
     (2, 'off', NULL, '::1', 'f', '{b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}');
 CREATE TABLE parts (id int, at date) PARTITION BY RANGE (at);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
-INSERT INTO parts VALUES (1, '2024-05-05');
+CREATE TABLE parts_0 PARTITION OF parts FOR VALUES FROM ('2023-01-01') TO ('2024-01-01');
+INSERT INTO parts VALUES (1, '2024-05-05'), (3, '2023-05-05');
 CREATE TABLE parts_2 (id int, at date); INSERT INTO parts_2 VALUES (1, '2025-05-05'), (2, '2025-06-06');
 CREATE SEQUENCE numbers; CREATE SEQUENCE other; SELECT setval('numbers', 70), setval('other', 7);
 CREATE TABLE held (id int, secret text); ALTER TABLE held ENABLE ROW LEVEL SECURITY;
@@ -63,7 +64,7 @@ def test_a_migration_names_what_is_lost_and_nothing_else(shop: Rich) -> None:
     for command in ("rehearse", "migrate"):
         done = shop.undrop(command)
         assert (done.code, "lost" in done.err, "warning" in done.err) == (0, False, False), done
-    assert shop.sql("SELECT count(*) FROM parts") == [(2,)]
+    assert shop.sql("SELECT count(*) FROM parts") == [(3,)]
     shop.psql("UPDATE alembic_version SET version_num = '0006'")
     before = shop.exactly()
     shop.revise(*(f"op.execute({sql!r})" for sql in LOST))
