@@ -176,6 +176,24 @@ SUM = (
 the server's parallel workers do it (postgresql.org/docs/current/parallel-safety.html)."""
 
 
+def is_found(ask: "Ask", select: str) -> bool:
+    """Whether a query finds all that it needs under the search_path of now; nothing of it is run.
+
+    To plan one the server works out what the tables' indexes call, and that may name what it needs
+    without a schema.
+    """
+    ask("SAVEPOINT undrop_plan")
+    try:
+        ask(f"EXPLAIN {select}")
+    except Exception as error:
+        if locks.code(error) not in UNRESOLVED:
+            raise
+        ask("ROLLBACK TO SAVEPOINT undrop_plan")
+        return False
+    ask("RELEASE SAVEPOINT undrop_plan")
+    return True
+
+
 def sum_of(ask: "Ask", table: str) -> tuple[int, str]:
     """Rows of a table, as it stands after FROM, and their checksum."""
     ask("SAVEPOINT undrop_sum")
@@ -184,7 +202,7 @@ def sum_of(ask: "Ask", table: str) -> tuple[int, str]:
     except Exception as error:
         if locks.code(error) not in UNRESOLVED:
             raise
-        # An index calls a function that names what it needs without a schema.
+        # An index calls a function that names what it needs without a schema (``is_found``).
         ask("ROLLBACK TO SAVEPOINT undrop_sum")
         ask("SET LOCAL search_path TO DEFAULT")
         [sums] = ask(SUM.format(table))

@@ -187,10 +187,12 @@ class Side:
         table = f"{source.sql} AS t" if source.sql.startswith("(") else source.sql
         select = f"SELECT {', '.join(listed)} FROM {table} WHERE {where}"  # noqa: S608 - ours
         kinds = ["int8" if each.endswith("::bigint") else "text" for each in listed]
-        # What an index of the table calls may find by its own path alone what it needs.
-        self.ask("SET LOCAL search_path TO DEFAULT")
+        is_found = content.is_found(self.ask, select)
+        if not is_found:
+            self.ask("SET LOCAL search_path TO DEFAULT")
         yield from self._fetched(select, kinds)
-        self.ask("SET LOCAL search_path TO ''")
+        if not is_found:
+            self.ask("SET LOCAL search_path TO ''")
 
     def _fetched(self, select: str, kinds: list[str]) -> "Iterator[tuple[Any, ...]]":
         with self.connection.cursor().copy(f"COPY ({select}) TO STDOUT") as copy:
