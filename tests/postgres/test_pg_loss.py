@@ -286,6 +286,50 @@ CREATE TABLE joins (id int, at date); INSERT INTO joins VALUES (1, '2040-05-05')
 """
 
 
+TIMES = r"""
+CREATE TYPE state AS ENUM ('on', 'off');
+CREATE TABLE times (id int PRIMARY KEY, local timestamp, moment timestamptz, said text, day date, many state[],
+    z text, old text, b bytea, c money, told text, j text);
+INSERT INTO times VALUES (1, '2024-07-05 12:00', '2024-07-05 12:00+00', '2024-07-05 12:00', '2024-07-05', '{on,off}',
+    '2024-07-05T12:00:00Z', '2024-07-05', 'a', 1234.5, '7.50', '{"a": 1}'),
+    (2, '2024-01-05 12:00', '2024-10-27 00:30+00', '2024-01-05 12:00', NULL, NULL,
+    '2024-07-05 12:00+02', '2024-07-05 00:00', '\x00ff', NULL, '8', '[1]');
+"""
+ZONE = """DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET TimeZone TO %L',
+    current_database(), 'Europe/Berlin'); END $$; SET TimeZone TO 'Europe/Berlin';"""
+CONVERTED: dict[str, set[str]] = {
+    "ALTER local TYPE timestamptz, ALTER moment TYPE text, ALTER said TYPE timestamptz USING said::timestamptz": set(),
+    "ALTER local TYPE timestamptz USING local AT TIME ZONE 'UTC'": {"times.local"},
+    "ALTER day TYPE timestamptz, ALTER said TYPE timestamp USING said::timestamp": set(),
+    "ALTER day TYPE timestamptz USING day::timestamp AT TIME ZONE 'UTC'": {"times.day"},
+    "ALTER moment TYPE timestamp": {"times.moment"},  # an hour that comes twice was one of them
+    "ALTER z TYPE timestamp USING z::timestamp": {"times.z"},
+    "ALTER z TYPE timestamp USING z::timestamptz": set(),
+    "ALTER z TYPE timestamptz USING z::timestamptz, ALTER old TYPE date USING old::date": set(),
+    "ALTER said TYPE date USING said::date": {"times.said"},
+    "ALTER z TYPE time USING z::timestamp::time": {"times.z"},
+    "ALTER b TYPE text USING encode(b, 'escape'), ALTER c TYPE numeric, ALTER j TYPE jsonb USING j::jsonb": set(),
+    "ALTER b TYPE text, ALTER c TYPE text, ALTER told TYPE money USING told::money": set(),
+    "ALTER many TYPE text[] USING many::text[]": set(),
+}
+"""What is lost in a database that is in Berlin."""
+
+
+@pytest.mark.more
+def test_a_text_is_read_where_a_type_holds_all_of_it_and_a_time_in_the_database_s_zone(
+    migrated: Callable[..., losses.Report],
+) -> None:
+    def found(sql: str, first: str = "") -> set[str]:
+        return {each.name for each in migrated(ZONE + sql, TIMES + first).losses}
+
+    got = {sql: found(f"ALTER TABLE times {sql}") for sql in CONVERTED}
+    assert got == CONVERTED
+    assert found("ALTER TYPE state RENAME VALUE 'on' TO 'running'") == set()
+    twice = """UPDATE times SET j = '{"a": 1, "a": 2}', told = '7.505' WHERE id = 1;"""
+    kept = "ALTER TABLE times ALTER j TYPE jsonb USING j::jsonb, ALTER told TYPE money USING told::money"
+    assert found(kept, twice) == {"times.j", "times.told"}
+
+
 @pytest.mark.more
 def test_what_means_the_same_is_not_lost(migrated: Callable[..., losses.Report]) -> None:
     """A key of another type too; and what does not mean the same is lost still."""

@@ -11,6 +11,8 @@ CREATE TYPE state AS ENUM ('on', 'off');
 CREATE TABLE meant (id int PRIMARY KEY, s state, many state[], ip text, ok text, u text);
 INSERT INTO meant VALUES (1, 'on', '{on,off}', '10.0.0.1', 'yes', 'A0EEBC999C0B4EF8BB6D6BB9BD380A11'),
     (2, 'off', NULL, '::1', 'f', '{b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}');
+CREATE TABLE local (id int PRIMARY KEY, at timestamp); INSERT INTO local VALUES (1, '2024-07-05 12:00');
+CREATE TABLE zoned AS SELECT * FROM local;
 CREATE TABLE parts (id int, at date) PARTITION BY RANGE (at);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
 CREATE TABLE parts_0 PARTITION OF parts FOR VALUES FROM ('2023-01-01') TO ('2024-01-01');
@@ -31,6 +33,7 @@ CREATE TABLE twice (id int PRIMARY KEY, j json); INSERT INTO twice VALUES (1, '{
 """
 KEPT = (
     "ALTER TABLE meant ALTER id TYPE text, ALTER ip TYPE inet USING ip::inet, ALTER ok TYPE boolean USING ok::boolean, ALTER u TYPE uuid USING u::uuid",
+    "ALTER TABLE local ALTER at TYPE timestamptz",
     "ALTER TYPE state RENAME VALUE 'on' TO 'running'",
     "ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')",
     "ALTER TABLE parts DETACH PARTITION parts_1",
@@ -47,6 +50,7 @@ LOST = {
     "ALTER TABLE held DISABLE ROW LEVEL SECURITY": "row level security on held",
     "CREATE OR REPLACE VIEW seen AS SELECT id FROM held WHERE id > 1": "view seen",
     "ALTER TABLE twice ALTER j TYPE jsonb": "twice",
+    "ALTER TABLE zoned ALTER at TYPE timestamptz USING at AT TIME ZONE 'UTC'": "zoned",
     "DELETE FROM parts WHERE id = 2": "parts",
 }
 
@@ -55,6 +59,7 @@ LOST = {
 def shop(pg: Rich, stocked_server: Rich) -> Rich:
     pg.stock(stocked_server)
     pg.psql(FIRST)
+    pg.psql(f"ALTER DATABASE {pg.name} SET TimeZone TO 'Europe/Berlin'")
     return pg
 
 
@@ -80,7 +85,10 @@ def test_a_migration_names_what_is_lost_and_nothing_else(shop: Rich) -> None:
 @pytest.mark.more
 def test_a_command_s_losses_are_named(shop: Rich) -> None:
     kept = shown(shop, *shop.client("; ".join(KEPT)))
-    assert "the command changed table meant defined anew; type state defined anew\n" in kept
+    assert (
+        "the command changed table local defined anew; table meant defined anew; type state defined anew\n"
+        in kept
+    )
     lost = shown(shop, *shop.client("; ".join(LOST)))
     [line] = [line for line in lost.splitlines() if "the command changed" in line]
     assert [name for name in LOST.values() if name not in line] == [], line

@@ -13,7 +13,7 @@ from undrop.compare import files
 from undrop.compare import readable as readables
 from undrop.compare.comparison import Counter, renames
 from undrop.engines.postgres import sequences, session
-from undrop.engines.postgres.side import Side
+from undrop.engines.postgres.side import UTC, Side
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -68,7 +68,9 @@ def sided(
     for number, side in enumerate(sides):
         exact = also is not None and also.exact
         others = [] if exact else [sides[1 - number]]
-        side.write(folder / f"{number}.db", same, others, progress, exact=exact)
+        # A migration converts in the zone of its own session.
+        zone = UTC if exact else new.zone
+        side.write(folder / f"{number}.db", same, others, progress, exact=exact, zone=zone)
     return written((old, folder / "0.db"), (new, folder / "1.db"), same, progress, also)
 
 

@@ -22,34 +22,50 @@ LABELS = (
     "SELECT format_type(e.enumtypid, NULL), "
     "array_agg(quote_literal(e.enumlabel) ORDER BY e.enumsortorder) FROM pg_enum e GROUP BY 1"
 )
+UTC = "'UTC'"
+ZONE = "SELECT quote_literal(reset_val) FROM pg_settings WHERE name = 'TimeZone'"
+"""Of ALTER DATABASE, ALTER ROLE or the connection (view-pg-settings.html)."""
 WHOLE = {"smallint", "integer", "bigint", "oid"}
 
 
+TIMES = {"timestamp without time zone", "timestamp with time zone"}
 TEXTS = {"text", "character varying", "character", "name"}
 MEETING = [
-    ({"date", "timestamp without time zone", "timestamp with time zone"}, "timestamp"),
+    ({"date", *TIMES}, "timestamp"),
     ({"real", "double precision"}, "double precision"),
     ({"json", "jsonb"}, "jsonb"),
-    ({"money", "numeric"}, "numeric"),
 ]
 """Types that hold the same, and in which their values are compared where one became the other."""
-READ = {"uuid", "inet", "cidr", "macaddr", "date", "interval", "json", "jsonb", *(
-    f"{each} {zone} time zone" for each in ("time", "timestamp") for zone in ("with", "without")
-)}  # fmt: skip
-"""Types of which a text says the same in several ways."""
-TRUE = "'t', 'tr', 'tru', 'true', 'y', 'ye', 'yes', 'on', '1'"
-FALSE = "'f', 'fa', 'fal', 'fals', 'false', 'n', 'no', 'of', 'off', '0'"
-"""Words for them (datatype-boolean.html)."""
-NUMBER = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?$'"
-"""A text that says nothing more than a number: of one with zeros before it these would be lost."""
+FINE = "{0} ~ '[.][0-9]{{6}}[0-9]*[1-9]'"  # than a microsecond
+ZONED = "{0} ~* ':[0-9.]+ *([+-]|(?!am|pm|bc|ad)[a-z])'"
+DATED = "{0} ~ '[0-9] *[-/] *[0-9a-zA-Z]+ *[-/]'"
+PAIRS = "length(regexp_replace({0}, '\"([^\"\\\\]|\\\\.)*\"|[^:]', '', 'g'))"
+"""How many keys a JSON text has: jsonb keeps one of several that are alike."""
 READING = "pg_temp.undrop_read"
 READER = f"""CREATE OR REPLACE FUNCTION {READING}(v text, t regtype) RETURNS text
 LANGUAGE plpgsql AS 'DECLARE found text; BEGIN
 EXECUTE format(''SELECT $1::%s::text'', t) INTO found USING v; RETURN found;
 EXCEPTION WHEN others THEN RETURN v; END'"""
 """What a text says as a value of a type, as that type writes it; the text where it says none."""
-PAIRS = "length(regexp_replace({0}, '\"([^\"\\\\]|\\\\.)*\"|[^:]', '', 'g'))"
-"""How many keys a JSON text has: jsonb keeps one of several that are alike."""
+NEVER = "false"
+AS_JSONB = READING + "({0}, 'jsonb')"
+READ = {
+    **dict.fromkeys(("uuid", "inet", "cidr", "macaddr", "json", "bytea"), NEVER),
+    "date": "{0} ~ ':' AND {0} !~ '[ T]00:00(:00([.]0+)?)?$'",
+    "timestamp without time zone": FINE,
+    "timestamp with time zone": FINE,
+    "time without time zone": f"{FINE} OR {ZONED} OR {DATED}",
+    "time with time zone": f"{FINE} OR {DATED}",
+    "interval": FINE,
+    "money": "{0} ~ '[.][0-9]{{2}}[0-9]*[1-9]'",
+    "jsonb": f"{PAIRS} <> {PAIRS.replace('{0}', AS_JSONB)}",
+}
+"""Types of which a text says the same in several ways, and when it says more than they hold."""
+TRUE = "'t', 'tr', 'tru', 'true', 'y', 'ye', 'yes', 'on', '1'"
+FALSE = "'f', 'fa', 'fal', 'fals', 'false', 'n', 'no', 'of', 'off', '0'"
+"""Words for them (datatype-boolean.html)."""
+NUMBER = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?$'"
+"""A text that says nothing more than a number: of one with zeros before it these would be lost."""
 
 
 class Side:
@@ -99,6 +115,12 @@ class Side:
                     found[kind] = " ".join(f"WHEN {max(p)} THEN {min(p)}" for p in pairs)
         return found
 
+    @property
+    def zone(self) -> str:
+        """The time zone that sessions like this one's begin with, as a literal."""
+        [[name]] = self.ask(ZONE)
+        return str(name)
+
     @cached_property
     def sums(self) -> dict[str, tuple[int, str]]:
         """Of each table, its rows and their checksum, as they were when that was asked first."""
@@ -120,7 +142,7 @@ class Side:
         roots = (key for key, each in self.structure.tables.items() if 0 != each.root == table.root)
         return self.sources.get(next(roots, name))
 
-    def write(
+    def write(  # noqa: PLR0913 - what is written, and how it is read
         self,
         path: "Path",
         without: "Collection[str]",
@@ -128,11 +150,12 @@ class Side:
         progress: "Progress",
         *,
         exact: bool = False,
+        zone: str = UTC,
     ) -> None:
         """Every table into a SQLite file; the rows of those in ``without`` are left out.
 
         Values are as they are compared with those of ``others``; ``exact``: as they are, where
-        the type is the same there.
+        the type is the same there. ``zone``: the one in which a time without one is read.
         """
         renamed = {} if exact else self.renamed(others)
         with stand_in.written(path) as file:
@@ -140,7 +163,10 @@ class Side:
                 source = self.sources[name]
                 source.labels = renamed
                 there = [found for side in others if (found := side.source(name, table))]
-                file.add(table, () if name in without else self._rows(source, there, exact=exact))
+                file.add(
+                    table,
+                    () if name in without else self._rows(source, there, exact=exact, zone=zone),
+                )
                 progress("compare", done, len(self.structure.tables))
 
     def rows_where(
@@ -177,7 +203,13 @@ class Side:
         return [*self._rows(source, there, exact=True, where=where)]
 
     def _rows(
-        self, source: "Source", others: "Sequence[Source]", *, exact: bool, where: str = "true"
+        self,
+        source: "Source",
+        others: "Sequence[Source]",
+        *,
+        exact: bool,
+        where: str = "true",
+        zone: str = UTC,
     ) -> "Iterator[tuple[Any, ...]]":
         texts = [read(source, others, name, exact=exact) for name in source.columns]
         if any(READING in text for text in texts):
@@ -190,7 +222,9 @@ class Side:
         is_found = content.is_found(self.ask, select)
         if not is_found:
             self.ask("SET LOCAL search_path TO DEFAULT")
+        self.ask(f"SET LOCAL TimeZone TO {zone}")
         yield from self._fetched(select, kinds)
+        self.ask(f"SET LOCAL TimeZone TO {UTC}")
         if not is_found:
             self.ask("SET LOCAL search_path TO ''")
 
@@ -281,8 +315,8 @@ def compared(value: str, kind: str, other: str) -> str:
     """How a value is compared with one of type ``other``: 5.00 and 5 are the same number."""
     if kind == "boolean" and other in WHOLE:
         return f"{value}::int::text"
-    if kind == "numeric":
-        return f"trim_scale({value})::text"
+    if kind == "numeric" or (kind == "money" and other in {*WHOLE, "numeric"}):
+        return f"trim_scale({value}::numeric)::text"
     if kind in TEXTS:
         return _of_text(f"{value}::text", other)
     if (kind, other) == ("json", "jsonb"):
@@ -291,14 +325,22 @@ def compared(value: str, kind: str, other: str) -> str:
         return f"CASE WHEN {alike} THEN {kept} ELSE {value}::text END"
     for kinds, common in MEETING:
         if kind != other and {kind, other} <= kinds:
-            return f"{value}::{common}::text"
+            met = f"{value}::{common}"
+            # When clocks are set back, an hour comes twice.
+            is_whole = f"{met}::{kind} = {value}" if kind in TIMES else "true"
+            return f"CASE WHEN {is_whole} THEN {met}::text ELSE {value}::text END"
     return f"{value}::text"
 
 
 def _of_text(text: str, other: str) -> str:
     """What a text says, as a value of type ``other`` is written; else the text."""
     if other in READ:
-        return f"{READING}({text}, '{other}')"
+        found = f"{READING}({text}, '{other}')"
+        if other == "timestamp without time zone":  # with one it is another moment's
+            moment = f"{READING}({text}, 'timestamptz')"
+            local = f"regexp_replace({moment}, '[+-][0-9:]+$', '')"
+            found = f"CASE WHEN {ZONED.format(text)} THEN {local} ELSE {found} END"
+        return f"CASE WHEN {READ[other].format(text)} THEN {text} ELSE {found} END"
     if other == "boolean":
         word = f"lower(trim({text}))"
         cases = f"WHEN {word} IN ({TRUE}) THEN 'true' WHEN {word} IN ({FALSE}) THEN 'false'"
