@@ -6,6 +6,7 @@ Her code writes into the server's log who ran it, which no rollback takes back.
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -334,6 +335,7 @@ def test_what_takes_the_place_of_what_is_read_runs_nothing(project: Rich) -> Non
                 for each in statements.split(";"):
                     with suppress(psycopg.Error):
                         connection.execute(each)
+                time.sleep(0.02)  # or no snapshot of unmoved tables is to be had
             connection.close()
 
         return until_then
@@ -353,8 +355,8 @@ def test_what_takes_the_place_of_what_is_read_runs_nothing(project: Rich) -> Non
         thread.start()
     try:
         for number in range(2):
-            project.undrop("backup", str(number))
-            project.undrop("status")
+            project.impatient("backup", str(number))
+            project.impatient("status")
     finally:
         stop.set()
         for thread in threads:
