@@ -96,7 +96,8 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
     else:
         yield "", "there is none"
     last = seen.last
-    yield "backup", f"{last.path.name}, {tables.age(last.created)}, verified" if last else "none"
+    proved = last and (last.unproved or "verified")
+    yield "backup", f"{last.path.name}, {tables.age(last.created)}, {proved}" if last else "none"
     if seen.shrunk:
         yield "ALARM", f"had rows before and have none in it: {', '.join(seen.shrunk)}"
     yield "space", f"{tables.size(seen.used)} in backups and vault"

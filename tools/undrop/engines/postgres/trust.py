@@ -147,8 +147,10 @@ def refuse(connection: "psycopg.Connection[Any]", code: "Sequence[str]") -> None
     """
     if named := others(connection, code):
         [[user]] = connection.execute("SELECT current_user").fetchall()
+        alone = [f"let the URL name {named[0]}, whose code it is; or"] if len(named) == 1 else []
         raise UntrustedError(
             f"code of {', '.join(named)} would run as {user}",
+            *alone,
             Setting('verify-url = "postgresql://HOST/NAME"'),
             ", a server to throw away where it may; or, if it may do all that this user may,",
             Setting("trust-code = true"),
