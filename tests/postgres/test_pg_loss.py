@@ -140,7 +140,7 @@ def test_nothing_is_lost(migrated: Callable[..., losses.Report], sql: str) -> No
             ("DELETE FROM app.parts WHERE id = 1", {"rows app.parts"}),
             ("DELETE FROM dogs", {"rows dogs"}),
             ("DELETE FROM ONLY animals", {"rows animals"}),
-            ("DROP SCHEMA app CASCADE", {"table app.parts"}),
+            ("DROP SCHEMA app CASCADE", {"table app.parts", "schema app"}),
             ("DROP INDEX by_name", {"index by_name"}),
             ("DROP TRIGGER noting ON items", {"trigger noting"}),
             ("DROP VIEW names", {"view names"}),
@@ -284,6 +284,41 @@ INSERT INTO meant VALUES (1, '10.0.0.1', 'yes', 'A0EEBC999C0B4EF8BB6D6BB9BD380A1
     '{b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '20240229', '-7', 0.1, 'off', '', 'l', '[]', '2024-01-05 00:00:00');
 CREATE TABLE joins (id int, at date); INSERT INTO joins VALUES (1, '2040-05-05'), (2, '2040-06-06');
 """
+
+
+LESS = r"""
+CREATE SCHEMA empty; CREATE TYPE pair AS (a int, b text); CREATE TYPE more AS (a int); CREATE TABLE logged (id int);
+CREATE TABLE repl (id int NOT NULL UNIQUE); ALTER TABLE repl REPLICA IDENTITY USING INDEX repl_id_key;
+CREATE TABLE room (during int4range, c text COLLATE "C", EXCLUDE USING gist (during WITH &&));
+CREATE TABLE par (a int); CREATE TABLE kid (b int) INHERITS (par); GRANT USAGE ON TYPE pair TO pg_monitor;
+CREATE POLICY few_of ON room TO pg_monitor USING (true); CREATE TRIGGER off BEFORE INSERT ON room FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE OPERATOR CLASS oc FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int, int);
+CREATE CONVERSION cv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8; CREATE TRUSTED LANGUAGE lang HANDLER plpgsql_call_handler;
+CREATE ACCESS METHOD am TYPE TABLE HANDLER heap_tableam_handler; GRANT SELECT ON LARGE OBJECT 777 TO pg_monitor;
+"""
+
+
+@pytest.mark.more
+def test_what_is_lost_that_is_rarely_thought_of(migrated: Callable[..., losses.Report]) -> None:
+    """And by a new name, or by what a type has besides, nothing is."""
+    renamed = "ALTER TYPE mood ADD VALUE 'glad' BEFORE 'ok'; ALTER TYPE more ADD ATTRIBUTE c int; ALTER TYPE pair RENAME TO two; ALTER SCHEMA empty RENAME TO still; ALTER TABLE kid RENAME TO child; ALTER TABLE room RENAME TO rooms"
+    assert migrated(renamed, LESS)[:2] == ([], [])
+    found = migrated(
+        "DROP SCHEMA empty; ALTER TABLE logged SET UNLOGGED; ALTER TABLE repl REPLICA IDENTITY NOTHING;"
+        "ALTER TABLE room DROP CONSTRAINT room_during_excl; ALTER TABLE kid NO INHERIT par;"
+        'ALTER TABLE room ALTER c TYPE text COLLATE "default"; REVOKE USAGE ON TYPE pair FROM pg_monitor;'
+        "ALTER POLICY few_of ON room TO PUBLIC; ALTER TABLE room DISABLE TRIGGER off; DROP OPERATOR CLASS oc USING btree;"
+        "DROP CONVERSION cv; DROP LANGUAGE lang; DROP ACCESS METHOD am; REVOKE SELECT ON LARGE OBJECT 777 FROM pg_monitor",
+        LESS,
+    )
+    assert {each.name for each in found.losses} == {
+        "schema empty", "exclusion room_during_excl", "inheritance of kid from par", "grant USAGE ON TYPE pair TO pg_monitor",
+        "operator class oc", "conversion cv", "language lang", "access method am",
+        "grant SELECT ON LARGE OBJECT 777 TO pg_monitor",
+    }  # fmt: skip
+    assert {text.split(" had ")[0] for text in found.warnings} == {
+        "logged: LOGGED is gone", "repl:", "room: c", "policy few_of", "trigger off",
+    }  # fmt: skip
 
 
 TIMES = r"""

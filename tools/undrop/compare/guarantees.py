@@ -62,9 +62,17 @@ def weaker(found: "Comparison") -> "Iterator[str]":
             for text in _of_index(index, index_now, new, names[name]):
                 yield f"index {index_now.name}{' ' if text.startswith('had ') else ': '}{text}"
     for part, part_now in parts:
+        if part.kind == "type" and _has(part_now.definition, part.definition):
+            continue
         if part.kind != "index" and not ddl.alike(part.definition, part_now.definition, every):
             was, is_now = _differing(part.definition, part_now.definition, every)
             yield f'{part_now.kind} {part_now.name} had "{was}", has "{is_now}"'
+
+
+def _has(definition: str, other: str) -> bool:
+    """Whether a definition says all that another one says, in that order, and maybe more."""
+    words = iter(ddl.words(definition))
+    return all(word in words for word in ddl.words(other))
 
 
 def _of_table(

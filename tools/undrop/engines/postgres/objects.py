@@ -45,6 +45,11 @@ def _grants(source: str, acl: tuple[str, str], on: str, table: str, word: str) -
     )
 
 
+_MADE = (
+    "(o.typtype IN ('e', 'd', 'r') OR o.typtype = 'c' AND EXISTS (SELECT 1 FROM pg_class k "
+    "WHERE k.oid = o.typrelid AND k.relkind = 'c'))"
+)
+"""A type that is no table's, no array's."""
 _FUNCTION = "quote_ident(p.proname) || '(' || oidvectortypes(p.proargtypes) || ')'"
 GRANTS = " UNION ALL ".join([
     _grants(
@@ -66,6 +71,27 @@ GRANTS = " UNION ALL ".join([
         "pg_namespace n", ("n.nspacl", "n.nspowner"), "'SCHEMA ' || quote_ident(n.nspname)", "''",
         "quote_ident(n.nspname)",
     ) + f" AND NOT ({SYSTEM})",
+    _grants(
+        "pg_type o JOIN pg_namespace n ON n.oid = o.typnamespace",
+        ("coalesce(o.typacl, acldefault('T', o.typowner))", "o.typowner"),
+        f"'TYPE ' || {_named('quote_ident(o.typname)')}", _named("quote_ident(o.typname)"),
+        "'TYPE'",  # which may have another name
+    ) + f" AND {_own('pg_type', 'o')} AND {_MADE}",
+    *(
+        _grants(
+            f"{catalog} o", (f"coalesce({acl}, acldefault('{kind}', {owner}))", owner),
+            f"'{word} ' || {name}", name, f"'{word}'",
+        ) + f" AND NOT {MEMBER.format(catalog, 'o')}"
+        for catalog, kind, word, name, owner, acl in (
+            ("pg_language", "l", "LANGUAGE", "quote_ident(o.lanname)", "o.lanowner", "o.lanacl"),
+            ("pg_foreign_server", "S", "FOREIGN SERVER", "quote_ident(o.srvname)", "o.srvowner",
+             "o.srvacl"),
+            ("pg_foreign_data_wrapper", "F", "FOREIGN DATA WRAPPER", "quote_ident(o.fdwname)",
+             "o.fdwowner", "o.fdwacl"),
+            ("pg_largeobject_metadata", "L", "LARGE OBJECT", "o.oid::text", "o.lomowner",
+             "o.lomacl"),
+        )
+    ),
 ])  # fmt: skip
 DEFAULT_GRANTS = (
     "SELECT concat(a.privilege_type, ' ON ', CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' "  # noqa: S608
@@ -113,10 +139,41 @@ TYPES = _of_schema(
     "(SELECT string_agg(quote_ident(t.attname) || ' ' || format_type(t.atttypid, t.atttypmod), "
     "', ' ORDER BY t.attnum) FROM pg_attribute t WHERE t.attrelid = o.typrelid AND t.attnum > 0 "
     "AND NOT t.attisdropped) END",
-    "(o.typtype IN ('e', 'd', 'r') OR o.typtype = 'c' AND EXISTS (SELECT 1 FROM pg_class k "
-    "WHERE k.oid = o.typrelid AND k.relkind = 'c'))",
+    _MADE,
 )  # fmt: skip
+EXCLUSIONS = (
+    f"SELECT quote_ident(k.conname), {NAME}, pg_get_constraintdef(k.oid) || ' ' || {_WORD} "  # noqa: S608
+    f"FROM {_RELATION} JOIN pg_constraint k ON k.conrelid = c.oid "
+    f"WHERE k.contype = 'x' AND NOT c.relispartition AND {_own('pg_class', 'c')}"
+)
+INHERITED = (
+    f"SELECT 'of ' || {NAME} || ' from ' || {NAME.replace('c.', 'p.').replace('n.', 'm.')}, "  # noqa: S608
+    f"{NAME}, {_WORD} || ' ' || {_WORD.replace('c.', 'p.').replace('n.', 'm.')} FROM {_RELATION} "
+    "JOIN pg_inherits i ON i.inhrelid = c.oid JOIN pg_class p ON p.oid = i.inhparent "
+    "JOIN pg_namespace m ON m.oid = p.relnamespace "
+    f"WHERE p.relkind <> 'p' AND c.relkind IN ('r', 'f') AND {_own('pg_class', 'c')}"
+)
+SCHEMAS = (
+    "SELECT quote_ident(n.nspname), '', 'schema' FROM pg_namespace n "  # noqa: S608
+    f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_namespace', 'n')}"
+)
 PARTS = {
+    "schema": SCHEMAS,
+    "exclusion": EXCLUSIONS,
+    "inheritance": INHERITED,
+    "operator class": _of_schema(
+        "pg_opclass", "opc",
+        "concat_ws(' ', format_type(o.opcintype, NULL), o.opcdefault, "
+        "(SELECT a.amname FROM pg_am a WHERE a.oid = o.opcmethod))",
+    ),
+    "conversion": _of_schema("pg_conversion", "con", "o.conproc::regproc::text"),
+    "language": _of_database(
+        "pg_language", "quote_ident(o.lanname)",
+        "concat_ws(' ', o.lanpltrusted, o.lanplcallfoid::regproc)",
+    ),
+    "access method": _of_database(
+        "pg_am", "quote_ident(o.amname)", "concat_ws(' ', o.amtype, o.amhandler)"
+    ),
     "sequence": SEQUENCES,
     "type": TYPES,
     "rule": RULES,

@@ -345,7 +345,7 @@ def _of_text(text: str, other: str) -> str:
         word = f"lower(trim({text}))"
         cases = f"WHEN {word} IN ({TRUE}) THEN 'true' WHEN {word} IN ({FALSE}) THEN 'false'"
         return f"CASE {cases} ELSE {text} END"
-    if other == "numeric":
+    if other in {"numeric", "real", "double precision"}:
         number = f"trim_scale({text}::numeric)::text"
         return f"CASE WHEN {text} ~ {NUMBER} THEN {number} ELSE {text} END"
     return text

@@ -45,7 +45,10 @@ OURS = (
 )
 TABLES = (
     f"SELECT c.oid, {NAME}, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
-    f"c.relkind::text, concat(c.relrowsecurity, c.relforcerowsecurity) {OURS} ORDER BY 2"
+    f"c.relkind::text, concat(c.relrowsecurity, c.relforcerowsecurity), "
+    "CASE WHEN c.relpersistence = 'p' THEN 'LOGGED' ELSE '' END, CASE c.relreplident "
+    f"WHEN 'd' THEN 'DEFAULT' WHEN 'f' THEN 'FULL' WHEN 'i' THEN 'USING INDEX' ELSE '' END {OURS} "
+    "ORDER BY 2"
 )
 COLUMNS = (
     "SELECT a.attrelid, quote_ident(a.attname), upper(format_type(a.atttypid, a.atttypmod)), "  # noqa: S608
@@ -54,7 +57,8 @@ COLUMNS = (
     "CASE WHEN a.attgenerated <> '' THEN 3 ELSE 0 END, "
     "a.attidentity::text, format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), "
     # Without its length: what CAST is told, which would make of a value one that fits.
-    "format_type(a.atttypid, -1) FROM pg_attribute a "
+    "format_type(a.atttypid, -1), (SELECT 'COLLATE ' || quote_ident(l.collname) FROM pg_collation "
+    "l WHERE l.oid = a.attcollation AND l.collname <> 'default') FROM pg_attribute a "
     "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
     "LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p' "
     f"WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT c.oid {OURS}) "
@@ -79,12 +83,15 @@ INDEXES = (
     "AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid)"
 )
 TRIGGERS = (
-    f"SELECT quote_ident(t.tgname), {NAME}, pg_get_triggerdef(t.oid) FROM pg_trigger t "  # noqa: S608
+    f"SELECT quote_ident(t.tgname), {NAME}, concat_ws(' ', pg_get_triggerdef(t.oid), "  # noqa: S608
+    "CASE WHEN t.tgenabled <> 'O' THEN 'enabled ' || t.tgenabled::text END) FROM pg_trigger t "
     "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
     f"WHERE NOT t.tgisinternal AND NOT c.relispartition AND NOT ({SYSTEM})"
 )
 POLICIES = (
     f"SELECT quote_ident(p.polname), {NAME}, concat_ws(' ', p.polcmd, p.polpermissive, "  # noqa: S608
+    "CASE WHEN p.polroles <> '{0}' THEN (SELECT 'to ' || string_agg(quote_ident("
+    "pg_get_userbyid(r)), ' ' ORDER BY r) FROM unnest(p.polroles) AS r) END, "
     "pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) "
     "FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid "
     f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({SYSTEM})"
@@ -176,9 +183,11 @@ def read(
 
 def _read(ask: "Ask", *, rooted: bool, version_table: str) -> tuple[Structure, dict[str, Source]]:
     columns: dict[int, dict[str, Column]] = defaultdict(dict)
+    clauses: dict[int, dict[Clause, str]] = defaultdict(dict)
     kinds: dict[int, dict[str, Kind]] = defaultdict(dict)
     texts: dict[int, list[str]] = defaultdict(list)
     for oid, name, kind, required, default, key, hidden, identity, *said in ask(COLUMNS):
+        clauses[oid][Clause("COLLATE", column=fold(name))] = said[3] or ""
         _refuse_alike(name, columns[oid].get(fold(name)))
         numbered = identity or (default or "").startswith("nextval(")
         by = "nextval()" if numbered else default  # whichever sequence that is
@@ -190,7 +199,6 @@ def _read(ask: "Ask", *, rooted: bool, version_table: str) -> tuple[Structure, d
     references: dict[int, list[Reference]] = defaultdict(list)
     uniques: dict[int, set[tuple[str, ...]]] = defaultdict(set)
     checks: dict[int, set[str]] = defaultdict(set)
-    clauses: dict[int, dict[Clause, str]] = defaultdict(dict)
     for oid, listed in columns.items():
         for name, column in listed.items():
             computed = f"GENERATED ALWAYS AS ({column.default})" if column.hidden else ""
@@ -212,11 +220,12 @@ def _read(ask: "Ask", *, rooted: bool, version_table: str) -> tuple[Structure, d
     tables: dict[str, Table] = {}
     sources: dict[str, Source] = {}
     passed_over = catalogs.version_tables_in(ask, version_table)
-    for oid, name, sql, kind, security in ask(TABLES):
+    for oid, name, sql, kind, security, logged, identity in ask(TABLES):
         if sql in passed_over:
             continue
         _refuse_alike(name, tables.get(fold(name)))
         texts[oid].append(security)
+        clauses[oid] |= {Clause("LOGGED"): logged, Clause("REPLICA IDENTITY"): identity}
         tables[fold(name)] = Table(
             name,
             virtual=False,
