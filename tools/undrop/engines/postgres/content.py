@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.apart import Apart
     from undrop.engines.postgres.catalogs import Ask
 
+OURS = (
+    "(pg_has_role({0}.relowner, current_user, 'MEMBER') "
+    "OR coalesce({0}.xmin = pg_current_xact_id_if_assigned()::xid, false))"
+)
+"""Whether a table's owner may become who asks, or this very transaction has made it, so that nobody
+else has seen it yet (Alembic makes its own before it asks us, as whatever role it has)."""
 ROWS = (
     # By name: pg_dump puts an inherited column before a child's own, wherever it was.
     f"SELECT {NAME}, quote_ident(o.nspname) || '.' || quote_ident(t.relname), "  # noqa: S608 - ours
@@ -23,7 +29,7 @@ ROWS = (
     # What is generated is so again; and COPY has no word for it.
     "AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attname), "
     "coalesce(e.condition, ''), "
-    "pg_has_role(t.relowner, current_user, 'MEMBER') "
+    f"{OURS.format('t')} "
     "FROM pg_class t JOIN pg_namespace o ON o.oid = t.relnamespace "
     # In which of its partitions a row is depends on the server: an enum's hash on its OIDs
     # (app-pgdump.html, --load-via-partition-root).
@@ -36,7 +42,7 @@ ROWS = (
     f"AND (e.relation IS NOT NULL OR NOT {MEMBER.format('pg_class', 't')}) ORDER BY 1, 2"
 )
 COLUMNS = (
-    "SELECT pg_has_role(c.relowner, current_user, 'MEMBER'), (SELECT json_object_agg("
+    f"SELECT {OURS.format('c')}, (SELECT json_object_agg("  # noqa: S608 - our own
     "quote_ident(a.attname), format_type(a.atttypid, a.atttypmod)) FROM pg_attribute a "
     "WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') "
     "FROM pg_class c WHERE c.oid = '{}'::regclass"
