@@ -1,9 +1,9 @@
 """Migrations of every kind, run by Alembic alone and through undrop: is the database the same?
 
 ``python tests/alike.py`` prints the table that docs/guarantees.md shows; ``test_alike.py`` asserts
-each line of it. A case is a project of Alembic's own kind: its ``env.py`` knows nothing of undrop,
-its database is a copy of the same one. After each leg its schema, the rows of every table and what
-else is in the file are compared.
+each line of it. With ``--postgres`` it is done on a server (``pg_alike``). A case is a project of
+Alembic's own kind: its ``env.py`` knows nothing of undrop, its database is a copy of the same one.
+After each leg its schema, the rows of every table and what else there is are compared.
 """
 
 import re
@@ -12,9 +12,9 @@ import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from alike_cases import CASES, DATABASE, ENV, Case
+from alike_cases import CASES, DATABASE, Case
 from forks import forking
 from shop import Runner
 
@@ -35,29 +35,45 @@ class Leg(NamedTuple):
     """Empty where they are alike."""
 
 
-def lay(case: Case, root: Path) -> None:
-    """The project of a case, and its database."""
-    versions, more = root / "alembic/versions", root / "more"
-    versions.mkdir(parents=True)
-    more.mkdir()
-    for number, revision in enumerate(case.revisions):
-        far = "version_locations" in case.ini and number
-        (more if far else versions).joinpath(f"{revision.id}_.py").write_text(revision.text())
-    (root / "alembic/env.py").write_text(
-        case.env.format(before=case.before, options=case.options)
-        if case.env is ENV or "{options}" in case.env
-        else case.env
-    )
-    (root / "alembic.ini").write_text(
-        f"[alembic]\nscript_location = %(here)s/alembic\nsqlalchemy.url = {case.url}\n{case.ini}\n"
-    )
-    (root / "pyproject.toml").write_text(
-        f'[tool.undrop]\nurl = "{case.url}"\nurl-variable = "APP_URL"\n'
-    )
-    for name, script in ((DATABASE, case.setup), ("other.db", case.other)):
-        if script:
-            with closing(sqlite3.connect(root / name)) as connection:
-                connection.executescript(script)
+class Place(Protocol):
+    """Where the database of a case is."""
+
+    def lacks(self, case: Case) -> bool:
+        """Whether it cannot be run here."""
+
+    def runner(self, case: Case, root: Path) -> Runner:
+        """The project of a case, and its database as it is at first."""
+
+    def state(self, case: Case, root: Path) -> dict[str, object]:
+        """All that is compared of it, by what it is called."""
+
+
+class Files:
+    """SQLite's, in the project's folder."""
+
+    def lacks(self, _case: Case) -> bool:
+        """Never."""
+        return False
+
+    def runner(self, case: Case, root: Path) -> Runner:
+        """The project and its databases."""
+        case.lay(root)
+        for name, script in ((DATABASE, case.setup), ("other.db", case.other)):
+            if script:
+                with closing(sqlite3.connect(root / name)) as connection:
+                    connection.executescript(script)
+        return Runner(root, root.parent / f"{root.name}-state")
+
+    def state(self, _case: Case, root: Path) -> dict[str, object]:
+        """Of both."""
+        return {
+            f"{key} of {name}": value
+            for name in (DATABASE, "other.db")
+            for key, value in state(root / name).items()
+        }
+
+
+FILES = Files()
 
 
 def state(database: Path) -> dict[str, object]:
@@ -90,37 +106,42 @@ def rows(connection: sqlite3.Connection, table: str) -> list[str]:
     return said
 
 
-def legs(case: Case, folder: Path) -> list[Leg]:
-    """Run it both ways in ``folder``, and compare after each leg."""
-    runners = []
-    for name in ("plain", "ours"):
-        lay(case, folder / name)
-        runners.append(Runner(folder / name, folder / "state"))
+def legs(case: Case, folder: Path, place: Place = FILES) -> list[Leg]:
+    """Run it one way and then the other in ``folder``, and compare after each leg."""
+    plain, ours = (
+        _way(case, place, place.runner(case, folder / name), name) for name in ("plain", "ours")
+    )
+    return [
+        Leg(said, through, _difference(said, through, before, after))
+        for (said, before), (through, after) in zip(plain, ours, strict=True)
+    ]
+
+
+def _way(
+    case: Case, place: Place, runner: Runner, name: str
+) -> list[tuple[str, dict[str, object]]]:
+    """What each leg said, and the state after it."""
     told = []
     for leg in case.legs:
-        words = leg.split()
-        moves = words[0] in {"upgrade", "downgrade"}
-        through = (
-            ("undrop", "migrate", "--accept-loss", *words[1:]) if moves else ("alembic", *words)
-        )
-        said = []
-        for runner, command in zip(runners, (("alembic", *words), through), strict=True):
-            done = runner.run(*command)
-            lines = [line for line in done.err.splitlines() if LAST.fullmatch(line)]
-            said.append("done" if done.code == 0 else (lines or [done.err])[-1].strip())
-        told.append(Leg(said[0], said[1], _difference(said, runners)))
+        command: tuple[str, ...] = ("alembic", *leg.split())
+        if name == "ours" and command[1] in {"upgrade", "downgrade"}:
+            command = ("undrop", "migrate", "--accept-loss", *command[2:])
+        done = runner.run(*command)
+        lines = [line for line in done.err.splitlines() if LAST.fullmatch(line)]
+        said = "done" if done.code == 0 else (lines or [done.err])[-1].strip()
+        told.append((said, place.state(case, runner.root)))
     return told
 
 
-def _difference(said: list[str], runners: list[Runner]) -> str:
-    failed = [text != "done" for text in said]
-    if failed[0] != failed[1]:
-        return f"plain: {said[0]}; through undrop: {said[1]}"
-    for name in (DATABASE, "other.db"):
-        plain, ours = (state(runner.root / name) for runner in runners)
-        for key in plain.keys() | ours.keys():
-            if plain.get(key) != ours.get(key):
-                return f"{key} of {name}: {str(plain.get(key))[:300]} / {str(ours.get(key))[:300]}"
+def _difference(plain: str, ours: str, before: dict[str, object], after: dict[str, object]) -> str:
+    if (plain == "done") != (ours == "done"):
+        return f"plain: {plain}; through undrop: {ours}"
+    for key in sorted(before.keys() | after.keys()):
+        one, other = before.get(key), after.get(key)
+        if one != other:
+            if isinstance(one, list) and isinstance(other, list):
+                one, other = ([v for v in a if v not in b] for a, b in ((one, other), (other, one)))
+            return f"{key}: {str(one)[:300]} / {str(other)[:300]}"
     return ""
 
 
@@ -130,26 +151,42 @@ def is_meant(case: Case, told: list[Leg]) -> bool:
     return all(others) and last != case.fails
 
 
-def main() -> int:
-    """Print the table; 1 where a case is unlike that must not be."""
+def table(cases: list[Case], place: Place, folder: Path) -> int:
+    """Print it; how many cases are unlike that must not be, or alike."""
     wrong, count = 0, 0
     print("| migration | Alembic alone | through undrop | alike |\n| --- | --- | --- | --- |")
+    for number, case in enumerate(cases):
+        if place.lacks(case):
+            print(f"| {case.what} | | | it needs {case.needs} |")
+            continue
+        told = legs(case, folder / str(number), place)
+        difference = next((leg.difference for leg in told if leg.difference), "")
+        count += not difference
+        wrong += bool(difference) != bool(case.why) or not is_meant(case, told)
+        plain, ours = (
+            "done" if text == "done" else "fails" for text in (told[-1].plain, told[-1].ours)
+        )
+        alike = f"no: {case.why or difference}" if difference else "yes"
+        print(f"| {case.what} | {plain} | {ours} | {alike} |", flush=True)
+    print(f"\n{count} of {len(cases)} alike")
+    return wrong
+
+
+def main() -> int:
+    """Print the table of one engine; 1 where a case is unlike that must not be."""
     with (
         tempfile.TemporaryDirectory(prefix="undrop-") as folder,
         forking(Path(folder)) as Runner.forks,
     ):
-        for number, case in enumerate(CASES):
-            told = legs(case, Path(folder, str(number)))
-            difference = next((leg.difference for leg in told if leg.difference), "")
-            count += not difference
-            wrong += bool(difference) != bool(case.why) or not is_meant(case, told)
-            plain, ours = (
-                "done" if text == "done" else "fails" for text in (told[-1].plain, told[-1].ours)
-            )
-            alike = f"no: {case.why or difference}" if difference else "yes"
-            print(f"| {case.what} | {plain} | {ours} | {alike} |", flush=True)
-    print(f"\n{count} of {len(CASES)} alike")
-    return int(bool(wrong))
+        if sys.argv[1:] != ["--postgres"]:
+            return int(bool(table(CASES, FILES, Path(folder))))
+        sys.path.insert(0, str(Path(__file__).parent / "postgres"))
+        import pg_alike
+        from pg_alike_cases import CASES as SERVED
+        from server import running
+
+        with running() as server:
+            return int(bool(table(SERVED, pg_alike.Database(server), Path(folder))))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The migrations that ``alike.py`` runs both ways, each with the project that it needs."""
 
+from pathlib import Path
 from textwrap import dedent, indent
 from typing import NamedTuple
 
@@ -143,6 +144,31 @@ class Case(NamedTuple):
     fails: bool = False
     """Whether the last leg does, in both."""
     why: str = ""
+    anew: tuple[str, ...] = ()
+    """Columns, as ``table.column``, whose values rightly differ: which of them are NULL counts."""
+    needs: str = ""
+    """An extension that the server must have."""
+
+    def lay(self, root: Path) -> None:
+        """Its project, without the database."""
+        versions, more = root / "alembic/versions", root / "more"
+        versions.mkdir(parents=True)
+        more.mkdir()
+        for number, revision in enumerate(self.revisions):
+            far = "version_locations" in self.ini and number
+            (more if far else versions).joinpath(f"{revision.id}_.py").write_text(revision.text())
+        (root / "alembic/env.py").write_text(
+            self.env.format(before=self.before, options=self.options)
+            if self.env is ENV or "{options}" in self.env
+            else self.env
+        )
+        (root / "alembic.ini").write_text(
+            "[alembic]\nscript_location = %(here)s/alembic\n"
+            f"sqlalchemy.url = {self.url}\n{self.ini}\n"
+        )
+        (root / "pyproject.toml").write_text(
+            f'[tool.undrop]\nurl = "{self.url}"\nurl-variable = "APP_URL"\n'
+        )
 
 
 def _chain(*ups: str) -> tuple[Revision, ...]:
