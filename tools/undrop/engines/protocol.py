@@ -84,11 +84,12 @@ if TYPE_CHECKING:  # nobody waits for these to be made
             Raises DamagedError when the live database is damaged, UndropError for anything else.
             """
 
-        def complete(self, work: Path, content: str, /, *, prove: bool) -> Facts:
+        def complete(self, work: Path, content: str, /, *, prove: bool, keep: bool) -> Facts:
             """Make ``work``, as ``identify`` left it, a backup of that ``content``, and check it.
 
             Without ``prove`` the part of the check that takes long may be left to a later
-            ``Backups.check``: ``Facts.check`` is ``values.PENDING`` then. Raises as ``identify``
+            ``Backups.check``: ``Facts.check`` is ``values.PENDING`` then. ``keep``: a copy that the
+            check has made stays until this is closed, for ``Engine.work``. Raises as ``identify``
             does.
             """
 

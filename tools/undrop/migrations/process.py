@@ -105,9 +105,10 @@ class Waiting:
         if self._child:
             self._child.close()
 
-    def ask(self, request: str) -> Reply:
-        """What became of it."""
-        child, self._child = self._child or self._start(), None
+    def ask(self, request: str, *, again: bool = False) -> Reply:
+        """What became of it; ``again``: the next one, which is expected, loads from now on."""
+        child = self._child or self._start()
+        self._child = self._start() if again else None
         answer = child.answer(request)
         if answer.is_open:
             self._open = child

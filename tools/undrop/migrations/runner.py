@@ -48,7 +48,8 @@ class Alembic(Waiting):
         """Bring ``target`` there with the project's env.py. Raises as ``tool.Tool.run`` does."""
         request = _request(self._settings)._replace(revision=self._revision, target=target)
         began = time.monotonic()
-        answer = self.ask(request.to_json())
+        # After a server's copy its live database is migrated; a file's copy takes its place.
+        answer = self.ask(request.to_json(), again=not (request.live or target.live))
         if answer.has_live_moved:
             raise LiveMovedError("somebody wrote to the database", "the same again")
         if answer.unknown:

@@ -47,6 +47,8 @@ class Purpose(NamedTuple):
     """Tables that lost all their rows were meant to."""
     proved: bool = True
     """The proof that it can be put back comes first; else it may be pending (``pending``)."""
+    migrates: bool = False
+    """A copy of what it holds is migrated next: the proof's will do."""
 
 
 class State(NamedTuple):
@@ -210,7 +212,7 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backu
             # Checked when it was taken, and its bytes are, read again just now, this one's.
             facts = same_content.record
         else:
-            facts = snapshot.complete(work, content, prove=purpose.proved)
+            facts = snapshot.complete(work, content, prove=purpose.proved, keep=purpose.migrates)
         record = _record(settings, purpose, snapshot.taken, backups)._replace(
             **_facts(facts), **snapshot.origin()._asdict()
         )

@@ -144,7 +144,7 @@ def together(
     It changes one after the other, and ends each attempt by itself. Where one fails behind others
     that are done, these stay so: ChangedError says which. What is done is not tried again.
     """
-    purpose = backup.Purpose(f"before {kind}", kind)
+    purpose = backup.Purpose(f"before {kind}", kind, migrates=kind == "migrate")
     writes = tries = 0
     left, last = locks[0].session.hold_lock if hold else 0.0, None
     moved_from = [""] * len(locks)

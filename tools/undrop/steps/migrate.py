@@ -233,7 +233,7 @@ def rehearse_all(
     _refuse_strange(locks[0].settings, migrations)
     if not any(lock.settings.engine.exists() for lock in locks):
         raise UsageError("there is no database to rehearse on", Action("migrate"))
-    purpose = backup.Purpose("before rehearse", "")
+    purpose = backup.Purpose("before rehearse", "", migrates=True)
     with _advised(locks), ExitStack() as stack:
         states = []
         for lock in locks:

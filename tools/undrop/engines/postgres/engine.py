@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Self
@@ -135,13 +135,18 @@ class Postgres(Site):
         return self._check(path, record, self.session.progress)
 
     def _check(self, path: Path, record: "Record | None", progress: "Progress") -> "Facts":
-        from undrop.engines.postgres import proof, trust
+        from undrop.engines.postgres import proof, script, trust
         from undrop.record import ANYBODY
 
         found = digest.of(path, progress, durable.size(path))
         code = [] if self.session.trust_file else trust.code_of(path, record, found)
-        scratch = None if self._nowhere else self.scratch
-        facts = proof.prove(scratch, path, None, progress, dump_digest=found, code=code)
+        with ExitStack() as stack:
+
+            def scratch() -> "Address":
+                return stack.enter_context(self.scratch.database(birth=script.birth(path)))
+
+            there = None if self._nowhere else scratch
+            facts = proof.prove(there, path, None, progress, dump_digest=found, code=code)
         if record and record.digest == facts.digest and record.content and facts.check == "ok":
             # An older undrop, which did not say whose code it has, summed up generated columns too,
             # and each partition by itself.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from undrop import durable
-from undrop.engines.postgres import content, load, locks, programs, script, session, trust
+from undrop.engines.postgres import content, load, locks, programs, session, trust
 from undrop.engines.postgres.scratch import NoScratchError
 from undrop.engines.postgres.trust import UntrustedError
 from undrop.errors import DamagedError, UndropError
@@ -15,12 +15,11 @@ from undrop.record import ANYBODY
 from undrop.values import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.content import Content
-    from undrop.engines.postgres.scratch import Scratch
     from undrop.values import Progress
 
 NOT_ALLOWED = (
@@ -32,17 +31,17 @@ NOT_ALLOWED = (
 
 
 def prove(  # noqa: PLR0913 - all that is known of it
-    scratch: "Scratch | None",
+    scratch: "Callable[[], Address] | None",
     dump: "Path",
     whole: "Content | None",
     progress: "Progress",
     *,
     dump_digest: str,
     code: "Sequence[str] | None",
-    birth: bytes = b"",
 ) -> Facts:
     """Restore a dump into a scratch database and compare what it holds with ``whole``.
 
+    ``scratch`` gives an empty one, when it is asked for.
     ``code``: the owners of code in it; None where nobody knows (``trust.code_of``). Where no
     scratch database can be made, or that code must not run there, ``pg_restore --list`` has to do,
     and ``Facts.check`` says so. Raises DamagedError, UndropError.
@@ -53,8 +52,7 @@ def prove(  # noqa: PLR0913 - all that is known of it
         if code is None:
             raise trust.unvouched(dump)
         if scratch:
-            with scratch.database(birth=birth or script.birth(dump)) as address:
-                there, why = restored(address, dump, progress, code), ""
+            there, why = restored(scratch(), dump, progress, code), ""
     except (NoScratchError, UntrustedError, _NotHereError) as no:
         why = no.what
     if why:

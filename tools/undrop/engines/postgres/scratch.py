@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from undrop.errors import UndropError
 from undrop.recipes import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from undrop.engines.postgres.address import Address
 
@@ -24,9 +25,16 @@ PREFIX = "undrop_scratch_"
 
 BIRTH = (
     "SELECT format('ENCODING = %L LC_COLLATE = %L LC_CTYPE = %L', pg_encoding_to_char(encoding), "
-    "datcollate, datctype) FROM pg_database WHERE datname = current_database()"
+    "datcollate, datctype) || CASE more->>'datlocprovider' "
+    "WHEN 'i' THEN format(' LOCALE_PROVIDER = icu ICU_LOCALE = %L', "
+    "coalesce(more->>'daticulocale', more->>'datlocale')) "
+    "WHEN 'b' THEN format(' LOCALE_PROVIDER = builtin BUILTIN_LOCALE = %L', more->>'datlocale') "
+    "ELSE '' END || coalesce(' ICU_RULES = ' || quote_literal(more->>'daticurules'), '') "
+    "FROM (SELECT *, to_jsonb(d) AS more FROM pg_database d) AS d "
+    "WHERE datname = current_database()"
 )
-"""Asks a database for its encoding and locale, as CREATE DATABASE takes them."""
+"""Asks a database for its encoding and locale, as CREATE DATABASE takes them
+(catalog-pg-database.html; not each release has all of it)."""
 SETTINGS = (
     "SELECT DISTINCT ON (1) split_part(c, '=', 1), substr(c, strpos(c, '=') + 1) "
     "FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c "
@@ -85,6 +93,18 @@ class Scratch:
         finally:
             with suppress(UndropError), _maintenance(self.server, "dropping it") as connection:
                 _drop(connection, name)
+
+    @contextmanager
+    def ahead(self, birth: bytes) -> "Iterator[Callable[[], Address]]":
+        """The same, empty and being made while the block runs; its answer waits for that."""
+        making = self.database(birth=birth)
+        with ThreadPoolExecutor(1) as thread:
+            made = thread.submit(making.__enter__)
+            try:
+                yield made.result
+            finally:
+                if made.exception() is None:
+                    making.__exit__(None, None, None)
 
     def sweep(self) -> None:
         """Drop the scratch databases of this project's runs that were killed. Raises UndropError.

@@ -1,7 +1,7 @@
 """The live database under one exported snapshot."""
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,8 @@ class Snapshot:
 
     taken = 0.0
     hold = None
+    proved: "Address | None" = None
+    """A scratch database with what was dumped, where that was to be kept."""
 
     def __init__(self, address: "Address", scratch: "Scratch | None", progress: "Progress") -> None:
         self._address, self._scratch, self._progress = address, scratch, progress
@@ -39,6 +41,7 @@ class Snapshot:
             self._connection.read_only = True
         self._ask = session.asker(self._connection)
         self._content: Content | None = None
+        self._kept = ExitStack()
         try:
             with session.explained(address, "reading the database"):
                 programs.require(self._connection.info.server_version // 10000)
@@ -122,24 +125,29 @@ class Snapshot:
         self.taken = time.time()
         return Identity(whole.all, lambda: Definitions(whole.definitions, whole.revisions))
 
-    def complete(self, work: "Path", _content: str, *, prove: bool) -> "Facts":
+    def complete(self, work: "Path", _content: str, *, prove: bool, keep: bool) -> "Facts":
         """Dump the snapshot, let it go, and restore the dump into a scratch database, or later."""
         extensions, code = self._extensions(), self.code()
         if self._scratch and not self._scratch.server.trusts:
             # It will not be restored, which is said at once.
             prove = prove or bool(trust.others(self._connection, code))
-        self.copy_to(work)
-        self.taken = time.time()
-        self.release()
-        facts = proof.prove(
-            self._scratch if prove else None,
-            work,
-            self.content,
-            self._progress,
-            dump_digest=digest.of(work, self._progress, durable.size(work)),
-            code=code,
-            birth=self._birth.encode(),
-        )
+        with ExitStack() as stack:
+            made = None
+            if prove and self._scratch:
+                made = stack.enter_context(self._scratch.ahead(self._birth.encode()))
+            self.copy_to(work)
+            self.taken = time.time()
+            self.release()
+            facts = proof.prove(
+                made,
+                work,
+                self.content,
+                self._progress,
+                dump_digest=digest.of(work, self._progress, durable.size(work)),
+                code=code,
+            )
+            if keep and made and facts.check == "ok":
+                self.proved, self._kept = made(), stack.pop_all()
         if not prove:
             facts = facts._replace(check=PENDING)
         return facts._replace(server=self.server, extensions=extensions, database_bytes=self.bytes)
@@ -181,6 +189,7 @@ class Snapshot:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+        self._kept.close()
 
 
 def dumped(address: "Address", work: "Path", progress: "Progress") -> None:

@@ -229,8 +229,12 @@ def work(site: "Site", state: "State | None", runner: "Runner") -> "Iterator[Wor
     Where its content is to take the place of live's, it must have all that live has.
     """
     backup, replaces = state.path if state else None, not runner.in_place
+    held = state.snapshot if state else None
+    proved = held.proved if isinstance(held, snapshot.Snapshot) else None
     with ExitStack() as stack:
-        known = stack.enter_context(site.restored(backup, whole=replaces)) if backup else None
+        known = None if replaces else proved
+        if backup and not known:
+            known = stack.enter_context(site.restored(backup, whole=replaces))
         if known and replaces and state and state.record:
             _refuse_less(known, state.record.definitions)
         is_whole = bool(known and backup and (replaces or rights.give(known, backup)))

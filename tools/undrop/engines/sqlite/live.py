@@ -56,7 +56,7 @@ class Live(Snapshot):
             lambda: check.definitions(work, self.session.version_table),
         )
 
-    def complete(self, work: "Path", content: str, *, prove: bool) -> Facts:  # noqa: ARG002 - the protocol's
+    def complete(self, work: "Path", content: str, *, prove: bool, keep: bool) -> Facts:  # noqa: ARG002 - the protocol's
         """Check the copy, and force it to the disk: that is not put off."""
         try:
             return check.verify(work, self.session, content, written=True)
