@@ -364,3 +364,34 @@ def test_what_takes_the_place_of_what_is_read_runs_nothing(project: Rich) -> Non
     assert trapped(project) == []
     assert entered == []
     project.ok("undrop", "backup")
+
+
+OWNS = {
+    # Patterns of ours would find no call in an expression.
+    "standard_conforming_strings": "off",
+    # Who asks is she, but what runs then may be who connected.
+    "role": "mallory",
+}
+"""What the owner of a database may set for whoever connects to it."""
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("project", ["postgres"], indirect=True)
+@pytest.mark.parametrize("setting", OWNS)
+def test_a_setting_of_the_database_opens_no_way(project: Rich, setting: str) -> None:
+    up = (
+        "CREATE FUNCTION mallory.up(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN "
+        "PERFORM set_config('role', session_user, true) WHERE session_user <> 'mallory';"
+        "PERFORM mallory.trap('up'); RETURN 1; END $$; CREATE TABLE mallory.z (n int);"
+        "INSERT INTO mallory.z VALUES (1); CREATE INDEX ON mallory.z ((mallory.up(1)))"
+    )
+    alone = "DROP SCHEMA mallory CASCADE; CREATE SCHEMA mallory;" + OWN["own domain"]
+    by(project, "app", "GRANT ALL ON item, item_n_seq TO mallory")
+    by(project, "mallory", up if setting == "role" else alone)
+    project.server.sql(f'ALTER DATABASE "{project.name}" OWNER TO mallory')
+    project.server.sql(f'ALTER DATABASE "{project.name}" SET {setting} = {OWNS[setting]}')
+    emptied(project)
+    for command in (("undrop", "backup"), ("undrop", "status"), ("undrop", "list")):
+        said = project.ok(*command)
+    assert trapped(project) == []
+    assert "not restored: code of mallory would run as postgres" in said

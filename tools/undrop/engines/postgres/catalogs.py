@@ -11,6 +11,9 @@ MEMBER = (
     "EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '{0}'::regclass AND e.objid = {1}.oid "
     "AND e.deptype = 'e')"
 )
+TRUSTED = "(pg_has_role({0}, current_user, 'MEMBER') AND pg_has_role({0}, session_user, 'MEMBER'))"
+"""Whether a role may become the user of the session anyway: whatever code runs in it may do so with
+RESET ROLE, where the database or the user has a ``role`` set."""
 SYSTEM = "n.nspname = 'information_schema' OR n.nspname ^@ 'pg_'"  # nobody else may be called so
 NAME = (
     "CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END "

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from undrop import digest
 from undrop.engines.postgres import apart as reading
 from undrop.engines.postgres import locks
-from undrop.engines.postgres.catalogs import MEMBER, NAME, RELATIONS, SYSTEM, version_tables_in
+from undrop.engines.postgres.catalogs import (
+    MEMBER,
+    NAME,
+    RELATIONS,
+    SYSTEM,
+    TRUSTED,
+    version_tables_in,
+)
 from undrop.values import VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.catalogs import Ask
 
 OURS = (
-    "(pg_has_role({0}.relowner, current_user, 'MEMBER') "
+    f"({TRUSTED.format('{0}.relowner')} "
     "OR coalesce({0}.xmin = pg_current_xact_id_if_assigned()::xid, false))"
 )
 """Whether a table's owner may become who asks, or this very transaction has made it, so that nobody

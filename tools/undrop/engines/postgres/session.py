@@ -27,6 +27,8 @@ SETTINGS = (
     "('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), "
     "('transaction_timeout', '0'), ('search_path', ''), ('quote_all_identifiers', 'off'), "
     "('client_encoding', 'UTF8'), "
+    # A backslash in a literal of ours is one, or a pattern would find nothing.
+    "('standard_conforming_strings', 'on'), "
     # With more of it, planning a query would evaluate a table's CHECKs.
     "('constraint_exclusion', 'partition'), "
     # Compiling takes longer than what we ask of the catalogs.

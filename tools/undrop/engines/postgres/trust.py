@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from undrop import digest, record
 from undrop.engines.postgres import programs
-from undrop.engines.postgres.catalogs import MEMBER
+from undrop.engines.postgres.catalogs import MEMBER, TRUSTED
 from undrop.errors import CheckError
 from undrop.recipes import Action, Setting
 
@@ -77,8 +77,8 @@ OWNERS = (
 )
 """Of tables: an index with their code can come at any time."""
 OTHERS = (
-    "SELECT DISTINCT name FROM unnest(%s::text[]) AS given (name) WHERE NOT coalesce((SELECT "
-    "pg_has_role(r.oid, current_user, 'MEMBER') FROM pg_roles r WHERE r.rolname = name), false)"
+    "SELECT DISTINCT name FROM unnest(%s::text[]) AS given (name) WHERE NOT coalesce((SELECT "  # noqa: S608 - our own
+    f"{TRUSTED.format('r.oid')} FROM pg_roles r WHERE r.rolname = name), false)"
 )
 
 
@@ -146,7 +146,7 @@ def refuse(connection: "psycopg.Connection[Any]", code: "Sequence[str]") -> None
     ``connection`` is that user's, where it would run.
     """
     if named := others(connection, code):
-        [[user]] = connection.execute("SELECT current_user").fetchall()
+        [[user]] = connection.execute("SELECT session_user").fetchall()
         alone = [f"let the URL name {named[0]}, whose code it is; or"] if len(named) == 1 else []
         raise UntrustedError(
             f"code of {', '.join(named)} would run as {user}",
