@@ -395,3 +395,17 @@ def test_a_setting_of_the_database_opens_no_way(project: Rich, setting: str) -> 
         said = project.ok(*command)
     assert trapped(project) == []
     assert "not restored: code of mallory would run as postgres" in said
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("project", ["postgres"], indirect=True)
+def test_who_cannot_connect_is_no_cure(project: Rich) -> None:
+    by(project, "mallory", WAYS["check"].replace("{way}", "x"))
+    assert "let the URL name mallory" in project.refused(4, "undrop", "rehearse").err
+    project.server.sql("ALTER ROLE mallory NOLOGIN")
+    try:
+        said = project.refused(4, "undrop", "rehearse").err
+    finally:
+        project.server.sql("ALTER ROLE mallory LOGIN")
+    assert "let the URL name" not in said
+    assert "trust-code = true" in said

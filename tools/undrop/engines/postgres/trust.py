@@ -147,7 +147,9 @@ def refuse(connection: "psycopg.Connection[Any]", code: "Sequence[str]") -> None
     """
     if named := others(connection, code):
         [[user]] = connection.execute("SELECT session_user").fetchall()
-        alone = [f"let the URL name {named[0]}, whose code it is; or"] if len(named) == 1 else []
+        sql = "SELECT 1 FROM pg_roles WHERE rolname = %s AND rolcanlogin"
+        able = len(named) == 1 and connection.execute(sql, named).fetchall()
+        alone = [f"let the URL name {named[0]}, whose code it is; or"] if able else []
         raise UntrustedError(
             f"code of {', '.join(named)} would run as {user}",
             *alone,
