@@ -85,6 +85,7 @@ def prove(  # noqa: PLR0913 - all that is known of it
     )
 
 
+AGAIN = "then the same again"
 CALLED = re.compile(r'function "?((?:\w+\.)?\w+)')
 """What the server says that it was in."""
 
@@ -93,9 +94,10 @@ def _unresolved(error: psycopg.Error) -> tuple[str, str]:
     """What is said of a dump of which something is not found while it is loaded."""
     said = " ".join(str(error.diag.message_primary).split())
     inside = CALLED.search(error.diag.context or "")
-    function = f"{inside[1]}(…)" if inside else "NAME(…)"
-    cure = f"ALTER FUNCTION {function} SET search_path = public (or where it finds its own)"
-    return f"{said}: {cure}", f"{cure}, then the same again"
+    if inside is None:
+        return said, f"have the database say where that is, {AGAIN}"
+    cure = f"ALTER FUNCTION {inside[1]} SET search_path = public (or where it finds its own)"
+    return f"{said}: {cure}", f"{cure}, {AGAIN}"
 
 
 class _NotHereError(UndropError):
