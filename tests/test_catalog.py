@@ -37,6 +37,21 @@ def published(project: Project, text: str, record: Record | None = None) -> Path
     return catalog.publish(Lock(loaded), work, record or entry(), ".db").path
 
 
+def test_a_reason_of_somebodys_own_is_told_from_one_that_undrop_gave(stocked: Project) -> None:
+    """``after run`` that a person typed is theirs; so is all that is older than that is known."""
+    stocked.ok("just", "backup", "after migrate")
+    stocked.ok("just", "run", *stocked.client("DELETE FROM stock_movements"))
+    stocked.ok("just", "rehearse")
+    stocked.ok("just", "reset-db")
+    records = [b.record for b in catalog.backups(settings.load(stocked.root)) if b.record]
+    told = [(record.reason, record.automatic) for record in records]
+    assert told == [
+        ("after migrate", False),
+        ("after run", True),
+        ("after reset-db", True),
+    ], told
+
+
 def test_no_name_is_taken_twice_though_only_part_of_it_is_left(project: Project) -> None:
     """Backups of one second, of which somebody removes the record, the file, or both."""
     first = published(project, "first")

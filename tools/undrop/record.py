@@ -71,6 +71,8 @@ class Record(NamedTuple):
     """The project's folder that it was taken in (``store.home``)."""
     invocation: str = ""
     """The call of just that it was taken in, where just tells."""
+    last_step: str = ""
+    """The step that it was taken after, of whose end nobody but undrop asked for it."""
     version: str = __version__
     """The undrop that wrote it."""
 
@@ -78,6 +80,11 @@ class Record(NamedTuple):
     def state(self) -> str:
         """What two backups have in common when they hold the same."""
         return self.content or self.digest
+
+    @property
+    def automatic(self) -> bool:
+        """Whether a step was its reason, and not somebody who asked for it."""
+        return bool(self.next_step or self.last_step)
 
     def to_dict(self) -> dict[str, Any]:
         """Its fields by the keys that its file has."""

@@ -49,6 +49,8 @@ class Purpose(NamedTuple):
     """The proof that it can be put back comes first; else it may be pending (``pending``)."""
     migrates: bool = False
     """A copy of what it holds is migrated next: the proof's will do."""
+    last_step: str = ""
+    """The step that has ended, whose state after it is to be held."""
 
 
 class State(NamedTuple):
@@ -137,7 +139,8 @@ def after(lock: "Lock", state: State, content: "Replacement", filled: list[str])
     """
     settings, facts = lock.settings, content.facts
     known = facts.content or facts.digest
-    purpose = Purpose(f"after {state.next_step}", "", proved=False)
+    step = state.next_step
+    purpose = Purpose(f"after {step}", "", proved=False, last_step=step)
     with suppress(OSError, UndropError):
         backups = catalog.backups(settings)
         if known and (kept := holding(settings, backups, known)):
@@ -175,6 +178,7 @@ def _record(
         created=datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds"),
         reason=purpose.reason,
         next_step=purpose.next_step,
+        last_step=purpose.last_step,
         source=settings.source,
         sequence=log.next_sequence(settings, backups),
         home=here(settings),

@@ -153,7 +153,7 @@ def _works(
     Behind the copies there is one for each of these, where one run may migrate several.
     """
     with ExitStack() as stack:
-        purpose = backup.Purpose("before others migrate", "")
+        purpose = backup.Purpose("before others migrate", "migrate")
         theirs = []
         for lock in lent:
             with guarded.about(lock, locks[0]):
@@ -233,7 +233,7 @@ def rehearse_all(
     _refuse_strange(locks[0].settings, migrations)
     if not any(lock.settings.engine.exists() for lock in locks):
         raise UsageError("there is no database to rehearse on", Action("migrate"))
-    purpose = backup.Purpose("before rehearse", "", migrates=True)
+    purpose = backup.Purpose("before rehearse", "rehearse", migrates=True)
     with _advised(locks), ExitStack() as stack:
         states = []
         for lock in locks:

@@ -58,7 +58,7 @@ def _look(lock: "Lock", state: "State", command: str, name: str) -> None:
     step = log.begin(settings, STEP, state.name, known)
     lock.session.changed = True
     filled, after = None, log.UNKNOWN
-    purpose = backup.Purpose(f"after {command}", "", proved=False)
+    purpose = backup.Purpose(f"after {command}", "", proved=False, last_step=STEP)
     with suppress(UndropError, OSError), backup.covered(lock, purpose) as present:
         record = present.record  # what is wrong with that, the next step says
         after = log.After(present.name, record.state if record else "")
