@@ -48,6 +48,42 @@ def test_what_live_alone_would_lose_is_rolled_back(shop: Rich, statement: str, s
     assert shop.undrop("migrate", "--accept-loss").code == 0
 
 
+@pytest.mark.more
+def test_numbers_that_live_alone_would_give_out_again_are_not(shop: Rich) -> None:
+    """setval survives a rollback, so that one goes on where it stood; others' numbers count."""
+    shop.psql(
+        "CREATE SEQUENCE up; SELECT setval('up', 500); CREATE SEQUENCE on_live;"
+        "CREATE SEQUENCE down INCREMENT -1; SELECT setval('down', -50); CREATE SEQUENCE kept"
+    )
+    here = f"IF current_database() = '{shop.name}' THEN"
+    alone = (
+        f"DO $$ BEGIN {here} PERFORM setval('up', 1); END IF; END $$",
+        f"DO $$ BEGIN {here} PERFORM setval('down', -1); END IF; END $$",
+        f"DO $$ BEGIN {here} ELSE PERFORM setval('on_live', 70); END IF; END $$",
+    )
+    before = shop.exactly()
+    for statement, said in zip(
+        alone,
+        (
+            "sequence up: set back to 1, 500 where",
+            "sequence down: set back to -1, -50 where",
+            "sequence on_live: set back to 0, 70 where",
+        ),
+        strict=True,
+    ):
+        shop.revise(f"op.execute({statement!r})")
+        done = shop.undrop("migrate")
+        assert done.code == 1, done
+        assert said in done.err
+        assert "was not changed" in done.err
+        assert shop.exactly() == before
+    asked = f"DO $$ BEGIN {here} PERFORM nextval('kept'); END IF; END $$"
+    shop.revise("op.execute(\"SELECT setval('up', 9)\")", f"op.execute({asked!r})")
+    assert "counter up" in shop.undrop("migrate").err
+    shop.ok("undrop", "migrate", "--accept-loss")
+    assert shop.sql("SELECT last_value FROM up") == [(9,)]
+
+
 def test_the_copy_has_owners_and_grants(shop: Rich) -> None:
     """Else what goes by them takes rows of live's alone, and no loss is said."""
     shop.server.sql("CREATE ROLE as_owner")

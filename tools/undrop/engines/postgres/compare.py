@@ -99,7 +99,7 @@ def written(
 def _set_back(old: Side, new: Side, comparison: "Comparison") -> "Iterator[Counter]":
     """Sequences that would give out numbers again: by the columns that have them, else by name."""
     now = renames(comparison.tables)
-    there = sequences.read(new.ask)
+    there, stand = sequences.read(new.ask), sequences.ends(new.ask)
     for name, counter in sequences.read(old.ask).items():
         if counter.last is None or counter.cycles:
             continue
@@ -111,7 +111,7 @@ def _set_back(old: Side, new: Side, comparison: "Comparison") -> "Iterator[Count
         }
         like = [key for key, each in there.items() if wanted & {*each.columns}]
         like = like or [key for key in there if key == name]
-        ends = [sequences.end(new.ask, key, there[key]) for key in like]
+        ends = [stand[key].number for key in like]
         ahead = max if counter.step > 0 else min
         if ends and ahead(counter.last, *ends) == counter.last and counter.last not in ends:
             shown = name.removeprefix("public.")

@@ -1,5 +1,6 @@
 """What Alembic's own process does for PostgreSQL: the URL, the locks, what is not transactional."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -87,11 +88,13 @@ class Migrating:
         if live := target.live:
             here = here._replace(patience=live.seconds)
         if live and not self._watch:
-            Path(live.note).write_text(f"{mark[0][0]} {mark[0][1]}")
+            note = Path(live.note)
+            note.write_text(json.dumps([*mark[0], {}]))
             event.listen(Pool, "connect", _impatient(int(live.seconds * 1000)))
             exclusive.compare_and_lock(ask, here, live.expect)
             with exclusive.settled(ask):
                 self._watch = rehearsed.Watch(ask)
+            note.write_text(json.dumps([*mark[0], self._watch.ends]))
         elif live and self._commits:
             exclusive.lock(ask, here)
         self._run, self._live, self._address = run, live, here

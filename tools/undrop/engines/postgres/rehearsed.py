@@ -4,7 +4,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from undrop.engines.postgres import catalogs, content, structure
+from undrop.engines.postgres import catalogs, content, sequences, structure
+from undrop.engines.postgres.sequences import End
 from undrop.values import VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def told(old: "Side", new: "Side", *, rights: bool) -> str:
         tables[name] = [rows, "", each]
     was, now = facts(old.ask, rights=rights), facts(new.ask, rights=rights)
     delta = [sorted(now - was), [what for what, _ in sorted(was - now)]]
-    return json.dumps([tables, *delta, rights, new.alone])
+    ends = [sequences.ends(side.ask) for side in (old, new)]
+    return json.dumps([tables, *delta, rights, new.alone, *ends])
 
 
 class Watch:
@@ -113,13 +115,14 @@ class Watch:
     def __init__(self, ask: "Ask") -> None:
         self._files = dict(ask(FILES))
         self._facts = {rights: facts(ask, rights=rights) for rights in (False, True)}
+        self.ends = sequences.ends(ask)
 
     def difference(self, rehearsed: str, ask: "Ask", *, alone: bool) -> str:
         """How it differs from what ``told`` has told; empty where it does not.
 
         ``alone``: it was one transaction, which ``ask`` is in.
         """
-        tables, added, gone, rights, partitions = json.loads(rehearsed)
+        tables, added, gone, rights, partitions, before, after = json.loads(rehearsed)
         was, now = self._facts[rights], facts(ask, rights=rights)
         here = now - was
         left = Counter(what for what, _ in was - now)
@@ -129,7 +132,28 @@ class Watch:
             items |= {what for what in {*left, *gone} if left[what] != gone.count(what)}
             return f"{', '.join(sorted(items)[:5])}: defined otherwise"
         _, sources = structure.read(ask, rooted=False, version_table="", alone=partitions)
-        return next(iter(self._rows(tables, sources, ask, alone=alone)), "")
+        rows = self._rows(tables, sources, ask, alone=alone)
+        return next(iter(rows), "") or next(iter(self._sequences(before, after, ask)), "")
+
+    def _sequences(
+        self, before: dict[str, list[Any]], after: dict[str, list[Any]], ask: "Ask"
+    ) -> "Iterable[str]":
+        """Those that are behind where they stood here, and where the rehearsal left them.
+
+        Others may have been given numbers meanwhile: further on is no difference.
+        """
+        for name, end in sequences.ends(ask).items():
+            began, least = self.ends.get(name), after.get(name)
+            if least is None:
+                continue  # not in the copy: of a relation that no dump has
+            numbers = [End(*least).number]
+            if began and name in before and began.is_behind(End(*before[name]).number):
+                numbers.append(began.number)  # somebody had set it back since the backup
+            if all(end.is_behind(number) for number in numbers):
+                yield (
+                    f"sequence {name.removeprefix('public.')}: set back to {end.number:,}, "
+                    f"{numbers[0]:,} where it was rehearsed"
+                )
 
     def _rows(
         self, tables: dict[str, Any], sources: "dict[str, Source]", ask: "Ask", *, alone: bool

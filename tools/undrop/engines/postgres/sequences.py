@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 
 from undrop.compare.structure import fold
+from undrop.engines.postgres import session
 from undrop.engines.postgres.catalogs import MEMBER, NAME, SYSTEM
+from undrop.engines.postgres.content import HELD
+from undrop.errors import ChangedError, UndropError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from undrop.compare.merge import Ops
+    from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.catalogs import Ask
     from undrop.sqlitefile.connect import Connection
 
@@ -60,10 +64,35 @@ def read(ask: "Ask") -> dict[str, Counter]:
     }
 
 
-def end(ask: "Ask", name: str, counter: Counter) -> int:
-    """The number before the one that it gives out next."""
-    [[last, called]] = ask(f"SELECT last_value, is_called FROM {name}")  # noqa: S608 - quoted
-    return int(last if called else last - counter.step)
+class End(NamedTuple):
+    """Where a sequence stands."""
+
+    number: int
+    """The one before the one that it gives out next."""
+    step: int
+    cycles: bool
+
+    def is_behind(self, number: int) -> bool:
+        """Whether it will give out again what one at that number has given out.
+
+        No nextval brings it there, others' neither, but of one that begins anew (CYCLE).
+        """
+        return not self.cycles and (number - self.number) * self.step > 0
+
+
+def ends(ask: "Ask") -> dict[str, End]:
+    """Where every sequence stands, by its name in SQL."""
+    ask(HELD)
+    known = [(name, step, cycles) for _, name, step, cycles, *_ in ask(COUNTERS)]
+    each = " UNION ALL ".join(
+        f"SELECT {number}, last_value, is_called FROM {name}"  # noqa: S608 - quoted
+        for number, (name, *_) in enumerate(known)
+    )
+    found: dict[str, End] = {}
+    for number, last, called in ask(each) if each else ():
+        name, step, cycles = known[number]
+        found[name] = End(last if called else last - step, step, cycles)
+    return found
 
 
 def wanted(
@@ -141,6 +170,39 @@ def forward(
             hold(connection, name, step)
             called = name.replace("'", "''")
             ask(f"SELECT setval('{called}', {last}) FROM {name} WHERE {behind}")  # noqa: S608
+
+
+def put_back(address: "Address", stood: "Mapping[str, Sequence[Any]]") -> None:
+    """Have those that a transaction set back go on where they stood (``ends``).
+
+    No rollback does that (functions-sequence.html). Raises ChangedError.
+    """
+    missed: dict[str, int] = {}
+    try:
+        with session.opened(address, "moving sequences on again") as connection:
+            ask = session.asker(connection)
+            now = ends(ask)
+            numbers = {name: End(*each).number for name, each in stood.items()}
+            missed = {
+                name: number
+                for name, number in numbers.items()
+                if name in now and now[name].is_behind(number)
+            }
+            forward(connection, ask, missed)
+            connection.commit()
+    except UndropError as error:
+        if not missed:
+            raise
+        names = (name.replace("'", "''") for name in missed)
+        lines = (
+            f"SELECT setval('{name}', {number});"
+            for name, number in zip(names, missed.values(), strict=True)
+        )
+        raise ChangedError(
+            "the migrations were rolled back, but sequences that they set back stay so, as they do "
+            f"in PostgreSQL, and could not be moved on again: {error.what}",
+            " ".join(lines),
+        ) from error
 
 
 def hold(connection: "psycopg.Connection[Any]", name: str, step: int) -> None:

@@ -1,5 +1,6 @@
 """Dumps that can take the place of the live content, and scratch databases to migrate."""
 
+import json
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,7 @@ from undrop.engines.postgres import (
     programs,
     rehearsed,
     rights,
+    sequences,
     session,
     snapshot,
 )
@@ -190,8 +192,12 @@ class Work:
                 raise
             except BaseException as error:
                 # The transaction that had the locks came before everything else.
-                known = session.outcome(address, *note.read_text().split()) if note.exists() else ""
-                if known == "aborted" or not note.exists():
+                if not note.exists():
+                    raise
+                xid, pid, ends = json.loads(note.read_text())
+                known = session.outcome(address, xid, pid)
+                if known == "aborted":
+                    sequences.put_back(address, ends)
                     raise
                 self._site.session.changed = True
                 name = state.path.name if state.path else ""
