@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 PROOF = "UNDROP_PROOF"
 """What ``undrop init`` has in place of the project's settings while it tries the guard."""
-INSTEAD = "UNDROP_INSTEAD"
-"""Settings for ``undrop backup``; a password may be in them, which has no place in arguments."""
 RULE = "=" * 78
 NO_BACKUP = "NO BACKUP WAS TAKEN BEFORE THIS {}: "
 MIGRATION = "MIGRATION"
@@ -155,11 +153,14 @@ class Run:
         file beside SQLite would drop the locks of its connections (howtocorrupt.html, 2.2).
         """
         instead, name = self._databases[of]
-        option = [*(["--instead", INSTEAD] if instead else []), *([DB, name] if name else [])]
+        option = [
+            *(["--instead", settings.INSTEAD] if instead else []),
+            *([DB, name] if name else []),
+        ]
         done = subprocess.run(  # noqa: S603 - ourselves
             [sys.executable, "-P", "-m", "undrop", "backup", *option, *arguments],
             cwd=self._folder,
-            env={**os.environ, INSTEAD: json.dumps(instead)},
+            env={**os.environ, settings.INSTEAD: json.dumps(instead)},
             stdin=subprocess.DEVNULL,
             check=False,
         )

@@ -25,6 +25,8 @@ T = TypeVar("T", str, bool, int)
 HOW_TO_SET = Setting('url = "sqlite:///app.db"')
 DEFAULT = "default"
 """The name of the database whose URL is at the top."""
+INSTEAD = "UNDROP_INSTEAD"
+"""Settings for ``--instead``; a password may be in them, which has no place in arguments."""
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*", re.ASCII)
 """Of another: a plain word, which is no option either."""
 KEYS = ("url", "url-variable", "env-file")
@@ -74,6 +76,8 @@ class Settings(NamedTuple):
     """The command that makes an empty database, where it takes no empty file for one."""
     django: Path | None = None
     """Where ``manage.py`` is, where Django migrates."""
+    after_backup: str = ""
+    """A line for a shell that is run for every backup, once it has its name."""
     name: str = DEFAULT
     """Which of the project's databases it is."""
     databases: tuple[Database, ...] = ()
@@ -198,6 +202,7 @@ def of(
         migrate_url=form,
         migrate_create=value("migrate-create", ""),
         django=root / manage if (manage := value("django", "")) else None,
+        after_backup=value("after-backup", ""),
         name=name,
         databases=databases,
     )

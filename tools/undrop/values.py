@@ -38,6 +38,10 @@ class Session:
     """Whether code of others, in a backup of ours, may run as the user that loads it."""
     trust_file = False
     """Whether a file that no record vouches for may be loaded."""
+    published = False
+    """Set where a backup was taken that ``after-backup`` is still to be told of."""
+    tells_at_once = True
+    """Whether it is told when the lock is free again; else when an agent's session ends."""
     typed: "Action | None" = None
     """The command without ``--hold-lock``, where somebody typed one."""
 
@@ -65,6 +69,7 @@ class Session:
         other.passed_over, other.wrote, other.all = self.passed_over, self.wrote, self.all
         other.broken = self.broken
         other.hold_lock, other.typed = self.hold_lock, self.typed
+        other.tells_at_once = self.tells_at_once
         other.trust_code, other.trust_file = self.trust_code, self.trust_file
         self.all.append(other)
         return other

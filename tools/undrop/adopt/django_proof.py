@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.adopt import django_project, environments
-from undrop.adopt.proof import INSTALL, NO_BACKUP, PATIENCE, Proof, watched
+from undrop.adopt.proof import INSTALL, KEPT_NOWHERE, NO_BACKUP, PATIENCE, Proof, watched
 from undrop.engines import registry
 from undrop.migrations import process
 from undrop.settings import of_url
@@ -41,7 +41,7 @@ def prove(settings: "Settings", project: "Project") -> Proof:
     assert project.django  # noqa: S101 - or another proof is asked for
     engine, manage = settings.engine, project.django
     with TemporaryDirectory(prefix="undrop-proof-") as folder:
-        instead: dict[str, object] = {"backups": f"{folder}/backups", "vault": False}
+        instead: dict[str, object] = {"backups": f"{folder}/backups", **KEPT_NOWHERE}
         copy, url = registry.adopting(settings.url).copied(engine.file, folder)
         if copy:
             instead |= {**of_url(url), "databases": {}}

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from undrop.adopt.project import Project
     from undrop.settings import Settings
 
+KEPT_NOWHERE = {"vault": False, "after-backup": ""}
+"""Settings for the backups of a trial."""
 PATIENCE = 300  # seconds for all migrations, on the copy
 SETTLES = 1.0  # seconds for a database that was written just now to be told by its files
 NO_BACKUP = hook.NO_BACKUP.format(hook.MIGRATION)
@@ -62,7 +64,7 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
     engine = settings.engine
     door = "flask db" if project.flask else "alembic"
     with TemporaryDirectory(prefix="undrop-proof-") as folder:
-        instead: dict[str, object] = {"backups": f"{folder}/backups", "vault": False}
+        instead: dict[str, object] = {"backups": f"{folder}/backups", **KEPT_NOWHERE}
         copies, urls = _copied(settings, folder)
         copy = copies.get(str(engine.file), "")
         command = [*_typed(project), "upgrade", "heads"]

@@ -223,7 +223,7 @@ def _project(folder: Path, told: Session) -> "Settings":
     from undrop import settings
 
     session = Session(patience=PATIENCE, patience_with_undrop=PATIENCE_WITH_UNDROP)
-    session.passed_over = told.passed_over
+    session.passed_over, session.tells_at_once = told.passed_over, False
     return settings.load(folder, session)
 
 
@@ -231,6 +231,7 @@ def _said(project: "Settings", call: Call) -> Said:
     """What is done about a call, and said about one project."""
     from undrop.cli import agent_told
     from undrop.steps import cover
+    from undrop.store import after_backup, handed_on
 
     prompt = _prompt(project, call.folder)
     if call.event == "after":
@@ -240,6 +241,9 @@ def _said(project: "Settings", call: Call) -> Said:
         told = agent_told.session(project, ended, prompt)
         with suppress(UndropError, OSError):  # the next command that writes does it
             cover.settle(project)
+        with suppress(OSError):
+            if project.after_backup and handed_on.left(project):
+                after_backup.start(project)
         broken = [f"undrop: {BROKEN.format(each)}" for each in project.engine.session.broken]
         return Said(user=" ".join(filter(None, (told, *broken))))
     covered = cover.begin(project, watched(call))

@@ -100,6 +100,7 @@ HOLD = _one(
     help="how long the last try may make programs wait that write to a SQLite file "
     f"({values.HOLD_LOCK:.0f})",
 )
+INSTEAD = _one("--instead", type=_settings, help=SUPPRESS)  # no person needs it
 DATABASE = _one(
     DB,
     dest="database",
@@ -116,7 +117,7 @@ COMMANDS = {
                 "--before", metavar="STEP", help="the step that comes, for which REASON is a hint"
             ),
             _one("--after", default="", metavar="STEP", help="a step that was only watched ends"),
-            _one("--instead", type=_settings, help=SUPPRESS),  # hooks alone need it
+            INSTEAD,
             _one("reason", nargs="*", default=["manual"], help="why; part of the file's name"),
             _one(
                 ACCEPT_SHRINK,
@@ -124,6 +125,11 @@ COMMANDS = {
                 help="tables that lost all their rows were meant to",
             ),
         ),
+    ),
+    "after-backup": Command(
+        "hand_on.hand_on",
+        "run the command in the settings for every backup that it has not taken",
+        (INSTEAD,),
     ),
     "forget": Command(
         "steps.forget",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undrop.steps.status import Status
+    from undrop.store.handed_on import Standing
 
 
 def status(run: Run) -> Answer:
@@ -41,6 +42,7 @@ def _status(run: Run) -> Answer:
         "pending_migrations": seen.pending if behind else [],
         "undo": _undone(seen),
         "elsewhere": elsewhere.fields(others),
+        "after_backup": _after_backup(seen),
     }
     lines = [f"{name:<10} {text}" for name, text in _lines(run, seen, behind=behind)]
     lines += [f"{'elsewhere':<10} {text}" for text in elsewhere.lines(others)]
@@ -55,6 +57,24 @@ def _undone(seen: "Status") -> dict[str, Any] | None:
     """The step that undo would take back, in JSON."""
     steps = getattr(seen.undo, "taken_back", ())
     return steps[-1].to_dict() if steps else None
+
+
+def _after_backup(seen: "Status") -> dict[str, Any] | None:
+    """How far that command is, in JSON."""
+    told = seen.after_backup
+    since = told.since.isoformat() if told and told.since else None
+    return {**told._asdict(), "since": since} if told else None
+
+
+def _handed_on(run: Run, told: "Standing") -> str:
+    """The same for people."""
+    if told.since is None:
+        return "every backup, to after-backup"
+    said = f"all but {told.left:,} backup(s), the oldest of {tables.age(told.since)}"
+    if told.running:
+        return f"{said}: after-backup is at work"
+    error = f"; the last time after-backup failed: {told.error}" if told.error else ""
+    return f"{said}{error}: {run.prompt.line(Action('after-backup'))}"
 
 
 def _undo(run: Run, seen: "Status") -> str:
@@ -100,9 +120,7 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
     yield "backup", f"{last.path.name}, {tables.age(last.created)}, {proved}" if last else "none"
     if seen.shrunk:
         yield "ALARM", f"had rows before and have none in it: {', '.join(seen.shrunk)}"
-    yield "space", f"{tables.size(seen.used)} in backups and vault"
-    if seen.not_in_vault:
-        yield "vault", f"{len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
+    yield from _kept(run, seen)
     yield "undo", _undo(run, seen)
     if seen.replica:
         tells = f"not known: {seen.replica}; {line(Action('verify', '--litestream'))} tells"
@@ -114,3 +132,12 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
     elif seen.exists:
         alone = ", this database alone" * bool(seen.unguarded)
         yield "covered", f"yes{alone}" if seen.covered else "no: " + line(Action("backup"))
+
+
+def _kept(run: Run, seen: "Status") -> "Iterator[tuple[str, str]]":
+    """Where the backups are."""
+    yield "space", f"{tables.size(seen.used)} in backups and vault"
+    if seen.not_in_vault:
+        yield "vault", f"{len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
+    if seen.after_backup:
+        yield "handed on", _handed_on(run, seen.after_backup)

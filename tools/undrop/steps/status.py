@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from undrop.errors import CheckError, DamagedError, SlowError, UndropError
 from undrop.migrations import revisions
 from undrop.steps import backup, choose, cover, replica, undo
-from undrop.store import catalog, unguarded, vault
+from undrop.store import catalog, handed_on, unguarded, vault
 from undrop.store.timeline import Moment, Timeline
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class Status(NamedTuple):
     """What replicates the database, and whether that is current; empty when nothing does."""
     replicated: bool | None = True
     """Whether a change may start; None where that was not known in time."""
+    after_backup: "handed_on.Standing | None" = None
+    """How far the user's own command is that every backup is handed to; None for no command."""
 
 
 def look(settings: "Settings") -> Status:
@@ -76,6 +78,7 @@ def look(settings: "Settings") -> Status:
         fitting=choose.fitting(settings) if unknown else "",
         unguarded=unguarded.of(settings),
         open_doors=unguarded.doors(settings),
+        after_backup=handed_on.look(settings),
     )
 
 

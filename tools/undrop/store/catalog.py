@@ -286,4 +286,5 @@ def publish(lock: "Lock", work: Path, record: "Record", suffix: str) -> Backup:
         raise
     durable.sync_path(settings.backups)
     vault.keep(lock)
+    lock.session.published = True
     return Backup(path, record)

@@ -16,7 +16,7 @@ from undrop.errors import UndropError, UsageError
 from undrop.recipes import Setting
 from undrop.record import NAME
 from undrop.settings import known
-from undrop.store import calls, owners, unguarded
+from undrop.store import after_backup, calls, owners, unguarded
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store"}
 """What people put into a folder for backups, before we do."""
-OURS = {version_table.NAME, unguarded.NAME, calls.NAME}
+OURS = {version_table.NAME, unguarded.NAME, calls.NAME, *after_backup.FILES}
 """What we put there with no lock."""
 KINDS = {*SUFFIXES, ".damaged", ".zst", ".jsonl", ".partial"}
 PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")
@@ -54,8 +54,15 @@ def locked(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[Loc
     when another undrop is at work. Raises UndropError when that lasts longer
     than the session's patience, and where something belongs to another user.
     """
-    with owners.explained(settings), _locked(settings, waiting) as lock:
-        yield lock
+    try:
+        with owners.explained(settings), _locked(settings, waiting) as lock:
+            yield lock
+    finally:
+        sessions = settings.engine.session.all
+        if any(each.published and each.tells_at_once for each in sessions):
+            after_backup.start(settings)
+        for each in sessions:
+            each.published = False
 
 
 @contextmanager
