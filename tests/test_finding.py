@@ -637,6 +637,13 @@ def test_migrations_without_a_usable_configuration_are_said(elsewhere: Elsewhere
     assert "alembic" not in written(elsewhere)
 
 
+def test_a_configuration_that_names_its_own_package_is_used(elsewhere: Elsewhere) -> None:
+    """Prefect's: ``package:folder``."""
+    migrations = installed(elsewhere, "harbour", "harbour:migrations")
+    unguarded(elsewhere)
+    assert elsewhere.root / written(elsewhere)["alembic"] == migrations.parent / "alembic.ini"
+
+
 def test_a_package_with_other_migrations_is_not_taken(elsewhere: Elsewhere) -> None:
     migrations = installed(elsewhere, "airflow", "%(here)s/migrations")
     file = migrations / "versions/1_notes.py"

@@ -78,8 +78,6 @@ class App(NamedTuple):
     """Where the application's own commands are typed."""
     upgrade: Command = ("alembic", "upgrade", "head")
     downgrade: Command = ("alembic", "downgrade", "-1")
-    is_alembics: bool = True
-    """Whether Alembic, called by itself, can run its ``env.py``."""
     guarded: str = "alembic"
     """What ``init`` says that is guarded."""
     others: str = ""
@@ -182,11 +180,11 @@ APPS = [
         stands="src/phoenix/db",
         loses=True,
     ),
-    App(  # its env.py runs in a thread of its own server alone: `alembic` by itself cannot
+    App(  # its env.py runs in a thread of its own server alone: its own command runs Alembic
         "prefect",
         ("prefect==3.9.1",),
         "7655f31c5157",
-        ("flow", "name"),
+        ("flow", "tags"),
         package="prefect",
         sources="src",
         versions="src/prefect/server/database/_migrations/versions/sqlite",
@@ -198,7 +196,8 @@ APPS = [
         upgrade=("prefect", "server", "database", "upgrade", "-y"),
         downgrade=("prefect", "server", "database", "downgrade", "-y", "-r", "-1"),
         to_old=("prefect", "server", "database", "upgrade", "-y", "-r", "7655f31c5157"),
-        is_alembics=False,
+        guarded="prefect server database upgrade -y",
+        loses=True,
     ),
     App(  # its command is handed the URL, and brings a connection to env.py
         "mlflow",

@@ -17,7 +17,7 @@ from apps import APPS, Adopted, App, install
 from shop import REPOSITORY, Runner, content
 
 
-@pytest.mark.parametrize("app", [app for app in APPS if app.is_alembics], ids=lambda app: app.name)
+@pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
 def test_an_application_is_adopted_migrated_and_taken_back(
     app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,33 +60,6 @@ def test_an_application_is_adopted_migrated_and_taken_back(
     there.ok("just", "nuke-db")
     there.ok("just", "restore", kept.name)
     assert content(there.database) == newest
-
-    there.ok("undrop", "init", "--remove")
-    assert there.tree() == before
-
-
-@pytest.mark.parametrize(
-    "app", [app for app in APPS if not app.is_alembics], ids=lambda app: app.name
-)
-def test_what_alembic_cannot_run_by_itself_is_said_and_its_own_command_takes_a_backup(
-    app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    there = Adopted(app, tmp_path)
-    before, rows = there.tree(), content(there.database)
-    assert "NOT guarded: alembic, because" in adopt(there, 4, capsys)
-    adopted = there.tree()
-    there.run("undrop", "init")
-    assert there.run("undrop", "init", "--check").code == 4
-    assert there.tree() == adopted
-
-    wanted = upgraded_by_its_own_command(there, rows)
-    assert there.run("just", "rehearse").code == 1
-    assert there.run("just", "migrate").code == 1
-    assert content(there.database) == rows
-    there.ok("just", "run", *app.upgrade)
-    assert inserts(content(there.database)) == inserts(wanted)
-    there.ok("just", "undo")
-    assert content(there.database) == rows
 
     there.ok("undrop", "init", "--remove")
     assert there.tree() == before

@@ -68,6 +68,8 @@ class Settings(NamedTuple):
     """Where Alembic's configuration is, if it is in a file of its own."""
     alembic_section: str = "alembic"
     """Which section of it: ``alembic -n``."""
+    alembic_command: str = ""
+    """The project's own that runs Alembic, where Alembic by itself cannot load ``env.py``."""
     migrate_command: str = ""
     """What migrates, where that is neither Alembic nor Django: a command's line."""
     migrate_url: str = ""
@@ -198,6 +200,7 @@ def of(
         reroute=value("reroute", False),  # noqa: FBT003 - the default
         alembic_ini=alembic_ini,
         alembic_section=value("alembic-section", "alembic"),
+        alembic_command=value("alembic-command", ""),
         migrate_command=value("migrate-command", ""),
         migrate_url=form,
         migrate_create=value("migrate-create", ""),

@@ -50,10 +50,11 @@ def look_at_alembic(root: Path, *, run: bool) -> Project:
         env = None
     else:
         env = root / env.relative_to(root.resolve())
-        if told.failure and not told.urls:
+        if told.failure and not told.urls and not packaged.own_command(env.parent):
             unclear.append(f"env.py could not be loaded: {told.failure}")
     return project._replace(
         env=env,
+        alembic_command=packaged.own_command(env.parent) if env else "",
         urls=told.urls if env else [],
         version_table=told.version_table,
         names=told.names,

@@ -346,7 +346,11 @@ def _with_packaged(project: Project) -> Project:
     if found.ini is None:
         project.unclear.append(f"there is no alembic.ini for {found.folder}: `migrate` cannot run")
         return project
-    return project._replace(ini=found.ini, config=places.Place(found.ini).config)
+    return project._replace(
+        ini=found.ini,
+        config=places.Place(found.ini).config,
+        alembic_command=packaged.own_command(found.folder),
+    )
 
 
 def _revisions(project: Project) -> list[str]:

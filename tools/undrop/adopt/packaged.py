@@ -1,6 +1,7 @@
 """Applications that bring their migrations along: Alembic's files in the environment's packages."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ class Application(NamedTuple):
 
     command: tuple[str, ...]
     variable: str = ""
+    alone: str = ""
+    """The folder of its migrations, where this command runs them and Alembic by itself cannot."""
 
 
 KNOWN = {
@@ -33,7 +36,9 @@ KNOWN = {
     "optuna": Application(("optuna", "storage", "upgrade", "--storage", "URL")),
     "phoenix": Application(("phoenix", "serve"), "PHOENIX_SQL_DATABASE_URL"),
     "prefect": Application(
-        ("prefect", "server", "database", "upgrade", "-y"), "PREFECT_API_DATABASE_CONNECTION_URL"
+        ("prefect", "server", "database", "upgrade", "-y"),
+        "PREFECT_API_DATABASE_CONNECTION_URL",
+        "prefect/server/database/_migrations",  # its env.py wants its server's thread
     ),
     "superset": Application(("superset", "db", "upgrade")),
 }
@@ -78,6 +83,16 @@ def find(root: Path, revisions: Iterable[str]) -> list[Packaged]:
     ]
 
 
+def own_command(folder: Path) -> str:
+    """The known application's command that alone runs the migrations in ``folder``; or empty."""
+    alone = (
+        application.command
+        for application in KNOWN.values()
+        if application.alone and f"{folder}".endswith(f"/{application.alone}")
+    )
+    return shlex.join(next(alone, ()))
+
+
 def told(path: Path) -> tuple[Text, ...]:
     """How the application is upgraded behind a backup, ``path`` being a file of its migrations."""
     name, application = _application(path)
@@ -117,11 +132,15 @@ def _ini(folder: Path) -> Path | None:
     for above in (folder, *folder.parents)[:HOW_FAR]:
         ini = above / places.INI
         with suppress(UndropError, Exception):  # a template of one is none
-            if ini.is_file() and _leads_to(ini) == folder.resolve():
+            if ini.is_file() and _leads_to(ini, folder):
                 return ini
     return None
 
 
-def _leads_to(ini: Path) -> Path | None:
-    name = Config(str(ini)).get_main_option("script_location")
-    return Path(ini.parent, name).resolve() if name else None
+def _leads_to(ini: Path, folder: Path) -> bool:
+    name = Config(str(ini)).get_main_option("script_location") or ""
+    package, *below = name.split(":")
+    if below:  # alembic.sqlalchemy.org/en/latest/tutorial.html: a package's, and a folder in it
+        inside = Path(*package.split("."), *below)
+        return folder.parts[-len(inside.parts) :] == inside.parts
+    return bool(name) and Path(ini.parent, name).resolve() == folder.resolve()

@@ -196,6 +196,7 @@ def _settings(project: Project) -> Edit:
         "env-file": project.env_file,
         "alembic": project.alembic,
         "alembic-section": "" if project.section == places.SECTION else project.section,
+        "alembic-command": project.alembic_command,
         "django": str(project.django.relative_to(project.root)) if project.django else "",
     }
     if own := project.own:

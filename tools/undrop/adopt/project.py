@@ -63,6 +63,8 @@ class Project(NamedTuple):
     """What migrates it, where that is not Alembic, as it is to be written into the settings."""
     command: str = ""
     """Its command, as the settings have it or will."""
+    alembic_command: str = ""
+    """The application's own that runs Alembic, where that cannot load ``env.py`` by itself."""
     django: Path | None = None
     """Django's ``manage.py``, where that migrates."""
     django_settings: Path | None = None

@@ -14,7 +14,8 @@ from undrop.adopt import environments, envpy
 from undrop.engines import registry
 from undrop.errors import UndropError
 from undrop.migrations import process
-from undrop.recipes import Text
+from undrop.migrations.runner import own_words
+from undrop.recipes import Setting, Text
 from undrop.settings import known, load, of_url
 from undrop.values import Session
 
@@ -29,6 +30,7 @@ SETTLES = 1.0  # seconds for a database that was written just now to be told by 
 NO_BACKUP = hook.NO_BACKUP.format(hook.MIGRATION)
 INSTALL = "uv add --dev undrop, or pip install undrop, into the environment that runs it"
 LINES = "let env.py call backup_before(context) before it configures Alembic: undrop init does"
+OWN = Setting('alembic-command = "COMMAND"')
 LATE = "the call of backup_before in env.py comes too late, or never: put it before that by hand"
 
 
@@ -59,22 +61,18 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
 
     The guard's backups go to a folder that goes again, and live is not touched: what would write
     to it is refused, and it is watched. A server's database has no copy: what is tried there is
-    ``--sql``, which writes nothing. Raises OSError.
+    what ``--sql`` does, which writes nothing. Raises OSError.
     """
     engine = settings.engine
-    door = "flask db" if project.flask else "alembic"
+    own = own_words(settings)
+    door = settings.alembic_command or ("flask db" if project.flask else "alembic")
     with TemporaryDirectory(prefix="undrop-proof-") as folder:
         instead: dict[str, object] = {"backups": f"{folder}/backups", **KEPT_NOWHERE}
         copies, urls = _copied(settings, folder)
         copy = copies.get(str(engine.file), "")
-        command = [*_typed(project), "upgrade", "heads"]
-        if project.flask and project.ini:
-            command += ["-d", os.path.relpath(project.ini.parent, project.home)]
         if copy:
             instead |= of_url(urls.pop(settings.name))
             instead |= {"databases": {name: {"url": url} for name, url in urls.items()}}
-        else:
-            command.append("--sql")
         before = watched(settings)
         question: dict[str, object] = {
             "root": str(project.root),
@@ -84,10 +82,11 @@ def prove(settings: "Settings", project: "Project", python: str) -> Proof:
             "settings": instead,
             # Of a server's database without a table there is no backup, and the step is written.
             "proof": f"*-alembic{engine.suffix}" if copy or engine.exists() else "steps.jsonl",
-            "command": command,
+            "command": own or _typed(project),
+            "sql": not copy,
             "variable": settings.variable,
         }
-        told, said = _tried(project, python, question)
+        told, said = _tried(project.root if own else project.home, python, question)
         process.discard(path for path in told.made if not path.startswith(folder))
         if watched(settings) != before:
             failure = "the live database was changed meanwhile, by it or by another program"
@@ -149,9 +148,9 @@ def _judged(settings: "Settings", project: "Project", door: str, told: _Told, sa
             failures.append(f"no backup was there when env.py configured Alembic: {correct}")
     if not told.seen:
         why = told.failure or "env.py configured no database"
-        failures.append(
-            f"it did not get as far as its database: {why}; correct that, then init again"
-        )
+        what = f"it did not get as far as its database: {why}; correct that, then init again"
+        by_itself: Text = (f"{what}; or, where a command of its own runs Alembic,", OWN)
+        failures.append(what if settings.alembic_command else by_itself)
     elif not own and not failures:
         migrated = ", ".join(others) or "a database in memory"
         failures.append(f"env.py migrates {migrated}, and undrop guards {settings.source}")
@@ -194,9 +193,10 @@ def _misled(settings: "Settings", url: str) -> list[Text]:
 
 def _typed(project: "Project") -> list[str]:
     if project.flask:
-        return ["flask", "db"]
+        named = ["-d", os.path.relpath(project.ini.parent, project.home)] if project.ini else []
+        return ["flask", "db", "upgrade", "heads", *named]
     named = ["-c", os.path.relpath(project.ini, project.home)] if project.ini else []
-    return ["alembic", *named, "-n", project.section]
+    return ["python", "-m", "alembic", *named, "-n", project.section, "upgrade", "heads"]
 
 
 def watched(settings: "Settings") -> list[object]:
@@ -212,11 +212,11 @@ def _settled(settings: "Settings") -> list[object] | None:
     return found
 
 
-def _tried(project: "Project", python: str, question: dict[str, object]) -> tuple[_Told, str]:
+def _tried(folder: Path, python: str, question: dict[str, object]) -> tuple[_Told, str]:
     """What the script answers, and what was printed on stderr."""
     script = str(Path(__file__).with_name("prove.py"))
     asked = [python, script, json.dumps(question)]
-    answered = environments.ask(asked, project.home, patience=PATIENCE)
+    answered = environments.ask(asked, folder, patience=PATIENCE)
     try:
         told = _Told(**json.loads(answered.out))
     except (ValueError, TypeError):

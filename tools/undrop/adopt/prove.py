@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from alembic.config import CommandLine
 from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy.engine import make_url
 
@@ -22,6 +21,7 @@ from projectside import main, migrated, ours  # type: ignore[import-not-found]  
 sys.path.pop(0)
 Fence = ours("engines/sqlite/fence.py").Fence
 copies = ours("engines/diversion.py")
+own_command = ours("migrations/own_command.py")
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -48,12 +48,12 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     copies.only_read_on_servers()
     scratch = copies.Scratch(question["scratch"])
     diversion = copies.Diversion(fence.paths, scratch.copy)
-    enter, configure = EnvironmentContext.__enter__, EnvironmentContext.configure
-    run = EnvironmentContext.run_migrations
+    configure, run = EnvironmentContext.configure, EnvironmentContext.run_migrations
 
-    def entered(environment: EnvironmentContext) -> EnvironmentContext:
+    def enters(environment: EnvironmentContext) -> None:
         diversion.turn(to_copy)
-        return enter(environment)
+        if question["sql"]:
+            environment.context_opts["as_sql"] = True
 
     def configured(
         environment: EnvironmentContext,
@@ -78,10 +78,10 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         run(environment, **named)
 
     EnvironmentContext.run_migrations = ran  # type: ignore[method-assign,assignment]
-    EnvironmentContext.__enter__ = entered  # type: ignore[method-assign]
     EnvironmentContext.configure = configured  # type: ignore[method-assign,assignment]
     try:
-        _typed(question["command"])
+        with own_command.watched(enters=enters):
+            _typed(question["command"])
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it is anybody's code
         if not isinstance(error, SystemExit) or error.code:
             told["failure"] = f"{type(error).__name__}: {error}"
@@ -99,9 +99,9 @@ def _sources(question: dict[str, Any]) -> set[str]:
 
 
 def _typed(command: list[str]) -> None:
-    """What the command's own program does with the words behind its name."""
-    if command[0] == "alembic":
-        CommandLine(prog="alembic").main(argv=command[1:])
+    """What the command does when it is typed; Flask's application is loaded before."""
+    if command[0] != "flask":
+        own_command.run(command)
         return
     from flask.cli import FlaskGroup
 

@@ -10,10 +10,12 @@ from alembic.script.revision import MultipleHeads, ResolutionError
 from alembic.util import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from alembic.runtime.migration import MigrationContext, RevisionStep
     from alembic.script import Script, ScriptDirectory
+
+    Plans = Callable[[tuple[str, ...], MigrationContext], Iterable[Any]]
 
 
 def planned(
@@ -53,13 +55,13 @@ def planned(
     raise CommandError(f"Can't locate revision identified by {revision!r}") from nothing
 
 
-def announce(step: "RevisionStep", to: "Callable[[str], None]") -> None:
-    """Have ``to`` know which file runs when that migration does."""
-    module, run = step.revision.module, step.migration_fn
+def announce(step: "RevisionStep", file: str, to: "Callable[[str], None]") -> None:
+    """Have ``to`` know that the ``file`` runs when that migration does."""
+    run = step.migration_fn
 
     @wraps(run)
     def announced(**options: Any) -> Any:  # noqa: ANN401 - whatever Alembic hands on
-        to(str(module.__file__))
+        to(file)
         try:
             return run(**options)
         finally:
@@ -128,6 +130,22 @@ def when_it_ends(context: Any, then: "Callable[[Any], None]") -> None:  # noqa: 
             then(environment)
 
     environment._remove_proxy = removed
+
+
+def plans(environment: Any, revision: str | None) -> "Plans | None":  # noqa: ANN401
+    """How a command of Alembic's plans what it runs, before it does; None where it runs nothing.
+
+    An upgrade or a downgrade is sent to ``revision``, if that is named. Which command it is the
+    name of its function alone tells.
+    """
+    options = environment.context_opts
+    if options.get("destination_rev") is None:
+        return None
+    own: Plans = options["fn"]
+    if revision is None or getattr(own, "__name__", "") not in {"upgrade", "downgrade"}:
+        return own
+    options["destination_rev"] = revision
+    return lambda current, _: planned(environment.script, revision, current)
 
 
 def ensures_version(context: Any) -> bool:  # noqa: ANN401 - Alembic's module of proxies

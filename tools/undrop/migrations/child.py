@@ -2,8 +2,10 @@
 
 import configparser
 import os
+import shlex
 import sys
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +18,8 @@ from alembic.script.revision import MultipleHeads, ResolutionError, RevisionErro
 from alembic.util import CommandError
 
 from undrop.engines import registry
-from undrop.errors import UnknownRevisionError
-from undrop.migrations import alembic_private, flask_app, inside
+from undrop.errors import UndropError, UnknownRevisionError
+from undrop.migrations import alembic_private, flask_app, inside, own_command
 from undrop.migrations.message import Reply, Request, Revision
 from undrop.recipes import CHOICE
 from undrop.values import UNMOVED, Moved, Target
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 PROBE = "undrop_probe"  # the key by which it learns that nothing is migrated
 WORK_COPY = "undrop_work_copy"  # the key in ``config.attributes`` by which env.py learns of it
+
+NEWEST = {"head", "heads"}  # which is where a project's own command goes by itself
 
 
 class WrongError(inside.WrongError):
@@ -66,7 +70,7 @@ def _configured(
             there = guard.target_url(other.url, Target(other.database))
             os.environ[other.variable] = there.render_as_string(hide_password=False)
     with ExitStack() as stack:
-        flask = flask_app.folder(asked.config)
+        flask = None if asked.command else flask_app.folder(asked.config)
         if flask or asked.reroute or target.beside:
             scratch = stack.enter_context(TemporaryDirectory())
             turn = guard.divert(fence, target, scratch)
@@ -82,7 +86,6 @@ def _configured(
 def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -> Moved:
     """Run the migrations that are asked for and say what was done."""
     guard = registry.migrating(asked.kind)
-    revision = asked.revision
     ran: dict[str, Moved] = {}
     """By the target's databases, those that env.py has gone to."""
     runs: list[list[Any]] = []
@@ -97,14 +100,20 @@ def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -
     run = _Run(fence, line, told)
     run.left = sum(steps for *_, steps in live.tried) if live else 0
 
-    def steps(current: tuple[str, ...], context: "MigrationContext") -> list[Any]:
+    def steps(
+        script: ScriptDirectory,
+        plans: "alembic_private.Plans",
+        current: tuple[str, ...],
+        context: "MigrationContext",
+    ) -> list[Any]:
         database = guard.prepare(context.connection, target, run)
         known = {each.revision for each in script.walk_revisions()}
         if unknown := sorted(set(current) - known):
             raise UnknownRevisionError(unknown)
-        plan = alembic_private.planned(script, revision, current)
+        plan = list(plans(current, context))
         for step in plan:
-            alembic_private.announce(step, fence.enter)
+            if module := _module(step):
+                alembic_private.announce(step, str(module.__file__), fence.enter)
         run.left += 0 if live else len(plan)
         place = database, context.version_table_schema or ""
         runs.append([place[1], sorted(current), len(plan)])
@@ -116,7 +125,7 @@ def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -
             ran[database] = ran[database]._replace(revisions_after=ways.of(database)[1])
 
         alembic_private.watch_heads(context, reach)
-        accepts = [name for step in plan for name in _accepts_loss(step)]
+        accepts = [name for step in plan for name in inside.accepts_loss(_module(step))]
         table, before = context.version_table, ran.get(database, UNMOVED)
         if before.steps and not plan:  # env.py ran some already, by another context
             return plan
@@ -133,14 +142,51 @@ def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -
 
     try:
         with _configured(asked, target, guard, fence) as config:
-            script = ScriptDirectory.from_config(config)
-            with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
-                script.run_env()
+            (_run_own if asked.command else _run)(asked, config, steps)
     except (CommandError, configparser.Error) as error:
         if any(moved.steps for moved in ran.values()):
             raise  # a migration raised it, or what comes behind them
         raise WrongError(error) from error
     return told([])
+
+
+def _run(asked: Request, config: "Config", steps: "Callable[..., list[Any]]") -> None:
+    """Run Alembic as it runs by itself."""
+    script = ScriptDirectory.from_config(config)
+
+    def plans(current: tuple[str, ...], _context: "MigrationContext") -> list[Any]:
+        return alembic_private.planned(script, asked.revision, current)
+
+    fn = partial(steps, script, plans)
+    with EnvironmentContext(config, script, fn=fn, destination_rev=asked.revision):
+        script.run_env()
+
+
+def _run_own(asked: Request, config: "Config", steps: "Callable[..., list[Any]]") -> None:
+    """Run the project's own command, whose Alembic is led to the target, and its plan told.
+
+    A revision that was asked for by name is gone to in place of the command's. Raises UndropError.
+    """
+    url, led = config.get_main_option("sqlalchemy.url"), False
+    named = None if asked.revision in NEWEST else asked.revision
+
+    def enters(environment: EnvironmentContext) -> None:
+        nonlocal led
+        environment.config.attributes.update(config.attributes)
+        if url and environment.config.get_main_option("sqlalchemy.url"):
+            environment.config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+        if plans := alembic_private.plans(environment, named):
+            environment.context_opts["fn"] = partial(steps, environment.script, plans)
+            led = True
+
+    try:
+        with own_command.watched(enters=enters):
+            own_command.run(asked.command)
+    except own_command.OwnCommandError as error:
+        raise UndropError(str(error), "") from None
+    if not led:
+        line = shlex.join(asked.command)
+        raise UndropError(f"`{line}` migrated nothing by Alembic in its own process", "")
 
 
 class _Ways:
@@ -208,8 +254,8 @@ def _nothing(_current: object, _context: object) -> list[Any]:
     return []
 
 
-def _accepts_loss(step: Any) -> list[str]:  # noqa: ANN401 - RevisionStep or StampStep
-    return inside.accepts_loss(getattr(getattr(step, "revision", None), "module", None))
+def _module(step: Any) -> Any:  # noqa: ANN401 - RevisionStep or StampStep, which has none
+    return getattr(getattr(step, "revision", None), "module", None)
 
 
 def _answer(asked: Request, fence: "Fence", line: inside.Line) -> Reply:

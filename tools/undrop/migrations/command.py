@@ -69,7 +69,7 @@ class Command:
         self._output = output
         self.goes_to: list[str] | None = []
         self.name = shlex.join(words)
-        self._create = _split(settings.migrate_create, CREATE) if settings.migrate_create else []
+        self._create = split(settings.migrate_create, CREATE) if settings.migrate_create else []
         self._folder = standing() if typed else settings.root
         for command, folder in ((self._words, self._folder), (self._create, settings.root)):
             if command and not _is_there(command[0], folder):
@@ -182,7 +182,7 @@ def of_settings(
     settings: "Settings", words: "Sequence[str]" = (), output: "IO[bytes] | None" = None
 ) -> Command:
     """The project's own. Raises UsageError, also for words, of which it would know nothing."""
-    command = _split(settings.migrate_command, "migrate-command")
+    command = split(settings.migrate_command, "migrate-command")
     if words:
         raise UsageError(
             f"migrate-command is `{settings.migrate_command}`, and takes no {' '.join(words)}",
@@ -211,14 +211,15 @@ def written(settings: "Settings") -> dict[str, tuple[int, ...]]:
     return files
 
 
-def _split(line: str, setting: str) -> list[str]:
+def split(line: str, setting: str) -> list[str]:
+    """The words of a ``setting``'s line. Raises UsageError for what no shell will read."""
     try:
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         if signs := [word for word in lexer if word and {*word} <= {*OPERATORS}]:
             raise UsageError(
                 f"{setting} has {signs[0]} in it, and no shell reads it",
-                "put what it is to do into a script, or into sh -c '…'",
+                "put what it is to do into a script",
             )
         if words := shlex.split(line):
             return words

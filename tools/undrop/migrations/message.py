@@ -27,6 +27,8 @@ class Request(NamedTuple):
     """The database's, in the settings."""
     others: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """Files of the project's other databases."""
+    command: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """The project's own that runs Alembic, if Alembic does not by itself (``own_command``)."""
     revision: str = ""
     target: Target | None = None
     """None to say which revisions there are."""

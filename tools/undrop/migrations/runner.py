@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from undrop import version_table
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
-from undrop.migrations import flask_app
+from undrop.migrations import command, flask_app
 from undrop.migrations.message import Reply, Request
 from undrop.migrations.process import AGAIN, Child, Waiting, asked, others
 from undrop.recipes import Action, Setting, standing
@@ -31,7 +31,7 @@ class Alembic(Waiting):
     reads_accepts_loss = True
 
     def __init__(self, settings: "Settings", words: list[str]) -> None:
-        refuse(words)
+        refuse(settings, words)
         [self._revision] = words
         self.goes_to = None if self._revision in {"head", "heads"} else words
         self._config = settings.alembic_files
@@ -66,8 +66,9 @@ class Alembic(Waiting):
         return answer.moved._replace(seconds=time.monotonic() - began)
 
 
-def refuse(words: list[str]) -> None:
-    """Raise UsageError for more than one revision."""
+def refuse(settings: "Settings", words: list[str]) -> None:
+    """Raise UsageError for more than one revision, and for an ``alembic-command`` that is none."""
+    own_words(settings)
     if len(words) > 1:
         raise UsageError(
             f"{' '.join(words)} is more than one revision", Action("migrate", words[0])
@@ -80,7 +81,9 @@ def look(settings: "Settings") -> Reply:
 
 
 def _child(settings: "Settings") -> Child:
-    folder = flask_app.home(settings.alembic_files, settings.root, settings.alembic_ini.parent)
+    folder = settings.root
+    if not settings.alembic_command:
+        folder = flask_app.home(settings.alembic_files, folder, settings.alembic_ini.parent)
     return Child("Alembic", "undrop.migrations.child", folder)
 
 
@@ -95,7 +98,14 @@ def _request(settings: "Settings") -> Request:
         reroute=settings.reroute,
         name=settings.name,
         others=others(settings),
+        command=own_words(settings),
     )
+
+
+def own_words(settings: "Settings") -> list[str]:
+    """The project's own command that runs Alembic, if it has one. Raises UsageError."""
+    line = settings.alembic_command
+    return command.split(line, "alembic-command") if line else []
 
 
 def _wrong(settings: "Settings", answer: Reply) -> UsageError:
@@ -118,7 +128,7 @@ def _refusal(settings: "Settings", answer: Reply) -> UndropError:
     if answer.refused == "elsewhere" and len(settings.databases) == 1:
         return UndropError(what, f"correct it, {AGAIN}")
     typed = ("flask", "db") if flask_app.folder(settings.alembic_files) else ("alembic",)
-    upgrade = Action("run", *typed, "upgrade", "head")
+    upgrade = Action("run", *(own_words(settings) or (*typed, "upgrade", "head")))
     if answer.refused == "elsewhere":
         by_itself = (f"correct it, {AGAIN}; or let it do that, behind a backup of each:",)
         return UndropError(what, *by_itself, upgrade)

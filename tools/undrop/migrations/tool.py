@@ -99,7 +99,7 @@ def refuse(settings: "Settings", words: list[str], command: "Sequence[str]" = ()
     _require_any(settings)
     from undrop.migrations import runner
 
-    runner.refuse(words)
+    runner.refuse(settings, words)
 
 
 def to_newest(settings: "Settings") -> Tool:
