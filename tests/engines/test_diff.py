@@ -1,6 +1,8 @@
 """``just diff`` and ``just history`` on either engine: what changed, and how it grew."""
 
 import json
+import re
+from pathlib import Path
 
 from shop import Project
 
@@ -67,20 +69,46 @@ def counted(project: Project) -> list[int]:
     return [backup["rows"]["stock_movements"] for backup in found]
 
 
-def test_history_draws_rows_and_marks_revisions(filled: Project) -> None:
+def test_history_is_a_line_for_each_state_with_live_at_the_end(filled: Project) -> None:
     saved = filled.ok("undrop", "backup").strip()
-    assert "revision 0006" in filled.ok("just", "history")
     filled.ok("alembic", "downgrade", "-1")
     write(filled, "DELETE FROM stock_movements")
-    filled.ok("undrop", "backup")
+    filled.ok("undrop", "backup", "all of it sold")
     drawn = filled.ok("just", "history")
-    assert "o stock_movements" in drawn
-    assert "revision 0005" in drawn
-    found = json.loads(filled.ok("undrop", "history", "--json"))["backups"]
-    assert found[0]["path"] == saved
-    # The backup before alembic's run has the same content as the first.
-    # That before the rows went holds what is behind it.
-    assert counted(filled) == [300, 300, 300, 0]
+    _, first, migrated, sold, now = drawn.splitlines()
+    assert Path(saved).name in first
+    assert "0006" in first
+    assert "alembic" in migrated
+    assert "0005" in migrated
+    assert "stock_movements -300" in sold
+    assert "all-of-it-sold" in sold
+    assert now.startswith("now")
+    assert now.endswith("live")
+    found = json.loads(filled.ok("undrop", "history", "--json"))
+    assert found["backups"][0]["path"] == saved
+    assert counted(filled) == [300, 300, 0]  # each state once
+    assert found["live"]["rows"]["stock_movements"] == 0
+
+
+def test_the_page_tells_each_state_and_the_line_that_goes_back(filled: Project) -> None:
+    """Of PostgreSQL by the records alone; elsewhere with rows, unless nobody wants values in it."""
+    filled.ok("undrop", "backup", "stock <taken>")
+    write(filled, "DELETE FROM stock_movements WHERE id < 4")
+    filled.ok("undrop", "backup", "three of them sold")
+    page = filled.root / "page.html"
+    assert filled.ok("just", "history", "--html", "page.html").strip() == str(page)
+    assert page.stat().st_mode & 0o777 == 0o600
+    text = page.read_text("ascii")
+    assert "stock &lt;taken&gt;" in text
+    assert "stock_movements &#8722;3" in text
+    line = re.search(r"<code>just (restore \S+stock-taken\S*)</code>", text)
+    assert line
+    without = filled.ok("undrop", "history", "--html", "--no-values")
+    rows = filled.kind == "sqlite"
+    assert ("damaged box" in text or "M\xfcller" in text or "<td>NULL</td>" in text) == rows
+    assert "<td>" not in without
+    assert "taken" not in without
+    assert filled.done("just", *line[1].split()).code == 0
 
 
 def test_rows_are_counted_when_a_backup_is_taken_and_where_that_was_not_done(

@@ -269,7 +269,25 @@ COMMANDS = {
             _one("--csv", action="store_true", help="print CSV with a header line (RFC 4180)"),
         ),
     ),
-    "history": Command("diff.history", "size and rows over the backups, as a chart"),
+    "history": Command(
+        "history.history",
+        "rows, size and revision of each state, oldest first, live at the end",
+        (
+            _one(
+                "--html",
+                nargs="?",
+                const="",
+                metavar="FILE",
+                help="as a page for a browser, with what changed and the lines that go back; "
+                "on stdout without FILE",
+            ),
+            _one(
+                "--no-values",
+                action="store_true",
+                help="with it: nothing of what is in the rows, no reason, no command",
+            ),
+        ),
+    ),
     "log": Command(
         "life.log",
         "the life of a table, or of one row, over all backups and live",

@@ -1,4 +1,4 @@
-"""diff and history: what changed between backups, and how the database grew."""
+"""diff: what changed between backups, or a backup and live."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -193,28 +193,3 @@ def _row(change: "TableChange") -> tuple[str, ...]:
         f"{change.changed:,}" if change.changed else "",
         ", ".join(columns),
     )
-
-
-def history(run: Run) -> Answer:
-    """A chart of the database's size and of its largest tables over the backups."""
-    from undrop.cli import chart
-    from undrop.steps import history as core
-
-    points = core.points(run.settings)
-    if not points:
-        raise UsageError(
-            f"there are no verified backups in {run.settings.backups}", Action("backup")
-        )
-    result = {
-        "backups": [
-            {
-                "path": str(each.backup.path),
-                "created": each.backup.created.isoformat(),
-                "bytes": each.bytes,
-                "revisions": each.revisions,
-                "rows": each.rows,
-            }
-            for each in points
-        ]
-    }
-    return Answer(result, chart.draw(points))

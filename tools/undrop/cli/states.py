@@ -1,15 +1,17 @@
-"""What log and find share: values, where a state came from, what was passed over."""
+"""What log, find and history share: values, where a state came from, what was passed over."""
 
 import json
 from typing import TYPE_CHECKING, Any
 
 from undrop.compare.rows import short
+from undrop.store.timeline import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from undrop.recipes import Action, Prompt
     from undrop.steps.bring_back import Back
+    from undrop.store.log import Step
 
 SHOWN = 3  # backups that were passed over, and values of a row, that are named
 LONG = 10_000  # characters of a value in JSON
@@ -40,6 +42,11 @@ def row(values: "Mapping[str, object]", most: int = SHOWN) -> str:
 def fields(values: "Mapping[str, object] | None") -> dict[str, object] | None:
     """A row in JSON."""
     return None if values is None else {n: short(content, LONG) for n, content in values.items()}
+
+
+def by(steps: "Sequence[Step]", before: object) -> str:
+    """Whose doing a state is, in words; None ``before`` it is the first that is known."""
+    return names(tuple(steps)) or ("seen first" if before is None else "others' work")
 
 
 def searched(states: int, no_live: str) -> str:

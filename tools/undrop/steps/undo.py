@@ -238,7 +238,7 @@ def _rows_changed(
 ) -> dict[str, tuple[int | None, int | None]]:
     if before.content == after.content:
         return {}
-    old, new = (_rows(settings, moment) for moment in (before, after))
+    old, new = (rows_of(settings, moment) for moment in (before, after))
     if old is None or new is None:
         return {}
     names = sorted(old.keys() | new.keys())
@@ -246,7 +246,7 @@ def _rows_changed(
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _rows(settings: "Settings", moment: Moment) -> "Mapping[str, int] | None":
+def rows_of(settings: "Settings", moment: Moment) -> "Mapping[str, int] | None":
     """Rows by table; None where that is not known."""
     if moment.absent or moment.rows is not None:
         return moment.rows or {}
@@ -330,7 +330,7 @@ def differ(settings: "Settings", one: Moment, other: Moment) -> bool:
 
 def _counts_differ(settings: "Settings", one: Moment, other: Moment) -> bool:
     """Whether a table that both have has more rows in one of them."""
-    old, new = _rows(settings, one) or {}, _rows(settings, other) or {}
+    old, new = rows_of(settings, one) or {}, rows_of(settings, other) or {}
     return any(count != new.get(name, count) for name, count in old.items())
 
 

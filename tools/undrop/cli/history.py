@@ -1,0 +1,148 @@
+"""history: the states of the database over time, as a table, in JSON, as a page."""
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from undrop.cli import states as words
+from undrop.cli import tables
+from undrop.cli.answer import Answer, Run
+from undrop.errors import UsageError
+from undrop.recipes import Action
+from undrop.record import revision_names
+from undrop.steps import history as core
+from undrop.store.timeline import command_lines
+
+if TYPE_CHECKING:
+    from undrop.recipes import Text
+    from undrop.steps.history import State
+
+WIDTH = 6  # of a bar
+BLOCKS = "▏▎▍▌▋▊▉█"
+COLUMNS = ("WHEN (UTC)", "ROWS", "MOST CHANGED", "SIZE", "REVISION", "BY", "NAME")
+GIVING_WAY = ("BY", "REVISION", "SIZE", "MOST CHANGED", "ROWS", "WHEN (UTC)")
+"""The columns that a narrow terminal has no room for, the least needed first; a name has the time.
+"""
+
+
+def history(run: Run) -> Answer:
+    """Rows, size and revision of each state; live at the end."""
+    asked = run.arguments
+    if asked.no_values and asked.html is None:
+        raise UsageError(
+            "it goes with --html: nothing else shows values",
+            Action("history", "--html", "--no-values"),
+        )
+    found = core.look(run.settings)
+    if asked.html is not None:
+        return _page(run, found)
+    states = found.states
+    result = {
+        "backups": [
+            {"path": str(state.backup.path), "created": state.backup.created.isoformat()}
+            | _fields(state)
+            for state in states
+            if state.backup and state.moment.can_be_put_back
+        ],
+        "live": {
+            "backup": states[-1].moment.name or None,
+            "exists": not states[-1].moment.absent,
+            **_fields(states[-1]),
+        }
+        if found.is_there
+        else None,
+    }
+    notes: list[Text] = [found.no_live] if found.no_live else []
+    notes += [f"cannot be put back: {name}: {why}" for name, why in found.left_out.items()]
+    return Answer(result, _table(found), tuple(notes))
+
+
+def _page(run: Run, found: core.History) -> Answer:
+    """It as a page, in a file or on stdout."""
+    from undrop.cli import page  # Mako takes its time
+
+    asked = run.arguments
+    changes = core.changes(run.settings, found, values=not asked.no_values)
+    text = page.made(run.settings, found, changes, values=not asked.no_values)
+    where = None
+    if asked.html:
+        where = run.standing / asked.html
+        page.write(run.settings, where, text)
+    left = sum(bool(each.why_not) for each in changes.values())
+    result = {
+        "page": str(where) if where else None,
+        "html": None if where else text,
+        "states": len(found.states),
+        "not_compared": left,
+    }
+    return Answer(result, str(where) if where else text)
+
+
+def _fields(state: "State") -> dict[str, Any]:
+    return {
+        "bytes": state.bytes,
+        "revisions": [*(state.moment.revisions or ())],
+        "rows": state.rows and {**state.rows},
+    }
+
+
+def _table(found: core.History) -> str:
+    """The states for people, oldest first; on a terminal the columns that it has room for."""
+    states = found.states
+    most = max(state.total or 0 for state in states)
+    rows = [
+        _row(state, before, most) for state, before in zip(states, [None, *states], strict=False)
+    ]
+    if found.is_there:
+        now = rows.pop() if states[-1].moment.live else _row(states[-1], states[-1], most)
+        name = "no database" if states[-1].moment.absent else "live"
+        rows.append({**now, "WHEN (UTC)": "now", "NAME": name})
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    if width:
+        rows = [{**row, "BY": tables.shortened(row["BY"])} for row in rows]
+    lines = _lines(rows, [*COLUMNS])
+    for at in range(len(GIVING_WAY)):
+        if not width or max(map(len, lines)) <= width:
+            break
+        given = GIVING_WAY[: at + 1]
+        lines = _lines(rows, [column for column in COLUMNS if column not in given])
+    return "\n".join(lines)
+
+
+def _lines(rows: "list[dict[str, str]]", columns: list[str]) -> list[str]:
+    cells = [[tables.clean(row[name]) for name in columns] for row in rows]
+    return tables.aligned([name.lower() for name in columns], *cells)
+
+
+def _row(state: "State", before: "State | None", most: int) -> dict[str, str]:
+    """A state's cells; what is as it was ``before`` is not said again."""
+    moment, old = state.moment, before.rows if before else None
+    moved = core.moved(old, state.rows) if old is not None and state.rows is not None else {}
+    line = command_lines(moment.steps)
+    first = next(iter(moved.items()), None)
+    more = f", {len(moved) - 1} more" if len(moved) > 1 else ""
+    revisions = moment.revisions
+    same = before is not None and before.moment.revisions == revisions
+    return {
+        "WHEN (UTC)": f"{state.at:%m-%d %H:%M}" if state.at else "",
+        "ROWS": "" if state.total is None else f"{_bar(state.total, most)} {state.total:,}",
+        "MOST CHANGED": f"{first[0]} {first[1]:+,}{more}" if first else "",
+        "SIZE": "" if state.bytes is None or moment.absent else tables.size(state.bytes),
+        "REVISION": "" if same or not revisions else revision_names(revisions),
+        "BY": ""
+        if state is before
+        else f"{words.by(moment.steps, before)}{f' ({line})' * bool(line)}",
+        "NAME": moment.name or ("no database" if moment.absent else ""),
+    }
+
+
+def _bar(count: int, most: int) -> str:
+    """As long as there are rows, beside the state that has the most of them."""
+    eighths = -(-count * WIDTH * 8 // most) if most else 0
+    whole, rest = divmod(eighths, 8)
+    drawn = "█" * whole + BLOCKS[rest - 1 : rest]
+    try:
+        drawn.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        drawn = "#" * -(-eighths // 8)
+    return drawn.ljust(WIDTH)
