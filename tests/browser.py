@@ -53,3 +53,9 @@ def look(driver: webdriver.Chrome, width: int, height: int, scheme: str = "light
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def complaints(driver: webdriver.Chrome) -> list[str]:
+    """What the browser's console says: errors, and what the page's policy kept from running."""
+    entries = driver.get_log("browser")  # type: ignore[no-untyped-call]  # it has no types
+    return [entry["message"] for entry in entries]

@@ -41,6 +41,8 @@ with tempfile.TemporaryDirectory() as name:
     with closing(sqlite3.connect(folder / "app.db")) as connection:
         assert connection.execute("SELECT v FROM t").fetchall() == [("precious",)]
     type_("undrop", "list")
+    type_("undrop", "history", "--html", "page.html")
+    assert (folder / "page.html").read_text().startswith("<!doctype html>")
     type_("just", "--version")
 
 with tempfile.TemporaryDirectory() as name:  # somebody's project, adopted in one command
