@@ -1,6 +1,7 @@
 """The process in which project code runs: Alembic on one database and no other."""
 
 import configparser
+import importlib
 import os
 import shlex
 import sys
@@ -266,6 +267,9 @@ def _answer(asked: Request, fence: "Fence", line: inside.Line) -> Reply:
 
 def main() -> NoReturn:
     """Answer on stdout in JSON what the pipe asks."""
+    if kind := sys.argv[2]:  # nobody has asked yet: load what will be needed
+        registry.migrating(kind)
+        importlib.import_module("sqlalchemy.orm")  # env.py's models have it
     inside.main(Request.of_json, _answer)
 
 

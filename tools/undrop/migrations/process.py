@@ -32,17 +32,17 @@ def others(settings: "Settings") -> list[str]:
 class Child:
     """A process that loads a tool and waits for what to do; it ends when this one does.
 
-    ``name`` is the tool's, for people, ``module`` ours that runs there, in ``folder``. Project code
-    runs there alone.
+    ``name`` is the tool's, for people, ``module`` ours that runs there, in ``folder``; ``kind`` the
+    engine's, to be loaded meanwhile. Project code runs there alone.
     """
 
-    def __init__(self, name: str, module: str, folder: Path) -> None:
+    def __init__(self, name: str, module: str, folder: Path, kind: str = "") -> None:
         self._name = name
         asked, self._ask = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 # -P: no folder of the project's may shadow a module.
-                [sys.executable, "-P", "-m", module, str(asked)],
+                [sys.executable, "-P", "-m", module, str(asked), kind],
                 cwd=folder,
                 stdout=subprocess.PIPE,
                 pass_fds=[asked],

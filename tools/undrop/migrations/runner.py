@@ -38,7 +38,7 @@ class Alembic(Waiting):
         if not self._config:
             raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
         self._settings = settings
-        super().__init__(lambda: _child(settings))
+        super().__init__(lambda: _child(settings, settings.engine.kind))
 
     def typed(self, *options: str) -> Action:
         """The same asked for once more, with such options."""
@@ -80,11 +80,11 @@ def look(settings: "Settings") -> Reply:
     return asked(_child(settings), _request(settings).to_json())
 
 
-def _child(settings: "Settings") -> Child:
+def _child(settings: "Settings", kind: str = "") -> Child:
     folder = settings.root
     if not settings.alembic_command:
         folder = flask_app.home(settings.alembic_files, folder, settings.alembic_ini.parent)
-    return Child("Alembic", "undrop.migrations.child", folder)
+    return Child("Alembic", "undrop.migrations.child", folder, kind)
 
 
 def _request(settings: "Settings") -> Request:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from undrop.engines.postgres.catalogs import Ask
     from undrop.engines.protocol import MigrationRun
     from undrop.engines.sqlite.fence import Fence
-    from undrop.values import InPlace, Target
+    from undrop.values import Target
 
 SHARED = re.compile(
     r"\b((CREATE|ALTER|DROP)\s+(ROLE|USER(?!\s+MAPPING)|GROUP|DATABASE|TABLESPACE)|ALTER\s+SYSTEM)\b",
@@ -46,7 +46,6 @@ class Migrating:
         self._heard: list[Connection] = []
         self._run: Any = None
         self._address: Address | None = None
-        self._live: InPlace | None = None
         self._watch: rehearsed.Watch | None = None
         """Over the live database."""
         self._server: set[tuple[str, str]] = set()
@@ -93,11 +92,12 @@ class Migrating:
             event.listen(Pool, "connect", _impatient(int(live.seconds * 1000)))
             exclusive.compare_and_lock(ask, here, live.expect)
             with exclusive.settled(ask):
-                self._watch = rehearsed.Watch(ask)
+                told = Path(live.rehearsed).read_text() if live.rehearsed else ""
+                self._watch = rehearsed.Watch(told, ask)
             note.write_text(json.dumps([*mark[0], self._watch.ends]))
         elif live and self._commits:
             exclusive.lock(ask, here)
-        self._run, self._live, self._address = run, live, here
+        self._run, self._address = run, here
         if connection not in self._heard:
             event.listen(connection, "before_cursor_execute", self._look)
             event.listen(connection, "commit", self._commit)
@@ -148,9 +148,9 @@ class Migrating:
             return
         if not self._run.is_through():
             self._refuse_server_wide(ask)
-        elif self._watch and self._live and self._live.rehearsed:
-            self._refuse_otherwise(ask, Path(self._live.rehearsed).read_text())
-        elif not self._watch and (server := self._server_wide(ask)):
+        elif self._watch:
+            self._refuse_otherwise(ask, self._watch)
+        elif server := self._server_wide(ask):
             ask("SET CONSTRAINTS ALL IMMEDIATE")  # as COMMIT would have it
             ask(session.LOCAL)
             ask(exclusive.OURSELVES)
@@ -171,11 +171,10 @@ class Migrating:
                 "takes a backup first)"
             )
 
-    def _refuse_otherwise(self, ask: "Ask", told: str) -> None:
+    def _refuse_otherwise(self, ask: "Ask", watch: rehearsed.Watch) -> None:
         """What is committed must be what was rehearsed."""
-        assert self._watch  # noqa: S101 - ``prepare`` was first
         with exclusive.settled(ask):
-            difference = self._watch.difference(told, ask, alone=self._commits == 1)
+            difference = watch.difference(ask, alone=self._commits == 1)
         if difference:
             raise UndropError(
                 "on the live database the migrations did not do what they did in their rehearsal, "

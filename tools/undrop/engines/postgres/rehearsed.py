@@ -110,20 +110,27 @@ def told(old: "Side", new: "Side", *, rights: bool) -> str:
 
 
 class Watch:
-    """A transaction in which migrations run, from before the first one."""
+    """A transaction in which migrations run, from before the first one.
 
-    def __init__(self, ask: "Ask") -> None:
-        self._files = dict(ask(FILES))
-        self._facts = {rights: facts(ask, rights=rights) for rights in (False, True)}
+    ``rehearsed`` is what ``told`` has told of them; empty where nobody looked.
+    """
+
+    def __init__(self, rehearsed: str, ask: "Ask") -> None:
+        self._rehearsed = json.loads(rehearsed) if rehearsed else None
         self.ends = sequences.ends(ask)
+        if self._rehearsed:
+            self._files = dict(ask(FILES))
+            self._facts = facts(ask, rights=self._rehearsed[3])
 
-    def difference(self, rehearsed: str, ask: "Ask", *, alone: bool) -> str:
-        """How it differs from what ``told`` has told; empty where it does not.
+    def difference(self, ask: "Ask", *, alone: bool) -> str:
+        """How it differs from the rehearsal; empty where it does not, or nobody looked.
 
         ``alone``: it was one transaction, which ``ask`` is in.
         """
-        tables, added, gone, rights, partitions, before, after = json.loads(rehearsed)
-        was, now = self._facts[rights], facts(ask, rights=rights)
+        if not self._rehearsed:
+            return ""
+        tables, added, gone, rights, partitions, before, after = self._rehearsed
+        was, now = self._facts, facts(ask, rights=rights)
         here = now - was
         left = Counter(what for what, _ in was - now)
         added = {tuple(each) for each in added}

@@ -1,5 +1,6 @@
 """Owners, grants and publications of a dump, in a scratch database that has its rows already."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -11,13 +12,21 @@ if TYPE_CHECKING:
 
     from undrop.engines.postgres.address import Address
 
+WHOLE = ("--no-tablespaces",)
+
 
 def give(there: "Address", dump: "Path") -> bool:
     """Have there what loading it bare (``load.BARE``) has left out, as far as the user may.
 
     Whether all could be given. Raises DamagedError, UndropError.
     """
-    left = [part for section in ("pre-data", "post-data") for part in _left_out(dump, section)]
+    ways = [(section, less) for section in ("pre-data", "post-data") for less in (WHOLE, load.BARE)]
+    with ThreadPoolExecutor(len(ways)) as threads:  # each waits for a pg_restore
+        said = [*threads.map(lambda way: _statements(dump, way[0], *way[1]), ways)]
+    left = []
+    for whole, bare in (said[:2], said[2:]):
+        known = {*bare}
+        left += [part for part in whole if part not in known]
     is_whole = True
     with session.opened(there, "giving a copy its owners and grants") as connection:
         try:
@@ -32,11 +41,6 @@ def give(there: "Address", dump: "Path") -> bool:
                     is_whole = False
         connection.commit()
     return is_whole
-
-
-def _left_out(dump: "Path", section: str) -> list[bytes]:
-    bare = {*_statements(dump, section, *load.BARE)}
-    return [part for part in _statements(dump, section, "--no-tablespaces") if part not in bare]
 
 
 def _statements(dump: "Path", section: str, *options: str) -> list[bytes]:

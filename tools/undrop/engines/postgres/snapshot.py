@@ -186,6 +186,10 @@ class Snapshot:
         with suppress(psycopg.Error):
             self._connection.rollback()
 
+    def hand_over(self) -> ExitStack:
+        """What drops ``proved``, and is the caller's from now on."""
+        return self._kept.pop_all()
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

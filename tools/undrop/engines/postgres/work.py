@@ -1,6 +1,7 @@
 """Dumps that can take the place of the live content, and scratch databases to migrate."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,8 @@ from undrop.record import ANYBODY
 from undrop.values import Facts, InPlace, Moved, Orphans, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from undrop.compare.comparison import Comparison, TableChange
     from undrop.engines.postgres.address import Address
@@ -68,16 +70,18 @@ class Work:
     journal_mode = ""
     note: "Text" = ""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of, and how it goes again
         self,
         site: "Site",
         backup: "Address | None",
         there: "Address",
         runner: "Runner",
+        let_go: "Callable[[], object]",
         *,
         is_whole: bool,
     ) -> None:
-        self._is_whole = is_whole
+        """``let_go`` has both dropped, which lasts, while something else is done."""
+        self._is_whole, self._let_go = is_whole, let_go
         self._site, self._backup, self._there, self._runner = site, backup, there, runner
         self._tried, self._data = Moved([], [], 0, [], "", [], 0.0), ""
         self._told = ""
@@ -207,6 +211,7 @@ class Work:
                     Action("restore", name) if name else Action("nuke-db"),
                 ) from error
             self._site.session.changed = True
+        self._let_go()
         return moved.seconds
 
 
@@ -236,9 +241,11 @@ def work(site: "Site", state: "State | None", runner: "Runner") -> "Iterator[Wor
     """
     backup, replaces = state.path if state else None, not runner.in_place
     held = state.snapshot if state else None
-    proved = held.proved if isinstance(held, snapshot.Snapshot) else None
-    with ExitStack() as stack:
-        known = None if replaces else proved
+    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
+        known = None
+        if isinstance(held, snapshot.Snapshot) and not replaces:
+            known = held.proved
+            stack.push(held.hand_over())
         if backup and not known:
             known = stack.enter_context(site.restored(backup, whole=replaces))
         if known and replaces and state and state.record:
@@ -247,4 +254,10 @@ def work(site: "Site", state: "State | None", runner: "Runner") -> "Iterator[Wor
         there = stack.enter_context(site.scratch.database(known))
         if known is None:
             site.scratch.extend(there, every=not site.exists())
-        yield Work(site, known, there, runner, is_whole=is_whole)
+        kept = stack.pop_all()
+
+        def let_go() -> "Future[None]":
+            return thread.submit(kept.close)
+
+        stack.callback(lambda: let_go().result())
+        yield Work(site, known, there, runner, let_go, is_whole=is_whole)
