@@ -1,7 +1,7 @@
 """The core called in the tests' own process, each command as a process of its own would."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from shop import Project
@@ -16,7 +16,8 @@ from undrop.values import Session
 @contextmanager
 def command(project: Project, session: Session | None = None) -> Iterator[Lock]:
     """The lock, held for one command, by which nothing is changed yet."""
-    with locked(settings.load(project.root, session), print) as lock:
+    loaded = settings.load(project.root, session)
+    with closing(loaded.engine.session), locked(loaded, print) as lock:
         yield lock
 
 

@@ -148,9 +148,9 @@ class Project(Runner):
 
     def saved(self) -> list[Path]:
         """The backups, oldest first."""
-        return sorted(
-            self.backups.glob(f"*{self.suffix}"), key=lambda path: path.stat().st_mtime_ns
-        )
+        files = [*self.backups.glob(f"*{self.suffix}"), *self.backups.glob(f"*{self.suffix}.zst")]
+        ages = {path.with_suffix("") if path.suffix == ".zst" else path: path for path in files}
+        return sorted(ages, key=lambda path: ages[path].stat().st_mtime_ns)
 
     def exists(self) -> bool:
         """Whether there is a database."""

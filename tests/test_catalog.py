@@ -15,7 +15,7 @@ from undrop import settings
 from undrop.errors import UsageError
 from undrop.record import Record
 from undrop.steps import choose
-from undrop.store import catalog, vault
+from undrop.store import catalog, forget, vault
 from undrop.store.lock import Lock
 
 
@@ -204,7 +204,7 @@ def test_a_name_is_looked_for_in_the_backups_alone(project: Project) -> None:
 
 def forgotten(project: Project, name: str) -> list[str]:
     with inside.command(project) as loaded:
-        return catalog.forget(loaded, name).same
+        return forget.forget(loaded, name).same
 
 
 def write(project: Project) -> None:
@@ -233,7 +233,7 @@ def test_what_only_the_vault_has_is_forgotten_there(project: Project) -> None:
     kept = loaded.vault_folder
     assert kept is not None
     assert (kept / saved.name).exists()
-    assert catalog.forget(Lock(loaded), saved.name).same == []
+    assert forget.forget(Lock(loaded), saved.name).same == []
     assert catalog.backups(loaded) == []
     assert [path.name for path in kept.iterdir()] == [vault.SIGNATURE]
 

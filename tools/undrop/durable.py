@@ -174,10 +174,15 @@ def make_read_only(work: Path) -> None:
 def remove_with_sidecars(path: Path) -> None:
     """Remove a file or folder of our own and whatever SQLite left beside it."""
     for name in (path, *sidecars(path)):
-        if name.is_dir() and not name.is_symlink():
-            shutil.rmtree(name)
-        else:
-            name.unlink(missing_ok=True)
+        remove(name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder of our own, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sidecars(path: Path) -> tuple[Path, Path, Path]:

@@ -73,6 +73,8 @@ class Record(NamedTuple):
     """The call of just that it was taken in, where just tells."""
     last_step: str = ""
     """The step that it was taken after, of whose end nobody but undrop asked for it."""
+    packed: dict[str, int | str] = {}  # noqa: RUF012
+    """How it is packed, or is a base of others (``store.packing``); empty where it never was."""
     version: str = __version__
     """The undrop that wrote it."""
 

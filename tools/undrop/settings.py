@@ -55,6 +55,12 @@ class Settings(NamedTuple):
     """Whether backups get a second name outside the project."""
     vault_copy_limit: int = 100_000_000
     """Bytes of a backup that is copied there when it cannot be linked."""
+    plain: int = 3
+    """How many of a database's newest states are not packed."""
+    plain_days: int = 30
+    """How long a backup with a reason of somebody's own is not."""
+    pack_limit: int = 512_000_000
+    """Bytes of a backup that is packed against another one; above, each one by itself."""
     verify_url: str = ""
     """Where scratch databases are made, if not on the live database's server."""
     trust_code: bool = False
@@ -196,6 +202,9 @@ def of(
         trust_code=value("trust-code", False),  # noqa: FBT003 - the default
         vault=value("vault", True),  # noqa: FBT003 - the default
         vault_copy_limit=value("vault-copy-limit", 100_000_000),
+        plain=value("plain", 3),
+        plain_days=value("plain-days", 30),
+        pack_limit=value("pack-limit", 512_000_000),
         litestream=root / replica if (replica := value("litestream", "")) else None,
         reroute=value("reroute", False),  # noqa: FBT003 - the default
         alembic_ini=alembic_ini,

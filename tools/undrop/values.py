@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from tempfile import TemporaryDirectory
 
     from undrop.recipes import Action
 
@@ -60,8 +61,23 @@ class Session:
         self.broken: list[str] = []
         """Backups that a proof which was put off has found broken, each with what is wrong."""
 
+        self.unpacked: dict[str, Path] = {}
+        """Files with the bytes of packed backups, by their digests, the last one asked for last."""
+        self.scratch: TemporaryDirectory[str] | None = None
+        """The folder that these are in."""
+
         self.all = [self]
         """The command's sessions, one for each database that it works on."""
+
+    @property
+    def first(self) -> "Session":
+        """The one that has what is had once for the whole command."""
+        return self.all[0]
+
+    def close(self) -> None:
+        """Remove what was there for the command alone."""
+        if self.first.scratch is not None:
+            self.first.scratch.cleanup()
 
     def beside(self) -> "Session":
         """The same command at work on another database."""

@@ -5,9 +5,9 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from undrop.cli import answer, dependency, tables
 from undrop.cli.commands import HOLD_LOCK, parser
@@ -18,6 +18,10 @@ from undrop.recipes import Action, Prompt
 from undrop.store import owners
 from undrop.values import Session
 
+if TYPE_CHECKING:
+    from undrop.settings import Settings
+
+A_WHILE = 0.5  # seconds that are spent on packing older backups once a command has answered
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -39,8 +43,14 @@ def main() -> int:
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None, told="")
+    arguments.packs = []
     bar = Bar()
     session = Session(bar)
+    with closing(session):
+        return _main(arguments, session, bar)
+
+
+def _main(arguments: Namespace, session: Session, bar: Bar) -> int:
     try:
         for number in STOPPING:
             signal.signal(number, _stop)
@@ -56,7 +66,7 @@ def main() -> int:
                 _say(answer.BROKEN.format(problem))
             if session.wrote:
                 _say(f"written meanwhile, in the project: {tables.some(sorted(session.wrote))}")
-        return _show(said, arguments)
+        code = _show(said, arguments)
     except UndropError as error:
         return _fail(error, arguments, session)
     except Exception as error:
@@ -67,6 +77,8 @@ def main() -> int:
     except StoppedError as stopped:
         again = UndropError(f"stopped by {stopped}", "the same command again")
         return _fail(again, arguments, session, stopped.exit_code)
+    _pack(arguments.packs)
+    return code
 
 
 def _parse(arguments: Namespace) -> None:
@@ -97,7 +109,20 @@ def _answer(arguments: Namespace, session: Session) -> answer.Answer:
         answer.hold_lock(run)
         with owners.explained(project):
             said = arguments.run(run)
+        if arguments.writes and not getattr(
+            arguments, "before", None
+        ):  # whose answer is waited for
+            arguments.packs.append((project, A_WHILE))
     return said
+
+
+def _pack(projects: "list[tuple[Settings, float]]") -> None:
+    """Give older backups less room, now that the answer is out; the next command does the rest."""
+    from undrop.steps import pack
+
+    for project, seconds in projects:
+        with suppress(UndropError, OSError, StoppedError):
+            pack.afterwards(project, seconds)
 
 
 def _without(option: str, words: list[str]) -> list[str]:

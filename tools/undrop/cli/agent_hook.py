@@ -30,6 +30,7 @@ PATIENCE_WITH_UNDROP = 5.0  # and for the call beside this one, which is backing
 MOST = 10  # folders that one command line goes to, and projects
 MOST_TEXT, MOST_WORDS = 100_000, 500  # characters and words of a line that are looked at
 WORD = r"[^\s'\"`;&|()<>=]+"
+AT_THE_END = 10.0  # seconds that are spent on packing when an agent has stopped
 MOST_TOLD = 100  # sessions that were told that nothing is guarded
 KNOWN = rb'(?i)"(hook_?event_?name|session_?id|tool_?name|tool_use_id|cwd)": ?("[^"\\]*")'
 """Whose payload it is, and what it is about."""
@@ -77,6 +78,9 @@ def agent_hook(bare: "Bare") -> Answer:
         text = f"undrop did not understand the hook's input: {call.problem}. {said.text}".strip()
         said = said._replace(text=text, user=text)
     text, code = adapters.answer(call, *said)
+    if call.event == "end":
+        ended, _ = _projects(call, bare.session)
+        bare.arguments.packs += [(project, AT_THE_END) for project in ended]
     return Answer({}, text, code=code)
 
 
@@ -224,6 +228,7 @@ def _project(folder: Path, told: Session) -> "Settings":
 
     session = Session(patience=PATIENCE, patience_with_undrop=PATIENCE_WITH_UNDROP)
     session.passed_over, session.tells_at_once = told.passed_over, False
+    session.all.insert(0, told)  # which ends with the command
     return settings.load(folder, session)
 
 

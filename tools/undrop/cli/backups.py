@@ -1,9 +1,9 @@
 """The commands that look at backups: list and verify."""
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from undrop import durable
 from undrop.cli import elsewhere, tables
 from undrop.cli.answer import Answer, Run, fields, of_all
 from undrop.errors import CheckError, UndropError, UsageError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from undrop.steps.verify import Proof
     from undrop.store.catalog import Backup
 
-COLUMNS = ("NO", "NAME", "AGE", "SIZE", "REVISION", "REASON", "CHECK")
+COLUMNS = ("NO", "NAME", "AGE", "SIZE", "DISK", "REVISION", "REASON", "CHECK")
 
 
 def list_(run: Run) -> Answer:
@@ -32,9 +32,9 @@ def _list(run: Run) -> Answer:
     engine = settings.engine
     live, size = {"database": None if engine.in_memory else engine.label}, engine.size()
     first = (
-        ("", settings.source, "live", tables.size(size), "", "", "")
+        ("", settings.source, "live", tables.size(size), "", "", "", "")
         if size is not None
-        else ("", settings.source, "live", "", "", _why_no_size(settings), "")
+        else ("", settings.source, "live", "", "", "", _why_no_size(settings), "")
     )
     backups = catalog.backups(settings)[::-1]
     if not run.arguments.all:
@@ -81,7 +81,7 @@ def verify(run: Run) -> Answer:
         chosen = [choose.find(run.settings, run.arguments.file, run.standing)]
     proofs = [proof for backup in chosen for proof in core.prove(run.settings, backup)]
     # Another undrop may have been asked to forget one.
-    proofs = [each for each in proofs if os.path.lexists(each.backup.path)]
+    proofs = [each for each in proofs if os.path.lexists(each.backup.file)]
     paths = {backup.path for backup in chosen}
     lines = [
         f"{tables.clean(path.name if path in paths else str(path))}: {each.problem or each.passed}"
@@ -145,14 +145,13 @@ def _drill(run: Run) -> Answer:
 def _row(backup: "Backup") -> tuple[str, ...]:
     record = backup.record
     where = " (only in the vault)" if backup.only_in_vault else ""
+    disk = tables.size(durable.size(backup.file))
     if record is None:
-        count = 0
-        with suppress(FileNotFoundError):  # forgotten since it was listed
-            count = backup.path.lstat().st_size
         return (
             backup.path.name,
             tables.age(backup.created),
-            tables.size(count),
+            disk,
+            disk,
             "?",
             "",
             f"no record{where}",
@@ -161,6 +160,7 @@ def _row(backup: "Backup") -> tuple[str, ...]:
         backup.path.name,
         tables.age(backup.created),
         tables.size(record.bytes),
+        disk,
         revision_names(record.revisions) if record.revisions else "",
         record.reason,
         record.check + where + (f", shrunk: {', '.join(record.shrunk)}" if record.shrunk else ""),

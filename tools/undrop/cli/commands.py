@@ -57,6 +57,8 @@ class Command(NamedTuple):
     bare: bool = False
     """Whether it finds its project by itself, or needs none."""
     json: bool = True
+    writes: bool = False
+    """Whether it takes backups, and packs older ones when it has answered."""
 
 
 def _one(name: str, **how: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 - argparse's options
@@ -125,6 +127,7 @@ COMMANDS = {
                 help="tables that lost all their rows were meant to",
             ),
         ),
+        writes=True,
     ),
     "after-backup": Command(
         "hand_on.hand_on",
@@ -136,6 +139,7 @@ COMMANDS = {
         "remove a backup everywhere, on purpose",
         (_one("name", metavar="NAME", help="its name in backups/"),),
     ),
+    "pack": Command("steps.pack", "pack all older backups now, not a part after each command"),
     "restore": Command(
         "steps.restore",
         "back up, check FILE, put it in place",
@@ -154,19 +158,26 @@ COMMANDS = {
             HOLD,
             DISCONNECT,
         ),
+        writes=True,
     ),
     "migrate": Command(
         "migrate.migrate",
         "back up, bring the schema to a revision, check",
         (*SCHEMA, WITHOUT, HOLD, DISCONNECT),
+        writes=True,
     ),
     "rehearse": Command(
         "migrate.rehearse", "what migrate would do and lose; keeps nothing", SCHEMA
     ),
     "reset-db": Command(
-        "steps.reset_db", "back up, then an empty database at head", (WITHOUT, HOLD, DISCONNECT)
+        "steps.reset_db",
+        "back up, then an empty database at head",
+        (WITHOUT, HOLD, DISCONNECT),
+        writes=True,
     ),
-    "nuke-db": Command("steps.nuke_db", "back up, then no database at all", (DISCONNECT,)),
+    "nuke-db": Command(
+        "steps.nuke_db", "back up, then no database at all", (DISCONNECT,), writes=True
+    ),
     "undo": Command(
         "undo.undo",
         "take back the last change, if it was a step's; twice is redo",
@@ -180,6 +191,7 @@ COMMANDS = {
             HOLD,
             DISCONNECT,
         ),
+        writes=True,
     ),
     "recover": Command(
         "recover.recover",
@@ -221,6 +233,7 @@ COMMANDS = {
             HOLD,
             DISCONNECT,
         ),
+        writes=True,
     ),
     "list": Command(
         "backups.list_",
@@ -313,6 +326,7 @@ COMMANDS = {
         "back up, then run COMMAND with its own exit code",
         (_one("command", nargs="...", metavar="COMMAND", help="-- and the command's words"),),
         json=False,
+        writes=True,
     ),
     "init": Command(
         "init.init",
@@ -447,7 +461,8 @@ def parser(wanted: str = "") -> ArgumentParser:
             added.add_argument(option, **how)
         if command.json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
-        added.set_defaults(run=partial(_run, command.answer), bare=command.bare, instead=None)
+        run = partial(_run, command.answer)
+        added.set_defaults(run=run, bare=command.bare, writes=command.writes, instead=None)
     return top
 
 

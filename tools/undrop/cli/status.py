@@ -136,7 +136,8 @@ def _lines(run: Run, seen: "Status", *, behind: bool) -> "Iterator[tuple[str, st
 
 def _kept(run: Run, seen: "Status") -> "Iterator[tuple[str, str]]":
     """Where the backups are."""
-    yield "space", f"{tables.size(seen.used)} in backups and vault"
+    held = f", for states of {tables.size(seen.held_bytes)}" if seen.held_bytes else ""
+    yield "space", f"{tables.size(seen.used)} in backups and vault{held}"
     if seen.not_in_vault:
         yield "vault", f"{len(seen.not_in_vault)} file(s) could not be kept in {seen.vault}"
     if seen.after_backup:

@@ -136,16 +136,29 @@ def _alarm(taken: "Backup") -> tuple[Text, ...]:
 def forget(run: Run) -> Answer:
     """Remove a backup everywhere, on purpose."""
     from undrop.store import catalog
+    from undrop.store import forget as core
 
     gone = catalog.named(run.settings, run.arguments.name)
     _refuse_anothers(run, gone)
     with locked(run.settings, run.say) as lock:
-        done = catalog.forget(lock, run.arguments.name)
+        done = core.forget(lock, run.arguments.name)
     folders = [str(folder) for folder in done.folders]
     still = (f"the same bytes are still in: {', '.join(done.same)}",) if done.same else ()
     result = {"forgotten": gone.path.name, "folders": folders, "same_bytes_in": done.same}
     said = f"forgotten: {gone.path.name}, from {', '.join(folders)}"
     return Answer(result, gone.path.name, (said, *still))
+
+
+def pack(run: Run) -> Answer:
+    """Pack all older backups now."""
+    from undrop.steps import pack as core
+
+    with locked(run.settings, run.say) as lock:
+        done = core.pack(lock)
+    result = {"packed": done.states, "freed": done.bytes, "not_packed": done.passed_over}
+    line = f"{done.states} packed, {tables.size(done.bytes)} freed"
+    left = [f"{name} stays as it is: {why}" for name, why in done.passed_over.items()]
+    return Answer(result, line, tuple(left))
 
 
 def _refuse_anothers(run: Run, backup: "Backup") -> None:

@@ -100,7 +100,7 @@ def _backup(
 ) -> "Iterator[Checked]":
     """A backup, read and compared with its record; names of the same bytes are read once."""
     name = backup.path.name
-    stats = [place.path.lstat() for place in catalog.places(settings, backup)]
+    stats = [place.file.lstat() for place in catalog.places(settings, backup)]
     same = (backup.record.digest if backup.record else name, *((s.st_dev, s.st_ino) for s in stats))
     if same not in proofs:
         proofs[same] = verify.prove(settings, backup)
@@ -109,13 +109,14 @@ def _backup(
         to_do: tuple[Part, ...] = (Action("verify", name), MARKS, *ANOTHER)
         for copy in copies:
             if not copy.problem:
-                paths = shlex.join([str(copy.backup.path), str(backup.path)])
+                there = backup.path.with_name(copy.backup.file.name)
+                paths = shlex.join([str(copy.backup.file), str(there)])
                 to_do = (f"cp -fp {paths}", "puts that in its place")
         yield Checked(name, problem.removeprefix(f"{backup.path} "), to_do)
     else:
         where = ", only in the vault" if backup.only_in_vault else ""
         yield Checked(name, ("as its record says" if backup.record else "whole, no record") + where)
-    yield from (_spoilt(name, copy.backup.path) for copy in copies if copy.problem)
+    yield from (_spoilt(name, copy.backup.file) for copy in copies if copy.problem)
 
 
 def _spoilt(name: str, path: "Path") -> Checked:

@@ -6,12 +6,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from undrop import digest, durable
+from undrop import durable
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
 from undrop.record import Record
-from undrop.steps import pending
-from undrop.store import catalog, damaged_sets, log, shrink
+from undrop.steps import pending, verify
+from undrop.store import catalog, damaged_sets, log, packing, shrink
 from undrop.store.home import here
 from undrop.store.log import After
 from undrop.values import Facts
@@ -207,6 +207,8 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backu
         content = snapshot.identify(work).content
         backups = catalog.backups(settings)
         same_content = holding(settings, _enough(backups, purpose), content)
+        if same_content:
+            packing.make_plain(lock, same_content)
         if same_content and not purpose.fresh:
             snapshot.release()
             return same_content, False
@@ -246,7 +248,6 @@ def _newest_copy(settings: "Settings", snapshot: "Snapshot", purpose: Purpose) -
 
 def holding(settings: "Settings", backups: "list[Backup]", content: str) -> "Backup | None":
     """The newest verified one of ``backups`` with this content, its bytes read again now."""
-    progress = settings.engine.session.progress
     for backup in reversed(backups):
         record = backup.record
         if not backup.verified or record is None or record.state != content:
@@ -255,7 +256,7 @@ def holding(settings: "Settings", backups: "list[Backup]", content: str) -> "Bac
             continue
         with suppress(OSError):  # one that cannot be read holds nothing
             # The live database made a link to a backup would cover itself.
-            linked = settings.engine.is_live(backup.path)
-            if not linked and digest.of(backup.path, progress, record.bytes) == record.digest:
+            linked = settings.engine.is_live(backup.file)
+            if not linked and verify.is_as_kept(settings, backup):
                 return backup
     return None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from undrop.errors import SlowError, UndropError
 from undrop.steps import undo
-from undrop.store import catalog
+from undrop.store import catalog, unpacked
 from undrop.store.timeline import Moment
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _between(settings: "Settings", old: "Backup", new: "Backup") -> Changed | No
 
 def _definitions(settings: "Settings", backup: "Backup") -> object:
     try:
-        return settings.engine.definitions(backup.path, backup.record).schema
+        return settings.engine.definitions(unpacked.plain(settings, backup), backup.record).schema
     except UndropError:
         return None
 

@@ -5,14 +5,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import record
 from undrop.errors import UsageError
 from undrop.migrations import revisions
 from undrop.recipes import Action
 from undrop.record import revision_names
 from undrop.steps import undo
 from undrop.steps.backup import INVOCATION
-from undrop.store import catalog
+from undrop.store import catalog, frame
 from undrop.store.catalog import Backup
 from undrop.store.timeline import GOING_BACK, Moment, Timeline
 
@@ -53,8 +52,10 @@ def find(settings: "Settings", wanted: str, standing: Path) -> Backup:
                     return moment.backup
         raise _none(settings)
     path = standing / wanted
-    if wanted and os.path.exists(path):  # noqa: PTH110 - any name may be typed, also a long one
-        return catalog.led_to(Backup(path, record.read(path.with_suffix(".json"))))
+    if wanted and path.name:
+        there = catalog.at(path.with_name(path.name.removesuffix(frame.SUFFIX)))
+        if there and os.path.exists(there.file):  # noqa: PTH110 - any name may be typed, also a long one
+            return catalog.led_to(there)
     name = path.name if catalog.is_inside(settings, path) else wanted
     return catalog.led_to(_named(settings, name))
 
@@ -167,7 +168,7 @@ def _candidates(settings: "Settings", line: Timeline) -> "Iterator[tuple[Moment,
 def _named(settings: "Settings", wanted: str) -> Backup:
     every = catalog.backups(settings)
     for backup in every:
-        if wanted in {backup.path.name, backup.path.stem}:
+        if wanted.removesuffix(frame.SUFFIX) in {backup.path.name, backup.path.stem}:
             return backup
     ours = numbered(settings)
     if wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted) <= len(ours):

@@ -7,6 +7,7 @@ from undrop.errors import UsageError
 from undrop.recipes import Action
 from undrop.steps import choose, live, verify
 from undrop.steps.live import LIVE, TWO
+from undrop.store import unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,4 +41,4 @@ def _backup(settings: "Settings", wanted: str, standing: "Path") -> "Path":
             Action("list"),
         )
     verify.verify(settings, chosen)
-    return chosen.path
+    return unpacked.plain(settings, chosen)

@@ -12,6 +12,7 @@ from undrop.compare.listing import Listing
 from undrop.errors import DamagedError, SlowError, UndropError, UsageError
 from undrop.recipes import Action
 from undrop.steps import live, undo
+from undrop.store import unpacked
 from undrop.store.timeline import Moment, Timeline
 from undrop.values import version_tables
 
@@ -206,9 +207,11 @@ def _compared(settings: "Settings", change: Change, state: State, *, values: boo
     listing = Listing(most=SAMPLES) if values else None
     try:
         if after is None:
-            comparison = live.compare(settings, _file(before), also=listing)
+            comparison = live.compare(settings, _file(settings, before), also=listing)
         else:
-            comparison = settings.engine.compare(_file(before), _file(after), listing)
+            comparison = settings.engine.compare(
+                _file(settings, before), _file(settings, after), listing
+            )
     except SlowError as slow:
         return change._replace(why_not=slow.what)
     except DamagedError as error:
@@ -218,11 +221,12 @@ def _compared(settings: "Settings", change: Change, state: State, *, values: boo
     return change._replace(comparison=comparison, listed=(*listing.tables,) if listing else ())
 
 
-def _file(backup: "Backup") -> "Path":
+def _file(settings: "Settings", backup: "Backup") -> "Path":
     """A backup's file. Raises DamagedError where it is not as large as its record says."""
-    if backup.record and durable.size(backup.path) != backup.record.bytes:
+    plain = unpacked.plain(settings, backup)
+    if backup.record and durable.size(plain) != backup.record.bytes:
         raise DamagedError("it has not the size that its record names", Action("verify"))
-    return backup.path
+    return plain
 
 
 @contextmanager

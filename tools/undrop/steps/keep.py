@@ -12,6 +12,7 @@ from undrop.compare.merge import Conflict, Sides, Sources
 from undrop.errors import CheckError
 from undrop.recipes import Action
 from undrop.steps import backup, guarded, verify
+from undrop.store import unpacked
 from undrop.store.timeline import names
 
 if TYPE_CHECKING:
@@ -100,15 +101,16 @@ def keep(
     if state.kind != "database" or state.backup is None:
         raise _cannot(between, "there is no whole live database")
     schema_before, schema_after, schema_now = (
-        settings.engine.definitions(each.path, each.record).schema
+        settings.engine.definitions(unpacked.plain(settings, each), each.record).schema
         for each in (before, after, state.backup)
     )
+    file_before, file_after = (unpacked.plain(settings, each) for each in (before, after))
     of_live = schema_before == schema_after
     others = not of_live and schema_now != schema_after
     sources = (
-        Sources(None, after.path, before.path)
+        Sources(None, file_after, file_before)
         if of_live
-        else Sources(before.path, after.path, None)
+        else Sources(file_before, file_after, None)
     )
     prefer: Prefer = None
     if asked != "ask":

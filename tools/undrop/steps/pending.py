@@ -40,7 +40,7 @@ def _prove(lock: "Lock", backup: "Backup") -> None:
     elif check and backup.record:
         for other in waiting(lock.settings):
             if other.record and other.record.digest == backup.record.digest:
-                catalog.mark(lock, other, check)
+                catalog.amend(lock, other, check=check)
 
 
 def waiting(settings: "Settings") -> "list[Backup]":

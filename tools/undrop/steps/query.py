@@ -8,6 +8,7 @@ from undrop.errors import UsageError
 from undrop.recipes import Action
 from undrop.steps import choose, verify
 from undrop.steps.live import LIVE
+from undrop.store import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,14 +48,14 @@ def _path(settings: "Settings", wanted: str, standing: "Path") -> "Path | None":
     """A backup that is whole; None for the live database."""
     engine = settings.engine
     chosen = None if wanted == LIVE else choose.find(settings, wanted, standing)
-    if chosen is None or engine.is_live(chosen.path):
+    if chosen is None or engine.is_live(chosen.file):
         if not engine.exists():
             what = Action("sql", "NAME", "'SELECT …'", typed=False)
             raise UsageError("there is no live database", Action("list"), ", then", what)
         return None
     if chosen.record is None and registry.of_backup(engine, chosen.path) is engine:
         engine.refuse_unfit(chosen.path)  # it may be in use
-    return verify.whole(settings, chosen)[0].path
+    return unpacked.plain(settings, verify.whole(settings, chosen)[0])
 
 
 def _backups(settings: "Settings", path: "Path") -> "Backups":

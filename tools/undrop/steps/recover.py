@@ -12,6 +12,7 @@ from undrop.engines import registry
 from undrop.errors import CheckError, UndropError, UsageError
 from undrop.recipes import Action
 from undrop.steps import backup, choose, guarded, live, verify
+from undrop.store import unpacked
 from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def look(settings: "Settings", source: "Backup | None") -> Looked:
     """
     _require_live(settings)
     if source:
-        held = Held(source, live.compare(settings, source.path))
+        held = Held(source, live.compare(settings, unpacked.plain(settings, source)))
         return Looked(held if held.lacking else None, [], [], 0)
     first: Held | None = None
     overwritten: Held | None = None
@@ -141,7 +142,7 @@ class _States:
                 self.left = len(self.candidates) - at
                 return
             try:
-                state = Held(candidate, self.compare(candidate.path))
+                state = Held(candidate, self.compare(unpacked.plain(self.settings, candidate)))
             except UsageError:
                 raise
             except UndropError as error:  # its own collation, damage
@@ -187,7 +188,8 @@ def find(settings: "Settings", present: "Path", names: "list[str]", request: Req
         if lacking and (request.keys or request.where) and settings.engine.light:
             asked = request._replace(wishes=wanted, source=state.backup.path.name)
             try:
-                lost, other = recovery.lost(state.backup.path, present, state.comparison, asked)
+                plain = unpacked.plain(settings, state.backup)
+                lost, other = recovery.lost(plain, present, state.comparison, asked)
             except UsageError as error:  # a column that it has not, for one
                 problem = problem or error
                 continue
@@ -308,7 +310,7 @@ def recover(
             worked.append(recovery.work_out(sides, wanted))
             return worked[0].merge
 
-        sources = Sources(None, None, whole.path)
+        sources = Sources(None, None, unpacked.plain(settings, whole))
         with settings.engine.merge(
             attempt.state, sources, work_out, triggers=request.triggers
         ) as merged:
@@ -377,10 +379,11 @@ def _later(
     for candidate in held(settings):
         if source.record and candidate.record and candidate.record.state == source.record.state:
             break
-        newer.append(candidate.path)
+        newer.append(candidate)
     else:
         return ()
-    chosen = dict.fromkeys((*newer[:NEAR], *newer[-NEAR:]))
+    chosen = dict.fromkeys(range(len(newer))[:NEAR]) | dict.fromkeys(range(len(newer))[-NEAR:])
+    files = (unpacked.plain(settings, newer[at]) for at in chosen)
     if settings.engine.light:
-        return tuple(chosen)
-    return tuple(stack.enter_context(settings.engine.readable(path)).path for path in chosen)
+        return tuple(files)
+    return tuple(stack.enter_context(settings.engine.readable(path)).path for path in files)

@@ -10,7 +10,7 @@ from undrop.migrations import revisions
 from undrop.recipes import Action
 from undrop.settings import known
 from undrop.steps import backup, guarded, live, verify
-from undrop.store import catalog
+from undrop.store import catalog, unpacked
 from undrop.store.log import ABSENT, After
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def cost(settings: "Settings", chosen: "Backup", *, foreign: bool = False) -> "C
     if not (settings.engine.light and settings.engine.exists()):
         return None
     try:
-        return live.compare(settings, chosen.path)
+        return live.compare(settings, unpacked.plain(settings, chosen))
     except UndropError:  # a damaged database, an application's own collation
         return None
 
@@ -114,7 +114,7 @@ def admitted(
 def refuse_unfit(settings: "Settings", chosen: "Backup") -> None:
     """What is told without reading it whole. Raises UsageError, CheckError."""
     path = chosen.path
-    if not path.exists():
+    if not chosen.file.exists():
         raise UsageError(f"{path} is not there", Action("list"))
     if registry.of_backup(settings.engine, path) is not settings.engine:
         raise UsageError(
@@ -125,7 +125,7 @@ def refuse_unfit(settings: "Settings", chosen: "Backup") -> None:
     if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
     try:
-        settings.engine.refuse_unfit(path)
+        settings.engine.refuse_unfit(unpacked.plain(settings, chosen))
     except DamagedError as damage:
         raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
 
@@ -158,7 +158,7 @@ def _refuse_foreign(settings: "Settings", chosen: "Backup", facts: "Facts") -> N
 def _shares_a_table(settings: "Settings", path: Path, ours: "list[Backup]") -> bool:
     """Whether the live database or its newest backup has a table of that file's; yes if neither."""
     engine = settings.engine
-    known = {*engine.rows(ours[-1].path)} if ours else set()
+    known = {*engine.rows(unpacked.plain(settings, ours[-1]))} if ours else set()
     with suppress(UndropError):  # it is damaged, or somebody has locked it
         known |= set(engine.tables())
     return not known or not known.isdisjoint(engine.rows(path))
@@ -174,7 +174,9 @@ def _checked(settings: "Settings", chosen: "Backup") -> "Iterator[Replacement]":
             record = chosen.record
             if record and not inside:  # anybody's: it decides no mode and no owner
                 record = record._replace(mode="", uid=-1, gid=-1)
-            content = stack.enter_context(settings.engine.admit(path, record, ours=inside))
+            plain = unpacked.plain(settings, chosen)
+            own = inside or plain != path
+            content = stack.enter_context(settings.engine.admit(plain, record, ours=own))
         except DamagedError as damage:
             raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
         verify.refuse_changed(chosen, content.facts)

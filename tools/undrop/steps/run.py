@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.steps import live
-from undrop.store import catalog
+from undrop.store import catalog, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ def what_changed(lock: "Lock", name: str) -> "Comparison | None":
     kept = catalog.named(settings, name)
     if _is_large(settings):
         return None
-    return live.compare(settings, kept.path)
+    return live.compare(settings, unpacked.plain(settings, kept))
 
 
 def is_as_kept(lock: "Lock", name: str) -> bool:
@@ -104,7 +104,7 @@ def is_as_kept(lock: "Lock", name: str) -> bool:
         return False
     snapshot = settings.engine.snapshot()
     try:
-        return snapshot.is_in(kept.path, kept.record)
+        return snapshot.is_in(unpacked.plain(settings, kept), kept.record)
     finally:
         snapshot.close()
 

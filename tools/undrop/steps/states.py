@@ -10,7 +10,7 @@ from undrop.errors import CheckError, DamagedError, UndropError, UsageError
 from undrop.recipes import Action
 from undrop.sqlitefile import check
 from undrop.steps import undo, verify
-from undrop.store import catalog
+from undrop.store import catalog, unpacked
 from undrop.store.timeline import Moment, Timeline
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class States:
         """Why live was not looked at; empty where it was."""
         self.live_at: tuple[str, ...] | None = None
         """Alembic's revision(s) of live, where it was read."""
-        self._places: dict[str, Path] = {}
-        """The file that a state was read from, by what tells it from others."""
+        self._places: dict[str, Backup] = {}
+        """What a state was read from, by what tells it from others."""
 
     @cached_property
     def moments(self) -> list[Moment]:
@@ -106,15 +106,15 @@ class States:
             except (UndropError, OSError) as error:
                 why = why or (error.what if isinstance(error, UndropError) else str(error))
             else:
-                self._places[moment.content] = place.path
+                self._places[moment.content] = place
                 return answer
-        if any(os.path.lexists(place.path) for place in self._of(backup)):
+        if any(os.path.lexists(place.file) for place in self._of(backup)):
             self.passed_over[backup.path.name] = why
         return None  # forgotten meanwhile
 
     def path(self, moment: Moment) -> "Path":
         """The file of a state that was read."""
-        return self._places[moment.content]
+        return unpacked.plain(self.settings, self._places[moment.content])
 
     def is_whole(self, moment: Moment) -> bool:
         """Whether a state that was read has the digest that its record names; else it is no more.
@@ -136,9 +136,10 @@ class States:
     @contextmanager
     def _opened(self, place: "Backup") -> "Iterator[Readable]":
         record = place.record
-        if record and durable.size(place.path) != record.bytes:
+        plain = unpacked.plain(self.settings, place)
+        if record and durable.size(plain) != record.bytes:
             raise CheckError("it has not the size that its record names", Action("list"))
-        with self.settings.engine.readable(place.path) as state:
+        with self.settings.engine.readable(plain) as state:
             yield state
 
     def _read_live(self, work: "Callable[[Readable], Answer]", *, whole: bool) -> "Answer | None":

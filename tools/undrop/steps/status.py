@@ -45,6 +45,8 @@ class Status(NamedTuple):
     """Tables that had rows, have none in the newest backup, and nobody said that it was meant."""
     used: int
     """Bytes on the disk of ``backups/`` and the vault, hard links counted once."""
+    held_bytes: int
+    """Bytes of the states that these are backups of, each once, as they were taken."""
     undo: "undo.Plan | undo.OthersWorkError | None"
     """What ``undo`` would take back, or why it would stop."""
     unknown: list[str] = []  # noqa: RUF012 - a tuple's default, nobody appends to it
@@ -95,7 +97,8 @@ def with_replica(settings: "Settings", seen: Status) -> Status:
 
 
 def _look(settings: "Settings") -> Status:
-    ours = [each for each in catalog.backups(settings) if catalog.is_of(settings, each)]
+    every = catalog.backups(settings)
+    ours = [each for each in every if catalog.is_of(settings, each)]
     status = Status(
         exists=settings.engine.exists(),
         bytes=settings.engine.size() or 0,
@@ -111,6 +114,7 @@ def _look(settings: "Settings") -> Status:
         pending=[],
         shrunk=[],
         used=_used(settings),
+        held_bytes=sum({r.digest: r.bytes for r in (each.record for each in every) if r}.values()),
         undo=None,
     )
     if status.last and status.last.record:

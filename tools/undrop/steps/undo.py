@@ -8,7 +8,7 @@ from undrop.recipes import Action
 from undrop.record import revision_names, revision_way
 from undrop.settings import known
 from undrop.steps import guarded, live, restore, verify
-from undrop.store import log
+from undrop.store import log, unpacked
 from undrop.store.log import ABSENT
 from undrop.store.timeline import Moment, Timeline, names
 
@@ -178,13 +178,13 @@ def look(settings: "Settings", line: Timeline) -> Moment:
     if not settings.engine.exists():
         return Moment(ABSENT)
     held = {m.content: m for m in line.moments if m.backup and m.can_be_put_back}
-    newest = next((m.backup.path for m in reversed(held.values()) if m.backup), None)
+    newest = next((m.backup for m in reversed(held.values()) if m.backup), None)
     try:
         present = settings.engine.look()
     except DamagedError:
         return Moment(DAMAGED)
     try:
-        content = present.state(newest).content
+        content = present.state(newest and unpacked.plain(settings, newest)).content
         if present.is_empty() and content not in held:
             return Moment(EMPTY)
         if content in held:
@@ -254,7 +254,7 @@ def rows_of(settings: "Settings", moment: Moment) -> "Mapping[str, int] | None":
     if backup is None or not backup.verified or backup.record is None:
         return None
     try:
-        return backup.record.rows or settings.engine.rows(backup.path)
+        return backup.record.rows or settings.engine.rows(unpacked.plain(settings, backup))
     except UndropError:
         return None
 
@@ -353,10 +353,12 @@ def _compared(settings: "Settings", one: Moment, other: Moment) -> "Comparison |
         return None
     try:
         if other.live:
-            return live.compare(settings, one.backup.path) if settings.engine.light else None
+            like = unpacked.plain(settings, one.backup) if settings.engine.light else None
+            return live.compare(settings, like) if like else None
         if other.backup is None or not other.backup.verified:
             return None
-        return settings.engine.compare(one.backup.path, other.backup.path)
+        old, new = (unpacked.plain(settings, each) for each in (one.backup, other.backup))
+        return settings.engine.compare(old, new)
     except UndropError:  # an application's own collation, another text encoding
         return None
 
@@ -389,5 +391,6 @@ def is_lost(settings: "Settings", moment: Moment) -> bool:
     if record and (record.filled or record.rows):
         return False
     with suppress(UndropError):  # one that cannot be read is not put back either
-        return not settings.engine.definitions(moment.backup.path, record).schema
+        plain = unpacked.plain(settings, moment.backup)
+        return not settings.engine.definitions(plain, record).schema
     return False

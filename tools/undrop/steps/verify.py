@@ -7,7 +7,7 @@ from undrop import digest
 from undrop.engines import registry
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
-from undrop.store import catalog, owners
+from undrop.store import catalog, owners, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,8 @@ def verify(settings: "Settings", chosen: "Backup") -> "Facts":
     if chosen.is_set:
         raise CheckError(f"{path.name} is a set of damaged files, no backup", Action("list"))
     try:
-        facts = registry.of_backup(settings.engine, path, settings.verify_url).check(path, record)
+        kind = registry.of_backup(settings.engine, path, settings.verify_url)
+        facts = kind.check(unpacked.plain(settings, chosen), record)
     except DamagedError as damage:
         raise CheckError(f"{path} is damaged: {damage.what}", Action("list")) from damage
     refuse_changed(chosen, facts)
@@ -83,9 +84,10 @@ def whole(settings: "Settings", chosen: "Backup") -> "tuple[Backup, str]":
 def is_as_kept(settings: "Settings", place: "Backup") -> bool:
     """Whether a file has the digest that its record names; not where it cannot be read."""
     kept = place.record
-    with suppress(OSError):
+    with suppress(OSError, CheckError):
         progress = settings.engine.session.progress
-        return kept is not None and digest.of(place.path, progress, kept.bytes) == kept.digest
+        plain = unpacked.plain(settings, place)
+        return kept is not None and digest.of(plain, progress, kept.bytes) == kept.digest
     return False
 
 
@@ -150,4 +152,4 @@ def mark(lock: "Lock", proofs: "Sequence[Proof]") -> None:
     """
     for proof in proofs:
         if proof.check:
-            catalog.mark(lock, proof.backup, proof.check)
+            catalog.amend(lock, proof.backup, check=proof.check)

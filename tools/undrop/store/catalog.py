@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from undrop.engines.registry import SUFFIXES
 from undrop.errors import UsageError
 from undrop.recipes import Action
 from undrop.settings import known
-from undrop.store import owners, vault
+from undrop.store import frame, owners, vault
 from undrop.store.home import here, is_same
 from undrop.values import PENDING
 
@@ -41,6 +40,13 @@ class Backup(NamedTuple):
     """Whether ``backups/`` has lost it."""
     sequence: int = 0
     """Its place among all that was done here; 0 for what is older than that, or from elsewhere."""
+    packed: Path | None = None
+    """The frame that its bytes are in; ``path`` is there as well, or is its name alone."""
+
+    @property
+    def file(self) -> Path:
+        """The file that is there: its own, or else the one that it is packed in."""
+        return self.packed if self.packed and not os.path.lexists(self.path) else self.path
 
     @property
     def is_set(self) -> bool:
@@ -72,7 +78,7 @@ class Backup(NamedTuple):
             if match := record.NAME.fullmatch(self.path.stem):
                 return datetime.strptime(match[1], STAMP).replace(tzinfo=UTC)
         with suppress(FileNotFoundError):  # forgotten since it was listed
-            return datetime.fromtimestamp(self.path.lstat().st_mtime, UTC)
+            return datetime.fromtimestamp(self.file.lstat().st_mtime, UTC)
         return datetime.now(UTC)
 
 
@@ -113,16 +119,30 @@ def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Ite
             raise
         owners.pass_over(settings, folder)
         return
-    for path in (folder / name for name in names if not name.startswith(".")):
+    frames = [name for name in names if name.endswith(frame.FRAMES)]
+    packed = {name.removesuffix(frame.SUFFIX) for name in frames}
+    for path in (folder / name for name in {*names, *packed} if not name.startswith(".")):
         if path.suffix not in {*SUFFIXES, ".damaged"} or path.name in but:
             continue
         beside = path.with_suffix(".json")
         note = record.read(beside)
-        if closed := [p for p in (path, beside)[: 1 + (not note)] if owners.is_closed(p)]:
+        holds = folder / (path.name + frame.SUFFIX) if path.name in packed else None
+        backup = Backup(path, note, folder != settings.backups, packed=holds)
+        if closed := [p for p in (backup.file, beside)[: 1 + (not note)] if owners.is_closed(p)]:
             owners.pass_over(settings, closed[0])
             continue
         sequence = note.sequence if note and is_same(note.home, ours) else 0
-        yield Backup(path, note, folder != settings.backups, sequence)
+        yield backup._replace(sequence=sequence)
+
+
+def at(path: Path, *, only_in_vault: bool = False) -> Backup | None:
+    """The backup that is, or is packed, in that place; None where none is."""
+    packed = path.with_name(path.name + frame.SUFFIX)
+    packed_there = path.suffix in SUFFIXES and os.path.lexists(packed)
+    if not packed_there and not os.path.lexists(path):
+        return None
+    note = record.read(path.with_suffix(".json"))
+    return Backup(path, note, only_in_vault, packed=packed if packed_there else None)
 
 
 def is_of(settings: "Settings", backup: Backup) -> bool:
@@ -152,17 +172,17 @@ def places(settings: "Settings", backup: Backup) -> list[Backup]:
         return [backup]
     known = [backup]
     for folder in filter(None, (settings.backups, settings.vault_folder)):
-        path = folder / backup.path.name
         with suppress(OSError):
-            if path.is_file() and not path.samefile(backup.path):
-                known.append(backup._replace(path=path))
+            other = at(folder / backup.path.name)
+            if other and other.file.is_file() and not other.file.samefile(backup.file):
+                known.append(backup._replace(path=other.path, packed=other.packed))
     return known
 
 
 def named(settings: "Settings", name: str) -> Backup:
     """The backup of that name, with or without its suffix. Raises UsageError."""
     for backup in backups(settings):
-        if name in {backup.path.name, backup.path.stem}:
+        if name.removesuffix(frame.SUFFIX) in {backup.path.name, backup.path.stem}:
             return backup
     raise UsageError(f"there is no backup {name!r}", Action("list"))
 
@@ -184,76 +204,24 @@ def known_as(settings: "Settings", name: str) -> Backup | None:
     """The backup of exactly that name, without a look at all the others; None where none is."""
     for folder in filter(None, (settings.backups, settings.vault_folder)):
         path = folder / name
-        if path.name == name and path.exists():  # a name in a log is data
-            return Backup(path, record.read(path.with_suffix(".json")), folder != settings.backups)
+        if path.name == name:  # a name in a log is data
+            backup = at(path, only_in_vault=folder != settings.backups)
+            if backup and backup.file.exists():
+                return backup
     return None
 
 
-class Forgotten(NamedTuple):
-    """What was removed, and what is left of its bytes."""
-
-    folders: list[Path]
-    """Where it was removed from."""
-    same: list[str]
-    """What holds the same bytes still: names in ``backups/``, paths in other projects' vaults."""
-
-
-def forget(lock: "Lock", name: str) -> Forgotten:
-    """Remove a backup everywhere: from ``backups/``, and from every vault that has it.
-
-    A project that was moved, or shares its ``backups/`` with another, has several. Raises
-    UsageError when there is none of that name, OSError.
-    """
-    settings = lock.settings
-    gone = named(settings, name)
-    ours = [folder for folder in (settings.backups, settings.vault_folder) if folder]
-    others = [folder for folder in vault.folders(settings) if folder not in ours]
-    notes = (record.read(folder / f"{gone.path.stem}.json") for folder in ours)
-    gone = gone._replace(record=next(filter(None, notes), None))
-    removed = [folder for folder in (*ours, *others) if _removed(folder, gone, ours=folder in ours)]
-    digest = gone.record.digest if gone.record else ""
-    if not digest:
-        return Forgotten(removed, [])
-    same = [b.path.name for b in backups(settings) if b.record and b.record.digest == digest]
-    for folder in others:
-        there = {note: record.read(note) for note in sorted(folder.glob("*.json"))}
-        same += [str(note.with_suffix("")) for note, r in there.items() if r and r.digest == digest]
-    return Forgotten(removed, same)
-
-
-def _removed(folder: Path, gone: Backup, *, ours: bool) -> bool:
-    """Whether a folder had a backup, which is gone from there now. Raises OSError."""
-    path, note = folder / gone.path.name, folder / f"{gone.path.stem}.json"
-    if not ours and not _is_same(record.read(note), gone.record):
-        return False
-    there = [each for each in (path, note) if os.path.lexists(each)]
-    for each in there:
-        if each.is_dir() and not each.is_symlink():
-            shutil.rmtree(each)
-        else:
-            each.unlink()
-    if there:
-        durable.sync_path(folder)
-    return bool(there)
-
-
-def _is_same(one: "Record | None", other: "Record | None") -> bool:
-    """Whether two records are of one backup, whatever they were marked with since."""
-    told = [(r.created, r.source, r.digest, r.files) for r in (one, other) if r]
-    return len(told) == 2 and told[0] == told[1]
-
-
-def mark(lock: "Lock", backup: Backup, check: str) -> None:
+def amend(lock: "Lock", backup: Backup, **fields: object) -> None:
     """Let a backup's record say that of it, wherever there is one. Raises OSError."""
     settings = lock.settings
     for folder in (settings.backups, settings.vault_folder):
         beside = Path(folder or "", f"{backup.path.stem}.json")
         if folder is None or record.read(beside) is None:  # forgotten meanwhile
             continue
-        fields = {**json.loads(beside.read_bytes()), "check": check}
+        text = record.text({**json.loads(beside.read_bytes()), **fields})
         work = folder / lock.partial().name
         with durable.scratch(work):
-            work.write_text(record.text(fields))
+            work.write_text(text)
             durable.sync_path(work)
             work.replace(beside)
         durable.sync_path(folder)
@@ -273,7 +241,7 @@ def publish(lock: "Lock", work: Path, record: "Record", suffix: str) -> Backup:
     for number in itertools.count(1):
         name = base if number == 1 else f"{base}-{number}"
         path, beside = settings.backups / f"{name}{suffix}", settings.backups / f"{name}.json"
-        if os.path.lexists(path) or (kept and os.path.lexists(kept / path.name)):
+        if at(path) or (kept and at(kept / path.name)):
             continue
         with suppress(FileExistsError):
             durable.write_new(beside, record.to_json().encode(), 0o600)

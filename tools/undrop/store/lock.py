@@ -17,6 +17,7 @@ from undrop.recipes import Setting
 from undrop.record import NAME
 from undrop.settings import known
 from undrop.store import after_backup, calls, owners, unguarded
+from undrop.store.frame import ENDINGS, SUFFIX
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -27,8 +28,8 @@ PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store"}
 """What people put into a folder for backups, before we do."""
 OURS = {version_table.NAME, unguarded.NAME, calls.NAME, *after_backup.FILES}
 """What we put there with no lock."""
-KINDS = {*SUFFIXES, ".damaged", ".zst", ".jsonl", ".partial"}
-PARTIAL = re.compile(r"\.\d+\.partial(-wal|-shm|-journal|-replica)?")
+KINDS = {*SUFFIXES, ".damaged", SUFFIX, ".jsonl", ".partial"}
+PARTIAL = re.compile(r"\.\d+\.partial(-frame)?(-wal|-shm|-journal|-replica)?")
 
 
 class Lock(NamedTuple):
@@ -161,7 +162,7 @@ def _sweep_backups(settings: "Settings", folder: Path) -> None:
     # that is older, or without any partial, belongs to a backup that somebody has moved away.
     oldest = min(path.lstat().st_ctime_ns for path in partials)
     for note in (folder / name for name in names if name.endswith(".json")):
-        beside = (note.with_suffix(kind) for kind in (*SUFFIXES, ".damaged"))
+        beside = (note.with_suffix(kind) for kind in (*ENDINGS, ".damaged"))
         if note.lstat().st_ctime_ns >= oldest and not any(map(os.path.lexists, beside)):
             note.unlink()
     for path in partials:

@@ -134,7 +134,7 @@ class Timeline:
         if not name:
             return Moment(ABSENT)
         backup = self._known.get(name)
-        if backup is None or not backup.path.exists():
+        if backup is None or not backup.file.exists():
             return Moment(f"gone: {name}")
         if backup.record is None or backup.is_set:
             return Moment(f"damaged: {name}", backup)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable
-from undrop.engines.registry import SUFFIXES
 from undrop.store import owners
+from undrop.store.frame import ENDINGS
 
 if TYPE_CHECKING:
     from undrop.settings import Settings
@@ -120,7 +120,7 @@ def missing(settings: "Settings") -> list[str]:
     names = []
     for note in sorted(name for name in here if name.endswith(".json")):
         stem = note.removesuffix(".json")
-        wanted = [name for suffix in (*SUFFIXES, ".damaged") if (name := stem + suffix) in here]
+        wanted = [name for suffix in (*ENDINGS, ".damaged") if (name := stem + suffix) in here]
         names += [name for name in (*wanted, note) if wanted and name not in there]
     return names
 

@@ -66,13 +66,15 @@ def dump(address: "Address", work: "Path", snapshot: str, size: int, progress: "
 
     One of a big database becomes a folder. Raises UndropError, DamagedError.
     """
-    kind = ["--format=custom"]
+    # One that is not compressed is packed against an earlier one later (``store.packing``): what is
+    # alike in both is not found behind the first difference of a compressed stream.
+    kind = ["--format=custom", "--compress=0"]
     if size >= BIG:
         work.unlink()
         work.mkdir(0o700)
-        kind = ["--format=directory", f"--jobs={JOBS}"]
+        kind = ["--format=directory", f"--jobs={JOBS}", "--compress=1"]
     # --create: with it the dump knows its encoding and locale.
-    more = ["--create", "--compress=1", f"--snapshot={snapshot}", f"--file={work}"]
+    more = ["--create", f"--snapshot={snapshot}", f"--file={work}"]
     command = [*_pg_dump(address), *kind, *more]
     with subprocess.Popen(  # noqa: S603 - as found on PATH
         command, env=address.environment(), stderr=subprocess.PIPE, text=True

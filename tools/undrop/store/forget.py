@@ -1,0 +1,76 @@
+"""A backup is removed everywhere, on purpose, and nothing that needs it with it."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import durable, record
+from undrop.store import catalog, frame, packing, vault
+from undrop.store.catalog import Backup
+
+if TYPE_CHECKING:
+    from undrop.record import Record
+    from undrop.store.lock import Lock
+
+
+class Forgotten(NamedTuple):
+    """What was removed, and what is left of its bytes."""
+
+    folders: list[Path]
+    """Where it was removed from."""
+    same: list[str]
+    """What holds the same bytes still: names in ``backups/``, paths in other projects' vaults."""
+
+
+def forget(lock: "Lock", name: str) -> Forgotten:
+    """Remove a backup everywhere: from ``backups/``, and from every vault that has it.
+
+    A project that was moved, or shares its ``backups/`` with another, has several. What is packed
+    against it is made anew first. Raises UsageError when there is none of that name, CheckError
+    where what needs it cannot be unpacked, OSError.
+    """
+    settings = lock.settings
+    gone = catalog.named(settings, name)
+    ours = [folder for folder in (settings.backups, settings.vault_folder) if folder]
+    others = [folder for folder in vault.folders(settings) if folder not in ours]
+    notes = (record.read(folder / f"{gone.path.stem}.json") for folder in ours)
+    gone = gone._replace(record=next(filter(None, notes), None))
+    packing.release(lock, gone)
+    for folder in (*ours, *others):
+        if gone.record and (folder in ours or _has(folder, gone)):
+            packing.release_beside(lock, folder, gone.record.digest)
+    removed = [folder for folder in (*ours, *others) if _removed(folder, gone, ours=folder in ours)]
+    digest = gone.record.digest if gone.record else ""
+    if not digest:
+        return Forgotten(removed, [])
+    left = catalog.backups(settings)
+    same = [b.path.name for b in left if b.record and b.record.digest == digest]
+    for folder in others:
+        there = {note: record.read(note) for note in sorted(folder.glob("*.json"))}
+        same += [str(note.with_suffix("")) for note, r in there.items() if r and r.digest == digest]
+    return Forgotten(removed, same)
+
+
+def _removed(folder: Path, gone: Backup, *, ours: bool) -> bool:
+    """Whether a folder had a backup, which is gone from there now. Raises OSError."""
+    if not ours and not _has(folder, gone):
+        return False
+    name = gone.path.name
+    names = (name, name + frame.SUFFIX, f"{gone.path.stem}.json")
+    there = [path for each in names if os.path.lexists(path := folder / each)]
+    for each in there:
+        durable.remove(each)
+    if there:
+        durable.sync_path(folder)
+    return bool(there)
+
+
+def _has(folder: Path, gone: Backup) -> bool:
+    """Whether another project's vault has that very backup."""
+    return _is_same(record.read(folder / f"{gone.path.stem}.json"), gone.record)
+
+
+def _is_same(one: "Record | None", other: "Record | None") -> bool:
+    """Whether two records are of one backup, whatever they were marked with since."""
+    told = [(r.created, r.source, r.digest, r.files) for r in (one, other) if r]
+    return len(told) == 2 and told[0] == told[1]

@@ -1,0 +1,299 @@
+"""Older backups become frames against an earlier one of the same database, and plain files again.
+
+State *i* of a database, as they are packed, has the last multiple of 10 as its base, that one the
+last of 100, that the last of 1,000, which stays plain: what is packed stays as it is when newer
+ones come, and three frames at most are unpacked for one.
+
+A frame has its name, in ``backups/`` and in the vault, before the plain file loses it; until then
+a backup has both, and is the plain one.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from undrop import digest, durable, record
+from undrop.engines.registry import SUFFIXES
+from undrop.errors import CheckError
+from undrop.recipes import Action
+from undrop.store import catalog, frame, unpacked, vault
+from undrop.store.unpacked import Packing, packing
+
+if TYPE_CHECKING:
+    from undrop.settings import Settings
+    from undrop.store.catalog import Backup
+    from undrop.store.lock import Lock
+
+LEVELS = (10, 100, 1000)
+"""The state with a multiple of it as its number is the base of those up to the next multiple."""
+STAYS = LEVELS[-1]
+DEFAULTS = Packing()._asdict()
+
+
+class State(NamedTuple):
+    """Backups of one database with the same bytes, the oldest first."""
+
+    backups: "list[Backup]"
+
+    @property
+    def digest(self) -> str:
+        """Of these bytes."""
+        return self.backups[0].record.digest if self.backups[0].record else ""
+
+    @property
+    def bytes(self) -> int:
+        """How many they are."""
+        return self.backups[0].record.bytes if self.backups[0].record else 0
+
+    @property
+    def number(self) -> int:
+        """Its place among the packed states; -1 where it has none."""
+        return max(packing(each.record).number for each in self.backups)
+
+    @property
+    def stays_plain(self) -> bool:
+        """Whether it is a base that nothing is the base of."""
+        return self.number >= 0 and self.number % STAYS == 0
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether none of it is plain any more."""
+        return not any(os.path.lexists(each.path) for each in self.backups)
+
+    @property
+    def packed_bytes(self) -> int:
+        """Of its frame; 0 where it has none."""
+        return max(packing(each.record).bytes for each in self.backups)
+
+    @property
+    def needs(self) -> str:
+        """The digest of its base, where it is packed against one."""
+        return next((packing(b.record).base_digest for b in self.backups if b.packed), "")
+
+
+def states(settings: "Settings", source: str) -> "list[State]":
+    """Those in ``backups/`` of the database that records name so, in the order they were taken."""
+    by_digest: dict[str, list[Backup]] = {}
+    for backup in catalog.backups(settings):
+        record = backup.record
+        if record and record.digest and record.source == source and not backup.only_in_vault:
+            by_digest.setdefault(record.digest, []).append(backup)
+    return [State(each) for each in by_digest.values()]
+
+
+def pack(lock: "Lock", state: State, others: list[State]) -> State:
+    """Pack a state of a database, unless its place is that of a base that stays plain.
+
+    ``others`` are those of the same database that it may be packed against. Returns it with the
+    records that it has then. Raises CheckError where bytes are not those that a record names,
+    OSError: the state is as it was, or packed, then.
+    """
+    settings, number = lock.settings, state.number
+    if number < 0 and state.bytes <= settings.pack_limit:
+        number = 1 + max(each.number for each in others)
+    if number >= 0 and number % STAYS == 0:
+        return _tell(lock, state, Packing(number))
+    base = _base(number, others)
+    plain = _whole(settings, state)
+    against = _whole(settings, base) if base else None
+    with durable.scratch(_hidden(lock)) as work:
+        frame.pack(plain, against, work)
+        _try(lock, work, against, state, is_folder=plain.is_dir())
+        work.chmod(0o400)
+        taken = plain.stat()
+        os.utime(work, ns=(taken.st_atime_ns, taken.st_mtime_ns))  # it is as old as that
+        how = Packing(
+            number,
+            base.backups[0].path.name if base else "",
+            base.digest if base else "",
+            digest.of(work),
+            durable.size(work),
+            plain.is_dir(),
+        )
+        state = _tell(lock, state, how)
+        for backup in state.backups:
+            _name(work, _frame_of(backup.path))
+    durable.sync_path(settings.backups)
+    vault.keep(lock)
+    for backup in state.backups:
+        _drop_plain(settings, backup.path.name, how)
+    return State([each._replace(packed=_frame_of(each.path)) for each in state.backups])
+
+
+def make_plain(lock: "Lock", backup: "Backup") -> "Backup":
+    """Let a backup have a plain file again, which only a frame has; it keeps that.
+
+    Raises CheckError, OSError.
+    """
+    if os.path.lexists(backup.path):
+        return backup
+    work = backup.path.parent / _hidden(lock).name
+    try:
+        unpacked.write(lock.settings, backup, work)
+        durable.make_read_only(work)
+        durable.sync_path(work)
+        work.rename(backup.path)
+    finally:
+        durable.remove_with_sidecars(work)
+    durable.sync_path(backup.path.parent)
+    vault.keep(lock)
+    return backup
+
+
+def release(lock: "Lock", gone: "Backup") -> None:
+    """Make anew what is packed against a backup that is to go, and is there still.
+
+    Where another one has its bytes, that is the base from now on; else the first of those that
+    are packed against it takes its place. Raises CheckError, OSError: nothing is lost then.
+    """
+    kept = gone.record
+    if kept is None or not kept.digest:
+        return
+    known = states(lock.settings, kept.source)
+    needy = [each for each in known if each.needs == kept.digest]
+    names = [b.path.name for s in known if s.digest == kept.digest for b in s.backups]
+    if same := [name for name in names if name != gone.path.name]:
+        for state in needy:
+            how = next(packing(each.record) for each in state.backups if each.packed)
+            _tell(lock, state, how._replace(base=same[0]))
+        return
+    others = {each.digest: each for each in known if each.digest != kept.digest}
+    number: int | None = packing(kept).number
+    for state in sorted(needy, key=lambda each: each.number):
+        _unpack(lock, state)
+        plain = _tell(lock, state, Packing(state.number if number is None else number))
+        number, others[state.digest] = None, pack(lock, plain, [*others.values()])
+
+
+def release_beside(lock: "Lock", folder: Path, mark: str) -> None:
+    """The same for what only a vault has: what needs the bytes of that digest gets plain again.
+
+    Raises CheckError, OSError.
+    """
+    for note in sorted(folder.glob("*.json")):
+        kept = record.read(note)
+        if not (mark and kept and packing(kept).base_digest == mark):
+            continue
+        for backup in filter(None, (catalog.at(note.with_suffix(suffix)) for suffix in SUFFIXES)):
+            if backup.packed:
+                make_plain(lock, backup)
+                backup.packed.unlink()
+
+
+def _base(number: int, others: list[State]) -> State | None:
+    """What the state of that number is packed against, if it is there."""
+    by_number = {each.number: each for each in others if each.number >= 0}
+    for level in LEVELS if number >= 0 else ():
+        base = by_number.get(number - number % level)
+        if number % level and base and _can_be_base(base):
+            return base
+    return None
+
+
+def _can_be_base(state: State) -> bool:
+    return state.bytes >= frame.SMALLEST and not packing(state.backups[0].record).folder
+
+
+def _whole(settings: "Settings", state: State) -> Path:
+    """A file with the bytes of a state, read to its end. Raises CheckError, OSError."""
+    progress = settings.engine.session.progress
+    why: CheckError | OSError | None = None
+    for place in (each for b in state.backups for each in catalog.places(settings, b)):
+        try:
+            plain = unpacked.plain(settings, place)
+            if digest.of(plain, progress, state.bytes) == state.digest:
+                return plain
+            error = CheckError(f"{place.path} is not what its record says", Action("verify"))
+        except (CheckError, OSError) as failed:
+            why = why or failed
+        else:
+            why = why or error
+    assert why is not None  # noqa: S101 - a state has a backup, and that a place
+    raise why
+
+
+def _try(lock: "Lock", work: Path, against: Path | None, state: State, *, is_folder: bool) -> None:
+    """Unpack what was written once more, and compare. Raises CheckError, OSError."""
+    again = lock.partial()
+    durable.require_space(again.parent, state.bytes)
+    try:
+        frame.unpack(work, against, again, state.bytes, is_folder=is_folder)
+        found = digest.of(again)
+    finally:
+        durable.remove_with_sidecars(again)
+    if found != state.digest:
+        raise CheckError(f"what {state.backups[0].path} was packed to is not whole", Action("list"))
+
+
+def _hidden(lock: "Lock") -> Path:
+    """Another hidden name that is swept, beside that of a backup which is taken."""
+    return lock.partial().with_name(f"{lock.partial().name}-frame")
+
+
+def _frame_of(path: Path) -> Path:
+    return path.with_name(path.name + frame.SUFFIX)
+
+
+def _tell(lock: "Lock", state: State, how: Packing) -> State:
+    """Let the records of a state say how it is packed; the state with them. Raises OSError."""
+    told = []
+    for backup in state.backups:
+        name = backup.path.name
+        by_hand = frame.line(name, how.base, is_folder=how.folder) if how.digest else ""
+        own = how._replace(unpack=by_hand)
+        packed = {key: value for key, value in own._asdict().items() if value != DEFAULTS[key]}
+        catalog.amend(lock, backup, packed=packed)
+        known = backup.record._replace(packed=packed) if backup.record else None
+        told.append(backup._replace(record=known))
+    return State(told)
+
+
+def _name(whole: Path, target: Path) -> None:
+    """Give a file of ours another name, where nothing else may have that; a copy if need be."""
+    beside = target.with_name(f".{os.getpid()}.partial-journal")
+    try:
+        try:
+            os.link(whole, beside)
+        except OSError:  # no links there
+            shutil.copyfile(whole, beside)
+            beside.chmod(0o400)
+            durable.sync_path(beside)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _folders(settings: "Settings") -> list[Path]:
+    """The vault first: what is in ``backups/`` is there for longer."""
+    return [folder for folder in (settings.vault_folder, settings.backups) if folder]
+
+
+def _drop_plain(settings: "Settings", name: str, how: Packing) -> None:
+    """Take the plain file of a backup away wherever its frame is, and what that needs."""
+    for folder in _folders(settings):
+        packed = _frame_of(folder / name)
+        base = not how.base or catalog.at(folder / how.base)
+        if base and packed.is_file() and digest.of(packed) == how.digest:
+            durable.remove(folder / name)
+            durable.sync_path(folder)
+
+
+def _unpack(lock: "Lock", state: State) -> None:
+    """Let a state have its plain files alone again. Raises CheckError, OSError."""
+    settings = lock.settings
+    first, *others = state.backups
+    make_plain(lock, first)
+    for backup in others:
+        if not os.path.lexists(backup.path):
+            if first.path.is_dir():
+                make_plain(lock, backup)
+            else:
+                _name(first.path, backup.path)
+    durable.sync_path(settings.backups)
+    vault.keep(lock)
+    for folder in _folders(settings):
+        for backup in state.backups:
+            _frame_of(folder / backup.path.name).unlink(missing_ok=True)
+        if folder.is_dir():
+            durable.sync_path(folder)

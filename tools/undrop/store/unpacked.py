@@ -1,0 +1,161 @@
+"""A backup's own bytes, wherever they are: in its file, or in a frame, which is unpacked then."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from undrop import digest, durable
+from undrop.errors import CheckError
+from undrop.recipes import Action
+from undrop.store import catalog, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undrop.record import Record
+    from undrop.settings import Settings
+    from undrop.store.catalog import Backup
+    from undrop.values import Session
+
+PREFIX = "undrop-unpacked-"
+AT_ONCE = 8
+"""Unpacked files that are kept for a command: it reads three states, and their bases, together."""
+
+
+class Packing(NamedTuple):
+    """How a backup is packed (``Record.packed``)."""
+
+    number: int = -1
+    """Its place among the packed states of its database, which says whose base it is."""
+    base: str = ""
+    """The backup that it is packed against, by name; empty where it stands alone."""
+    base_digest: str = ""
+    """Of that one's own bytes."""
+    digest: str = ""
+    """Of the frame; empty where there is none."""
+    bytes: int = 0
+    """Of the frame."""
+    folder: bool = False
+    """Whether it is a folder of files, packed as an archive."""
+    unpack: str = ""
+    """The line that unpacks it by hand."""
+
+
+def packing(record: "Record | None") -> Packing:
+    """How a record says that its backup is packed; what makes no sense says nothing."""
+    fields: dict[str, Any] = dict(record.packed) if record else {}
+    sound = {
+        name: value
+        for name, value in fields.items()
+        if type(value) is Packing.__annotations__.get(name)
+    }
+    known = Packing(**sound)
+    is_name = not known.base or Path(known.base).name == known.base
+    return known if is_name else Packing()
+
+
+def plain(settings: "Settings", backup: "Backup") -> Path:
+    """A file with its own bytes: its own, or one that is there until the command ends.
+
+    Of those at most AT_ONCE are, the ones that were asked for last. Raises CheckError where it
+    cannot be unpacked, OSError.
+    """
+    if backup.packed is None or (os.path.lexists(backup.path) and _is_as_kept(settings, backup)):
+        return backup.path
+    record = backup.record
+    if record is None or not record.digest:
+        raise CheckError(
+            f"{backup.packed} has no record, which says what it was packed against", Action("list")
+        )
+    session = settings.engine.session.first
+    known = session.unpacked.pop(record.digest, None)
+    if known is None or not known.exists():
+        known = _folder(session, record.digest) / backup.path.name
+        write(settings, backup, known)
+    session.unpacked[record.digest] = known
+    while len(session.unpacked) > AT_ONCE:
+        oldest = next(iter(session.unpacked))
+        durable.remove_with_sidecars(session.unpacked.pop(oldest))
+    return known
+
+
+def write(settings: "Settings", backup: "Backup", target: Path) -> None:
+    """Unpack a backup that has a frame to ``target``, which is not there yet.
+
+    Its copy in the vault is tried, too, and those of its base. Raises CheckError, OSError.
+    """
+    record, how = backup.record, packing(backup.record)
+    assert record is not None  # noqa: S101 - who packs has one
+    durable.require_space(target.parent, record.bytes)
+    why: list[CheckError] = []
+    for each in _frames(settings, backup):
+        for base in _bases(settings, each, how, why):
+            try:
+                frame.unpack(each, base, target, record.bytes, is_folder=how.folder)
+            except CheckError as error:
+                why.append(error)
+                continue
+            if digest.of(target, settings.engine.session.progress, record.bytes) == record.digest:
+                return
+            durable.remove_with_sidecars(target)
+            why.append(CheckError(f"{each} is not what its record says", Action("list")))
+    raise next(iter(why), None) or CheckError(
+        f"{backup.packed} cannot be unpacked: its base {how.base} is not there",
+        Action("list"),
+    )
+
+
+def _is_as_kept(settings: "Settings", backup: "Backup") -> bool:
+    record, progress = backup.record, settings.engine.session.progress
+    with suppress(OSError):
+        return record is None or digest.of(backup.path, progress, record.bytes) == record.digest
+    return False
+
+
+def _frames(settings: "Settings", backup: "Backup") -> "Iterator[Path]":
+    """Where it is packed: in its own place first."""
+    yield from (place.packed for place in catalog.places(settings, backup) if place.packed)
+
+
+def _bases(
+    settings: "Settings", packed: Path, how: Packing, why: list[CheckError]
+) -> "Iterator[Path | None]":
+    """Files with the bytes that something was packed against; those beside it first."""
+    if not how.base:
+        yield None
+        return
+    seen: set[tuple[int, int]] = set()
+    for folder in filter(None, (packed.parent, settings.backups, settings.vault_folder)):
+        backup = catalog.at(folder / how.base)
+        if backup is None or (backup.record and backup.record.digest != how.base_digest):
+            continue
+        with suppress(OSError):
+            stat = backup.file.stat()
+            if (stat.st_dev, stat.st_ino) in seen:
+                continue
+            seen.add((stat.st_dev, stat.st_ino))
+            try:
+                yield plain(settings, backup)
+            except CheckError as error:
+                why.append(error)
+
+
+def _folder(session: "Session", mark: str) -> Path:
+    """A folder of one's own for what is unpacked."""
+    if session.scratch is None:
+        _sweep()
+        session.scratch = TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
+    folder = Path(session.scratch.name, mark.rpartition(":")[2])
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _sweep() -> None:
+    """Remove what killed runs left unpacked."""
+    for left in Path(gettempdir()).glob(f"{PREFIX}*"):
+        pid = left.name.removeprefix(PREFIX).partition("-")[0]
+        with suppress(OSError):
+            if not durable.is_alive(pid) and left.lstat().st_uid == os.getuid():
+                durable.remove_with_sidecars(left)
