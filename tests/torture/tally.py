@@ -53,15 +53,21 @@ def tally(request: pytest.FixtureRequest) -> Tally:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table: what was tried, how often, and how often a promise was broken."""
+    """Print the table: what was tried, how often, and how often a promise was broken.
+
+    And, a line each, what tests have recorded otherwise (``record_property``).
+    """
     table: dict[str, list[int]] = {}
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, []):
-            for name, (suite, points, violations) in getattr(report, "user_properties", []):
+            for name, value in getattr(report, "user_properties", []):
                 if name == "torture" and report.when == "call":
+                    suite, points, violations = value
                     row = table.setdefault(suite, [0, 0])
                     row[0] += points
                     row[1] += violations
+                elif report.when == "call":
+                    terminalreporter.write_line(f"{name}: {value}")
     if not table:
         return
     terminalreporter.section("torture" if FULL else "torture (a sample; all of it: just torture)")

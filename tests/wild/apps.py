@@ -1,5 +1,6 @@
 """The applications and projects that are adopted, and how the old database of each comes about."""
 
+import atexit
 import json
 import os
 import shutil
@@ -7,7 +8,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -242,9 +245,9 @@ APPS = [
 
 
 class Adopted(Runner):
-    """A project with an environment of its own and an old, filled database."""
+    """A project with an environment of its own, no undrop in it, and an old, filled database."""
 
-    forks = None  # it has its own undrop
+    forks = None  # it is to have its own undrop
 
     def __init__(self, app: App, folder: Path) -> None:
         self.app, self.top = app, folder / app.name
@@ -254,7 +257,7 @@ class Adopted(Runner):
         if app.project:
             shutil.copytree(HERE / "projects" / app.project, self.top)
         self.root.mkdir(exist_ok=True)
-        site = install(self.root / ".venv", *app.needs, str(REPOSITORY))
+        site = install(self.root / ".venv", *app.needs)
         if app.package:  # as `pip install -e` leaves it
             shutil.copytree(site / app.package, self.root / app.sources / app.package)
             shutil.rmtree(site / app.package)
@@ -342,6 +345,16 @@ def install(folder: Path, *packages: str, python: str = sys.executable) -> Path:
     """
     if uv := shutil.which("uv"):
         subprocess.run([uv, "venv", "-q", "--python", python, folder], check=True)
+    else:
+        subprocess.run([python, "-m", "venv", folder], check=True)
+    add(folder, *packages)
+    [site] = folder.glob("lib/python3*/site-packages")
+    return site
+
+
+def add(folder: Path, *packages: str) -> None:
+    """Install the packages into the environment in ``folder``."""
+    if uv := shutil.which("uv"):
         into = f"--python={folder}"
         copied = "--link-mode=copy"  # its cache is not written to, whatever is done here
         subprocess.run(
@@ -349,8 +362,16 @@ def install(folder: Path, *packages: str, python: str = sys.executable) -> Path:
             check=True,
         )
     else:
-        subprocess.run([python, "-m", "venv", folder], check=True)
         pip = [str(folder / "bin/pip"), "install", "--disable-pip-version-check", "-qqq"]
         subprocess.run([*pip, *packages], check=True)
-    [site] = folder.glob("lib/python3*/site-packages")
-    return site
+
+
+@cache
+def our_wheel() -> str:
+    """Our wheel, as the index would have it: built once, in a folder that goes again."""
+    folder = tempfile.mkdtemp(prefix="undrop-wheel-")
+    atexit.register(shutil.rmtree, folder)
+    pip = [sys.executable, "-m", "pip", "wheel", "-qqq", "--no-deps", "-w", folder, str(REPOSITORY)]
+    subprocess.run(pip, check=True)
+    [wheel] = Path(folder).glob("*.whl")
+    return str(wheel)

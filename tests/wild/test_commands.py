@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from apps import HERE, install
+from apps import HERE, install, our_wheel
 from server import Server, program
-from shop import REPOSITORY, Runner, content
+from shop import Runner, content
 
 FILL = "INSERT INTO items VALUES (1, 'nail', 'short'), (2, 'screw', NULL)"
 LOSS = "ALTER TABLE items DROP COLUMN note;\n-- migrate:down\n"
@@ -99,7 +99,7 @@ class Adopted(Runner):
         super().__init__(folder / tool.name, folder / "state")
         self.tool, self.database = tool, self.root / tool.database
         shutil.copytree(HERE / "projects" / tool.name, self.root)
-        install(self.root / ".venv", *tool.needs, *needs, str(REPOSITORY))
+        install(self.root / ".venv", *tool.needs, *needs, our_wheel())
         self.environment["PATH"] = f"{self.root}/.venv/bin{os.pathsep}{os.environ['PATH']}"
         for name, text in tool.files:
             (self.root / name).write_text(text)

@@ -9,21 +9,28 @@ import os
 import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from apps import APPS, Adopted, App, install
-from shop import REPOSITORY, Runner, content
+from apps import APPS, Adopted, App, add, install, our_wheel
+from shop import Runner, content
+
+Recorder = Callable[[str, object], None]
+WAITED = "nothing to the first verified backup"
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
 def test_an_application_is_adopted_migrated_and_taken_back(
-    app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    app: App, tmp_path: Path, record_property: Recorder
 ) -> None:
     there = Adopted(app, tmp_path)
     before, rows = there.tree(), content(there.database)
-    said = adopt(there, 4 if app.others else 0, capsys)
+    code, said, waited = adopt(there)
+    record_property(f"{app.name}: {WAITED}", waited)
+    assert code == (4 if app.others else 0), said
+    assert content(there.database) == rows
     assert f"Guarded: {app.guarded}" in said
     assert f"NOT guarded: {app.others}" in said if app.others else "NOT guarded: " not in said
     adopted = there.tree()
@@ -66,7 +73,7 @@ def test_an_application_is_adopted_migrated_and_taken_back(
 
 
 def test_an_application_whose_migrations_are_in_its_package_is_guarded_behind_just_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, record_property: Recorder
 ) -> None:
     """Buildbot: a folder with a database and a configuration, and nothing else of its own."""
     install(
@@ -76,19 +83,17 @@ def test_an_application_whose_migrations_are_in_its_package_is_guarded_behind_ju
     there.forks = None  # type: ignore[misc]  # it has its own undrop
     subprocess.run([tmp_path / "old/bin/buildbot", "create-master", there.root], check=True)
     (there.root / "master.cfg.sample").rename(there.root / "master.cfg")
-    install(there.root / ".venv", "buildbot==4.3.0", str(REPOSITORY))
+    install(there.root / ".venv", "buildbot==4.3.0")
     there.environment["PATH"] = f"{there.root}/.venv/bin{os.pathsep}{os.environ['PATH']}"
     database = there.root / "state.sqlite"
     with closing(sqlite3.connect(database)) as connection:
         connection.executescript(Path(__file__).with_name("buildbot.sql").read_text())
     rows = content(database)
 
-    started = time.time()
-    adopted = there.run("undrop", "init")
-    [first] = there.root.glob("backups/*-undrop-init.db")
-    tell("buildbot", first, started, capsys)
-    assert adopted.code == 4, adopted  # typed alone, its own command takes no backup
-    assert "just run buildbot upgrade-master" in adopted.out + adopted.err
+    code, said, waited = adopt(there)
+    record_property(f"buildbot: {WAITED}", waited)
+    assert code == 4, said  # typed alone, its own command takes no backup
+    assert "just run buildbot upgrade-master" in said
     rehearsed = there.run("just", "rehearse")
     assert rehearsed.code == 0, rehearsed
     assert content(database) == rows
@@ -103,22 +108,19 @@ def test_an_application_whose_migrations_are_in_its_package_is_guarded_behind_ju
     there.ok("undrop", "init", "--remove")
 
 
-def adopt(there: Adopted, code: int, capsys: pytest.CaptureFixture[str]) -> str:
-    """Run ``undrop init`` and print when the first backup was there; what it said."""
-    rows, started = content(there.database), time.time()
+def adopt(there: Runner) -> tuple[int, str, str]:
+    """Install undrop and run ``undrop init``: its exit code, what it said, and how long it took.
+
+    Until the first verified backup was there, that is.
+    """
+    wheel, started = our_wheel(), time.time()
+    add(there.root / ".venv", wheel)
+    installed = time.time()
     done = there.run("undrop", "init")
-    assert done.code == code, done
-    assert content(there.database) == rows
-    [(first, _)] = there.records("undrop init")
-    tell(there.app.name, first, started, capsys)
-    return done.out + done.err
-
-
-def tell(name: str, first: Path, started: float, capsys: pytest.CaptureFixture[str]) -> None:
-    """Print how long the first verified backup took to be there."""
-    waited = first.with_suffix(".json").stat().st_mtime - started
-    with capsys.disabled():
-        print(f"\n{name}: the first verified backup after {waited:.1f} s")
+    [record] = there.root.glob("backups/*-undrop-init.json")
+    there_at = record.stat().st_mtime
+    took = f"{there_at - started:.1f} s, {installed - started:.1f} of these to install it"
+    return done.code, done.out + done.err, took
 
 
 def upgraded_by_its_own_command(there: Adopted, rows: list[str]) -> list[str]:

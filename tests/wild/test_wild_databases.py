@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from apps import HERE, install
-from shop import REPOSITORY, Runner, content
+from apps import HERE, install, our_wheel
+from shop import Runner, content
 
 PLANTED = """
 from alembic import op
@@ -87,7 +87,7 @@ class Two(Runner):
         self.files = [self.root / "orders.db", self.root / "people.db"]
         shutil.copytree(HERE / "projects" / kind.name, self.root)
         versions = (self.root / "versions").rename(folder / "versions")
-        install(self.root / ".venv", *kind.needs, str(REPOSITORY))
+        install(self.root / ".venv", *kind.needs, our_wheel())
         self.environment["PATH"] = f"{self.root}/.venv/bin{os.pathsep}{os.environ['PATH']}"
         self.ok(*kind.made_by)
         shutil.copytree(versions, self.root / "migrations/versions", dirs_exist_ok=True)

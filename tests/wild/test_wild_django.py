@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from apps import HERE, install
+from apps import HERE, install, our_wheel
 from server import Server
-from shop import REPOSITORY, Runner, content
+from shop import Runner, content
 
 RELEASES = {"4.2.30": (3, 8), "5.2.19": (3, 10), "6.1.3": (3, 12)}
 """And the oldest Python that each runs on."""
@@ -64,8 +64,8 @@ class Adopted(Runner):
     def __init__(self, folder: Path, release: str, settings: str = "", *more: str) -> None:
         super().__init__(folder / "shop", folder / "state")
         shutil.copytree(HERE / "projects/django", self.root)
-        undrop = f"{REPOSITORY}[postgres]" if more else str(REPOSITORY)
-        install(self.root / ".venv", f"django=={release}", undrop, *more, python=python(release))
+        ours = f"{our_wheel()}[postgres]" if more else our_wheel()
+        install(self.root / ".venv", f"django=={release}", ours, *more, python=python(release))
         self.environment["PATH"] = f"{self.root}/.venv/bin{os.pathsep}{os.environ['PATH']}"
         self.database = self.root / "db.sqlite3"
         if settings:
