@@ -1,10 +1,12 @@
 """A project whose ``env.py`` wants its own command: that is what is tried, led and told of."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from server import Server
 from shop import content
 from test_init import Elsewhere
 
@@ -72,11 +74,10 @@ class Owned(Elsewhere):
         self.write("upgrade.py", COMMAND)
         self.migration()
 
-    def set(self, command: str) -> None:
-        self.write(
-            "undrop.toml",
-            f"url = 'sqlite:///app.db'\nurl-variable = 'APP_DB'\nalembic-command = '{command}'\n",
-        )
+    def set(self, command: str, url: str = "sqlite:///app.db") -> None:
+        lines = {"url": url, "url-variable": "APP_DB", "alembic-command": command}
+        text = "".join(f"{name} = '{value}'\n" for name, value in lines.items())
+        self.write("undrop.toml", text)
 
     def migration(self, accepts: str = "", does: str = "pass") -> None:
         self.write("migrations/versions/2.py", LOSES.format(accepts=accepts, does=does))
@@ -140,6 +141,35 @@ def test_an_empty_database_is_made_as_the_command_makes_one(owned: Owned) -> Non
     with closing(sqlite3.connect(owned.root / "app.db")) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("2",)]
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+
+
+@pytest.mark.more
+def test_on_a_server_the_live_database_is_migrated_through_it(owned: Owned, server: Server) -> None:
+    name = f"owned_{os.getpid()}"
+    server.sql(f"CREATE DATABASE {name}")
+    for sql in (
+        "CREATE TABLE notes (id SERIAL PRIMARY KEY, text TEXT)",
+        "INSERT INTO notes (text) VALUES ('one'), ('two')",
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)",
+        "INSERT INTO alembic_version VALUES ('1')",
+    ):
+        server.sql(sql, name)
+    owned.set("python upgrade.py", server.url(name))
+    owned.environment["APP_DB"] = server.url(name)
+    revision, rows = "SELECT version_num FROM alembic_version", "SELECT * FROM notes ORDER BY 1"
+
+    assert owned.ok("undrop", "init").endswith("\nGuarded: python upgrade.py\n")
+    assert server.sql(revision, name) == [("1",)]
+    lost = owned.run("undrop", "migrate")
+    assert (lost.code, server.sql(revision, name)) == (4, [("1",)]), lost
+    assert "notes.text" in lost.err
+    owned.ok("undrop", "migrate", "--accept-loss")
+    assert server.sql(rows, name) == [(1,), (2,)]
+    owned.ok("undrop", "undo")
+    assert server.sql(rows, name) == [(1, "one"), (2, "two")]
+    owned.ok("python", "upgrade.py")
+    owned.ok("undrop", "undo")
+    assert server.sql(rows, name) == [(1, "one"), (2, "two")]
 
 
 @pytest.mark.parametrize(
