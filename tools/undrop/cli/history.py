@@ -94,9 +94,10 @@ def _table(found: core.History) -> str:
         _row(state, before, most) for state, before in zip(states, [None, *states], strict=False)
     ]
     if found.is_there:
-        now = rows.pop() if states[-1].moment.live else _row(states[-1], states[-1], most)
-        name = "no database" if states[-1].moment.absent else "live"
-        rows.append({**now, "WHEN (UTC)": "now", "NAME": name})
+        now = _row(states[-1], states[-1], most) if states[-1].backup else rows.pop()
+        rows.append(
+            {**now, "WHEN (UTC)": "now", "NAME": words.lacking(states[-1].moment) or "live"}
+        )
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     if width:
         rows = [{**row, "BY": tables.shortened(row["BY"])} for row in rows]
@@ -132,7 +133,7 @@ def _row(state: "State", before: "State | None", most: int) -> dict[str, str]:
         "BY": ""
         if state is before
         else f"{words.by(moment.steps, before)}{f' ({line})' * bool(line)}",
-        "NAME": moment.name or ("no database" if moment.absent else ""),
+        "NAME": moment.name or words.lacking(moment),
     }
 
 

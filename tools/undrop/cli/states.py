@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from undrop.compare.rows import short
+from undrop.steps.undo import DAMAGED, EMPTY
 from undrop.store.timeline import names
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from undrop.recipes import Action, Prompt
     from undrop.steps.bring_back import Back
     from undrop.store.log import Step
+    from undrop.store.timeline import Moment
 
 SHOWN = 3  # backups that were passed over, and values of a row, that are named
 LONG = 10_000  # characters of a value in JSON
@@ -47,6 +49,13 @@ def fields(values: "Mapping[str, object] | None") -> dict[str, object] | None:
 def by(steps: "Sequence[Step]", before: object) -> str:
     """Whose doing a state is, in words; None ``before`` it is the first that is known."""
     return names(tuple(steps)) or ("seen first" if before is None else "others' work")
+
+
+def lacking(moment: "Moment") -> str:
+    """What of a whole database is not there, in words; empty where it is one."""
+    if moment.absent:
+        return "no database"
+    return {EMPTY: "no table in it", DAMAGED: "damaged"}.get(moment.content, "")
 
 
 def searched(states: int, no_live: str) -> str:

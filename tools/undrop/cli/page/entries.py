@@ -25,10 +25,11 @@ MINUS = "\N{MINUS SIGN}"
 
 
 class Chip(NamedTuple):
-    """By how many rows a table has more or less."""
+    """What became of a table, short."""
 
     text: str
-    is_loss: bool
+    kind: str
+    """``gone``, ``new``, ``other``."""
 
 
 class Line(NamedTuple):
@@ -133,10 +134,7 @@ class Teller:
             command=self._command(state),
             reason=self._reason(state),
             alarms=[*self._alarms(state)],
-            chips=[
-                Chip(f"{table} {count:+,}".replace("-", MINUS), count < 0)
-                for table, count in moved.items()
-            ],
+            chips=[*_compared(comparison)] if comparison else [*_moved(moved)],
             total="" if state.total is None or moment.absent else f"{state.total:,} rows",
             size="" if state.bytes is None or moment.absent else tables.size(state.bytes),
             revision="" if same or not moment.revisions else revision_names(moment.revisions),
@@ -161,14 +159,8 @@ class Teller:
 
     def _title(self, state: "State", before: "State | None") -> str:
         moment = state.moment
-        if moment.absent and not moment.steps:
-            return "no database"
-        if moment.content == EMPTY:
-            return "no table in it"
-        if moment.content == DAMAGED:
-            return "damaged"
-        what = states.by(moment.steps, before)
-        return f"{what}: no database" if moment.absent else what
+        parts = [states.by(moment.steps, before), states.lacking(moment)]
+        return ": ".join(filter(None, parts))
 
     def _command(self, state: "State") -> str:
         return command_lines(state.moment.steps) if self._values else ""
@@ -215,7 +207,7 @@ class Teller:
         source = self.name(change.since.moment.name) if change else ""
         if change and source:
             for loss, count in [*change.missing.items()][:SHOWN]:
-                what = f"To have {_lost(loss, count)} back, where live lacks that still"
+                what = f"To have {_lost(loss, count)} back, if still gone"
                 yield self._line(what, Action("recover", "--from", source, loss))
 
     def _line(self, what: str, action: Action) -> Line:
@@ -246,6 +238,23 @@ def _lost(loss: str, count: int) -> str:
     if kind == "rows" and table:
         return f"the {count:,} row(s) of {table}"
     return loss if kind == "table" and table else f"the {count:,} value(s) of {loss}"
+
+
+def _moved(moved: "Mapping[str, int]") -> "Iterator[Chip]":
+    """Short, what numbers of rows tell."""
+    for table, count in moved.items():
+        text = f"{table} {count:+,}".replace("-", MINUS)
+        yield Chip(text, "gone" if count < 0 else "new")
+
+
+def _compared(comparison: "Comparison") -> "Iterator[Chip]":
+    """Short, what became of rows; those that went first."""
+    tables = [(each.now or each.name, each) for each in comparison.tables]
+    yield from _moved({name: -each.gone for name, each in tables if each.gone})
+    yield from _moved({name: each.added for name, each in tables if each.added})
+    for name, each in tables:
+        if each.changed:
+            yield Chip(f"{name} {each.changed:,} changed", "other")
 
 
 def _counted(

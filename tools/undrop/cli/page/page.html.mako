@@ -45,7 +45,7 @@
 </span>
 <span class="chips">\
 % for chip in state.chips[:3]:
-<span class="chip ${"gone" if chip.is_loss else "new"}">${chip.text}</span> \
+<span class="chip ${chip.kind}">${chip.text}</span> \
 % endfor
 % if len(state.chips) > 3:
 <span class="chip">${len(state.chips) - 3} more</span>\
