@@ -43,10 +43,10 @@ def test_settings_of_the_role(stocked_pg: Rich) -> None:
     server = stocked_pg.server
     role = "undrop_odd"
     if not server.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
-        server.sql(f"CREATE ROLE {role} LOGIN SUPERUSER")
+        server.sql(f"CREATE ROLE {role} LOGIN SUPERUSER; CREATE ROLE undrop_plain")
     for setting in (
-        "statement_timeout = 30", "search_path = evil, pg_catalog, public", "lc_messages = 'C'",
-        "default_transaction_read_only = on", "idle_in_transaction_session_timeout = 20",
+        "statement_timeout = 1", "search_path = evil, pg_catalog, public", "lc_messages = 'C'",
+        "default_transaction_read_only = on", "idle_in_transaction_session_timeout = 1",
         "client_encoding = 'LATIN1'", "DateStyle = 'German'", "extra_float_digits = -10",
         "bytea_output = 'escape'", "row_security = off", "standard_conforming_strings = off",
         "default_transaction_isolation = 'serializable'", "quote_all_identifiers = on",
@@ -57,7 +57,8 @@ def test_settings_of_the_role(stocked_pg: Rich) -> None:
         "CREATE SCHEMA evil; CREATE FUNCTION evil.quote_ident(name) RETURNS text LANGUAGE sql "
         "AS $$ SELECT 'x; DROP TABLE t' $$; CREATE FUNCTION evil.quote_ident(text) RETURNS text "
         "LANGUAGE sql AS $$ SELECT 'x; DROP TABLE t' $$; CREATE TABLE evil.pg_class (oid oid);"
-        "CREATE TABLE evil.pg_database (datname name)"
+        "CREATE TABLE evil.pg_database (datname name);"
+        "CREATE TABLE others AS SELECT 1 AS n; ALTER TABLE others OWNER TO undrop_plain"  # by COPY
     )
     before = stocked_pg.exactly()
     stocked_pg.environment["QUARTERMASTER_DB_URL"] = stocked_pg.url.replace("postgres@", f"{role}@")

@@ -46,7 +46,7 @@ def read(address: "Address", sql: str) -> "Iterator[Result]":
         raise errors.refused_query(first)
     with (
         session.explained(address, "reading"),
-        closing(session.connect(address)) as connection,
+        closing(session.connect(address, patient=False)) as connection,
     ):
         connection.read_only = True
         try:

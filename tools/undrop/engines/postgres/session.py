@@ -1,5 +1,7 @@
 """A connection, its settings, and its errors in our words."""
 
+import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,8 +27,8 @@ SETTINGS = (
     "('xmloption', 'content'), ('row_security', 'off'), "
     # What a role may have set, and would end our work half way, or lead our names elsewhere.
     "('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), "
-    "('transaction_timeout', '0'), ('search_path', ''), ('quote_all_identifiers', 'off'), "
-    "('client_encoding', 'UTF8'), "
+    "('transaction_timeout', '0'), ('idle_session_timeout', '0'), ('search_path', ''), "
+    "('quote_all_identifiers', 'off'), ('client_encoding', 'UTF8'), "
     # A backslash in a literal of ours is one, or a pattern would find nothing.
     "('standard_conforming_strings', 'on'), "
     # With more of it, planning a query would evaluate a table's CHECKs.
@@ -45,8 +47,18 @@ GUARDED = (
 runs none of its owner's functions (runtime-config-client.html, 20.11.1; not in each release)."""
 
 
-def connect(address: "Address", *, autocommit: bool = False) -> "psycopg.Connection[Any]":
+PATIENT = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
+"""From the first message on: said later, what a database has set may have ended the session."""
+REFUSED = re.compile("startup parameter|command-line options")
+"""What PgBouncer and the like say of a session's own settings, whatever the language."""
+
+
+def connect(
+    address: "Address", *, autocommit: bool = False, patient: bool = True
+) -> "psycopg.Connection[Any]":
     """Open a connection. Raises psycopg.Error, UsageError where a pooler answers.
+
+    ``patient``: without the timeouts that a role or the database may have set.
 
     What hands each transaction to another session of the server's keeps neither a snapshot, nor
     locks, nor settings for us; a process of the server's own says its number when it answers
@@ -54,20 +66,32 @@ def connect(address: "Address", *, autocommit: bool = False) -> "psycopg.Connect
     """
     ours = {"application_name": "undrop", "client_encoding": "utf8"}
     keywords: Any = {"connect_timeout": str(CONNECT), **address.keywords, **ours}
-    # Prepared statements outlive a transaction, and what they name may be dropped by then.
-    connection = psycopg.connect(autocommit=True, prepare_threshold=None, **keywords)
+    if patient:
+        given = address.keywords.get("options") or os.environ.get("PGOPTIONS", "")
+        keywords["options"] = f"{given} {PATIENT}".strip()
+    try:
+        # Prepared statements outlive a transaction, and what they name may be dropped by then.
+        connection = psycopg.connect(autocommit=True, prepare_threshold=None, **keywords)
+    except psycopg.OperationalError as error:
+        if patient and REFUSED.search(str(error)):
+            raise _pooler(address) from error
+        raise
     [[pid]] = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchall()
     if pid != connection.info.backend_pid:
         connection.close()
-        raise UsageError(
-            f"a pooler such as PgBouncer answers at {address.label}: a backup, or a change in one "
-            "piece, needs the server itself",
-            "let the URL name host and port of PostgreSQL (its SHOW port, and the pooler's SHOW "
-            "DATABASES, tell); the application may go on through the pooler",
-        )
+        raise _pooler(address)
     connection.autocommit = autocommit
     connection.read_only = False  # whatever default_transaction_read_only says
     return connection
+
+
+def _pooler(address: "Address") -> UsageError:
+    return UsageError(
+        f"a pooler such as PgBouncer answers at {address.label}: a backup, or a change in one "
+        "piece, needs the server itself",
+        "let the URL name host and port of PostgreSQL (its SHOW port, and the pooler's SHOW "
+        "DATABASES, tell); the application may go on through the pooler",
+    )
 
 
 @contextmanager
