@@ -275,6 +275,29 @@ def test_what_is_lost_beside_tables_and_rows(migrated: Callable[..., losses.Repo
     assert twice.lost == 1
 
 
+MOVED = r"""
+CREATE TABLE told (id int, name text); CREATE RULE quiet AS ON DELETE TO told DO INSTEAD UPDATE told SET id = 1 WHERE false;
+CREATE TRIGGER noting BEFORE UPDATE OF name ON told FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE INDEX told_names ON told (name); CREATE STATISTICS both_of ON id, name FROM told;
+CREATE PUBLICATION told_of FOR TABLE told, items; CREATE POLICY mine ON told USING (id > 1);
+CREATE FUNCTION alone() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE TABLE lists (id int PRIMARY KEY, t text[], j jsonb); INSERT INTO lists VALUES (1, '{a,NULL,"b c"}', '[1, 2]'), (2, '[0:1]={a,b}', NULL);
+"""
+
+
+@pytest.mark.more
+def test_what_is_called_otherwise_or_is_elsewhere_is_told_of_by_nothing(
+    migrated: Callable[..., losses.Report],
+) -> None:
+    found = migrated(
+        "ALTER TABLE told SET SCHEMA app; ALTER FUNCTION twice RENAME TO doubled;"
+        "ALTER FUNCTION alone SET SCHEMA app; ALTER TABLE lists ALTER t TYPE jsonb USING to_jsonb(t)",
+        MOVED,
+    )
+    assert [(each.name, each.lost) for each in found.losses] == [("lists.t", 1)]  # where it began
+    assert found.warnings == []
+
+
 MEANT = r"""
 CREATE TYPE state AS ENUM ('on', 'off', 'gone');
 CREATE TABLE meant (id int PRIMARY KEY, ip text, ok text, u text, d text, n text, f float8, s state,

@@ -1,17 +1,19 @@
 """What a CREATE statement says that no pragma tells of."""
 
+import re
 from typing import TYPE_CHECKING
 
 from undrop.compare.structure import NO_WHERE, TEXT, Clause, fold
 from undrop.sqlitefile import statement, virtual
 
 if TYPE_CHECKING:
-    import re
-
     Tokens = list[re.Match[str]]
 
 CONSTRAINTS = {"constraint", "primary", "unique", "check", "foreign"}
 """With what a part begins that is no column (sqlite.org/lang_createtable.html)."""
+
+PLAIN = re.compile(r"\w+|'.*|[^\s\w]", re.DOTALL)
+"""A word that is one without quotes, or has its own."""
 
 
 def words(sql: str) -> list[str]:
@@ -20,11 +22,12 @@ def words(sql: str) -> list[str]:
 
 
 def definition(sql: str, name: str) -> str:
-    """What a thing is, without how it is called."""
+    """What a thing is, without how it is called: ``words`` finds the same in it again."""
     tokens = words(sql)
     if fold(name) in tokens:
         tokens.remove(fold(name))
-    return " ".join(word for word in tokens if word != "asc")
+    said = (word for word in tokens if word != "asc")
+    return " ".join(word if PLAIN.fullmatch(word) else f'"{word}"' for word in said)
 
 
 def alike(old: str, new: str, renames: dict[str, set[str]]) -> bool:

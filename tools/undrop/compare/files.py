@@ -324,7 +324,7 @@ def _missing(one: Structure, other: Structure, changes: list[TableChange]) -> li
     """
     # Of two indexes that are alike one does the other's work; else it takes one that is new.
     there = {
-        (part.kind, part.definition)
+        (part.kind, *ddl.words(part.definition))
         for key, part in other.parts.items()
         if part.kind == "index" or key not in one.parts
     }
@@ -338,14 +338,14 @@ def _missing(one: Structure, other: Structure, changes: list[TableChange]) -> li
         if part.kind == "grant" and fold(part.table) in tables_gone - by_table.keys():
             continue
         change = by_table.get(fold(part.table))
-        words = part.definition.split()
+        words = ddl.words(part.definition)
         if change and part.kind != "view":
             renamed = {fold(old): fold(new) for old, new in change.renamed}
             renamed[fold(change.name)] = fold(change.now)
             words = [renamed.get(word, word) for word in words]
             if not change.now or _went_along(part, words, change, other.tables[fold(change.now)]):
                 continue
-        if key not in other.parts and (part.kind, " ".join(words)) not in there:
+        if key not in other.parts and (part.kind, *words) not in there:
             missing.append(part)
     return missing
 
@@ -354,7 +354,7 @@ def _went_along(part: Part, words: list[str], change: TableChange, now: Table) -
     """Whether an index is no loss of its own: its columns went, or a constraint does its work."""
     if part.kind != "index" or "(" not in words:
         return False
-    columns = [word for word in words[words.index("(") :] if word.isidentifier()]
+    columns = [w for w in words[words.index("(") :] if len(w) > 1 or w.isidentifier()]
     lost = {fold(column.name) for column in change.columns if not column.now}
     gone = {fold(name) for name in change.gone_columns}
     unique = "unique" in words and tuple(sorted(columns)) in now.uniques

@@ -157,6 +157,10 @@ SCHEMAS = (
     "SELECT quote_ident(n.nspname), '', 'schema' FROM pg_namespace n "  # noqa: S608
     f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_namespace', 'n')}"
 )
+_PUBLISHED = (
+    f"SELECT string_agg({_WORD}, ' ' ORDER BY c.oid) FROM {_RELATION} "  # noqa: S608
+    "JOIN pg_publication_rel r ON r.prrelid = c.oid WHERE r.prpubid = o.oid"
+)
 PARTS = {
     "schema": SCHEMAS,
     "exclusion": EXCLUSIONS,
@@ -189,8 +193,7 @@ PARTS = {
     "publication": _of_database(
         "pg_publication", "quote_ident(o.pubname)",
         "concat_ws(' ', o.puballtables, o.pubinsert, o.pubupdate, o.pubdelete, o.pubtruncate, "
-        "o.pubviaroot, (SELECT string_agg(r.prrelid::regclass::text, ' ' ORDER BY "
-        "r.prrelid::regclass::text) FROM pg_publication_rel r WHERE r.prpubid = o.oid))",
+        f"o.pubviaroot, ({_PUBLISHED}))",
     ),
     "cast": _of_database(
         "pg_cast", "concat(format_type(o.castsource, NULL), ' AS ', format_type(o.casttarget, "

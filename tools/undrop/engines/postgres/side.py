@@ -29,6 +29,7 @@ WHOLE = {"smallint", "integer", "bigint", "oid"}
 
 
 TIMES = {"timestamp without time zone", "timestamp with time zone"}
+JSON = {"json", "jsonb"}
 TEXTS = {"text", "character varying", "character", "name"}
 MEETING = [
     ({"date", *TIMES}, "timestamp"),
@@ -319,6 +320,15 @@ def compared(value: str, kind: str, other: str) -> str:
         return f"trim_scale({value}::numeric)::text"
     if kind in TEXTS:
         return _of_text(f"{value}::text", other)
+    return _as_both(value, kind, other)
+
+
+def _as_both(value: str, kind: str, other: str) -> str:
+    """As a type writes it that holds what both do, where there is one."""
+    if (kind == "json" and other.endswith("[]")) or (kind.endswith("[]") and other in JSON):
+        kept = f"to_jsonb({value})::text"
+        # Of an array that does not begin at 1 that would be lost.
+        return f"CASE WHEN {value}::text ~ '^[[][-0-9]+:' THEN {value}::text ELSE {kept} END"
     if (kind, other) == ("json", "jsonb"):
         kept = f"{value}::jsonb::text"
         alike = f"{PAIRS.format(f'{value}::text')} = {PAIRS.format(kept)}"

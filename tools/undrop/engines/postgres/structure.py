@@ -289,6 +289,10 @@ def _large_objects() -> tuple[Table, Source]:
 def _part(kind: str, name: str, table: str, text: str, sources: dict[str, Source]) -> Part:
     """Its table goes by the name that people use, in one word: that may change, and its schema."""
     if source := sources.get(fold(table)):
-        text = text.replace(f" {source.name} ", f' "{table}" ', 1)
+        text = f"{text} ".replace(f" {source.name} ", f' "{table}" ')
+    if kind == "function":
+        called = name.partition("(")[0]
+        schema = "" if "." in called else "public."
+        text = (text or "").replace(f"{schema}{called}(", "(", 1)
     clauses = ddl.index(text) if kind == "index" else {}
     return Part(kind, name, table, ddl.definition(text or "", name.rpartition(".")[2]), clauses)
