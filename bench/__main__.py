@@ -2,6 +2,7 @@
 
 ``--profile`` shows the phases of our own backup; ``--json`` prints one object instead of the
 table; sizes given as arguments ("5 MB", "200 MB", "1 GB") are the only ones that are run.
+``--packing`` measures what kept backups take (their number: 1000).
 ``--postgres`` measures on a PostgreSQL server of its own instead; its sizes are megabytes (1000).
 """
 
@@ -103,10 +104,34 @@ def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
     return lines, bounds
 
 
+def of_packing(folder: Path, sizes: list[str]) -> scenarios.Result:
+    """What older backups take, packed."""
+    import packing
+
+    return packing.packing(copied(folder, "packing"), int(next(iter(sizes), "1000")))
+
+
 def show(line: Line) -> None:
     """One line of the table."""
     ratio = f"{line.ratio:8.2f} x {line.of}" if line.ratio is not None else ""
     print(f"{line.what:<52} {line.value:9.3f} {line.unit:<3} {ratio}", flush=True)
+
+
+def _wrong(arguments: argparse.Namespace) -> str:
+    """What is wrong with what was typed; empty where nothing is."""
+    if arguments.postgres:
+        sys.path.append(str(REPOSITORY / "tests"))
+        from server import lacking
+
+        if reason := lacking():
+            return f"--postgres: {reason}"
+    if arguments.postgres or arguments.packing:
+        of = "megabytes" if arguments.postgres else "backups"
+        wrong = [size for size in arguments.sizes if not size.isdecimal() or int(size) == 0]
+        return f"{', '.join(wrong)}: not a number of {of}" if wrong else ""
+    unknown = set(arguments.sizes) - set(databases.SIZES)
+    known = ", ".join(databases.SIZES)
+    return f"{', '.join(sorted(unknown))}: not one of {known}" if unknown else ""
 
 
 def main() -> int:
@@ -116,26 +141,20 @@ def main() -> int:
     parser.add_argument(
         "--postgres", action="store_true", help="on a PostgreSQL server; sizes in MB"
     )
+    parser.add_argument("--packing", action="store_true", help="a thousand backups, packed")
     parser.add_argument("--profile", action="store_true", help="show the phases of our backup")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    sizes = arguments.sizes or list(databases.SIZES)
-    if arguments.postgres:
-        sys.path.append(str(REPOSITORY / "tests"))
-        from server import lacking
-
-        if reason := lacking():
-            parser.error(f"--postgres: {reason}")
-        sizes = arguments.sizes
-        if wrong := [size for size in sizes if not size.isdecimal() or int(size) == 0]:
-            parser.error(f"{', '.join(wrong)}: not a number of megabytes")
-    elif unknown := set(sizes) - set(databases.SIZES):
-        parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(databases.SIZES)}")
+    if why := _wrong(arguments):
+        parser.error(why)
+    sizes = arguments.sizes or ([] if arguments.postgres else list(databases.SIZES))
     with tempfile.TemporaryDirectory(prefix="undrop-bench-") as name:
         folder = Path(name).resolve()
         if arguments.postgres:
             told = (lambda _line: None) if arguments.json else show
             lines, bounds = on_server(folder, sizes, told)
+        elif arguments.packing:
+            lines, bounds = of_packing(folder, arguments.sizes)
         else:
             lines, bounds = run(folder, sizes, profile=arguments.profile)
     if arguments.json:
