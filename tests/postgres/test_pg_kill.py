@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,30 @@ def kill_and_look(
     assert told(project) == before
     project.ok("undrop", *arguments[:1], *([saved] if command == "restore" else []))
     assert sorted(told(project)) == sorted(found)
+
+
+MAKING = {
+    "made": "SELECT 1 FROM pg_stat_activity WHERE query ^@ 'CREATE DATABASE' AND state = 'active'",
+    "there": "SELECT 1 FROM pg_database WHERE datname ^@ 'undrop_scratch'",
+}
+
+
+@pytest.mark.parametrize("moment", MAKING)
+def test_killed_while_a_scratch_database_is(pg: Rich, tally: Tally, moment: str) -> None:
+    """It is made while the dump is written; the server makes it although nobody waits any more."""
+    pg.make(2000)
+    before = told(pg)
+    with (
+        closing(pg.server.connect()) as watching,
+        subprocess.Popen(["undrop", "backup"], cwd=pg.root, env=pg.environment) as process,
+    ):
+        while not watching.execute(MAKING[moment]).fetchone():
+            assert process.poll() is None, "it had ended"
+        process.send_signal(signal.SIGKILL)
+    assert settled(pg) == before
+    assert pg.saved() == []
+    aftermath(pg)
+    tally(f"PostgreSQL: killed while a scratch database is {moment}", 1, [])
 
 
 KEEP = [("undrop", "undo"), ("server", "recover")]

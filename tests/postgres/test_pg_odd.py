@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from pg_rich import Rich
 from server import Server
@@ -36,6 +37,25 @@ def test_other_encodings(pg: Rich, encoding: str, value: str) -> None:
     pg.ok("undrop", "nuke-db")
     pg.ok("undrop", "undo")
     assert pg.sql("SELECT n FROM t") == [(2,)]
+
+
+def test_a_locale_of_icus_comes_back(pg: Rich) -> None:
+    less = "'oid' - 'datfrozenxid' - 'datminmxid'"
+    kept = f"SELECT to_jsonb(d) - {less} FROM pg_database d WHERE datname = '{pg.name}'"
+    try:
+        pg.server.sql(
+            f"CREATE DATABASE \"{pg.name}\" ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'sv' "
+            "LOCALE 'C' TEMPLATE template0"
+        )
+    except (psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported):
+        pytest.skip("no database has such a locale before PostgreSQL 15, or built without ICU")
+    pg.psql("CREATE TABLE t (v text PRIMARY KEY); INSERT INTO t VALUES ('z'), ('ö'), ('o')")
+    before, ordered = pg.server.sql(kept), pg.sql("SELECT v FROM t ORDER BY v")
+    assert '"check": "ok"' in pg.ok("undrop", "backup", "--json")
+    pg.lose()
+    pg.ok("undrop", "restore", "latest")
+    assert (pg.server.sql(kept), pg.sql("SELECT v FROM t ORDER BY v")) == (before, ordered)
+    assert ordered == [("o",), ("z",), ("ö",)]
 
 
 def test_settings_of_the_role(stocked_pg: Rich) -> None:
