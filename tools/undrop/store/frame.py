@@ -82,7 +82,9 @@ def unpack(
     """
     file = _archive(target) if is_folder else target
     try:
-        _write(frame, base, file, size if not is_folder else None)
+        with file.open("xb") as out:
+            for part in parts(frame, base, None if is_folder else size):
+                out.write(part)
         if is_folder:
             durable.make_private(target)
             with tarfile.open(file) as archive:
@@ -96,22 +98,27 @@ def unpack(
         raise
 
 
-def _write(frame: "Path", base: "Path | None", file: "Path", size: int | None) -> None:
+def parts(frame: "Path", base: "Path | None", size: int | None) -> "Iterator[bytes]":
+    """What is packed in a frame, part by part; ``size`` bytes in all, where that is known.
+
+    Raises CheckError where it is no whole one packed against ``base``; OSError.
+    """
     zstd = _zstd()
     options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: LONGEST}
     prefix = zstd.ZstdDict(base.read_bytes(), is_raw=True).as_prefix if base else None
-    unpacker, written = zstd.ZstdDecompressor(prefix, options), 0
-    with frame.open("rb") as source, file.open("xb") as out:
-        while not unpacker.eof:
+    unpacker, come = zstd.ZstdDecompressor(prefix, options), 0
+    with frame.open("rb") as source:
+        while not unpacker.eof and (size is None or come <= size):
             chunk = source.read(STEP) if unpacker.needs_input else b""
             try:
                 part = unpacker.decompress(chunk, STEP)
             except zstd.ZstdError as error:
                 raise _broken(frame, str(error)) from error
-            written += out.write(part)
-            if not (chunk or part) or (size is not None and written > size):
+            if not (chunk or part):
                 break
-    if not unpacker.eof or (size is not None and written != size):
+            come += len(part)
+            yield part
+    if not unpacker.eof or size not in {None, come}:
         raise _broken(frame, "its size is another one")
 
 

@@ -11,6 +11,7 @@ a backup has both, and is the plain one.
 import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import digest, durable, record
@@ -99,7 +100,7 @@ def pack(lock: "Lock", state: State, others: list[State]) -> State:
     against = _whole(settings, base) if base else None
     with durable.scratch(_hidden(lock)) as work:
         frame.pack(plain, against, work)
-        _try(lock, work, against, state, is_folder=plain.is_dir())
+        _try(work, against, state, is_folder=plain.is_dir())
         work.chmod(0o400)
         taken = plain.stat()
         os.utime(work, ns=(taken.st_atime_ns, taken.st_mtime_ns))  # it is as old as that
@@ -213,15 +214,19 @@ def _whole(settings: "Settings", state: State) -> Path:
     raise why
 
 
-def _try(lock: "Lock", work: Path, against: Path | None, state: State, *, is_folder: bool) -> None:
-    """Unpack what was written once more, and compare. Raises CheckError, OSError."""
-    again = lock.partial()
-    durable.require_space(again.parent, state.bytes)
-    try:
-        frame.unpack(work, against, again, state.bytes, is_folder=is_folder)
-        found = digest.of(again)
-    finally:
-        durable.remove_with_sidecars(again)
+def _try(work: Path, against: Path | None, state: State, *, is_folder: bool) -> None:
+    """Unpack what was written once more, and compare. Raises CheckError, OSError.
+
+    What is no folder needs no room for that: a full disk is a reason to pack.
+    """
+    if is_folder:
+        with TemporaryDirectory(prefix="undrop-") as folder:
+            again = Path(folder, "again")
+            frame.unpack(work, against, again, state.bytes, is_folder=True)
+            found = digest.of(again)
+    else:
+        unpacked_again = frame.parts(work, against, state.bytes)
+        found = digest.of_parts(memoryview(part) for part in unpacked_again)
     if found != state.digest:
         raise CheckError(f"what {state.backups[0].path} was packed to is not whole", Action("list"))
 
