@@ -1,11 +1,13 @@
 """``just list``, ``just verify``, ``just status``: what is there, and is it whole."""
 
+import json
 import os
 import pty
 import sqlite3
 import subprocess
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from shop import Project, add, drain, leave_wal, make
@@ -15,7 +17,7 @@ from undrop.cli.progress import Bar
 
 
 def on_a_terminal(project: Project, *command: str, **variables: str) -> str:
-    """What a command shows on a terminal of 200 columns."""
+    """What a command shows on a terminal, of 200 columns where ``COLUMNS`` says nothing."""
     master, slave = pty.openpty()
     environment = {**project.environment, "TERM": "xterm-256color", "COLUMNS": "200", **variables}
     with subprocess.Popen(
@@ -34,9 +36,32 @@ def test_list_is_plain_in_a_pipe_and_coloured_on_a_terminal(project: Project) ->
     shown = on_a_terminal(project, "undrop", "list")
     assert "\x1b[" in shown
     assert "[red]not markup[/red]" in shown
-    grey = on_a_terminal(project, "undrop", "list", NO_COLOR="1")
-    assert "\x1b[32m" in shown
-    assert "\x1b[32m" not in grey
+    assert "\x1b[32mok\x1b[0m" in shown
+    assert "\x1b" not in on_a_terminal(project, "undrop", "list", NO_COLOR="1")
+
+
+def test_a_list_fits_the_terminal_and_breaks_no_name(project: Project) -> None:
+    """The newest is next to the prompt; what nobody pastes gives way; all is there in a pipe."""
+    make(project.database)
+    for number in range(22):
+        project.ok("undrop", "backup", f"{number} {'long ' * 11}" if number == 20 else f"{number}")
+    listed = json.loads(project.ok("undrop", "list", "--json"))["backups"]
+    names = [Path(each["path"]).name for each in listed[::-1]]
+    shown = on_a_terminal(project, "undrop", "list", NO_COLOR="1", COLUMNS="80").splitlines()
+    assert shown[-1].split()[0] == "live"
+    *_, before, one, below, newest, _ = shown
+    assert (before.split()[-1], below.strip(), newest.split()[-1]) == (*names[19:20], *names[20:])
+    assert max(len(line) for line in shown if names[20] not in line) <= 80, one
+    assert len(shown) == 1 + 20 + 1 + 1
+    for words in (("-n", "3"), ("--all",)):
+        count = {"-n": 3, "--all": 22}[words[0]]
+        lines = on_a_terminal(project, "undrop", "list", *words, NO_COLOR="1").splitlines()
+        assert len(lines) == count + 2
+    piped = project.done("undrop", "list")
+    assert [line.split()[-1] for line in piped.out.splitlines()[2:]] == names[::-1]
+    assert "reason" in piped.out
+    assert project.undrop("list", "-n", "-1").code == 2
+    assert "2 older" in project.done("undrop", "list", "-n", "20").err
 
 
 @pytest.mark.parametrize("where", ["payload", "page"])

@@ -31,13 +31,13 @@ def test_list_shows_the_live_database_then_the_newest(filled: Project) -> None:
     filled.ok("undrop", "backup", "first")
     filled.ok("undrop", "backup", "second one")
     lines = filled.ok("just", "list").splitlines()
-    assert lines[0].split() == ["no", "name", "age", "size", "revision", "reason", "check"]
-    assert lines[1].strip().startswith(filled.source)
+    assert lines[0].split() == ["no", "age", "size", "disk", "revision", "reason", "check", "name"]
+    assert lines[1].endswith(filled.source)
     assert "live" in lines[1]
     assert "second one" in lines[2]
     assert "first" in lines[3]
     for line in lines[2:]:
-        assert line.split()[-1] == "ok"
+        assert line.split()[-2] == "ok"
         assert "0006" in line
     listed = json.loads(filled.ok("just", "list", "--json"))
     assert listed["database"] == filled.label

@@ -10,7 +10,7 @@ from undrop.recipes import Prompt
 if TYPE_CHECKING:
     from undrop.steps.audit import Checked
 
-COLUMNS = ("WHAT", "FOUND", "")
+COLUMNS = ("CHECKED", "FOUND", "")
 
 
 def audit(run: Run) -> Answer:

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from undrop import durable
-from undrop.cli import elsewhere, tables
+from undrop.cli import elsewhere, tables, terminal
 from undrop.cli.answer import Answer, Run, fields, of_all
 from undrop.errors import CheckError, UndropError, UsageError
 from undrop.recipes import Action
@@ -13,11 +13,12 @@ from undrop.store import catalog, neighbours
 from undrop.store.lock import locked
 
 if TYPE_CHECKING:
+    from undrop.recipes import Text
     from undrop.settings import Settings
     from undrop.steps.verify import Proof
     from undrop.store.catalog import Backup
 
-COLUMNS = ("NO", "NAME", "AGE", "SIZE", "DISK", "REVISION", "REASON", "CHECK")
+COLUMNS = ("NO", "AGE", "SIZE", "DISK", "REVISION", "REASON", "CHECK", "NAME")
 
 
 def list_(run: Run) -> Answer:
@@ -32,9 +33,9 @@ def _list(run: Run) -> Answer:
     engine = settings.engine
     live, size = {"database": None if engine.in_memory else engine.label}, engine.size()
     first = (
-        ("", settings.source, "live", tables.size(size), "", "", "", "")
+        ("", "live", tables.size(size), "", "", "", "", settings.source)
         if size is not None
-        else ("", settings.source, "live", "", "", "", _why_no_size(settings), "")
+        else ("", "live", "", "", "", _why_no_size(settings), "", settings.source)
     )
     backups = catalog.backups(settings)[::-1]
     if not run.arguments.all:
@@ -51,7 +52,9 @@ def _list(run: Run) -> Answer:
             {"path": str(b.path), "number": numbers.get(b.path.name), **fields(b)} for b in backups
         ],
     }
-    return Answer(result, table=(COLUMNS, first, *rows), notes=tuple(elsewhere.lines(others)))
+    shown, left = terminal.newest(first, rows, run.arguments)
+    notes: list[Text] = [(f"{left} older:", Action("list", "--all"))] if left else []
+    return Answer(result, table=(COLUMNS, *shown), notes=(*notes, *elsewhere.lines(others)))
 
 
 def _why_no_size(settings: "Settings") -> str:
@@ -148,20 +151,20 @@ def _row(backup: "Backup") -> tuple[str, ...]:
     disk = tables.size(durable.size(backup.file))
     if record is None:
         return (
-            backup.path.name,
             tables.age(backup.created),
             disk,
             disk,
             "?",
             "",
             f"no record{where}",
+            backup.path.name,
         )
     return (
-        backup.path.name,
         tables.age(backup.created),
         tables.size(record.bytes),
         disk,
         revision_names(record.revisions) if record.revisions else "",
         record.reason,
         record.check + where + (f", shrunk: {', '.join(record.shrunk)}" if record.shrunk else ""),
+        backup.path.name,
     )

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from undrop import __version__, values
+from undrop.cli import terminal
 from undrop.errors import UsageError
 from undrop.recipes import CHOICE, DB, Action
 
@@ -72,6 +73,12 @@ def _seconds(text: str) -> float:
     raise ArgumentTypeError(f"{text!r} is no number of seconds between 0 and {A_DAY}")
 
 
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise ArgumentTypeError(f"{text!r} is no number of rows")
+
+
 def _settings(variable: str) -> dict[str, Any]:
     with suppress(KeyError, ValueError):
         if isinstance(settings := json.loads(os.environ[variable]), dict):
@@ -102,6 +109,14 @@ HOLD = _one(
     help="how long the last try may make programs wait that write to a SQLite file "
     f"({values.HOLD_LOCK:.0f})",
 )
+MOST = _one(
+    "-n",
+    dest="most",
+    type=_count,
+    metavar="ROWS",
+    help=f"rows that are shown, the newest ({terminal.MOST} on a terminal, else all)",
+)
+ALL = _one("--all", action="store_true", help="all of them, on a terminal, too")
 INSTEAD = _one("--instead", type=_settings, help=SUPPRESS)  # no person needs it
 DATABASE = _one(
     DB,
@@ -183,6 +198,8 @@ COMMANDS = {
         "take back the last change, if it was a step's; twice is redo",
         (
             _one("--list", action="store_true", help="what was done, and what undo would do"),
+            MOST,
+            ALL,
             _one("--keep", action="store_true", help="the step alone: what others did since stays"),
             _one("--live", action="store_true", help="with it: live's value where both changed it"),
             _one("--before", action="store_true", help="with it: the value from before the step"),
@@ -238,7 +255,7 @@ COMMANDS = {
     "list": Command(
         "backups.list_",
         "the backups, newest first, with the number that restore takes",
-        (_one("--all", action="store_true", help="those of other databases as well"),),
+        (MOST, _one("--all", action="store_true", help="all, those of other databases as well")),
     ),
     "verify": Command(
         "backups.verify",
@@ -307,6 +324,8 @@ COMMANDS = {
         (
             _one("table", metavar="TABLE", help="its name, as it is now or was once"),
             _one("key", nargs="*", metavar="KEY", help="of a row: a word for each column of it"),
+            MOST,
+            ALL,
         ),
     ),
     "find": Command(

@@ -2,14 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from undrop.cli import states, tables
+from undrop.cli import states, tables, terminal
 from undrop.cli.answer import Answer, Run
 from undrop.errors import CheckError
+from undrop.recipes import Action
 from undrop.record import revision_way
 from undrop.store.timeline import command_lines, names
 
 if TYPE_CHECKING:
-    from undrop.recipes import Prompt, Text
+    from undrop.recipes import Text
     from undrop.steps.life import Cause, Event, Life, Point
 
 OF_ROW = ("WHEN", "WHAT", "BY", "REVISION", "LAST IN")
@@ -22,7 +23,7 @@ def log(run: Run) -> Answer:
 
     table, key = run.arguments.table, run.arguments.key
     if key:
-        return _of_row(run.prompt, core.of_row(run.settings, table, key))
+        return _of_row(run, core.of_row(run.settings, table, key))
     history = core.of_table(run.settings, table)
     looked, points = history.looked, history.points[::-1]
     result = {
@@ -30,8 +31,10 @@ def log(run: Run) -> Answer:
         "states": [_point_fields(point) for point in points],
         **_looked(looked.states, looked.passed_over, looked.no_live),
     }
-    told = states.notes(looked.passed_over, looked.no_live)
-    rows = tuple(_point(point) for point in points)
+    told: list[Text] = [*states.notes(looked.passed_over, looked.no_live)]
+    rows, left = terminal.newest(None, [_point(point) for point in points], run.arguments)
+    if left:
+        told.append((f"{left} older:", Action("log", table, "--all")))
     return Answer(result, table=(OF_TABLE, *rows), notes=tuple(told))
 
 
@@ -39,7 +42,7 @@ def _looked(count: int, passed_over: dict[str, str], no_live: str) -> dict[str, 
     return {"searched": count, "passed_over": passed_over, "no_live": no_live}
 
 
-def _of_row(prompt: "Prompt", life: "Life") -> Answer:
+def _of_row(run: Run, life: "Life") -> Answer:
     looked, back = life.looked, life.back
     result = {
         "table": life.table,
@@ -48,7 +51,7 @@ def _of_row(prompt: "Prompt", life: "Life") -> Answer:
         "events": [_event_fields(event) for event in life.events[::-1]],
         "live": states.fields(life.present),
         "back": states.back(back),
-        "next_actions": states.action(prompt, back.action if back else None),
+        "next_actions": states.action(run.prompt, back.action if back else None),
         **_looked(looked.states, looked.passed_over, looked.no_live),
     }
     notes: list[Text] = [*states.notes(looked.passed_over, looked.no_live)]
@@ -66,8 +69,12 @@ def _of_row(prompt: "Prompt", life: "Life") -> Answer:
         notes.append((f"{_what(life)}:", back.action))
     present = "not there" if life.present is None else "there"
     now = ("now", "not looked at" if looked.no_live else present, "", "", "")
-    rows = tuple(_event(event) for event in life.events[::-1])
-    return Answer(result, table=(OF_ROW, now, *rows), notes=tuple(notes))
+    events = [_event(event) for event in life.events[::-1]]
+    rows, left = terminal.newest(now, events, run.arguments)
+    if left:
+        line = Action("log", life.table, *run.arguments.key, "--all")
+        notes.insert(0, (f"{left} older:", line))
+    return Answer(result, table=(OF_ROW, *rows), notes=tuple(notes))
 
 
 def _what(life: "Life") -> str:

@@ -1,8 +1,10 @@
-"""A progress bar on stderr for what lasts over a second, on a terminal only."""
+"""What lasts over a second, told on stderr on a terminal: a bar, or a line where none can be."""
 
 import sys
 import time
 from typing import TYPE_CHECKING
+
+from undrop.cli import terminal
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -26,6 +28,7 @@ class Bar:
 
     def __init__(self) -> None:
         self._wanted = sys.stderr.isatty()
+        self._moves = terminal.has_colour(sys.stderr)
         self._started = time.monotonic()
         self._rich: Progress | None = None
         self._task: TaskID | None = None
@@ -34,6 +37,11 @@ class Bar:
     def __call__(self, phase: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` of ``phase`` is reached."""
         if not self._wanted or time.monotonic() - self._started < PATIENCE:
+            return
+        if not self._moves:
+            if phase != self._phase:
+                print(f"undrop: {LABELS[phase].lower()} …", file=sys.stderr, flush=True)
+                self._phase = phase
             return
         if self._rich is None:
             # Imported when a second has passed already: rich costs more than a small backup.

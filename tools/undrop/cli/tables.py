@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from undrop.cli import terminal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import TextIO
@@ -50,23 +52,13 @@ def some(names: "Sequence[str]") -> str:
 
 
 def show(columns: "Sequence[str]", *rows: "Sequence[str]") -> None:
-    """Print a table on stdout; the first row is the live database's."""
-    lines = [[clean(cell) for cell in row] for row in rows]
+    """Print a table on stdout: all of it where that is no terminal."""
+    cells = [[clean(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for number, line in enumerate(lines):
-            bad = line[-1].startswith(("damaged", "failed", "FINDING"))
-            style = "green" if number == 0 else "red" if bad else ""
-            table.add_row(*(Text(cell, style) for cell in line))
-        Console().print(table)
-        return
-    print("\n".join(aligned([column.lower() for column in columns], *lines)))
+        text = terminal.lines(columns, *cells)
+    else:
+        text = aligned([column.lower() for column in columns], *cells)
+    print("\n".join(text))
 
 
 def aligned(*rows: "Sequence[str]") -> list[str]:
@@ -82,8 +74,8 @@ def stream(columns: "Sequence[str]", rows: "Iterable[Sequence[str]]") -> int:
     head = [clean(column) for column in columns]
     first = list(islice(lines, FIRST))
     widths = [max(map(len, column)) for column in zip(head, *first, strict=True)]
-    bold, plain = ("\x1b[1m", "\x1b[0m") if short and "NO_COLOR" not in os.environ else ("", "")
-    print(f"{bold}{_line(head, widths)}{plain}")
+    colour = terminal.BOLD if terminal.has_colour(sys.stdout) else ""
+    print(terminal.coloured(_line(head, widths), colour))
     count = 0
     for line in chain(first, lines):
         print(_line(line, widths))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from undrop.cli import conflicts, elsewhere, tables
+from undrop.cli import conflicts, elsewhere, tables, terminal
 from undrop.cli.answer import Answer, Run, clients, disconnect, failure, kept, way_back
 from undrop.cli.diff import change_fields, changes
 from undrop.cli.steps import unknown_revisions
@@ -204,7 +204,10 @@ def _timeline(run: Run) -> Answer:
     notes += elsewhere.lines(others)
     if not rows:
         return Answer(result, notes=("no step has changed this database", *notes))
-    return Answer(result, table=(COLUMNS, here, *rows), notes=tuple(notes))
+    shown, left = terminal.newest(here, rows, run.arguments)
+    if left:
+        notes.insert(0, (f"{left} older:", Action("undo", "--list", "--all")))
+    return Answer(result, table=(COLUMNS, *shown), notes=tuple(notes))
 
 
 def _row(event: "Event", mark: str) -> tuple[str, ...]:
