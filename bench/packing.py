@@ -72,6 +72,7 @@ def _taken(place: Place, states: int, what: str, change: str) -> tuple[float, li
                 seconds.append(time.perf_counter() - began)
     plain = place.database.stat().st_size
     newest = [path for path in (place.folder / "backups").glob("*.db") if _is_newest(loaded, path)]
+    told = place.seconds("undrop", "log", "t", "1")
     kept = disk_bytes(place.folder / "backups") - sum(path.stat().st_size for path in newest)
     unpack = _each_is_what_it_was(loaded, taken)
     _by_hand(loaded, taken, chance)
@@ -86,6 +87,7 @@ def _taken(place: Place, states: int, what: str, change: str) -> tuple[float, li
         ),
         Line(f"{states:,} backups, {what}: packing one", statistics.median(seconds), "s"),
         Line(f"{states:,} backups, {what}: unpacking one", unpack, "s"),
+        Line(f"{states:,} backups, {what}: undrop log of a row", told, "s"),
     ]
 
 
