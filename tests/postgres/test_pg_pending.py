@@ -52,6 +52,29 @@ def test_a_proof_comes_after_the_command_or_by_the_next_that_writes(pg: Rich) ->
 
 
 @pytest.mark.more
+def test_migrating_a_copy_proves_what_it_is_made_of(stocked_server: Rich, pg: Rich) -> None:
+    """It is loaded once; older ones are proved when that is done, and the state after waits."""
+    pg.stock(stocked_server)
+    agent(pg, "INSERT INTO locations (code) VALUES ('one')")
+    assert checks(pg) == [PENDING, PENDING]
+    loads = pg.root.parent / "loads"
+    folder = loads.parent / "counting"
+    folder.mkdir()
+    (folder / "pg_restore").write_text(
+        f'#!/bin/sh\ncase "$*" in *--section=data*) echo "$*" >> {loads};; esac\n'
+        f'exec {program("pg_restore")} "$@"\n'
+    )
+    (folder / "pg_restore").chmod(0o755)
+    head, _, rest = pg.environment["PATH"].partition(":")
+    pg.revise("op.execute('ALTER TABLE locations ADD note text')")
+    done = pg.undrop("migrate", PATH=f"{head}:{folder}:{rest}")
+    assert done.code == 0, done
+    assert checks(pg) == ["ok", "ok", PENDING]
+    assert len(loads.read_text().splitlines()) == 2
+    pg.ok("undrop", "undo")
+
+
+@pytest.mark.more
 def test_a_proof_that_fails_is_told_and_another_backup_holds_the_state(pg: Rich) -> None:
     """Also where its file is broken after it was taken; the step that asks for it goes on."""
     pg.make(20)

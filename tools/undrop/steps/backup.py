@@ -48,7 +48,7 @@ class Purpose(NamedTuple):
     proved: bool = True
     """The proof that it can be put back comes first; else it may be pending (``pending``)."""
     migrates: bool = False
-    """A copy of what it holds is migrated next: the proof's will do."""
+    """A copy of what it holds is migrated next: the proof's will do, or making it is the proof."""
     last_step: str = ""
     """The step that has ended, whose state after it is to be held."""
 
@@ -188,7 +188,7 @@ def _record(
 
 def _pinned(lock: "Lock", purpose: Purpose, stack: ExitStack, hold: float) -> State:
     engine = lock.settings.engine
-    if purpose.proved:
+    if purpose.proved and not purpose.migrates:
         pending.settle(lock)
     snapshot = engine.writers.hold(hold) if hold and engine.writers else engine.snapshot()
     stack.callback(snapshot.close)
@@ -230,7 +230,9 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backu
 
 def _enough(backups: "list[Backup]", purpose: Purpose) -> "list[Backup]":
     """Those that may hold a state for it: where a proof is pending, another one is taken."""
-    return [each for each in backups if not (purpose.proved and each.pending)]
+    if purpose.migrates or not purpose.proved:
+        return backups
+    return [each for each in backups if not each.pending]
 
 
 def _newest_copy(settings: "Settings", snapshot: "Snapshot", purpose: Purpose) -> "Backup | None":

@@ -16,7 +16,7 @@ from undrop.errors import (
 )
 from undrop.migrations import revisions, tool
 from undrop.recipes import Action
-from undrop.steps import backup, choose, guarded, strayed
+from undrop.steps import backup, choose, guarded, pending, strayed
 from undrop.values import UNMOVED, Beside, Moved
 
 if TYPE_CHECKING:
@@ -97,10 +97,23 @@ def migrate_all(
             copies = run
             return [_put(*each) for each in zip(attempts, works, tried, strict=False)]
 
+    waiting = _waiting(locks)
     with _advised(locks):
         done = guarded.together(locks, "migrate", change)
+    _settle(locks, waiting)
     done[0] = done[0]._replace(moved_from=done[0].moved_from or moved_from)
     return [Migrated(c.moved, c.report, change) for c, change in zip(copies, done, strict=True)]
+
+
+def _waiting(locks: "list[Lock]") -> "list[list[Backup]]":
+    """Backups whose proof was put off; one that a copy is made of is proved by that."""
+    return [pending.waiting(lock.settings) for lock in locks]
+
+
+def _settle(locks: "list[Lock]", waiting: "list[list[Backup]]") -> None:
+    """Prove the others, now that nobody waits: the state after may wait for the next command."""
+    for lock, backups in zip(locks, waiting, strict=True):
+        pending.settle(lock, backups)
 
 
 def _refuse_strange(settings: "Settings", migrations: "Tool") -> None:
@@ -161,10 +174,11 @@ def _works(
         pairs = [*zip(locks, states, strict=True)]
         if migrations.together:
             pairs += zip(lent, theirs, strict=True)
-        works = [
-            stack.enter_context(lock.settings.engine.work(state, migrations))
-            for lock, state in pairs
-        ]
+        works = []
+        for lock, state in pairs:
+            loading = lock.settings.engine.work(state, migrations)
+            proving = pending.proving(lock, state.backup if state else None, loading)
+            works.append(stack.enter_context(proving))
         yield works, theirs
 
 
@@ -234,6 +248,7 @@ def rehearse_all(
     if not any(lock.settings.engine.exists() for lock in locks):
         raise UsageError("there is no database to rehearse on", Action("migrate"))
     purpose = backup.Purpose("before rehearse", "rehearse", migrates=True)
+    waiting, rehearsed = _waiting(locks), []
     with _advised(locks), ExitStack() as stack:
         states = []
         for lock in locks:
@@ -243,7 +258,6 @@ def rehearse_all(
         works, theirs = stack.enter_context(_works(locks, states, migrations, lent))
         stack.callback(migrations.discard)
         copies = _migrated(locks, lent, works, [*states, *theirs], migrations)
-        rehearsed = []
         for lock, state, work, copy in zip(locks, states, works, copies, strict=False):
             seconds = 0.0
             left = [] if accept_loss else losses.remaining(copy.report, copy.moved.accepts)
@@ -254,7 +268,8 @@ def rehearse_all(
             moved = (guarded if migrations.fenced else strayed).has_moved(lock, state)
             done = Rehearsed(copy.moved, copy.report, left, seconds, state.backup, moved)
             rehearsed.append(done)
-        return rehearsed
+    _settle(locks, waiting)
+    return rehearsed
 
 
 @contextmanager

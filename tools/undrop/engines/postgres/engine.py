@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from undrop import digest, durable
 from undrop.engines.postgres.site import Site
-from undrop.errors import CheckError, DamagedError, UndropError
+from undrop.errors import CheckError, UndropError
 from undrop.recipes import Action
 from undrop.values import PENDING, Definitions, Facts, Shell, quiet
 
@@ -136,7 +136,6 @@ class Postgres(Site):
 
     def _check(self, path: Path, record: "Record | None", progress: "Progress") -> "Facts":
         from undrop.engines.postgres import proof, script, trust
-        from undrop.record import ANYBODY
 
         found = digest.of(path, progress, durable.size(path))
         code = [] if self.session.trust_file else trust.code_of(path, record, found)
@@ -148,14 +147,7 @@ class Postgres(Site):
             there = None if self._nowhere else scratch
             facts = proof.prove(there, path, None, progress, dump_digest=found, code=code)
         if record and record.digest == facts.digest and record.content and facts.check == "ok":
-            # An older undrop, which did not say whose code it has, summed up generated columns too,
-            # and each partition by itself.
-            is_older = ANYBODY in record.code
-            is_other = facts.content.split(" ")[0] != record.content.split(" ")[0]
-            if sum(facts.rows.values()) != sum(record.rows.values()) if is_older else is_other:
-                raise DamagedError(
-                    "what it brings back is not what its record says", Action("list")
-                )
+            proof.refuse_other(facts.content, facts.rows, record)
             facts = facts._replace(content=record.content, definitions=record.definitions)
         if facts.check == "ok" and (gone := self._roles_gone(path)):
             cure = ", ".join(f'CREATE ROLE "{name}"' for name in gone)

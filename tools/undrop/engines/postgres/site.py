@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from undrop.engines.postgres.address import Address
     from undrop.engines.postgres.scratch import Scratch
+    from undrop.record import Record
     from undrop.values import Session
 
 
@@ -67,8 +68,10 @@ class Site:
             scratch.create(self.address, script.birth(dump) if dump else b"")
 
     @contextmanager
-    def restored(self, path: Path, *, whole: bool = False) -> "Iterator[Address]":
-        """A scratch database with what is in a dump.
+    def restored(
+        self, path: Path, record: "Record | None" = None, *, whole: bool = False
+    ) -> "Iterator[Address]":
+        """A scratch database with what is in a dump, which must be what its ``record`` says.
 
         ``whole``: with what not every user may give either, owners and grants above all.
         Raises UntrustedError (``trust``), DamagedError, UndropError.
@@ -78,7 +81,9 @@ class Site:
         code = [] if self.session.trust_file else trust.beside(path, self.session.progress)
         with self.scratch.database(birth=script.birth(path)) as there:
             less = () if whole else load.BARE
-            proof.restored(there, path, self.session.progress, code, less)
+            found = proof.restored(there, path, self.session.progress, code, less)
+            if record and record.content:
+                proof.refuse_other(found.data, found.rows, record)
             yield there
 
     def exists(self) -> bool:

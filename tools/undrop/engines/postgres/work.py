@@ -247,7 +247,8 @@ def work(site: "Site", state: "State | None", runner: "Runner") -> "Iterator[Wor
             known = held.proved
             stack.push(held.hand_over())
         if backup and not known:
-            known = stack.enter_context(site.restored(backup, whole=replaces))
+            record = state.record if state else None
+            known = stack.enter_context(site.restored(backup, record, whole=replaces))
         if known and replaces and state and state.record:
             _refuse_less(known, state.record.definitions)
         is_whole = bool(known and backup and (replaces or rights.give(known, backup)))
