@@ -89,14 +89,25 @@ def test_the_pages_lines_bring_back_what_went(stocked: Project) -> None:
 
 
 def test_no_value_is_in_a_page_without_values(project: Project) -> None:
-    page = hostile(project)
-    every = page.read_text()
+    hostile(project)
+    project.export(project.backups / "quartermaster-mueller.db")
+    every = project.ok("undrop", "history", "--html")
+    assert "quartermaster-mueller.db cannot be put back" in every
     assert "onerror=alert(1)" in every
     assert "<img" not in every
     assert "x'00ff3c2f'" in unescape(every)
     assert "10,000 characters" in every
     without = project.ok("undrop", "history", "--html", "--no-values")
-    for value in ("owned", "onerror", "gnp.exe", "xxxxx", "00ff3c2f", "more-more", "-gone"):
+    for value in (
+        "owned",
+        "onerror",
+        "gnp.exe",
+        "xxxxx",
+        "00ff3c2f",
+        "more-more",
+        "-gone",
+        "mueller",
+    ):
         assert value not in without, value
     assert "<table>" not in without
 

@@ -11,6 +11,8 @@ from undrop import __version__
 
 NAME = re.compile(r".+-(\d{8}-\d{6})-[a-z0-9-]+")
 """What a backup and its record are called, without a suffix; the group is when."""
+NAMED = re.compile(r"([^\s/]+-\d{8}-\d{6})-[a-z0-9-]+(\.\w+)*")
+"""One in a text; the group is what it has without its reason."""
 NO_REVISION = "no revision"
 ANYBODY = "*"
 """In ``Record.code``: that is not known."""

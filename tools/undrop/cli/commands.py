@@ -301,8 +301,10 @@ COMMANDS = {
     ),
     "history": Command(
         "history.history",
-        "rows, size and revision of each state, oldest first, live at the end",
+        "rows, size and revision of each state over time",
         (
+            MOST,
+            ALL,
             _one(
                 "--html",
                 nargs="?",

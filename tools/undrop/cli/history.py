@@ -1,11 +1,10 @@
 """history: the states of the database over time, as a table, in JSON, as a page."""
 
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import states as words
-from undrop.cli import tables
+from undrop.cli import tables, terminal
 from undrop.cli.answer import Answer, Run
 from undrop.errors import UsageError
 from undrop.recipes import Action
@@ -14,15 +13,13 @@ from undrop.steps import history as core
 from undrop.store.timeline import command_lines
 
 if TYPE_CHECKING:
+    from undrop.cli.terminal import Row
     from undrop.recipes import Text
     from undrop.steps.history import State
 
 WIDTH = 6  # of a bar
 BLOCKS = "▏▎▍▌▋▊▉█"
-COLUMNS = ("WHEN (UTC)", "ROWS", "MOST CHANGED", "SIZE", "REVISION", "BY", "NAME")
-GIVING_WAY = ("BY", "REVISION", "SIZE", "MOST CHANGED", "ROWS", "WHEN (UTC)")
-"""The columns that a narrow terminal has no room for, the least needed first; a name has the time.
-"""
+COLUMNS = ("WHEN (UTC)", "ALL ROWS", "CHANGE", "SIZE", "REVISION", "BY", "NAME")
 
 
 def history(run: Run) -> Answer:
@@ -54,7 +51,10 @@ def history(run: Run) -> Answer:
     }
     notes: list[Text] = [found.no_live] if found.no_live else []
     notes += [f"cannot be put back: {name}: {why}" for name, why in found.left_out.items()]
-    return Answer(result, _table(found), tuple(notes))
+    rows, left = terminal.newest(*_rows(found), run.arguments)
+    if left:
+        notes.append((f"{left} older:", Action("history", "--all")))
+    return Answer(result, table=(COLUMNS, *rows), notes=tuple(notes))
 
 
 def _page(run: Run, found: core.History) -> Answer:
@@ -86,55 +86,37 @@ def _fields(state: "State") -> dict[str, Any]:
     }
 
 
-def _table(found: core.History) -> str:
-    """The states for people, oldest first; on a terminal the columns that it has room for."""
+def _rows(found: core.History) -> "tuple[Row | None, list[Row]]":
+    """Live, where it was looked at, and the states, newest first."""
     states = found.states
     most = max(state.total or 0 for state in states)
-    rows = [
-        _row(state, before, most) for state, before in zip(states, [None, *states], strict=False)
-    ]
-    if found.is_there:
-        now = _row(states[-1], states[-1], most) if states[-1].backup else rows.pop()
-        rows.append(
-            {**now, "WHEN (UTC)": "now", "NAME": words.lacking(states[-1].moment) or "live"}
-        )
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    if width:
-        rows = [{**row, "BY": tables.shortened(row["BY"])} for row in rows]
-    lines = _lines(rows, [*COLUMNS])
-    for at in range(len(GIVING_WAY)):
-        if not width or max(map(len, lines)) <= width:
-            break
-        given = GIVING_WAY[: at + 1]
-        lines = _lines(rows, [column for column in COLUMNS if column not in given])
-    return "\n".join(lines)
+    pairs = zip(states, [None, *states], strict=False)
+    rows = [_row(state, before, most) for state, before in pairs][::-1]
+    if not found.is_there:
+        return None, rows
+    last = states[-1]
+    now = _row(last, last, most) if last.backup else rows.pop(0)
+    return ("now", *now[1:-1], words.lacking(last.moment) or "live"), rows
 
 
-def _lines(rows: "list[dict[str, str]]", columns: list[str]) -> list[str]:
-    cells = [[tables.clean(row[name]) for name in columns] for row in rows]
-    return tables.aligned([name.lower() for name in columns], *cells)
-
-
-def _row(state: "State", before: "State | None", most: int) -> dict[str, str]:
+def _row(state: "State", before: "State | None", most: int) -> "Row":
     """A state's cells; what is as it was ``before`` is not said again."""
     moment, old = state.moment, before.rows if before else None
     moved = core.moved(old, state.rows) if old is not None and state.rows is not None else {}
-    line = command_lines(moment.steps)
     first = next(iter(moved.items()), None)
     more = f", {len(moved) - 1} more" if len(moved) > 1 else ""
-    revisions = moment.revisions
-    same = before is not None and before.moment.revisions == revisions
-    return {
-        "WHEN (UTC)": f"{state.at:%m-%d %H:%M}" if state.at else "",
-        "ROWS": "" if state.total is None else f"{_bar(state.total, most)} {state.total:,}",
-        "MOST CHANGED": f"{first[0]} {first[1]:+,}{more}" if first else "",
-        "SIZE": "" if state.bytes is None or moment.absent else tables.size(state.bytes),
-        "REVISION": "" if same or not revisions else revision_names(revisions),
-        "BY": ""
-        if state is before
-        else f"{words.by(moment.steps, before)}{f' ({line})' * bool(line)}",
-        "NAME": moment.name or words.lacking(moment),
-    }
+    same = before is not None and before.moment.revisions == moment.revisions
+    line = command_lines(moment.steps)
+    by = f"{words.by(moment.steps, before)}{f' ({line})' * bool(line)}"
+    return (
+        f"{state.at:%b %d %H:%M}" if state.at else "",
+        "" if state.total is None else f"{_bar(state.total, most)} {state.total:,}",
+        f"{first[1]:+,} {first[0]}{more}" if first else "",
+        "" if state.bytes is None or moment.absent else tables.size(state.bytes),
+        "" if same or not moment.revisions else revision_names(moment.revisions),
+        "" if state is before else by,
+        moment.name or words.lacking(moment),
+    )
 
 
 def _bar(count: int, most: int) -> str:

@@ -128,6 +128,7 @@ def _colour(column: str, cell: str) -> str:
     if column == "CHECK" and cell:
         bad = cell.startswith(("damaged", "failed"))
         return RED if bad else GREEN if cell == "ok" else YELLOW
-    if cell == "FINDING" or (column in LOSSES and cell):
+    is_loss = (column in LOSSES and cell) or (column == "CHANGE" and cell.startswith("-"))
+    if cell == "FINDING" or is_loss:
         return RED
     return YELLOW if cell.startswith("not seen to end") else ""

@@ -64,8 +64,11 @@ def made(
         wide=curves.WIDE,
         high=curves.HIGH,
         values=values,
-        no_live=history.no_live,
-        left_out={teller.name(name) or "a backup": why for name, why in history.left_out.items()},
+        no_live=teller.told(history.no_live),
+        left_out=[
+            f"{teller.name(name) or 'a backup'} cannot be put back: {teller.told(why)}"
+            for name, why in history.left_out.items()
+        ],
         style=style,
         script=script,
         style_digest=_digest(style),
@@ -85,10 +88,11 @@ def _without_reasons(settings: "Settings", names: "set[str]") -> dict[str, str]:
     The rest of a name is of a reason that somebody typed.
     """
     every = [backup.path.name for backup in catalog.backups(settings)]
-    known = {name: record.NAME.match(name) for name in names}
-    short = {name: name[: match.end(1)] for name, match in known.items() if match}
+    short = {name: record.NAMED.sub(r"\1", name) for name in names}
     return {
-        name: part for name, part in short.items() if sum(part in other for other in every) == 1
+        name: part
+        for name, part in short.items()
+        if part != name and sum(part in other for other in every) == 1
     }
 
 

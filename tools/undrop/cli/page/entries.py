@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from undrop import record
 from undrop.cli import sql, states, tables
 from undrop.cli.diff import differences
 from undrop.compare.rows import short
 from undrop.recipes import Action
-from undrop.record import revision_names
 from undrop.steps import history
 from undrop.steps.undo import DAMAGED, EMPTY
 from undrop.store.timeline import command_lines
@@ -112,6 +112,10 @@ class Teller:
         """A backup's name, as it is to be shown and typed."""
         return self._names.get(name, "")
 
+    def told(self, text: str) -> str:
+        """A message of ours, which may name a backup."""
+        return text if self._values else record.NAMED.sub(r"\1", text)
+
     def entry(self, number: int, line: "Sequence[State]", change: "Change | None") -> Entry:
         """The state of that number, from 1."""
         state = line[number - 1]
@@ -133,16 +137,18 @@ class Teller:
             title=self._title(state, before),
             command=self._command(state),
             reason=self._reason(state),
-            alarms=[*self._alarms(state)],
+            alarms=[*map(self.told, self._alarms(state))],
             chips=[*_compared(comparison)] if comparison else [*_moved(moved)],
             total="" if state.total is None or moment.absent else f"{state.total:,} rows",
             size="" if state.bytes is None or moment.absent else tables.size(state.bytes),
-            revision="" if same or not moment.revisions else revision_names(moment.revisions),
+            revision=""
+            if same or not moment.revisions
+            else record.revision_names(moment.revisions),
             name=self.name(moment.name),
             is_now=is_now,
             since=self._since(change, moved),
             tables=[*self._tables(change)] if comparison else [*_counted(since, state, moved)],
-            parts=[*self._parts(change, comparison)],
+            parts=[*map(self.told, self._parts(change, comparison))],
             lines=[*self._lines(state, change, is_now=is_now)],
             quiet=[self._step(step.kind, step.command) for step in state.quiet],
         )
@@ -169,9 +175,9 @@ class Teller:
         return f"{kind} ({command})" if command and self._values else kind
 
     def _reason(self, state: "State") -> str:
-        record = state.backup.record if state.backup else None
-        asked = record and not record.automatic and not state.moment.steps
-        return record.reason if record and asked and self._values else ""
+        known = state.backup.record if state.backup else None
+        asked = known and not known.automatic and not state.moment.steps
+        return known.reason if known and asked and self._values else ""
 
     def _alarms(self, state: "State") -> "Iterator[str]":
         backup = state.backup

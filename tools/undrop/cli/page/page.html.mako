@@ -1,5 +1,5 @@
 <%def name="rows(some)">
-<div class="scroll" tabindex="0">
+<div class="scroll" tabindex="0" role="group" aria-label="some rows">
 <table>
 <thead><tr><th><span class="unseen">what</span></th>\
 % for column in some.columns:
@@ -108,8 +108,8 @@ Lines are typed in the folder of the project, <b>${project}</b>. Times are UTC.\
 % if no_live:
 <p class="alarm">${no_live}</p>
 % endif
-% for name, why in left_out.items():
-<p class="alarm">${name} cannot be put back: ${why}</p>
+% for told in left_out:
+<p class="alarm">${told}</p>
 % endfor
 </header>
 <main>
