@@ -323,6 +323,11 @@ def shown(project: Project, *command: str) -> str:
     return text.replace("\r\n", "\n")
 
 
+def is_a_fault(told: str) -> bool:
+    """Whether a command says what it says where nobody has thought of the reason."""
+    return "Traceback" in told or "a fault of undrop's own" in told
+
+
 def python(script: str, *arguments: str) -> tuple[str, ...]:
     """The command line of a script."""
     return (sys.executable, "-c", script, *arguments)

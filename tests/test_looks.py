@@ -5,15 +5,18 @@ import os
 import pty
 import sqlite3
 import subprocess
+import sys
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from shop import Project, add, drain, leave_wal, make
+from shop import Project, add, drain, is_a_fault, leave_wal, make
 
 from undrop.cli import tables
 from undrop.cli.progress import Bar
+from undrop.errors import NOT_CHANGED
 
 
 def on_a_terminal(project: Project, *command: str, **variables: str) -> str:
@@ -103,6 +106,47 @@ def test_python_dash_m_works_too(project: Project) -> None:
     with closing(sqlite3.connect(project.database)) as connection:
         add(connection, 1)
     assert project.ok("python", "-m", "undrop", "backup").strip().endswith("-manual.db")
+
+
+def test_a_terminal_without_our_letters_is_told_all_the_same(project: Project) -> None:
+    make(project.database)
+    project.sql("UPDATE t SET v = '…日' WHERE id = 1")
+    query = ("sql", "SELECT v FROM t WHERE id = 1")
+    started = {"PYTHONIOENCODING": "ascii", "PATH": project.environment["PATH"]}
+    assert project.done("undrop", *query, **started).out.split()[-1] == r"\u2026\u65e5"
+
+
+@pytest.mark.parametrize("seconds", [0.3, pytest.param(1.5, marks=pytest.mark.more)])
+def test_ctrl_c_is_three_lines_whatever_is_running(project: Project, seconds: float) -> None:
+    """Also of a process that is ours, to which the terminal sends it as well."""
+    file = project.root / "alembic/versions/0001_stockroom.py"
+    file.write_text(f"import time\ntime.sleep(30)\n{file.read_text()}")
+    make(project.database)
+    pid, master = pty.fork()
+    if pid == 0:
+        os.chdir(project.root)
+        os.execvpe("undrop", ["undrop", "migrate"], {**project.environment, "TERM": "dumb"})  # noqa: S606 - no shell is wanted
+    shown = os.read(master, 65536).decode()  # it has begun
+    time.sleep(seconds)
+    os.write(master, b"\x03")
+    shown += drain(master)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    *_, what, changed, following = shown.splitlines()
+    assert what.endswith("undrop: stopped by SIGINT")
+    assert not is_a_fault(shown)
+    assert (changed.strip(), following.strip()) == (NOT_CHANGED, "Next: the same command again")
+
+
+def test_a_fault_of_our_own_is_three_lines_and_a_traceback_where_it_is_wanted(
+    project: Project,
+) -> None:
+    script = "import undrop.steps.backup as b\nb._pinned = 0\nfrom undrop import cli\ncli.launch()"
+    make(project.database)
+    done = project.run(sys.executable, "-c", script, "backup")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert done.err.splitlines()[0].startswith("undrop: a fault of undrop's own: TypeError: ")
+    assert "Traceback" in project.run(sys.executable, "-c", script, "backup", "--verbose").err
 
 
 def test_a_closed_pipe_is_no_error(project: Project) -> None:

@@ -29,7 +29,7 @@ import pytest
 import traced
 from forks import Done
 from scenes import Scene, copied, make_scene
-from shop import Project
+from shop import Project, is_a_fault
 from tally import FULL, Tally, sampled, smoked
 
 pytestmark = pytest.mark.disk
@@ -125,7 +125,7 @@ def test_a_write_that_the_disk_loses_is_found(
         if done.code == 0 and not in_live and not promises.is_held(scene, project):
             wrong.append("it ended with 0 and no backup holds the content")
         honest = {0, 1, 4} if in_live else {0, 1}
-        if done.code not in honest or "Traceback" in done.err:
+        if done.code not in honest or is_a_fault(done.err):
             wrong.append(f"it ended with {done.code}: {done.err[-300:]}")
         violations += [f"{name}, {point} lost: {what}" for what in wrong]
     tally("lost writes in backup", len(points), violations)
@@ -274,7 +274,7 @@ def test_a_signal_ends_a_backup_at_once_and_leaves_nothing(
         finished = len(large.saved()) - count
         if code == 0 and not finished:
             wrong.append("it ended with 0 and there is no backup")
-        if code not in {0, 128 + number} or "Traceback" in err:
+        if code not in {0, 128 + number} or is_a_fault(err):
             wrong.append(f"it ended with {code}: {err[-900:]}")
         if seconds > 2:
             wrong.append(f"it took {seconds:.1f} s to end")

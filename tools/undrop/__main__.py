@@ -1,6 +1,7 @@
 """The ``undrop`` command, also as ``python -m undrop``."""
 
 import gc
+import signal
 from typing import NoReturn
 
 
@@ -8,6 +9,8 @@ def main() -> NoReturn:
     """Load the command line and run it."""
     # What is loaded is no garbage, and looking for some among it is felt in a short command.
     gc.set_threshold(100_000)
+    # Ctrl-C ends what has done nothing yet; Python would print a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from undrop.cli import launch
 
     launch()

@@ -11,6 +11,8 @@ LOOK: tuple[Part, ...] = (
 )
 
 
+VERBOSE = "UNDROP_VERBOSE"
+"""The variable that has processes of ours print tracebacks: ``--verbose`` sets it."""
 NOT_CHANGED = "The live database was not changed."
 MOVED = (
     "The live database was changed meanwhile, by others (its application, or past the fence around "

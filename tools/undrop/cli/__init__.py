@@ -1,19 +1,21 @@
 """The command line: arguments in, text or JSON out. The only place that prints or exits."""
 
+import codecs
 import json
 import os
 import signal
 import sys
+import traceback
 from argparse import Namespace
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from undrop.cli import answer, dependency, tables
+from undrop.cli import answer, dependency, tables, terminal
 from undrop.cli.commands import HOLD_LOCK, parser
 from undrop.cli.progress import Bar
 from undrop.engines import registry
-from undrop.errors import LOOK, ChangedError, UndropError
+from undrop.errors import LOOK, VERBOSE, ChangedError, UndropError
 from undrop.recipes import Action, Prompt
 from undrop.store import owners
 from undrop.values import Session
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 A_WHILE = 0.5  # seconds that are spent on packing older backups once a command has answered
+AS_IT_IS = "undrop"
+OURS = "the same command with --verbose shows where, which its maintainers should see"
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -33,6 +37,13 @@ class StoppedError(BaseException):
         self.exit_code = 128 + number  # the shell's convention
 
 
+def _as_it_is(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Any path's bytes as they are, and what the terminal has no letter for as an escape."""
+    with suppress(UnicodeError):
+        return codecs.lookup_error("surrogateescape")(error)
+    return codecs.lookup_error("backslashreplace")(error)
+
+
 def _stop(number: int, _frame: object) -> NoReturn:
     raise StoppedError(number)
 
@@ -40,7 +51,8 @@ def _stop(number: int, _frame: object) -> NoReturn:
 def main() -> int:
     """Run one command; returns its exit code (0 done, 1 failed, 2 usage, 3 changed, 4 a check)."""
     _open_closed_streams()
-    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # any path, as it is
+    codecs.register_error(AS_IT_IS, _as_it_is)
+    sys.stdout.reconfigure(errors=AS_IT_IS)  # type: ignore[union-attr]  # it is a text file
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None, told="")
     arguments.packs = []
@@ -69,9 +81,12 @@ def _main(arguments: Namespace, session: Session, bar: Bar) -> int:
         code = _show(said, arguments)
     except UndropError as error:
         return _fail(error, arguments, session)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the three lines are what helps
+        if VERBOSE in os.environ:
+            traceback.print_exc()
         if not (isinstance(error, OSError) or registry.is_of_driver(error)):
-            raise
+            fault = f"a fault of undrop's own: {type(error).__name__}: {error}"
+            return _fail(UndropError(fault, OURS), arguments, session)
         again = UndropError(str(error), "correct that, then the same command again")
         return _fail(again, arguments, session)
     except StoppedError as stopped:
@@ -90,6 +105,8 @@ def _parse(arguments: Namespace) -> None:
         with suppress(FileNotFoundError):  # somebody removed it
             arguments.root = Path.cwd()
         raise
+    if arguments.verbose:
+        os.environ[VERBOSE] = "1"  # for what is started, too
 
 
 def _answer(arguments: Namespace, session: Session) -> answer.Answer:
@@ -163,17 +180,19 @@ def _fail(
         facts = answer.failure(error, prompt)
         with tables.reader_may_leave(sys.stdout):
             print(json.dumps({**facts, "exit_code": code}))
-    _say(error.told(prompt.text(error.next_parts)))
+    _say(error.told(prompt.text(error.next_parts)), terminal.RED)
     return code
 
 
-def _say(text: str) -> None:
-    lines = (tables.clean(line) for line in text.splitlines())
+def _say(text: str, colour: str = "") -> None:
+    first, *rest = map(tables.clean, text.splitlines())
+    if colour and terminal.has_colour(sys.stderr):
+        first = terminal.coloured(first, colour)
     with (
         tables.reader_may_leave(sys.stderr),
         suppress(OSError),
     ):  # a full disk there stops nothing here
-        print("undrop: " + "\n        ".join(lines), file=sys.stderr, flush=True)
+        print("undrop: " + "\n        ".join([first, *rest]), file=sys.stderr, flush=True)
 
 
 def _open_closed_streams() -> None:

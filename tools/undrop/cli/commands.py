@@ -480,6 +480,7 @@ def parser(wanted: str = "") -> ArgumentParser:
         if not command.bare:
             option, how = DATABASE
             added.add_argument(option, **how)
+        added.add_argument("--verbose", action="store_true", help="with tracebacks, where it fails")
         if command.json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
         run = partial(_run, command.answer)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from undrop.errors import UndropError, UsageError
 from undrop.migrations.message import DjangoRequest, Reply
-from undrop.migrations.process import AGAIN, Child, Waiting, asked, others
+from undrop.migrations.process import AGAIN, CORRECT, Child, Waiting, asked, others
 from undrop.recipes import Action
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Django(Waiting):
         if answer.wrong:
             raise self._wrong(answer)
         if answer.moved is None:
-            raise UndropError(f"the migration failed: {answer.error}", f"correct it, {AGAIN}")
+            raise UndropError(f"the migration failed: {answer.error}", CORRECT)
         return answer.moved._replace(seconds=time.monotonic() - began)
 
     def _wrong(self, answer: Reply) -> UsageError:

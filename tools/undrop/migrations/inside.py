@@ -3,17 +3,20 @@
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 from urllib.parse import quote, quote_plus
 
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from undrop.engines import registry
-from undrop.errors import ElsewhereError, LiveMovedError, UndropError, UnknownRevisionError
+from undrop.errors import VERBOSE, ElsewhereError, LiveMovedError, UndropError, UnknownRevisionError
 from undrop.migrations.message import Reply
 
 if TYPE_CHECKING:
@@ -66,6 +69,17 @@ def accepts_loss(module: object) -> list[str]:
             f"accepts_loss in {getattr(module, '__file__', module)} is no list of texts"
         )
     return list(names)
+
+
+def _told(error: BaseException, root: Path) -> str:
+    """What failed, as the driver says it, and where in the project's own code."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    own = [
+        f"{Path(frame.filename).relative_to(root)}, line {frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(root) and "site-packages" not in frame.filename
+    ]
+    return f"{type(cause).__name__}: {cause}" + (f" ({own[-1]})" if own else "")
 
 
 def _hidden(text: str, asked: Asked) -> str:
@@ -126,6 +140,9 @@ def main(
     of_json: "Callable[[bytes], AskedT]", answer_to: "Callable[[AskedT, Fence, Line], Reply]"
 ) -> NoReturn:
     """Answer on stdout in JSON what the pipe asks; whatever migrations print goes to stderr."""
+    # What the terminal sends everyone, and undrop held back while this process was loading.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     line = Line(int(sys.argv[1]))
     asked = of_json(line.next())
     target = asked.target
@@ -142,9 +159,9 @@ def main(
         elif wrong or isinstance(error, ElsewhereError):
             said = str(error)
         else:
-            if asked.target and not fence.refused():
+            if asked.target and VERBOSE in os.environ and not fence.refused():
                 sys.stderr.write(_hidden(traceback.format_exc(), asked))
-            said = f"{type(error).__name__}: {error}"
+            said = _told(error, Path(asked.root))
         answer = Reply(
             error=_hidden(said, asked),
             has_live_moved=isinstance(error, LiveMovedError),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 AGAIN = "then the same command again"
+CORRECT = f"correct it, {AGAIN} (--verbose shows the traceback)"
 TWICE = "the same command again"
 
 
@@ -39,6 +41,8 @@ class Child:
     def __init__(self, name: str, module: str, folder: Path, kind: str = "") -> None:
         self._name = name
         asked, self._ask = os.pipe()
+        # Python's own answer to Ctrl-C, until ours is loaded, is a traceback.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 # -P: no folder of the project's may shadow a module.
@@ -48,6 +52,7 @@ class Child:
                 pass_fds=[asked],
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             os.close(asked)
 
     def answer(self, request: str) -> Reply:

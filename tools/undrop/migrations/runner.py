@@ -8,7 +8,7 @@ from undrop import version_table
 from undrop.errors import LiveMovedError, UndropError, UnknownRevisionError, UsageError
 from undrop.migrations import command, flask_app
 from undrop.migrations.message import Reply, Request
-from undrop.migrations.process import AGAIN, Child, Waiting, asked, others
+from undrop.migrations.process import AGAIN, CORRECT, Child, Waiting, asked, others
 from undrop.recipes import Action, Setting, standing
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Alembic(Waiting):
         if answer.wrong:
             raise _wrong(self._settings, answer)
         if answer.moved is None:
-            raise UndropError(f"the migration failed: {answer.error}", f"correct it, {AGAIN}")
+            raise UndropError(f"the migration failed: {answer.error}", CORRECT)
         engine, table = self._settings.engine, answer.moved.version_table
         engine.session.version_table = table
         version_table.remember(self._settings.backups, engine.source, table)
