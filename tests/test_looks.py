@@ -67,6 +67,28 @@ def test_a_list_fits_the_terminal_and_breaks_no_name(project: Project) -> None:
     assert "2 older" in project.done("undrop", "list", "-n", "20").err
 
 
+@pytest.mark.more
+def test_history_fits_the_terminal_shows_losses_and_ends_with_live(project: Project) -> None:
+    make(project.database, 700)
+    project.ok("undrop", "backup", "all there")
+    project.sql("DELETE FROM t WHERE rowid > 70")
+    project.ok("undrop", "backup", "most gone " * 6)
+    names = [path.name for path in project.saved()]
+    command = ("undrop", "history")
+    shown = on_a_terminal(project, *command, NO_COLOR="1", COLUMNS="80").splitlines()
+    head, *states, live = [line for line in shown if line[:4] != "    "]
+    assert head.split()[:4] == ["WHEN", "(UTC)", "ALL", "ROWS"]
+    assert ["██████ 700 " in states[0], "▋      70 " in states[1]] == [True, True]
+    assert "-630 t" in states[1]
+    assert (live[:3], live.split()[-1]) == ("now", "live")
+    assert all(any(line.strip().endswith(name) for line in shown) for name in names)
+    assert max(map(len, shown)) <= max(80, 4 + len(names[1]))
+    assert "\x1b[31m-630 t\x1b[0m" in on_a_terminal(project, *command)
+    plain = on_a_terminal(project, *command, NO_COLOR="1", PYTHONIOENCODING="ascii")
+    assert plain.isascii()
+    assert "###### 700" in plain
+
+
 @pytest.mark.parametrize("where", ["payload", "page"])
 def test_verify_finds_what_quick_check_may_miss(project: Project, where: str) -> None:
     make(project.database, rows=500)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LONG = 80  # characters of a value
 SHOWN = 3  # lines to copy that bring rows or values back
+TABLES, WIDE = 10, 24  # of which rows are shown, and columns of them
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -51,8 +52,8 @@ class Rows(NamedTuple):
 
     columns: "Sequence[str]"
     rows: "Sequence[Row]"
-    more: int
-    """How many are not shown."""
+    more: str
+    """What is not shown; empty where all is."""
 
 
 class Table(NamedTuple):
@@ -223,10 +224,10 @@ class Teller:
         assert change is not None  # noqa: S101 - there is a comparison
         assert change.comparison is not None  # noqa: S101
         listed = {(each.change.name, each.change.now): each for each in change.listed}
-        for table in change.comparison.tables:
-            if not table.same:
-                rows = listed.get((table.name, table.now))
-                yield _table(table, [*_rows(rows)] if rows else [])
+        changed = [table for table in change.comparison.tables if not table.same]
+        for number, table in enumerate(changed):
+            rows = listed.get((table.name, table.now)) if number < TABLES else None
+            yield _table(table, [*_rows(rows)] if rows else [])
 
     def _parts(self, change: "Change | None", comparison: "Comparison | None") -> "Iterator[str]":
         if change and change.why_not:
@@ -296,23 +297,27 @@ def _rows(listed: "Listed") -> "Iterator[Rows]":
     ):
         if some:
             columns = [*dict.fromkeys(name for row in some for name in row)]
-            rows = [Row(sign, [_value(row.get(name)) for name in columns]) for row in some]
-            yield Rows(columns, rows, count - len(some))
+            yield _some(sign, columns, [[*map(row.get, columns)] for row in some], count)
     if listed.changed:
         keys = [*listed.changed[0].key]
         columns = [*dict.fromkeys(name for row in listed.changed for name in row.columns)]
-        rows = [
-            Row(
-                "~",
-                [
-                    *map(_value, row.key.values()),
-                    *(" → ".join(map(_value, row.columns.get(name, ()))) for name in columns),
-                ],
-            )
+        cells = [
+            [*row.key.values(), *(row.columns.get(name, ()) for name in columns)]
             for row in listed.changed
         ]
-        yield Rows([*keys, *columns], rows, change.changed - len(rows))
+        yield _some("~", [*keys, *columns], cells, change.changed)
+
+
+def _some(sign: str, columns: list[str], cells: "list[list[object]]", count: int) -> Rows:
+    """Some of the ``count`` rows, as wide as a page can be."""
+    rows = [Row(sign, [*map(_value, row[:WIDE])]) for row in cells]
+    left = {"row(s)": count - len(rows), "column(s)": len(columns) - WIDE}
+    more = [f"{number:,} {what}" for what, number in left.items() if number > 0]
+    return Rows(columns[:WIDE], rows, f"and {', '.join(more)} more" if more else "")
 
 
 def _value(value: object) -> str:
+    """One; of one that changed, both: a pair."""
+    if isinstance(value, tuple):
+        return " → ".join(map(_value, value))
     return sql.cell(short(value, LONG))

@@ -16,8 +16,8 @@
 % endfor
 </tbody>
 </table>
-% if some.more > 0:
-<p class="more">and ${f"{some.more:,}"} more</p>
+% if some.more:
+<p class="more">${some.more}</p>
 % endif
 </div>
 </%def>
