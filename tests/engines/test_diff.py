@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+from html import unescape
 from pathlib import Path
 
 from shop import Project
@@ -102,13 +104,17 @@ def test_the_page_tells_each_state_and_the_line_that_goes_back(filled: Project) 
     assert "stock &lt;taken&gt;" in text
     assert "stock_movements &#8722;3" in text
     line = re.search(r"<code>just (restore \S+stock-taken\S*)</code>", text)
+    back = re.search(r"<code>just (recover [^<]*)</code>", text)
     assert line
+    assert back
     without = filled.ok("undrop", "history", "--html", "--no-values")
     rows = filled.kind == "sqlite"
     assert ("damaged box" in text or "M\xfcller" in text or "<td>NULL</td>" in text) == rows
     assert "<td>" not in without
     assert "taken" not in without
-    assert filled.done("just", *line[1].split()).code == 0
+    filled.ok("just", *shlex.split(unescape(back[1])))
+    assert filled.sql("SELECT count(*) FROM stock_movements") == [(300,)]
+    filled.ok("just", *line[1].split())
 
 
 def test_rows_are_counted_when_a_backup_is_taken_and_where_that_was_not_done(

@@ -89,10 +89,20 @@ class Change(NamedTuple):
     why_not: str = ""
     """Why they were not compared."""
 
-    @property
-    def missing(self) -> dict[str, int]:
-        """How many rows and values went with nothing in their place, by ``losses.Loss.name``."""
-        return losses.missing(self.comparison) if self.comparison else {}
+    def missing(self, state: State) -> dict[str, int]:
+        """How many rows and values went with nothing in their place, by ``losses.Loss.name``.
+
+        ``state`` is what it led to. By the numbers of rows alone where they were not compared.
+        """
+        if self.comparison:
+            return losses.missing(self.comparison)
+        if self.since.rows is None or not state.rows:
+            return {}
+        return {
+            f"{'rows' if name in state.rows else 'table'} {name}": -count
+            for name, count in moved(self.since.rows, state.rows).items()
+            if count < 0
+        }
 
 
 def look(settings: "Settings") -> History:
@@ -132,8 +142,9 @@ def look(settings: "Settings") -> History:
 def changes(settings: "Settings", history: History, *, values: bool) -> dict[int, Change]:
     """What led to each state from the one before, by its place in ``History.states``.
 
-    Only the newest are compared, the last of them first, until that takes too long. ``values``:
-    with some of the rows. Raises UndropError as for a lock that lasts.
+    Only the newest are compared, the last of them first, until that takes too long, and none where
+    that takes a server. ``values``: with some of the rows. Raises UndropError as for a lock that
+    lasts.
     """
     states = history.states
     found: dict[int, Change] = {}
@@ -144,7 +155,7 @@ def changes(settings: "Settings", history: History, *, values: bool) -> dict[int
                 break
             change = Change(since)
             if not settings.engine.light:
-                found[at] = change._replace(why_not="by the records alone")
+                found[at] = change
             elif len(states) - at > NEWEST:
                 found[at] = change._replace(why_not="it is one of the older ones")
             elif is_over():

@@ -64,6 +64,7 @@ def made(
         wide=curves.WIDE,
         high=curves.HIGH,
         values=values,
+        compared=settings.engine.light,
         no_live=teller.told(history.no_live),
         left_out=[
             f"{teller.name(name) or 'a backup'} cannot be put back: {teller.told(why)}"

@@ -160,7 +160,7 @@ class Teller:
             return "damaged"
         if moment.absent or moment.content == EMPTY:
             return "nothing"
-        if (change and change.missing) or any(count < 0 for count in moved.values()):
+        if (change and change.missing(state)) or any(count < 0 for count in moved.values()):
             return "lost"
         return "step" if moment.steps else "others"
 
@@ -213,7 +213,7 @@ class Teller:
             yield self._line("Back to this state", Action("restore", name))
         source = self.name(change.since.moment.name) if change else ""
         if change and source:
-            for loss, count in [*change.missing.items()][:SHOWN]:
+            for loss, count in [*change.missing(state).items()][:SHOWN]:
                 what = f"To have {_lost(loss, count)} back, if still gone"
                 yield self._line(what, Action("recover", "--from", source, loss))
 

@@ -101,6 +101,9 @@ ${rows(some)}
 <h1>${database}</h1>
 <p>${len(entries)} states, as <b>undrop</b> knows them on ${now}. \
 Lines are typed in the folder of the project, <b>${project}</b>. Times are UTC.\
+% if not compared:
+ What changed is told by the numbers of rows.\
+% endif
 % if not values:
  Left out: what is in the rows, reasons, commands.\
 % endif
