@@ -29,6 +29,8 @@ INSTEAD = "UNDROP_INSTEAD"
 """Settings for ``--instead``; a password may be in them, which has no place in arguments."""
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*", re.ASCII)
 """Of another: a plain word, which is no option either."""
+KINDS = ("agent", "automatic")
+"""What the table of rules for what is kept may have."""
 KEYS = ("url", "url-variable", "env-file")
 """What the table of a database may have."""
 
@@ -86,6 +88,8 @@ class Settings(NamedTuple):
     """Where ``manage.py`` is, where Django migrates."""
     after_backup: str = ""
     """A line for a shell that is run for every backup, once it has its name."""
+    keep: dict[str, str] = {}  # noqa: RUF012 - a tuple's default, nobody writes to it
+    """Which backups stay, by their kind (``steps.thin``), as ``store.retention`` reads it."""
     name: str = DEFAULT
     """Which of the project's databases it is."""
     databases: tuple[Database, ...] = ()
@@ -215,6 +219,7 @@ def of(
         migrate_create=value("migrate-create", ""),
         django=root / manage if (manage := value("django", "")) else None,
         after_backup=value("after-backup", ""),
+        keep=_keep(table, place),
         name=name,
         databases=databases,
     )
@@ -257,6 +262,20 @@ def _value(table: dict[str, Any], key: str, default: T, place: str) -> T:
         kind = {str: "text", bool: "true or false", int: "a whole number"}[type(default)]
         raise UsageError(f"{key} in {place} must be {kind}, not {given!r}", "correct it")
     return given
+
+
+def _keep(table: dict[str, Any], place: str) -> dict[str, str]:
+    """The rule for each kind of backups; none where all are kept. Raises UsageError."""
+    given = table.get("keep", "all")
+    if given == "all":
+        return {}
+    if not isinstance(given, dict):
+        what = f'keep in {place} must be "all" or a table, not {given!r}'
+        raise UsageError(what, Setting('keep = {agent = "7d", automatic = "30 daily, 12 monthly"}'))
+    if unknown := sorted({*given} - {*KINDS}):
+        what = f"keep of {place} has {', '.join(unknown)}: it may have {', '.join(KINDS)}"
+        raise UsageError(what, "correct it")
+    return {kind: _value(given, kind, "all", f"keep of {place}") for kind in given}
 
 
 def _databases(table: dict[str, Any], place: str) -> tuple[Database, ...]:

@@ -88,7 +88,8 @@ class _Guard:
         if ours := OURS.match(text):
             in_just = ours[1] == "just" and simple.folder
             does = recipes.command_of(ours[2], in_just) if in_just else ours[2]
-            persons = does == "forget" or (does == "init" and "--remove" in rest)
+            on_purpose = {"init": "--remove", "thin": "--yes"}
+            persons = does == "forget" or (does in on_purpose and on_purpose[does] in rest)
             if persons and not {"--help", "-h", "--dry-run"} & {*rest}:
                 return Verdict("denied", "that is for a person to type", does)
         spared = SPARES.findall(text)

@@ -50,6 +50,7 @@ SAFER: dict[str, Text] = {
     "settings": PERSONS,
     "init": PERSONS,
     "forget": "a person types that; to free space ask them",
+    "thin": ("a person types that;", Action("thin"), "says what would go"),
 }
 """What to do instead of what is denied."""
 

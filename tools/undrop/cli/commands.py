@@ -155,6 +155,14 @@ COMMANDS = {
         (_one("name", metavar="NAME", help="its name in backups/"),),
     ),
     "pack": Command("steps.pack", "pack all older backups now, not a part after each command"),
+    "thin": Command(
+        "thin.thin",
+        "which backups `keep` in the settings no longer wants, and what each would free",
+        (
+            _one("names", nargs="*", metavar="NAME", help="these instead, whatever their reasons"),
+            _one("--yes", action="store_true", help="remove them, everywhere"),
+        ),
+    ),
     "restore": Command(
         "steps.restore",
         "back up, check FILE, put it in place",

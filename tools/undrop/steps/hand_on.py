@@ -63,7 +63,7 @@ def _untried(settings: "Settings", tried: set[str]) -> "list[Backup]":
 def _run(runner: "Runner", backup: "Backup") -> str:
     """Run it for one; how it failed, empty where it did not. Raises OSError."""
     settings = runner.settings
-    told = {BACKUP: str(backup.path), RECORD: str(backup.path.parent / f"{backup.path.stem}.json")}
+    told = {BACKUP: str(backup.file), RECORD: str(backup.path.parent / f"{backup.path.stem}.json")}
     kept = {name: value for name, value in os.environ.items() if name != INSTEAD}
     output = runner.output()
     try:

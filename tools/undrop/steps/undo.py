@@ -148,7 +148,7 @@ def planned(settings: "Settings", line: Timeline, present: Moment, *, whole: boo
     """
     line.see(present)
     moments = line.moments
-    if plan := _lost(settings, moments):
+    if plan := when_lost(settings, moments):
         return plan
     passed: list[Step] = []
     current = present
@@ -168,7 +168,7 @@ def planned(settings: "Settings", line: Timeline, present: Moment, *, whole: boo
             return plan._replace(others=_work(settings, moments[last], present), after=after)
         passed += after.steps
         current = before
-    if _since(settings, moments[last:]):
+    if newest_other(settings, moments[last:]):
         raise _others_work(settings, moments[last:], None)
     raise _nothing(settings, passed)
 
@@ -261,14 +261,14 @@ def rows_of(settings: "Settings", moment: Moment) -> "Mapping[str, int] | None":
 
 def _others_work(settings: "Settings", moments: list[Moment], plan: Plan | None) -> OthersWorkError:
     """``moments`` begin with the state after the last step."""
-    since, present = _since(settings, moments), moments[-1]
+    since, present = newest_other(settings, moments), moments[-1]
     work = since and _work(settings, since, present)
     unseen = [step for moment in moments for step in moment.steps if not step.ended]
     more = f"; {unseen[-1].kind} ({unseen[-1].command}) was not seen to end" if unseen else ""
     return OthersWorkError(since, work, plan, more + _strangers(settings))
 
 
-def _since(settings: "Settings", moments: list[Moment]) -> Moment | None:
+def newest_other(settings: "Settings", moments: list[Moment]) -> Moment | None:
     """The newest known state that differs from the present and can be had again."""
     *known, present = moments
     for moment in reversed(known):
@@ -363,7 +363,7 @@ def _compared(settings: "Settings", one: Moment, other: Moment) -> "Comparison |
         return None
 
 
-def _lost(settings: "Settings", moments: list[Moment]) -> Plan | None:
+def when_lost(settings: "Settings", moments: list[Moment]) -> Plan | None:
     """The newest known state, where the database was lost and no step did it."""
     present = moments[-1]
     if not is_lost(settings, present):

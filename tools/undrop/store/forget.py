@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop import durable, record
-from undrop.store import catalog, frame, packing, vault
+from undrop.store import catalog, frame, packing, unpacked, vault
 from undrop.store.catalog import Backup
 
 if TYPE_CHECKING:
     from undrop.record import Record
+    from undrop.settings import Settings
     from undrop.store.lock import Lock
 
 
@@ -31,15 +32,11 @@ def forget(lock: "Lock", name: str) -> Forgotten:
     """
     settings = lock.settings
     gone = catalog.named(settings, name)
-    ours = [folder for folder in (settings.backups, settings.vault_folder) if folder]
-    others = [folder for folder in vault.folders(settings) if folder not in ours]
+    ours, others = _folders(settings)
     notes = (record.read(folder / f"{gone.path.stem}.json") for folder in ours)
     gone = gone._replace(record=next(filter(None, notes), None))
-    packing.release(lock, gone)
-    for folder in (*ours, *others):
-        if gone.record and (folder in ours or _has(folder, gone)):
-            packing.release_beside(lock, folder, gone.record.digest)
-    removed = [folder for folder in (*ours, *others) if _removed(folder, gone, ours=folder in ours)]
+    _release(lock, gone)
+    removed = _removed_everywhere(settings, gone)
     digest = gone.record.digest if gone.record else ""
     if not digest:
         return Forgotten(removed, [])
@@ -49,6 +46,42 @@ def forget(lock: "Lock", name: str) -> Forgotten:
         there = {note: record.read(note) for note in sorted(folder.glob("*.json"))}
         same += [str(note.with_suffix("")) for note, r in there.items() if r and r.digest == digest]
     return Forgotten(removed, same)
+
+
+def forget_all(lock: "Lock", gone: list[Backup]) -> None:
+    """The same for many backups of this project's, which have records, one after the other.
+
+    What one is packed against is better behind it. Raises CheckError, OSError.
+    """
+    settings = lock.settings
+    ours, others = _folders(settings)
+    notes = (record.read(note) for each in (*ours, *others) for note in each.glob("*.json"))
+    bases = {unpacked.packing(note).base_digest for note in notes if note}
+    for backup in gone:
+        if backup.record and backup.record.digest in bases:  # nobody else is asked for each
+            _release(lock, backup)
+        _removed_everywhere(settings, backup)
+
+
+def _folders(settings: "Settings") -> tuple[list[Path], list[Path]]:
+    """Our own, and other projects' vaults."""
+    ours = [folder for folder in (settings.backups, settings.vault_folder) if folder]
+    return ours, [folder for folder in vault.folders(settings) if folder not in ours]
+
+
+def _release(lock: "Lock", gone: Backup) -> None:
+    """Let nothing need it. Raises CheckError, OSError."""
+    packing.release(lock, gone)
+    ours, others = _folders(lock.settings)
+    for folder in (*ours, *others):
+        if gone.record and (folder in ours or _has(folder, gone)):
+            packing.release_beside(lock, folder, gone.record.digest)
+
+
+def _removed_everywhere(settings: "Settings", gone: Backup) -> list[Path]:
+    """Where it was removed from. Raises OSError."""
+    ours, others = _folders(settings)
+    return [folder for folder in (*ours, *others) if _removed(folder, gone, ours=folder in ours)]
 
 
 def _removed(folder: Path, gone: Backup, *, ours: bool) -> bool:

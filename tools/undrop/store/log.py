@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from undrop.settings import Settings
 
+THIN = "thin"
+"""The kind of a line that tells of no step: a backup that the user's rules no longer keep."""
 Phase = Literal["open", "done", "same", "failed"]
 """``same``: it ended well and the content is what it was. ``failed``: nothing was changed."""
 NAME = "steps.jsonl"
@@ -118,7 +120,7 @@ def begin(settings: "Settings", kind: str, state_before: str, known: Known = NOT
     """Write down that a step begins, and force it to the disk. Raises OSError."""
     step = Step("", kind, settings.source, state_before, id=secrets.token_hex(8))
     known = known._replace(command=kept(known.command))
-    return _append(settings, step._replace(**known._asdict()))
+    return _append(settings, step._replace(**known._asdict()))[0]
 
 
 def end(
@@ -131,7 +133,16 @@ def end(
     """Write down how a step ended, and force it to the disk. Raises OSError."""
     content = after.content or (step.content_after if phase == "done" else "")
     ended = step._replace(phase=phase, filled=filled, state_after=after.name, content_after=content)
-    return _append(settings, ended)
+    return _append(settings, ended)[0]
+
+
+def thinned(settings: "Settings", names: "Iterable[str]") -> None:
+    """Write down that these backups go: no steps, which nothing goes back over. Raises OSError.
+
+    Each line names the backup as the state before; what comes after a crash in between still is.
+    """
+    step = Step("", THIN, settings.source, "", "done")
+    _append(settings, *(step._replace(state_before=n, id=secrets.token_hex(8)) for n in names))
 
 
 def kept(command: str) -> str:
@@ -183,7 +194,7 @@ def told_in(settings: "Settings", folder: "Path") -> list[Step]:
 def _told(settings: "Settings", *, elsewhere: bool) -> list[Step]:
     """The lines about a database of this name: another folder's, or else this one's."""
     ours = here(settings)
-    lines = (step for step in _lines(settings) if step.source == settings.source)
+    lines = (s for s in _lines(settings) if s.source == settings.source and s.kind != THIN)
     return [s for s in lines if elsewhere == bool(s.home and not is_same(s.home, ours))]
 
 
@@ -200,28 +211,30 @@ def missing(settings: "Settings") -> "dict[Path, int]":
     return {folder: count for folder, count in lacking.items() if count}
 
 
-def _append(settings: "Settings", step: Step) -> Step:
+def _append(settings: "Settings", *steps: Step) -> list[Step]:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    known = _sound(settings)
-    sequence = _next(settings, list(known.values()), catalog.backups(settings))
-    step = step._replace(at=now, sequence=sequence, home=here(settings))
-    step = step._replace(opened=step.opened or sequence)
-    line = json.dumps(step.to_dict()).encode() + b"\n"
+    known, ours = _sound(settings), here(settings)
+    first = _next(settings, list(known.values()), catalog.backups(settings))
+    numbered = [
+        step._replace(at=now, sequence=sequence, home=ours, opened=step.opened or sequence)
+        for sequence, step in enumerate(steps, first)
+    ]
+    lines = "".join(f"{json.dumps(step.to_dict())}\n" for step in numbered).encode()
     failure = None
     try:
-        _write(settings, settings.backups, line, known)
+        _write(settings, settings.backups, lines, known)
     except PermissionError as error:
         failure = error  # another user's file; the vault's will do
     vault = settings.vault_folder
     if vault is not None and _is_there(vault):
         try:
-            _write(settings, vault, line, known)
+            _write(settings, vault, lines, known)
             failure = None
         except OSError:  # where the first copy holds it, ``audit`` tells what this one lacks
             pass
     if failure:
         raise failure
-    return step
+    return numbered
 
 
 def _is_there(folder: "Path") -> bool:
@@ -229,8 +242,8 @@ def _is_there(folder: "Path") -> bool:
     return os.access(folder, os.R_OK | os.X_OK) and folder.is_dir()
 
 
-def _write(settings: "Settings", folder: "Path", line: bytes, known: "Iterable[str]") -> None:
-    """Add a line; ``known`` are those that a folder is given which has none."""
+def _write(settings: "Settings", folder: "Path", lines: bytes, known: "Iterable[str]") -> None:
+    """Add lines; ``known`` are those that a folder is given which has none."""
     file = folder / NAME
     if owners.is_closed(file):  # what is only in there must stay
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
@@ -242,9 +255,9 @@ def _write(settings: "Settings", folder: "Path", line: bytes, known: "Iterable[s
         # After a writer that was killed in the middle of its line, one of our own begins.
         end = os.lseek(fd, 0, os.SEEK_END)
         torn = end and os.pread(fd, 1, end - 1) != b"\n"
-        line = b"\n" * bool(torn) + line
-        while line:  # a full disk takes a part, and says so only when it is asked again
-            line = line[os.write(fd, line) :]
+        lines = b"\n" * bool(torn) + lines
+        while lines:  # a full disk takes a part, and says so only when it is asked again
+            lines = lines[os.write(fd, lines) :]
         durable.sync(fd)
     finally:
         os.close(fd)
