@@ -6,6 +6,7 @@
 import random
 import re
 import sys
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
+
+    from undrop.settings import Settings
 
 SIZES = ("M3", "M4", "M5", "M6", "M8", "10 mm", "25 mm", "1/4 in", "1/2 in")
 MATERIALS = ("steel", "brass", "oak", "nylon", "copper", "zinc", "rubber", "Größe-S felt")
@@ -119,19 +122,43 @@ def _next_id(connection: "Connection", table: str) -> int:
     return int(connection.exec_driver_sql(sql).scalar_one())
 
 
+def _rows(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise ArgumentTypeError(f"{text!r} is no number of rows")
+
+
+def _add(project: "Settings", rows: int) -> None:
+    """``fill`` the project's database where there is one. Raises UndropError."""
+    from undrop.alembic import live_url
+    from undrop.errors import UndropError
+    from undrop.recipes import Action
+
+    label, following = project.engine.label, (Action("migrate"), ", then the same again")
+    if not project.engine.exists():
+        raise UndropError(f"there is no database {label}: its schema comes first", *following)
+    try:
+        fill(live_url(project), rows)
+    except DBAPIError as error:
+        raise UndropError(f"{label} takes no sample data: {error.orig}", *following) from error
+
+
 def main() -> None:
     """Fill the database of the project that this is run in."""
     from undrop import settings
-    from undrop.alembic import live_url
+    from undrop.errors import UndropError
+    from undrop.recipes import Prompt
 
-    project = settings.load(Path.cwd())
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    label = project.engine.label
+    parser = ArgumentParser("just sample", description="Made-up stock for Quartermaster.")
+    parser.add_argument("rows", type=_rows, nargs="?", default=1000, help="stock movements (1000)")
+    rows, root = parser.parse_args().rows, Path.cwd()
     try:
-        fill(live_url(project), rows)
-    except SQLAlchemyError as error:
-        sys.exit(f"{error} ({label}). The schema comes first: just migrate")
-    print(f"{rows} stock movements added to {label}")
+        project = settings.load(root)
+        _add(project, rows)
+    except UndropError as error:
+        print(error.told(Prompt(root).text(error.next_parts)), file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(f"{rows} stock movements added to {project.engine.label}")
 
 
 if __name__ == "__main__":
