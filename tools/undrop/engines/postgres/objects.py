@@ -158,7 +158,7 @@ SCHEMAS = (
     f"WHERE NOT ({SYSTEM}) AND NOT {MEMBER.format('pg_namespace', 'n')}"
 )
 _PUBLISHED = (
-    f"SELECT string_agg({_WORD}, ' ' ORDER BY c.oid) FROM {_RELATION} "  # noqa: S608
+    f"SELECT string_agg({_WORD}, ' ' ORDER BY c.relname, n.nspname) FROM {_RELATION} "  # noqa: S608
     "JOIN pg_publication_rel r ON r.prrelid = c.oid WHERE r.prpubid = o.oid"
 )
 PARTS = {
