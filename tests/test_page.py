@@ -163,6 +163,10 @@ def test_nothing_in_a_page_runs_but_its_own_script(project: Project, chrome: Chr
     assert "${1 + 1}<% raise %>&amp;" in text
     assert "\u202e" not in text
     assert "a\ufffdb" in text
+    assert "more & more\u23celines" in text
+    lines = [each.text for each in chrome.find_elements(By.CSS_SELECTOR, ".typed code")]
+    assert lines
+    assert not any("\ufffd" in line for line in lines)  # one that cannot be typed is none
     assert browser.complaints(chrome) == []
 
 

@@ -143,8 +143,7 @@ def changes(settings: "Settings", history: History, *, values: bool) -> dict[int
     """What led to each state from the one before, by its place in ``History.states``.
 
     Only the newest are compared, the last of them first, until that takes too long, and none where
-    that takes a server. ``values``: with some of the rows. Raises UndropError as for a lock that
-    lasts.
+    that takes a server. ``values``: with some of the rows.
     """
     states = history.states
     found: dict[int, Change] = {}
@@ -223,11 +222,7 @@ def _compared(settings: "Settings", change: Change, state: State, *, values: boo
             comparison = settings.engine.compare(
                 _file(settings, before), _file(settings, after), listing
             )
-    except SlowError as slow:
-        return change._replace(why_not=slow.what)
-    except DamagedError as error:
-        return change._replace(why_not=error.what)
-    except (UndropError, OSError) as error:  # an application's own collation; forgotten meanwhile
+    except (UndropError, OSError) as error:  # damage, a collation, forgotten by now
         return change._replace(why_not=error.what if isinstance(error, UndropError) else str(error))
     return change._replace(comparison=comparison, listed=(*listing.tables,) if listing else ())
 

@@ -47,11 +47,8 @@ def made(
     style, script = ((HERE / name).read_text("ascii") for name in ("page.css", "page.js"))
     template = Template(  # noqa: S702 - escaped by default
         filename=str(HERE / "page.html.mako"),
-        default_filters=["str", "clean", "h"],
-        imports=[
-            "from undrop.cli.page.entries import MINUS",
-            "from undrop.cli.tables import clean",
-        ],
+        default_filters=["str", "shown", "h"],
+        imports=["from undrop.cli.page.entries import MINUS, shown"],
         strict_undefined=True,
     )
     text: str = template.render(

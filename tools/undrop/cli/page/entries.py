@@ -206,6 +206,11 @@ class Teller:
         return f"{name or 'the state'}{of}" if name or moved else ""
 
     def _lines(self, state: "State", change: "Change | None", *, is_now: bool) -> "Iterator[Line]":
+        for line in self._ways(state, change, is_now=is_now):
+            if tables.clean(line.text) == line.text:  # what a page cannot show cannot be copied
+                yield line
+
+    def _ways(self, state: "State", change: "Change | None", *, is_now: bool) -> "Iterator[Line]":
         moment = state.moment
         if is_now and moment.live:
             yield self._line("No backup holds this state; to take one", Action("backup"))
@@ -245,6 +250,11 @@ def _lost(loss: str, count: int) -> str:
     if kind == "rows" and table:
         return f"the {count:,} row(s) of {table}"
     return loss if kind == "table" and table else f"the {count:,} value(s) of {loss}"
+
+
+def shown(text: str) -> str:
+    """A text as a page can show it: the signs in it that show nothing are seen."""
+    return tables.clean(text.replace("\n", "\N{RETURN SYMBOL}"))
 
 
 def _moved(moved: "Mapping[str, int]") -> "Iterator[Chip]":
