@@ -134,8 +134,9 @@ def test_a_terminal_without_our_letters_is_told_all_the_same(project: Project) -
     make(project.database)
     project.sql("UPDATE t SET v = '…日' WHERE id = 1")
     query = ("sql", "SELECT v FROM t WHERE id = 1")
-    started = {"PYTHONIOENCODING": "ascii", "PATH": project.environment["PATH"]}
-    assert project.done("undrop", *query, **started).out.split()[-1] == r"\u2026\u65e5"
+    path = project.environment["PATH"]  # for a started process
+    done = project.done("undrop", *query, PYTHONIOENCODING="ascii", PATH=path)
+    assert done.out.split()[-1] == r"\u2026\u65e5"
 
 
 @pytest.mark.parametrize("seconds", [0.3, pytest.param(1.5, marks=pytest.mark.more)])
