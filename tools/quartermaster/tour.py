@@ -1,7 +1,7 @@
 """The tour: lose a database in three ways, and some rows in a fourth; every row comes back.
 
 Runs the project's own recipes on a copy of the project in a temporary folder. Exits with 1 when
-a row is missing.
+a row is missing. What stays is one page, of what happened.
 """
 
 import os
@@ -118,8 +118,8 @@ def say(text: str) -> None:
     print(f"\n# {text}", flush=True)
 
 
-def walk(tour: Tour) -> None:
-    """The tour itself."""
+def walk(tour: Tour, page: Path) -> None:
+    """The tour itself; ``page`` is where the history of it goes."""
     say("Quartermaster, a shop's inventory: build the schema, fill it, back it up.")
     tour.type("just", "migrate")
     tour.type("just", "sample", str(ROWS))
@@ -163,6 +163,8 @@ def walk(tour: Tour) -> None:
     say("All of it is still there.")
     tour.type("just", "list")
     tour.type("just", "verify")
+    say("And what happened, as a page: each state, what changed in it, the line that goes back.")
+    tour.type("just", "history", "--html", str(page))
 
 
 def enforce_foreign_keys(env: Path) -> None:
@@ -188,9 +190,11 @@ def leave_stale_wal(database: Path) -> None:
 
 def main() -> None:
     """Walk through it all and say how it ended."""
+    page = Path(tempfile.mkdtemp(prefix="undrop-tour-page-")) / "history.html"
     with tempfile.TemporaryDirectory(prefix="undrop-tour-") as name:
-        walk(Tour(Path(name).resolve()))
+        walk(Tour(Path(name).resolve()), page)
     print("\nThe tour is over: four losses, and not one row missing.", flush=True)
+    print(f"A browser shows what happened: {page}", flush=True)
 
 
 if __name__ == "__main__":
