@@ -195,6 +195,26 @@ def test_status_says_covered_or_not_by_content(filled: Project) -> None:
     assert filled.litter() == []
 
 
+def test_a_schedule_asks_how_old_the_newest_verified_backup_is(filled: Project) -> None:
+    """What was written since is no finding then: on a server something always is."""
+    asked = ("just", "status", "--max-age", "24h")
+    done = filled.run(*asked)
+    assert done.code == 4
+    assert "TOO OLD    no verified backup of the last 24h: just backup" in done.out
+    filled.ok("undrop", "backup")
+    filled.sql("UPDATE items SET name = 'changed' WHERE id = 1")
+    assert "TOO OLD" not in filled.ok(*asked)
+    shown = json.loads(filled.ok(*asked, "--json"))
+    assert 0 <= shown["age_seconds"] < 3600
+    assert (shown["too_old"], shown["covered"]) == (False, False)
+    done = filled.undrop("status", "--max-age", "0s", "--json")
+    assert (done.code, json.loads(done.out)["too_old"]) == (4, True)
+    for wrong in ("24", "h", "-1h", "1.5h", "1y"):
+        assert filled.undrop("status", f"--max-age={wrong}").code == 2
+    filled.lose()
+    assert filled.run(*asked).code == 4
+
+
 def test_status_is_not_fooled_by_a_record_without_its_bytes(filled: Project) -> None:
     filled.ok("undrop", "backup")
     [saved] = filled.saved()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ACCEPT_SHRINK = "--accept-shrink"
 A_DAY = 86_400  # seconds
 HOLD_LOCK = "--hold-lock"
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": A_DAY, "w": 7 * A_DAY}  # in seconds
 
 DESCRIPTION = """\
 Before anything changes the schema or destroys data, a verified backup of the database (SQLite
@@ -77,6 +78,20 @@ def _count(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise ArgumentTypeError(f"{text!r} is no number of rows")
+
+
+class Span(NamedTuple):
+    """A length of time, and how it was typed."""
+
+    text: str
+    seconds: int
+
+
+def _span(text: str) -> Span:
+    number, unit = text[:-1], text[-1:]
+    if number.isdecimal() and unit in UNITS:
+        return Span(text, int(number) * UNITS[unit])
+    raise ArgumentTypeError(f"{text!r} is no length of time (90s, 15m, 24h, 7d, 2w)")
 
 
 def _settings(variable: str) -> dict[str, Any]:
@@ -277,7 +292,19 @@ COMMANDS = {
             ),
         ),
     ),
-    "status": Command("status.status", "where things stand; exit 4 when not covered by a backup"),
+    "status": Command(
+        "status.status",
+        "where things stand; exit 4 when not covered by a backup",
+        (
+            _one(
+                "--max-age",
+                type=_span,
+                metavar="AGE",
+                help="for a schedule: exit 4 when the newest verified backup is older (24h; also "
+                "s, m, d, w), not because something was written since",
+            ),
+        ),
+    ),
     "audit": Command(
         "audit.audit",
         "all that can be checked, for a schedule or a release; exit 4 with what to do",

@@ -1,5 +1,6 @@
 """status: one screen, or one JSON object for prompts and scripts."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import elsewhere, tables
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def status(run: Run) -> Answer:
-    """Where things stand; exit 4 when no verified backup holds the present state."""
+    """Where things stand; exit 4 when no verified backup holds the present state.
+
+    With ``--max-age``: when the newest one is older, or the database is damaged or lost.
+    """
     return of_all(run, _status)
 
 
@@ -32,12 +36,17 @@ def _status(run: Run) -> Answer:
     theirs = seen.exists and bool(seen.revisions or not settings.told)
     behind = theirs and revisions.is_behind(settings, seen.revisions)
     others = neighbours.of(settings)
+    age = (datetime.now(UTC) - seen.last.created).total_seconds() if seen.last else None
+    limit = run.arguments.max_age
+    too_old = limit is not None and (age is None or age > limit.seconds)
     result = {
         **seen._asdict(),
         "database": "" if settings.engine.in_memory else settings.engine.label,
         "journal_mode": seen.mode.removesuffix(" mode"),
         "open_in": [each._asdict() for each in seen.open_in],
         "last": str(seen.last.path) if seen.last else None,
+        "age_seconds": None if age is None else round(age, 3),
+        "too_old": None if limit is None else too_old,
         "pending": behind,
         "pending_migrations": seen.pending if behind else [],
         "undo": _undone(seen),
@@ -45,12 +54,16 @@ def _status(run: Run) -> Answer:
         "after_backup": _after_backup(seen),
     }
     lines = [f"{name:<10} {text}" for name, text in _lines(run, seen, behind=behind)]
+    if too_old:
+        line = run.prompt.line(Action("backup"))
+        lines.append(f"TOO OLD    no verified backup of the last {limit.text}: {line}")
     lines += [f"{'elsewhere':<10} {text}" for text in elsewhere.lines(others)]
     if seen.unguarded:
         lines.append(f"not guarded: {tables.some(seen.unguarded)}")
     lines += seen.open_doors
     text = "\n".join(map(tables.clean, lines))
-    return Answer(result, text, code=0 if seen.covered else CheckError.exit_code)
+    fine = seen.covered if limit is None else not (too_old or seen.damage or seen.lost)
+    return Answer(result, text, code=0 if fine else CheckError.exit_code)
 
 
 def _undone(seen: "Status") -> dict[str, Any] | None:
