@@ -70,6 +70,7 @@ def test_what_is_there_and_is_no_page_stays(stocked: Project) -> None:
     assert stocked.just("history", "--no-values").code == 2
 
 
+@pytest.mark.more
 def test_the_pages_lines_bring_back_what_went(stocked: Project) -> None:
     """Also those of a page without values, in which names have no reasons."""
     stocked.ok("undrop", "backup", "for Mrs Mueller")
@@ -131,6 +132,10 @@ def test_a_long_comparison_is_given_up_and_said(
     changes = history.changes(loaded, found, values=True)
     assert [changes[at].why_not for at in sorted(changes)] == ["it took too long"] * 2
     assert loaded.engine.session.progress is shown
+    monkeypatch.setattr(history, "PATIENCE", 60)
+    monkeypatch.setattr(history, "NEWEST", 1)
+    changes = history.changes(loaded, found, values=False)
+    assert [changes[at].why_not for at in sorted(changes)] == ["it is one of the older ones", ""]
 
 
 @pytest.fixture
@@ -179,6 +184,7 @@ def test_a_click_or_the_keyboard_shows_what_changed(project: Project, chrome: Ch
     assert "2 removed" in states[1].text
     assert "+ column <i>" in states[1].text
     assert "just restore" in states[1].text or "undrop restore" in states[1].text
+    assert chrome.switch_to.active_element == states[1].find_element(By.TAG_NAME, "summary")
     keys = ActionChains(chrome)
     keys.send_keys(Keys.ARROW_DOWN, Keys.ENTER).perform()
     assert is_open(states[2])

@@ -3,12 +3,9 @@ const summaries = [...document.querySelectorAll("summary")];
 document.addEventListener("keydown", (event) => {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   const at = summaries.indexOf(document.activeElement);
-  if (!step || (at < 0 && document.activeElement !== document.body)) return;
-  const next = summaries[at < 0 ? 0 : at + step];
-  if (next) {
-    event.preventDefault();
-    next.focus();
-  }
+  if (!step || at < 0) return;
+  event.preventDefault();
+  summaries[at + step]?.focus();
 });
 for (const button of document.querySelectorAll("button")) {
   button.hidden = false;
