@@ -21,7 +21,7 @@ from undrop.recipes import RECIPES, Action, Prompt, actions, sentence
 PACKAGE = REPOSITORY / "tools/undrop"
 THEIRS = ("migrate", "restore", "backup", "verify", "list")
 OWN = "\n\n".join(f"{name} *args:\n    @echo THEIRS; exit 9" for name in THEIRS) + "\n"
-NO_RECIPE = {"init", "agent-hook", "after-backup"}
+NO_RECIPE = {"init", "agent-hook", "after-backup", "completion"}
 WORD = "op.execute('DELETE FROM stock_movements')"
 TABLE = "op.create_table('colours', sa.Column('id', sa.Integer, primary_key=True))"
 

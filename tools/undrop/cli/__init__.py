@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 A_WHILE = 0.5  # seconds that are spent on packing older backups once a command has answered
 AS_IT_IS = "undrop"
+ASKED = "_ARGCOMPLETE"
+"""The variable that a shell sets which asks what could be typed."""
 OURS = "the same command with --verbose shows where, which its maintainers should see"
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -98,6 +100,10 @@ def _main(arguments: Namespace, session: Session, bar: Bar) -> int:
 
 def _parse(arguments: Namespace) -> None:
     """Read the command line; raises UsageError, SystemExit when it asks for help."""
+    if ASKED in os.environ:
+        from undrop.cli import completion
+
+        completion.complete(parser())
     try:
         parser(*sys.argv[1:2]).parse_args(namespace=arguments)
     except UndropError:

@@ -1,5 +1,6 @@
 """Every command: its arguments, and which function of which module answers it."""
 
+import argparse
 import json
 import os
 from argparse import (
@@ -14,7 +15,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from undrop import __version__, values
+from undrop import values
 from undrop.cli import terminal
 from undrop.errors import UsageError
 from undrop.recipes import CHOICE, DB, Action
@@ -401,6 +402,13 @@ COMMANDS = {
         ),
         bare=True,
     ),
+    "completion": Command(
+        "completion.completion",
+        "the lines that have a shell complete commands, options, backups",
+        (_one("shell", choices=("bash", "zsh", "fish"), help="whose"),),
+        bare=True,
+        json=False,
+    ),
     "agent-hook": Command(
         "agent_hook.agent_hook",
         "for coding agents: decide about a tool call (JSON on stdin)",
@@ -430,13 +438,14 @@ class Parser(ArgumentParser):
         for word in unknown[:1]:
             option, _, _ = word.partition("=")
             if not option.startswith("-"):
-                self._fail(f"it takes no {word!r}", "--help")
+                self._fail(f"it takes no {word!r}{self._usage()}", "--help")
             near = nearest(option, self._option_string_actions)
             if not near:
-                self._fail(f"there is no option {option}", "--help")
+                self._fail(f"there is no option {option}{self._usage()}", "--help")
             meant = word.replace(option, near, 1)
             line = [meant if each == word else each for each in args or ()]
-            self._fail(f"there is no option {option}; the nearest is {near}", *line)
+            what = f"there is no option {option}; the nearest is {near}{self._usage()}"
+            self._fail(what, *line)
         return known, unknown
 
     def _apart(self, args: "Sequence[str] | None") -> "tuple[Sequence[str] | None, Sequence[str]]":
@@ -457,14 +466,35 @@ class Parser(ArgumentParser):
             if free and unknown and not unknown[0].startswith("-"):
                 setattr(known, place.dest, unknown.pop(0))
 
+    def format_help(self) -> str:
+        """With its examples."""
+        from undrop.cli import examples
+
+        _, _, command = self.prog.partition(" ")
+        return super().format_help() + (examples.told(command) if command else "")
+
     def error(self, message: str) -> NoReturn:
         """Say what else is wrong."""
         self._fail(message, "--help")
+
+    def _usage(self) -> str:
+        return "\n" + " ".join(self.format_usage().split())
 
     def _fail(self, what: str, *words: str) -> NoReturn:
         _, _, command = self.prog.partition(" ")
         following = Action(command, *words) if command else "undrop --help"
         raise UsageError(f"{command or self.prog}: {what}", following)
+
+
+class Version(argparse.Action):
+    """Print which versions work together here, and end; they are asked for then alone."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        """What argparse calls."""
+        from undrop.cli import about
+
+        print(about.versions())
+        raise SystemExit(0)
 
 
 def _partition(args: "Sequence[str]") -> "tuple[Sequence[str], bool, Sequence[str]]":
@@ -502,7 +532,7 @@ def parser(wanted: str = "") -> ArgumentParser:
         formatter_class=partial(RawDescriptionHelpFormatter, width=96),
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"undrop {__version__}")
+    top.add_argument("--version", action=Version, nargs=0, help="what works together here")
     every = top.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="undrop")
     for name in [wanted] if wanted in COMMANDS else COMMANDS:
         command = COMMANDS[name]
