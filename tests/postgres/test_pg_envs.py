@@ -96,6 +96,15 @@ def test_one_run_over_several_schemas(pg: Rich) -> None:
     assert shop.undrop("migrate", "--accept-loss").code == 0
     shop.ok("undrop", "undo")
     assert shop.sql("SELECT v FROM two.things") == [(2,)]
+    alone = f"DELETE FROM things WHERE current_database() = '{shop.name}'"
+    first.with_name("9002_test.py").write_text(
+        second.replace("'CREATE TABLE things (v int)'", repr(alone))
+    )
+    before = sorted(shop.tables()), shop.sql("SELECT v FROM one.things")
+    done = shop.undrop("migrate", "--accept-loss")
+    assert done.code == 1, done
+    assert "table one.things: 0 rows put in, 0 changed, 1 gone; 0 rows" in done.err
+    assert (sorted(shop.tables()), shop.sql("SELECT v FROM one.things")) == before
 
 
 @pytest.mark.more

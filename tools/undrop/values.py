@@ -225,6 +225,8 @@ class Moved(NamedTuple):
     runs: "list[list[Any]]" = []  # noqa: RUF012 - a tuple's default, nobody appends to it
     """Of each of Alembic's contexts, one after the other: its schema for the version table, the
     revision(s) that stood there, and how many migrations ran."""
+    commits: "list[Any]" = []  # noqa: RUF012 - a tuple's default, nobody appends to it
+    """What each commit had done, in the engine's words."""
 
     @classmethod
     def of_json(cls, parts: list[Any]) -> Self:

@@ -472,6 +472,9 @@ if TYPE_CHECKING:  # nobody waits for these to be made
         def report(self) -> list[str]:
             """What of the migrations was not in their one transaction."""
 
+        def commits(self) -> list[Any]:
+            """What each commit had done, in words of its own (``Moved.commits``)."""
+
         def transactional(self, engine: Connections, /) -> None:
             """Make every transaction of SQLAlchemy's a real one, CREATE and DROP included."""
 

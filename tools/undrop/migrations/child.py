@@ -95,7 +95,8 @@ def bring(asked: Request, target: "Target", fence: "Fence", line: inside.Line) -
     def told(server: list[str]) -> Moved:
         beside = [ran.get(each.database, UNMOVED) for each in target.beside]
         moved = ran.get(target.database, UNMOVED)
-        return moved._replace(outside=guard.report(), beside=beside, server=server, runs=runs)
+        moved = moved._replace(outside=guard.report(), commits=guard.commits())
+        return moved._replace(beside=beside, server=server, runs=runs)
 
     live = target.live
     run = _Run(fence, line, told)

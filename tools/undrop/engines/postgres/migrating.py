@@ -46,6 +46,8 @@ class Migrating:
         self._heard: list[Connection] = []
         self._run: Any = None
         self._address: Address | None = None
+        self._begun: rehearsed.Begun | None = None
+        self._done: list[Any] = []
         self._watch: rehearsed.Watch | None = None
         """Over the live database."""
         self._server: set[tuple[str, str]] = set()
@@ -93,10 +95,13 @@ class Migrating:
             exclusive.compare_and_lock(ask, here, live.expect)
             with exclusive.settled(ask):
                 told = Path(live.rehearsed).read_text() if live.rehearsed else ""
-                self._watch = rehearsed.Watch(told, ask)
+                self._watch = rehearsed.Watch(told, rehearsed.Begun(ask), ask)
             note.write_text(json.dumps([*mark[0], self._watch.ends]))
         elif live and self._commits:
             exclusive.lock(ask, here)
+        elif not (live or self._begun):
+            with exclusive.settled(ask):
+                self._begun = rehearsed.Begun(ask)
         self._run, self._address = run, here
         if connection not in self._heard:
             event.listen(connection, "before_cursor_execute", self._look)
@@ -125,6 +130,10 @@ class Migrating:
             return self._outside
         return ["each migration was committed by itself"] if self._commits > 1 else []
 
+    def commits(self) -> list[Any]:
+        """What each had done to tables, where it is rehearsed (``rehearsed.Begun``)."""
+        return self._done
+
     def transactional(self, _engine: "Engine") -> None:
         """Nothing to do: PostgreSQL's CREATE and DROP are part of a transaction."""
 
@@ -146,10 +155,15 @@ class Migrating:
         ask = asker(connection)
         if _in_autocommit(connection):
             return
-        if not self._run.is_through():
+        through = self._run.is_through()
+        if self._watch:
+            self._refuse_otherwise(ask, self._watch, through=through)
+            return
+        if self._begun:
+            with exclusive.settled(ask):
+                self._done.append(self._begun.done(ask))
+        if not through:
             self._refuse_server_wide(ask)
-        elif self._watch:
-            self._refuse_otherwise(ask, self._watch)
         elif server := self._server_wide(ask):
             ask("SET CONSTRAINTS ALL IMMEDIATE")  # as COMMIT would have it
             ask(session.LOCAL)
@@ -171,14 +185,16 @@ class Migrating:
                 "takes a backup first)"
             )
 
-    def _refuse_otherwise(self, ask: "Ask", watch: rehearsed.Watch) -> None:
+    def _refuse_otherwise(self, ask: "Ask", watch: rehearsed.Watch, *, through: bool) -> None:
         """What is committed must be what was rehearsed."""
         with exclusive.settled(ask):
-            difference = watch.difference(ask, alone=self._commits == 1)
+            is_alone = self._commits == 1
+            difference = watch.difference(ask, alone=is_alone) if through else watch.on_the_way(ask)
         if difference:
+            back = "all of it" if is_alone else "what was not committed yet"
             raise UndropError(
                 "on the live database the migrations did not do what they did in their rehearsal, "
-                f"and all of it was rolled back: {difference} ({rehearsed.WHY})"
+                f"and {back} was rolled back: {difference} ({rehearsed.WHY})"
             )
 
 

@@ -29,6 +29,18 @@ WRITTEN = (
     "pg_stat_xact_all_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0"
 )
 """In this transaction (monitoring-stats.html, pg_stat_xact_all_tables)."""
+DONE = (
+    f"SELECT {catalogs.NAME}, sum(s.n_tup_ins)::int8, sum(s.n_tup_upd)::int8, "  # noqa: S608 - ours
+    "sum(s.n_tup_del)::int8 FROM pg_stat_xact_all_tables s "
+    "JOIN pg_class c ON c.oid = coalesce(pg_partition_root(s.relid), s.relid) "
+    f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({catalogs.SYSTEM}) "
+    "AND s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 GROUP BY 1"
+)
+NAMES = (
+    f"SELECT c.oid::int8, {catalogs.NAME} FROM pg_class c "  # noqa: S608 - ours
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') "
+    f"AND NOT c.relispartition AND NOT ({catalogs.SYSTEM})"
+)
 RIGHTS = (
     f"SELECT 'relation ' || {catalogs.NAME}, concat('owner ', c.relowner::regrole) "  # noqa: S608 - ours
     "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
@@ -85,10 +97,32 @@ def columns(ask: "Ask", source: "Source") -> dict[str, tuple[int, str]]:
     return found
 
 
-def told(old: "Side", new: "Side", *, rights: bool) -> str:
-    """What was done from one side to the other, in JSON, for ``Watch.difference``.
+class Begun:
+    """Where migrations begin: the tables that are there."""
 
-    ``rights``: both have all owners, grants and publications that live has.
+    def __init__(self, ask: "Ask") -> None:
+        self.files, self._names = dict(ask(FILES)), dict(ask(NAMES))
+
+    def done(self, ask: "Ask") -> dict[str, list[int]] | None:
+        """What was done to tables: rows put in, changed and gone, by the transaction of ``ask``.
+
+        And whether they are rewritten, or gone, since the beginning. None where nobody counts.
+        """
+        if not ask(COUNTED)[0][0]:
+            return None
+        found = {str(name): [*counts, 0] for name, *counts in ask(DONE)}
+        files, names = dict(ask(FILES)), dict(ask(NAMES))
+        for oid in {*self._names, *names}:
+            if files.get(oid) != self.files.get(oid):
+                found.setdefault(names.get(oid) or self._names[oid], [0, 0, 0, 0])[3] = 1
+        return found
+
+
+def told(old: "Side", new: "Side", commits: list[Any], *, rights: bool) -> str:
+    """What was done from one side to the other, in JSON, for ``Watch``.
+
+    ``commits`` are what ``Begun.done`` said at each. ``rights``: both have all owners, grants and
+    publications that live has.
     """
     tables: dict[str, Any] = {}
     for name, source in new.sources.items():
@@ -106,7 +140,7 @@ def told(old: "Side", new: "Side", *, rights: bool) -> str:
     was, now = facts(old.ask, rights=rights), facts(new.ask, rights=rights)
     delta = [sorted(now - was), [what for what, _ in sorted(was - now)]]
     ends = [sequences.ends(side.ask) for side in (old, new)]
-    return json.dumps([tables, *delta, rights, new.alone, *ends])
+    return json.dumps([tables, *delta, rights, new.alone, *ends, commits])
 
 
 class Watch:
@@ -115,12 +149,26 @@ class Watch:
     ``rehearsed`` is what ``told`` has told of them; empty where nobody looked.
     """
 
-    def __init__(self, rehearsed: str, ask: "Ask") -> None:
+    def __init__(self, rehearsed: str, begun: Begun, ask: "Ask") -> None:
+        self._begun, self._passed = begun, 0
         self._rehearsed = json.loads(rehearsed) if rehearsed else None
         self.ends = sequences.ends(ask)
         if self._rehearsed:
-            self._files = dict(ask(FILES))
             self._facts = facts(ask, rights=self._rehearsed[3])
+
+    def on_the_way(self, ask: "Ask") -> str:
+        """The same of a commit that is not the last: what it did to tables, value by value not."""
+        there = self._rehearsed[-1][self._passed :] if self._rehearsed else []
+        self._passed += 1
+        here = self._begun.done(ask)
+        if not there or there[0] is None or here is None:
+            return ""
+        [wanted, *_] = there
+        names = (name for name in sorted({*here, *wanted}) if here.get(name) != wanted.get(name))
+        if not (name := next(names, "")):
+            return ""
+        said = (_said(each.get(name, [0, 0, 0, 0])) for each in (here, wanted))
+        return f"table {name}: {next(said)}; {next(said)} where it was rehearsed"
 
     def difference(self, ask: "Ask", *, alone: bool) -> str:
         """How it differs from the rehearsal; empty where it does not, or nobody looked.
@@ -129,7 +177,7 @@ class Watch:
         """
         if not self._rehearsed:
             return ""
-        tables, added, gone, rights, partitions, before, after = self._rehearsed
+        tables, added, gone, rights, partitions, before, after, _ = self._rehearsed
         was, now = self._facts, facts(ask, rights=rights)
         here = now - was
         left = Counter(what for what, _ in was - now)
@@ -166,7 +214,7 @@ class Watch:
         self, tables: dict[str, Any], sources: "dict[str, Source]", ask: "Ask", *, alone: bool
     ) -> "Iterable[str]":
         files = dict(ask(FILES))
-        touched = {oid for oid, each in files.items() if self._files.get(oid) != each}
+        touched = {oid for oid, each in files.items() if self._begun.files.get(oid) != each}
         touched |= {oid for (oid,) in ask(WRITTEN)}
         if not (alone and ask(COUNTED)[0][0]):
             touched = {*files}
@@ -193,3 +241,9 @@ class Watch:
                         )
                     elif kept and there[column][1] != kept:
                         yield f"table {name}: other values of {column}, which the rehearsal kept"
+
+
+def _said(done: list[int]) -> str:
+    put_in, changed, gone, anew = done
+    is_anew = ", written anew or gone" if anew else ""
+    return f"{put_in:,} rows put in, {changed:,} changed, {gone:,} gone{is_anew}"

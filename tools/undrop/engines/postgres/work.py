@@ -133,7 +133,7 @@ class Work:
             old = Side(opened, rooted=rooted, version_table=table, beside=new.ask)
             comparison = compare.sided(old, new, folder, self._site.session.progress)
             if self._runner.in_place:
-                self._told = rehearsed.told(old, new, rights=self._is_whole)
+                self._told = rehearsed.told(old, new, self._tried.commits, rights=self._is_whole)
         # What it has changed of the server is locked for others, and for live's migration.
         self._runner.roll_back()
         return comparison
