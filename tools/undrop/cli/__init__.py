@@ -56,7 +56,9 @@ def main() -> int:
     codecs.register_error(AS_IT_IS, _as_it_is)
     sys.stdout.reconfigure(errors=AS_IT_IS)  # type: ignore[union-attr]  # it is a text file
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    arguments = Namespace(json=False, bare=False, root=Path("/"), hold_lock=None, told="")
+    arguments = Namespace(
+        json=False, bare=False, root=Path("/"), hold_lock=None, max_age=None, told=""
+    )
     arguments.packs = []
     bar = Bar()
     session = Session(bar)
