@@ -206,7 +206,16 @@ COMMANDS = {
         writes=True,
     ),
     "rehearse": Command(
-        "migrate.rehearse", "what migrate would do and lose; keeps nothing", SCHEMA
+        "migrate.rehearse",
+        "what migrate would do and lose; keeps nothing",
+        (
+            *SCHEMA,
+            _one(
+                "--markdown",
+                action="store_true",
+                help="the report for a pull request: names and counts, no values",
+            ),
+        ),
     ),
     "reset-db": Command(
         "steps.reset_db",

@@ -17,8 +17,8 @@ from undrop.cli.answer import (
     together,
     way_back,
 )
-from undrop.errors import MOVED
-from undrop.recipes import Text
+from undrop.errors import MOVED, UsageError
+from undrop.recipes import Action, Text
 from undrop.record import revision_way
 from undrop.store.lock import Lock, locked
 
@@ -102,6 +102,8 @@ def rehearse(run: Run) -> Answer:
     from undrop.steps import migrate as core
 
     settings, arguments = run.settings, run.arguments
+    if arguments.markdown and arguments.json:
+        raise UsageError("--json or --markdown, not both", Action("rehearse", "--markdown"))
     with (
         locked(settings, run.say) as lock,
         tool.of(settings, arguments.words, arguments.typed) as migrations,
@@ -145,10 +147,17 @@ def _rehearsed(run: Run, done: "Rehearsed", migrations: "Tool") -> Answer:
     kept = "nothing was kept, the database was not changed"
     if done.has_moved:
         kept = MOVED.format(_name(done))
+    line = _line(moved, report)
+    lines = "\n".join((line, *_words(report, left)))
+    if run.arguments.markdown:
+        from undrop.cli import markdown
+
+        beside = len(moved.outside) + len(moved.server)
+        did = f"{line}, {_count(moved, migrations)}" if moved.steps else NOTHING
+        lines = line = markdown.report("Rehearsed", did, report, left, beside)
     if moved.steps == 0:
         notes: tuple[Text, ...] = (NOTHING,)
-        return Answer(result, _line(moved, report), (*notes, kept) if done.has_moved else notes)
-    lines = "\n".join((_line(moved, report), *_words(report, left)))
+        return Answer(result, line, (*notes, kept) if done.has_moved else notes)
     took = (
         f"{_count(moved, migrations)} took {moved.seconds:.2f} s; others would be locked out for "
         f"about {done.seconds_locked:.2f} s; {kept}"
