@@ -232,11 +232,12 @@ def record(
     before = snapshot(root)
     (at / "sitecustomize.py").write_text(HOOK if links else HOOK + NO_LINKS)
     trace = at / "trace"
+    path = os.pathsep.join([str(at), environment.get("PYTHONPATH", "")])
     strace = ["strace", "-f", "-y", "-xx", "-s", "10000000", "--seccomp-bpf", "-qq"]
     subprocess.run(
         [*strace, "-o", str(trace), "-e", f"trace={TRACED}", *command],
         cwd=cwd,
-        env={**environment, "PYTHONPATH": str(at)},
+        env={**environment, "PYTHONPATH": path},
         capture_output=True,
         check=True,
     )

@@ -20,6 +20,7 @@ from undrop import digest, record, settings
 from undrop.errors import CheckError, UndropError
 from undrop.sqlitefile import header
 from undrop.steps import undo
+from undrop.store.frame import ENDINGS
 from undrop.store.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def records_of_nothing(folder: Path) -> list[str]:
         f"a record of nothing: {note.name}"
         for note in folder.glob("*.json")
         if record.NAME.fullmatch(note.stem)
-        and not any(note.with_suffix(kind).exists() for kind in (".db", ".damaged"))
+        and not any(note.with_suffix(kind).exists() for kind in (*ENDINGS, ".damaged"))
     ]
 
 

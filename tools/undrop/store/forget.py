@@ -54,13 +54,19 @@ def forget_all(lock: "Lock", gone: list[Backup]) -> None:
     What one is packed against is better behind it. Raises CheckError, OSError.
     """
     settings = lock.settings
-    ours, others = _folders(settings)
-    notes = (record.read(note) for each in (*ours, *others) for note in each.glob("*.json"))
-    bases = {unpacked.packing(note).base_digest for note in notes if note}
+    bases = _bases(settings)
     for backup in gone:
         if backup.record and backup.record.digest in bases:  # nobody else is asked for each
             _release(lock, backup)
+            bases = _bases(settings)
         _removed_everywhere(settings, backup)
+
+
+def _bases(settings: "Settings") -> set[str]:
+    """Digests of all that anything is packed against."""
+    ours, others = _folders(settings)
+    notes = (record.read(note) for each in (*ours, *others) for note in each.glob("*.json"))
+    return {unpacked.packing(note).base_digest for note in notes if note}
 
 
 def _folders(settings: "Settings") -> tuple[list[Path], list[Path]]:
@@ -79,21 +85,28 @@ def _release(lock: "Lock", gone: Backup) -> None:
 
 
 def _removed_everywhere(settings: "Settings", gone: Backup) -> list[Path]:
-    """Where it was removed from. Raises OSError."""
+    """Where it was removed from. Raises OSError.
+
+    ``backups/`` is the last: killed, it is there to be removed again, and what tells the others'.
+    """
     ours, others = _folders(settings)
-    return [folder for folder in (*ours, *others) if _removed(folder, gone, ours=folder in ours)]
+    every = [*others, *reversed(ours)]
+    return [folder for folder in every if _removed(folder, gone, ours=folder in ours)][::-1]
 
 
 def _removed(folder: Path, gone: Backup, *, ours: bool) -> bool:
-    """Whether a folder had a backup, which is gone from there now. Raises OSError."""
+    """Whether a folder had a backup, which is gone from there now. Raises OSError.
+
+    What a killed run leaves of ours is a backup without its record, never a record of nothing; of
+    others' it has the record, by which it is known.
+    """
     if not ours and not _has(folder, gone):
         return False
     name = gone.path.name
-    names = (name, name + frame.SUFFIX, f"{gone.path.stem}.json")
+    names = [name, name + frame.SUFFIX, f"{gone.path.stem}.json"]
     there = [path for each in names if os.path.lexists(path := folder / each)]
-    for each in there:
-        durable.remove(each)
-    if there:
+    for path in there[::-1] if ours else there:
+        durable.remove(path)
         durable.sync_path(folder)
     return bool(there)
 
