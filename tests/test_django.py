@@ -215,7 +215,7 @@ def test_a_squashed_migration_counts_as_what_it_stands_for(django: Djangos) -> N
     squash = ("0001_items", "0002_sized")
     # One of the two has run: Django runs the other, and never the squashed one.
     django.migration("0001_squashed", f"{ITEMS}, {SIZED}", replaces=squash)
-    assert "pending    stock 0002_sized\nbackup" in django.ok("just", "status")
+    assert "pending    stock 0002_sized\nspace" in django.ok("just", "status")
     django.ok("just", "migrate")
     assert "pending" not in django.ok("just", "status")
     assert "here do not know" not in django.ok("just", "status")

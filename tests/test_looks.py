@@ -112,7 +112,24 @@ def test_status_of_damage(project: Project, kind: str) -> None:
         project.database.unlink()
     done = project.just("status")
     assert done.code == 4
-    assert "damaged" in done.out
+    first, second, third, *rest = done.out.splitlines()
+    assert first == "LOST       no step of undrop did that; to bring it back: just undo"
+    assert second == f"database   {project.database}"
+    assert third.startswith("damaged    ")
+    assert not any(line.startswith(("covered", "revision", "pending")) for line in rest)
+    red = on_a_terminal(project, "undrop", "status").splitlines()
+    assert [line.startswith("\x1b[31m") for line in red[:3]] == [True, False, True]
+
+
+def test_status_answers_in_the_order_of_the_questions(project: Project) -> None:
+    """Is it there and whole, is it covered, what happened last, what can be typed."""
+    project.ok("undrop", "migrate", "0001")
+    done = project.done("just", "status")
+    names = [line[:10].strip() for line in done.out.splitlines()]
+    order = "database,size,open in,covered,backup,last step,undo,revision,pending"
+    assert names[:9] == order.split(",")
+    assert names[-1] == "to look"
+    assert "last step  migrate, just now" in done.out
 
 
 def test_help_names_every_command(project: Project) -> None:
