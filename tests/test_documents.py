@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reference import BLOCK, reference
+from reference import BLOCK, KEYS, keys, reference
 from shop import BIN, REPOSITORY, Project
 
 from undrop.cli.commands import COMMANDS, parser
@@ -66,6 +66,15 @@ def commands() -> set[str]:
 def test_the_command_reference_is_what_the_commands_say() -> None:
     """``just reference`` writes it anew."""
     assert BLOCK.findall(REFERENCE) == [reference()]
+
+
+@pytest.mark.more
+def test_the_keys_in_the_reference_are_those_of_the_answers(project: Project) -> None:
+    """A key that stands there stays: scripts read them. ``just reference`` writes it anew."""
+    [page] = KEYS.findall(REFERENCE)
+    assert page == keys(project)
+    for name, command in COMMANDS.items():
+        assert not command.json or f"| `undrop {name}" in page, name
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -4,6 +4,7 @@ All through the real just, in both layouts.
 """
 
 import json
+import shlex
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -328,3 +329,15 @@ def test_the_agents_hook_here_is_what_init_writes(tmp_path: Path) -> None:
     root = adopted(tmp_path).runner.root
     name = ".claude/settings.json"
     assert (root / name).read_bytes() == (REPOSITORY / name).read_bytes()
+
+
+@pytest.mark.more
+def test_a_recipe_prints_one_object_alone_where_a_script_asks(stocked: Project) -> None:
+    """The backup before it says what it did elsewhere."""
+    for line in (
+        *("status", "list", "verify", "audit", "diff", "history", "recover", "rehearse", "migrate"),
+        *("backup before lunch", "log items 2", "find bolt", "sql live 'SELECT 1'", "undo --list"),
+        *("reset-db", "undo", "nuke-db", "restore latest", "pack", "thin"),
+    ):
+        done = stocked.just(*shlex.split(line), "--json")
+        assert json.loads(done.out), (line, done)
