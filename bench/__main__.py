@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import databases
+import long_life
 import recovering
 import scenarios
 from measure import Place
@@ -86,6 +87,8 @@ def run(folder: Path, sizes: list[str], *, profile: bool) -> scenarios.Result:
             take(scenarios.hook(place))
             print(f"{size}: a thousand backups", file=sys.stderr)
             take(scenarios.many(place))
+            print(f"{size}: five thousand backups", file=sys.stderr)
+            take(long_life.commands(*(copied(folder, name) for name in ("young", "old"))))
             print(f"{size}: rows back", file=sys.stderr)
             take(recovering.rows(place))
         print(f"{size}: compare", file=sys.stderr)

@@ -1,9 +1,14 @@
 """The record beside a backup: what it is, in JSON."""
 
 import json
+import os
 import re
+import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin
 
@@ -99,6 +104,10 @@ class Record(NamedTuple):
         return text(self.to_dict())
 
 
+OF_FILE = itemgetter(*(KEYS.get(name, name) for name in Record._fields))
+KINDS: list[Any] = [get_origin(kind) or kind for kind in Record.__annotations__.values()]
+
+
 def text(fields: dict[str, Any]) -> str:
     """A record's file with these fields, by the keys that it has."""
     return json.dumps(fields, indent=1) + "\n"
@@ -131,26 +140,41 @@ def _newest(revisions: Sequence[str]) -> list[str]:
 def read(path: Path) -> Record | None:
     """The record in ``path``; None when there is none, or it is not one (people edit files)."""
     try:
-        if not path.is_file():  # a pipe would be waited on for ever
-            return None
-        fields = {**Record._field_defaults, **json.loads(path.read_bytes())}
-        record = Record(**{name: fields[KEYS.get(name, name)] for name in Record._fields})
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # nor is a pipe waited on
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            data = os.read(fd, status.st_size)
+        finally:
+            os.close(fd)
+    except (OSError, ValueError):
+        return None
+    return parse(data)
+
+
+@lru_cache(maxsize=2**15)
+def parse(data: bytes) -> Record | None:
+    """What a record's file with these bytes says; None when it is no record.
+
+    A command looks at all of them several times, and reading the bytes again tells whether one
+    was changed, which no file's time does.
+    """
+    try:
+        record = Record._make(OF_FILE({**Record._field_defaults, **json.loads(data)}))
         datetime.fromisoformat(record.created).astimezone(UTC)
         numbers_fit = (
             0 <= int(record.mode, 8) <= 0o7777
-            and all(-1 <= number < 2**32 for number in (record.uid, record.gid))
+            and -1 <= record.uid < 2**32
+            and -1 <= record.gid < 2**32
             and 0 <= record.bytes < 2**63
             and all(0 <= number < 2**64 for number in record.home)
             and 0 <= record.sequence < 2**53
         )
-    except (OSError, ValueError, OverflowError, RecursionError, KeyError, TypeError):
+    except (ValueError, OverflowError, RecursionError, KeyError, TypeError):
         return None
-    sound = all(
-        isinstance(value, get_origin(kind) or kind)
-        for value, kind in zip(record, Record.__annotations__.values(), strict=True)
-    )
-    if not sound or not numbers_fit:
+    if not numbers_fit or not all(map(isinstance, record, KINDS)):
         return None
     names = (*record.revisions, *record.filled, *record.shrunk, *record.code)
-    named = all(isinstance(name, str) for name in names)
+    named = all(map(isinstance, names, repeat(str)))
     return record if named and all(type(n) is int for n in record.rows.values()) else None

@@ -37,11 +37,12 @@ def _list(run: Run) -> Answer:
         if size is not None
         else ("", "live", "", "", "", _why_no_size(settings), "", settings.source)
     )
-    backups = catalog.backups(settings)[::-1]
+    every = catalog.backups(settings)
+    numbers = {b.path.name: n for n, b in enumerate(choose.numbered(settings, every), 1)}
+    backups = every[::-1]
     if not run.arguments.all:
         # People copy files into the folder: whose one without a record is nobody knows.
         backups = [b for b in backups if b.record is None or catalog.is_of(settings, b)]
-    numbers = {b.path.name: n for n, b in enumerate(choose.numbered(settings), 1)}
     rows = tuple((str(numbers.get(b.path.name, "")), *_row(b)) for b in backups)
     others = neighbours.of(settings)
     result = {

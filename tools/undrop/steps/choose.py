@@ -130,9 +130,9 @@ def instead(settings: "Settings") -> "tuple[Part, ...]":
     return (*back, "; or alembic stamp REVISION, where the schema is that of one here")
 
 
-def numbered(settings: "Settings") -> list[Backup]:
+def numbered(settings: "Settings", backups: list[Backup]) -> list[Backup]:
     """The backups of this database, oldest first: as ``list`` numbers them, from 1."""
-    ours = (b for b in catalog.backups(settings) if catalog.is_of(settings, b))
+    ours = (b for b in backups if catalog.is_of(settings, b))
     call = os.environ.get(INVOCATION)
     return [b for b in ours if not (call and b.record and b.record.invocation == call)]
 
@@ -170,7 +170,7 @@ def _named(settings: "Settings", wanted: str) -> Backup:
     for backup in every:
         if wanted.removesuffix(frame.SUFFIX) in {backup.path.name, backup.path.stem}:
             return backup
-    ours = numbered(settings)
+    ours = numbered(settings, every)
     if wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted) <= len(ours):
         return ours[int(wanted) - 1]
     parts = [backup for backup in ours if wanted and wanted in backup.path.name]

@@ -72,8 +72,9 @@ def _is_due(settings: "Settings") -> bool:
 
 def _of_all(settings: "Settings") -> "Iterator[list[State]]":
     """The states of each database that has backups here."""
-    for source in sorted({b.record.source for b in catalog.backups(settings) if b.record}):
-        yield packing.states(settings, source)
+    backups = catalog.backups(settings)
+    for source in sorted({b.record.source for b in backups if b.record}):
+        yield packing.states(backups, source)
 
 
 def _waiting(settings: "Settings", states: "list[State]") -> "Iterator[tuple[int, State]]":

@@ -147,7 +147,7 @@ def _with_undo(settings: "Settings", status: Status) -> Status:
     line = Timeline(settings)
     present = _known(settings, line) or undo.look(settings, line)
     if status.exists and not status.damage:
-        held = backup.holding(settings, catalog.backups(settings), present.content)
+        held = backup.holding(settings, line.backups, present.content)
         status = status._replace(covered=held is not None)
     try:
         plan = undo.planned(settings, line, present, whole=False)

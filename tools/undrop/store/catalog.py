@@ -121,18 +121,18 @@ def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Ite
         return
     frames = [name for name in names if name.endswith(frame.FRAMES)]
     packed = {name.removesuffix(frame.SUFFIX) for name in frames}
-    for path in (folder / name for name in {*names, *packed} if not name.startswith(".")):
-        if path.suffix not in {*SUFFIXES, ".damaged"} or path.name in but:
+    for name in {*names, *packed}:
+        if not name.endswith((*SUFFIXES, ".damaged")) or name.startswith(".") or name in but:
             continue
-        beside = path.with_suffix(".json")
+        beside = folder / f"{name.rpartition('.')[0]}.json"
         note = record.read(beside)
-        holds = folder / (path.name + frame.SUFFIX) if path.name in packed else None
-        backup = Backup(path, note, folder != settings.backups, packed=holds)
+        holds = folder / (name + frame.SUFFIX) if name in packed else None
+        sequence = note.sequence if note and is_same(note.home, ours) else 0
+        backup = Backup(folder / name, note, folder != settings.backups, sequence, holds)
         if closed := [p for p in (backup.file, beside)[: 1 + (not note)] if owners.is_closed(p)]:
             owners.pass_over(settings, closed[0])
-            continue
-        sequence = note.sequence if note and is_same(note.home, ours) else 0
-        yield backup._replace(sequence=sequence)
+        else:
+            yield backup
 
 
 def at(path: Path, *, only_in_vault: bool = False) -> Backup | None:

@@ -34,6 +34,8 @@ def is_same(home: Home, here: Home) -> bool:
     a file system knows none, the device tells, which may get another number when the machine
     starts anew: both folders' inodes do then.
     """
+    if home == here:
+        return True
     if len(home) < len(here) - 1 or home[1] != here[1]:
         return False
     born = home[3] if len(home) == len(here) else 0

@@ -5,6 +5,7 @@ command and a direct ``alembic`` run are written down when they begin and when t
 end. What was killed in between stays *open*: what it did shows in the state that came next.
 
 The vault has a copy, not a link: what empties the one leaves the other. What is read is both.
+A command asks often: what it has made of these very bytes is remembered for as long as it runs.
 """
 
 import errno
@@ -13,6 +14,9 @@ import os
 import re
 import secrets
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from undrop import durable
@@ -116,6 +120,22 @@ class Step(NamedTuple):
         return self.phase != "open"
 
 
+DEFAULTS = {KEYS.get(name, name): value for name, value in Step._field_defaults.items()}
+"""What is meant where a line lacks it."""
+OF_FILE = itemgetter(*(KEYS.get(name, name) for name in (*Step._fields[:-1], "sequence")))
+OTHERS: dict[str, Any] = {
+    "filled": (list, type(None)),
+    "state_after": (str, type(None)),
+    "home": list,
+}
+KINDS: list[Any] = [
+    OTHERS.get(name, int if kind is int else str) for name, kind in Step.__annotations__.items()
+]
+PHASES = get_args(Phase)
+LINES = 2**17  # that are remembered
+COPIES = 2
+
+
 def begin(settings: "Settings", kind: str, state_before: str, known: Known = NOTHING) -> Step:
     """Write down that a step begins, and force it to the disk. Raises OSError."""
     step = Step("", kind, settings.source, state_before, id=secrets.token_hex(8))
@@ -153,26 +173,28 @@ def kept(command: str) -> str:
 
 def next_sequence(settings: "Settings", backups: "list[catalog.Backup]") -> int:
     """The place of what is done next: after everything that this project's folder knows of."""
-    return _next(settings, _lines(settings), backups)
-
-
-def _next(settings: "Settings", lines: list[Step], backups: "list[catalog.Backup]") -> int:
     ours = here(settings)
-    mine = (step.sequence for step in lines if is_same(step.home, ours))
-    return 1 + max((*mine, *(backup.sequence for backup in backups)), default=0)
+    mine = (step.sequence for step in _sound(settings).values() if is_same(step.home, ours))
+    return 1 + max(max(mine, default=0), max((each.sequence for each in backups), default=0))
 
 
 def steps(settings: "Settings") -> list[Step]:
     """Steps on this database, in their order; what is not a whole line is passed over."""
+    copies = _copies(settings)
+    return [*_steps(copies, settings.source, tuple(here(settings)))]
+
+
+@lru_cache(maxsize=COPIES)
+def _steps(copies: tuple[bytes, ...], source: str, ours: tuple[int, ...]) -> list[Step]:
     known: list[Step] = []
     at: dict[str, int] = {}
-    for step in _told(settings, elsewhere=False):
+    for step in _told(copies, source, ours, elsewhere=False):
         if step.id in at:
             began = known[at[step.id]]
-            known[at[step.id]] = step._replace(opened=began.opened)
+            known[at[step.id]] = Step._make((*step[:-1], began.opened))
         elif step.id:
             at[step.id] = len(known)
-            known.append(step._replace(opened=step.sequence))
+            known.append(step)
         else:
             last = known[-1:]
             if step.ended and last and not last[0].ended and _is_beginning(last[0], step):
@@ -183,19 +205,22 @@ def steps(settings: "Settings") -> list[Step]:
 
 def strangers(settings: "Settings") -> list[Step]:
     """What the log tells of another folder's database: another machine's, another project's."""
-    return _told(settings, elsewhere=True)
+    return _told(_copies(settings), settings.source, tuple(here(settings)), elsewhere=True)
 
 
 def told_in(settings: "Settings", folder: "Path") -> list[Step]:
     """The sound lines of another folder's log, as they stand there."""
-    return [step for text in _texts_in(settings, folder) if (step := _parse(text))]
+    return [*_sound_in((_read(settings, folder),)).values()]
 
 
-def _told(settings: "Settings", *, elsewhere: bool) -> list[Step]:
-    """The lines about a database of this name: another folder's, or else this one's."""
-    ours = here(settings)
-    lines = (s for s in _lines(settings) if s.source == settings.source and s.kind != THIN)
-    return [s for s in lines if elsewhere == bool(s.home and not is_same(s.home, ours))]
+def _told(
+    copies: tuple[bytes, ...], source: str, ours: tuple[int, ...], *, elsewhere: bool
+) -> list[Step]:
+    """The lines about a database of this name, in their order: another folder's, or this one's."""
+    here = [*ours]
+    lines = (s for s in _sound_in(copies).values() if s.source == source and s.kind != THIN)
+    told = [s for s in lines if elsewhere == bool(s.home and not is_same(s.home, here))]
+    return sorted(told, key=lambda step: (step.sequence, "" if step.sequence else step.at))
 
 
 def _is_beginning(step: Step, end: Step) -> bool:
@@ -205,16 +230,20 @@ def _is_beginning(step: Step, end: Step) -> bool:
 
 def missing(settings: "Settings") -> "dict[Path, int]":
     """How many sound lines the one copy lacks that the other has, by folder; none where none."""
-    known = set(_sound(settings))
+    known = _sound(settings).keys()
     folders = [settings.backups, settings.vault_folder]
-    lacking = {f: len(known - set(_texts_in(settings, f))) for f in folders if f and _is_there(f)}
+    lacking = {
+        f: len(known - _sound_in((_read(settings, f),)).keys())
+        for f in folders
+        if f and _is_there(f)
+    }
     return {folder: count for folder, count in lacking.items() if count}
 
 
 def _append(settings: "Settings", *steps: Step) -> list[Step]:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     known, ours = _sound(settings), here(settings)
-    first = _next(settings, list(known.values()), catalog.backups(settings))
+    first = next_sequence(settings, catalog.backups(settings))
     numbered = [
         step._replace(at=now, sequence=sequence, home=ours, opened=step.opened or sequence)
         for sequence, step in enumerate(steps, first)
@@ -242,12 +271,13 @@ def _is_there(folder: "Path") -> bool:
     return os.access(folder, os.R_OK | os.X_OK) and folder.is_dir()
 
 
-def _write(settings: "Settings", folder: "Path", lines: bytes, known: "Iterable[str]") -> None:
+def _write(settings: "Settings", folder: "Path", lines: bytes, known: dict[str, Step]) -> None:
     """Add lines; ``known`` are those that a folder is given which has none."""
     file = folder / NAME
     if owners.is_closed(file):  # what is only in there must stay
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
-    if not file.exists() or set(known) - set(_texts_in(settings, folder)):  # some were lost here
+    there = _sound_in((_read(settings, folder),)).keys()
+    if not file.exists() or known.keys() - there:  # some were lost here
         _start(folder, known)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(file, flags, 0o600)
@@ -272,48 +302,51 @@ def _start(folder: "Path", known: "Iterable[str]") -> None:
     durable.sync_path(folder)
 
 
-def _lines(settings: "Settings") -> list[Step]:
-    """Every sound line, each once, in their order."""
-    return sorted(
-        _sound(settings).values(),
-        key=lambda step: (step.sequence, step.at if not step.sequence else ""),
-    )
-
-
 def _sound(settings: "Settings") -> dict[str, Step]:
     """The sound lines of both copies, each once, by their text."""
-    folders = (settings.backups, settings.vault_folder)
-    texts = dict.fromkeys(text for folder in folders for text in _texts_in(settings, folder))
+    return _sound_in(_copies(settings))
+
+
+def _copies(settings: "Settings") -> tuple[bytes, ...]:
+    """What stands in the copies, that which is the same once."""
+    folders = filter(None, (settings.backups, settings.vault_folder))
+    return tuple(dict.fromkeys(_read(settings, folder) for folder in folders))
+
+
+def _read(settings: "Settings", folder: "Path") -> bytes:
+    """What stands in a folder's copy; nothing where it cannot be read: the other one tells."""
+    try:
+        return (folder / NAME).read_bytes()
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            owners.pass_over(settings, folder / NAME)
+        return b""
+
+
+@lru_cache(maxsize=COPIES)
+def _sound_in(copies: tuple[bytes, ...]) -> dict[str, Step]:
+    """The sound lines in these, each once, by their text."""
+    texts = dict.fromkeys(
+        text for each in copies for text in each.decode("utf-8", "replace").splitlines()
+    )
     return {text: step for text in texts if (step := _parse(text))}
 
 
-def _texts_in(settings: "Settings", folder: "Path | None") -> list[str]:
-    try:
-        return (folder / NAME).read_text("utf-8", "replace").splitlines() if folder else []
-    except OSError as error:  # the other copy tells
-        if folder and isinstance(error, PermissionError):
-            owners.pass_over(settings, folder / NAME)
-        return []
-
-
+@lru_cache(maxsize=LINES)
 def _parse(text: str) -> Step | None:
     """A line; fields that a newer undrop wrote are left out."""
     try:
-        fields = json.loads(text)
-        keys = {KEYS.get(name, name): name for name in Step._fields if name != "opened"}
-        step = Step(**{keys[key]: value for key, value in fields.items() if key in keys})
+        step = Step._make(OF_FILE({**DEFAULTS, **json.loads(text)}))
         _ = step.when
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        sound = (
+            all(map(isinstance, step, KINDS))
+            and (step.filled is None or all(map(isinstance, step.filled, repeat(str))))
+            and all(type(number) is int and 0 <= number < LARGEST for number in step.home)
+            and type(step.sequence) is int
+            and 0 <= step.sequence < 2**53  # where counting on still fits
+            and step.phase in PHASES
+            and step.mode_before in {"", *MODES}
+        )
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
-    texts = [step.kind, step.source, step.state_before, step.content_after, step.command]
-    texts += [step.id, step.session, "" if step.state_after is None else step.state_after]
-    texts += step.filled if isinstance(step.filled, list) else [] if step.filled is None else [None]
-    numbers = [step.sequence, *step.home] if isinstance(step.home, list) else [None]
-    sound = (
-        all(isinstance(text, str) for text in texts)
-        and all(type(number) is int and 0 <= number < LARGEST for number in numbers)
-        and step.sequence < 2**53  # where counting on still fits
-        and step.phase in get_args(Phase)
-        and step.mode_before in {"", *MODES}
-    )
     return step if sound else None

@@ -73,10 +73,10 @@ class State(NamedTuple):
         return next((packing(b.record).base_digest for b in self.backups if b.packed), "")
 
 
-def states(settings: "Settings", source: str) -> "list[State]":
+def states(backups: "list[Backup]", source: str) -> "list[State]":
     """Those in ``backups/`` of the database that records name so, in the order they were taken."""
     by_digest: dict[str, list[Backup]] = {}
-    for backup in catalog.backups(settings):
+    for backup in backups:
         record = backup.record
         if record and record.digest and record.source == source and not backup.only_in_vault:
             by_digest.setdefault(record.digest, []).append(backup)
@@ -151,7 +151,7 @@ def release(lock: "Lock", gone: "Backup") -> None:
     kept = gone.record
     if kept is None or not kept.digest:
         return
-    known = states(lock.settings, kept.source)
+    known = states(catalog.backups(lock.settings), kept.source)
     needy = [each for each in known if each.needs == kept.digest]
     names = [b.path.name for s in known if s.digest == kept.digest for b in s.backups]
     if same := [name for name in names if name != gone.path.name]:

@@ -5,6 +5,7 @@ between the state after a step and the next one that was seen is others' work: t
 or somebody's hand.
 """
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.store import calls, catalog, log
@@ -83,8 +84,9 @@ class Timeline:
         self.backups = [b for b in catalog.backups(settings) if catalog.is_of(settings, b)]
         """All of this database, those that tell of no moment too."""
         self._known = {backup.path.name: backup for backup in self.backups}
+        self._held: dict[str, Moment] = {}
         groups = list(_overlapping(_settled(settings, log.steps(settings))))
-        between = [(_first(group).opened, group[-1].sequence) for group in groups]
+        opened = [_first(group).opened for group in groups]
         events: list[tuple[int, str, str | tuple[Step, ...]]] = [
             (_first(group).opened, _first(group).at, group) for group in groups
         ]
@@ -94,7 +96,9 @@ class Timeline:
             elsewhere = record is not None and record.home and not backup.sequence
             if not sound or (elsewhere and not strangers):
                 continue
-            if not any(start < backup.sequence < end for start, end in between):
+            # They follow one another: only the last that had begun by then can contain it.
+            last = bisect_left(opened, backup.sequence) - 1
+            if last < 0 or not backup.sequence < groups[last][-1].sequence:
                 events.append((backup.sequence, backup.created.isoformat(), backup.path.name))
         for _, _, event in sorted(events, key=lambda event: event[:2]):
             if isinstance(event, str):
@@ -133,6 +137,11 @@ class Timeline:
         """The state that ``name`` holds, as the log has it: empty for no database."""
         if not name:
             return Moment(ABSENT)
+        if name not in self._held:
+            self._held[name] = self._look(name)
+        return self._held[name]
+
+    def _look(self, name: str) -> Moment:
         backup = self._known.get(name)
         if backup is None or not backup.file.exists():
             return Moment(f"gone: {name}")
