@@ -19,7 +19,7 @@ GAP = "  "
 RED, YELLOW, GREEN, BOLD = "31", "33", "32", "1"
 LEFT_OUT = ("DISK", "CHECK", "REVISION", "REASON")
 """Columns that give way where a line would be too long, the least needed first."""
-SHORTENED = ("ROWS", "BY", "REASON", "CHECK", "COLUMNS", "WHAT", "KEY", "REVISION")
+SHORTENED = ("CHANGE", "ROWS", "BY", "REASON", "CHECK", "COLUMNS", "WHAT", "KEY", "REVISION")
 """Columns that are cut where those are not enough; a name is in none of them."""
 LOSSES = ("REMOVED", "LOST")
 
