@@ -72,6 +72,9 @@ def test_what_the_command_did_not_take_is_said_and_tried_again(shop: Shop) -> No
     assert told["since"].startswith("20")
     line = "all but 2 backup(s), the oldest of just now; the last time after-backup failed: "
     assert shop.line() == f"handed on  {line}no route to host: undrop after-backup"
+    audit = shop.run("undrop", "audit")
+    assert audit.code == 4
+    assert "2 backup(s) not taken: no route to host. To do: undrop after-backup" in audit.err
     failed = shop.run("undrop", "after-backup")
     assert failed.code == 1
     assert "failed for 2 of 2 backup(s)" in failed.err

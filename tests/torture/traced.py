@@ -49,7 +49,8 @@ sys.argv = {argv!r}
 """
 UNDROP = (
     "undrop.cli, undrop.steps.migrate, undrop.steps.restore, undrop.steps.status, "
-    "undrop.steps.keep, undrop.steps.recover, undrop.engines.sqlite.merge, psutil, shutil"
+    "undrop.steps.keep, undrop.steps.recover, undrop.engines.sqlite.merge, undrop.cli.thin, "
+    "undrop.steps.thin, psutil, shutil"
 )
 ALEMBIC = "alembic.config, alembic.ddl.sqlite, sqlalchemy.dialects.sqlite, quartermaster.models"
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from undrop.recipes import Text
     from undrop.steps.thin import Going
 
-COLUMNS = ("NAME", "AGE", "FREES", "TAKEN FOR", "REASON")
+COLUMNS = ("AGE", "FREES", "TAKEN FOR", "REASON", "NAME")
 RULES = Setting('keep = {agent = "7d", automatic = "30 daily, 12 monthly"}')
 
 
@@ -62,9 +62,9 @@ def _notes(run: Run, count: int, frees: str) -> "tuple[Text, ...]":
 def _row(going: "Going") -> tuple[str, ...]:
     backup = going.backup
     return (
-        backup.path.name,
         tables.age(backup.created),
         tables.size(going.frees),
         {"agent": "an agent's call", "automatic": "a step", "own": "its own sake"}[going.kind],
         backup.record.reason if backup.record else "",
+        backup.path.name,
     )

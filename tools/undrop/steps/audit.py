@@ -68,6 +68,7 @@ def audit(databases: "list[Settings]") -> "Iterator[Checked]":
     yield from _vault(settings, seen)
     for each in databases:
         yield from (checked._replace(database=each.told) for checked in _log(each))
+    yield from (c for each, own in looks for c in _handed_on(each, own))
     yield _space(settings, seen)
 
 
@@ -183,6 +184,15 @@ def _log(settings: "Settings") -> "Iterator[Checked]":
     gone = {step.state_before for step in steps} - there - {""}
     said = f"{len(steps)} step(s), {len(gone)} state(s) before one gone{more}"
     yield Checked(name, said)
+
+
+def _handed_on(settings: "Settings", seen: "Status") -> "Iterator[Checked]":
+    """Whether ``after-backup`` has every backup; one that is at work is not late."""
+    if told := seen.after_backup:
+        why = f": {told.error}" if told.error else ""
+        said = f"{told.left} backup(s) not taken{why}" if told.left else "has every backup"
+        to_do = (Action("after-backup"),) if told.left and not told.running else ()
+        yield Checked(f"{settings.called}after-backup", said, to_do, settings.told)
 
 
 def _space(settings: "Settings", seen: "Status") -> Checked:
