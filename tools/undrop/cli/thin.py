@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from undrop.steps.thin import Going
 
 COLUMNS = ("AGE", "FREES", "TAKEN FOR", "REASON", "NAME")
+TAKEN_FOR = {"agent": "an agent's call", "automatic": "a step", "own": "its own sake"}
+TAKEN_FOR |= {"gone": "not known: no record"}
 RULES = Setting('keep = {agent = "7d", automatic = "30 daily, 12 monthly"}')
 
 
@@ -64,7 +66,7 @@ def _row(going: "Going") -> tuple[str, ...]:
     return (
         tables.age(backup.created),
         tables.size(going.frees),
-        {"agent": "an agent's call", "automatic": "a step", "own": "its own sake"}[going.kind],
+        TAKEN_FOR[going.kind],
         backup.record.reason if backup.record else "",
         backup.path.name,
     )

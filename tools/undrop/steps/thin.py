@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
 
-Kind = Literal["agent", "automatic", "own"]
-"""Whose call or step a backup was taken for; ``own``: somebody gave it a reason."""
+Kind = Literal["agent", "automatic", "own", "gone"]
+"""Whose call or step a backup was taken for; ``own``: somebody gave it a reason; ``gone``: it has
+lost its record to a run that was killed.
+"""
 BLOCK = 512  # bytes of ``st_blocks``
 
 
@@ -50,6 +52,8 @@ def planned(settings: "Settings", names: "list[str]") -> list[Going]:
         here = [backup for backup in whole if not choose.is_elsewheres(backup)]
         kept = _kept(settings, here)
         wanted = [backup for backup in here if backup.path.name not in kept]
+        begun = log.thinned(settings)
+        wanted += [each for each in ours if each.record is None and each.path.name in begun]
     if not wanted:
         return []
     stay = needed.names(settings, ours)
@@ -68,7 +72,7 @@ def thin(lock: "Lock", names: "list[str]") -> list[Going]:
     Raises as ``planned`` does, and OSError.
     """
     going = planned(lock.settings, names)
-    log.thinned(lock.settings, [each.backup.path.name for each in going])
+    log.note_thinned(lock.settings, [each.backup.path.name for each in going])
     newest_first = [each.backup for each in reversed(going)]  # packed against an older one
     forget.forget_all(lock, newest_first)
     return going
@@ -76,7 +80,9 @@ def thin(lock: "Lock", names: "list[str]") -> list[Going]:
 
 def kind(backup: "Backup") -> Kind:
     """Which rule a backup is under; older undrops' records tell of fewer."""
-    if backup.record is None or not backup.record.automatic:
+    if backup.record is None:
+        return "gone"
+    if not backup.record.automatic:
         return "own"
     return "agent" if backup.record.next_step == "agent" else "automatic"
 

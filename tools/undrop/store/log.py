@@ -156,13 +156,19 @@ def end(
     return _append(settings, ended)[0]
 
 
-def thinned(settings: "Settings", names: "Iterable[str]") -> None:
+def note_thinned(settings: "Settings", names: "Iterable[str]") -> None:
     """Write down that these backups go: no steps, which nothing goes back over. Raises OSError.
 
     Each line names the backup as the state before; what comes after a crash in between still is.
     """
     step = Step("", THIN, settings.source, "", "done")
     _append(settings, *(step._replace(state_before=n, id=secrets.token_hex(8)) for n in names))
+
+
+def thinned(settings: "Settings") -> set[str]:
+    """Names of what has gone so, or was to go when a run was killed."""
+    lines = _sound(settings).values()
+    return {s.state_before for s in lines if s.kind == THIN and s.source == settings.source}
 
 
 def kept(command: str) -> str:
