@@ -83,7 +83,6 @@ def _runs(place: Place) -> dict[str, Callable[[], float]]:
         "undrop backup of a change": lambda: changed(place),
         "agent hook behind a backup": lambda: _behind_a_backup(place),
         "agent hook": lambda: _call(place),
-        "undrop undo --list": typed("undo", "--list"),
         "undrop find": typed("find", "Aisle 1"),
         "undrop log of a row": typed("log", "items", "1"),
         "undrop history": typed("history"),

@@ -1,5 +1,6 @@
 """``backups/`` as a collection: names never taken twice, what is whose, what is forgotten."""
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -15,7 +16,7 @@ from undrop import settings
 from undrop.errors import UsageError
 from undrop.record import Record
 from undrop.steps import choose
-from undrop.store import catalog, forget, vault
+from undrop.store import catalog, forget, log, vault
 from undrop.store.lock import Lock
 
 
@@ -117,6 +118,33 @@ SLUGS = {
 @pytest.mark.parametrize(("reason", "slug"), SLUGS.items())
 def test_a_reason_becomes_a_name_of_sixty_characters_at_most(reason: str, slug: str) -> None:
     assert catalog.slug(reason) == slug
+
+
+def test_a_record_and_a_line_changed_in_place_are_seen_by_who_has_read_them(
+    stocked: Project,
+) -> None:
+    """Of the same length, with the times that they had: the bytes tell, in one process too."""
+    inside.back_up(stocked, "one")
+    loaded = settings.load(stocked.root)
+    log.begin(loaded, "run", "", log.Known(command="one"))
+    [backup] = catalog.backups(loaded)
+    assert backup.record
+    [step] = log.steps(loaded)
+    assert (backup.record.reason, step.command) == ("one", "one")
+    folders = filter(None, (loaded.backups, loaded.vault_folder))
+    logs = [folder / log.NAME for folder in folders]
+    for path in (backup.path.with_suffix(".json"), *logs):
+        times = path.stat()
+        path.write_bytes(path.read_bytes().replace(b'"one"', b'"two"'))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    [backup] = catalog.backups(loaded)
+    assert backup.record
+    [step] = log.steps(loaded)
+    assert (backup.record.reason, step.command) == ("two", "two")
+    logs[0].write_text("no line of ours\n")
+    assert [known.command for known in log.steps(loaded)] == ["two"]
+    backup.path.with_suffix(".json").write_text("none")
+    assert catalog.backups(loaded)[0].record is None
 
 
 def test_a_copy_without_a_record_is_as_old_as_its_name_says(project: Project) -> None:

@@ -199,13 +199,13 @@ def _pinned(lock: "Lock", purpose: Purpose, stack: ExitStack, hold: float) -> St
 def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backup, bool]":
     """The backup that holds the snapshot, and whether it was taken now."""
     settings = lock.settings
-    if not purpose.fresh and (same_content := _newest_copy(settings, snapshot, purpose)):
+    backups = catalog.backups(settings)  # no other is taken while the lock is ours
+    if not purpose.fresh and (same_content := _newest_copy(settings, snapshot, purpose, backups)):
         snapshot.release()
         return same_content, False
     durable.require_space(settings.backups, snapshot.bytes)
     with durable.scratch(lock.partial()) as work:
         content = snapshot.identify(work).content
-        backups = catalog.backups(settings)
         same_content = holding(settings, _enough(backups, purpose), content)
         if same_content:
             packing.make_plain(lock, same_content)
@@ -235,12 +235,14 @@ def _enough(backups: "list[Backup]", purpose: Purpose) -> "list[Backup]":
     return [each for each in backups if not each.pending]
 
 
-def _newest_copy(settings: "Settings", snapshot: "Snapshot", purpose: Purpose) -> "Backup | None":
+def _newest_copy(
+    settings: "Settings", snapshot: "Snapshot", purpose: Purpose, backups: "list[Backup]"
+) -> "Backup | None":
     """The newest backup of this database, if it has the live content, asked the cheap way.
 
     It spares a copy of the live database when nothing was written since.
     """
-    ours = [each for each in catalog.backups(settings) if catalog.is_of(settings, each)]
+    ours = [each for each in backups if catalog.is_of(settings, each)]
     for newest in _enough([each for each in ours if each.verified][-1:], purpose):
         with suppress(OSError):
             if newest.record and snapshot.is_in(newest.path, newest.record):

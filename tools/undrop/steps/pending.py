@@ -34,9 +34,10 @@ def settle(lock: "Lock", among: "Sequence[Backup] | None" = None) -> None:
         return
     for _ in range(AT_ONCE):
         left = [b for b in waiting(lock.settings) if names is None or b.path.name in names]
-        for backup in left[-1:]:
-            with suppress(UndropError, OSError):
-                _prove(lock, backup)
+        if not left:
+            return
+        with suppress(UndropError, OSError):
+            _prove(lock, left[-1])
 
 
 @contextmanager

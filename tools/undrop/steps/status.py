@@ -2,7 +2,6 @@
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.errors import CheckError, DamagedError, SlowError, UndropError
@@ -184,6 +183,6 @@ def _used(settings: "Settings") -> int:
         for parent, _, names in os.walk(folder or ""):
             for name in names:
                 with suppress(FileNotFoundError):  # another undrop is at work
-                    stat = Path(parent, name).lstat()
+                    stat = os.lstat(f"{parent}/{name}")
                     blocks[stat.st_dev, stat.st_ino] = stat.st_blocks
     return 512 * sum(blocks.values())

@@ -86,9 +86,10 @@ class Timeline:
         self._known = {backup.path.name: backup for backup in self.backups}
         self._held: dict[str, Moment] = {}
         groups = list(_overlapping(_settled(settings, log.steps(settings))))
-        opened = [_first(group).opened for group in groups]
+        firsts = [_first(group) for group in groups]
+        opened = [step.opened for step in firsts]
         events: list[tuple[int, str, str | tuple[Step, ...]]] = [
-            (_first(group).opened, _first(group).at, group) for group in groups
+            (first.opened, first.at, group) for first, group in zip(firsts, groups, strict=True)
         ]
         for backup in self.backups:
             record = backup.record
