@@ -29,15 +29,9 @@ WRITTEN = (
     "pg_stat_xact_all_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0"
 )
 """In this transaction (monitoring-stats.html, pg_stat_xact_all_tables)."""
-DONE = (
-    f"SELECT {catalogs.NAME}, sum(s.n_tup_ins)::int8, sum(s.n_tup_upd)::int8, "  # noqa: S608 - ours
-    "sum(s.n_tup_del)::int8 FROM pg_stat_xact_all_tables s "
-    "JOIN pg_class c ON c.oid = coalesce(pg_partition_root(s.relid), s.relid) "
-    f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({catalogs.SYSTEM}) "
-    "AND s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 GROUP BY 1"
-)
 NAMES = (
-    f"SELECT c.oid::int8, {catalogs.NAME} FROM pg_class c "  # noqa: S608 - ours
+    f"SELECT c.oid::int8, {catalogs.NAME}, "  # noqa: S608 - ours
+    "quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c "
     "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') "
     f"AND NOT c.relispartition AND NOT ({catalogs.SYSTEM})"
 )
@@ -98,23 +92,31 @@ def columns(ask: "Ask", source: "Source") -> dict[str, tuple[int, str]]:
 
 
 class Begun:
-    """Where migrations begin: the tables that are there."""
+    """Where migrations begin: the tables that are there, and which are written to since."""
 
     def __init__(self, ask: "Ask") -> None:
-        self.files, self._names = dict(ask(FILES)), dict(ask(NAMES))
+        self.files, self._written = dict(ask(FILES)), set[int]()
+        self._names = {oid: name for oid, name, _ in ask(NAMES)}
 
-    def done(self, ask: "Ask") -> dict[str, list[int]] | None:
-        """What was done to tables: rows put in, changed and gone, by the transaction of ``ask``.
+    def done(self, ask: "Ask") -> dict[str, int | None] | None:
+        """Of each table written to by now, its rows as the transaction of ``ask`` has them.
 
-        And whether they are rewritten, or gone, since the beginning. None where nobody counts.
+        None for one that is gone; none of them where nobody counts. It is to be asked at each
+        commit: a session counts what is later than its last report, which may be several
+        transactions (pgstat_report_stat in pgstat.c).
         """
         if not ask(COUNTED)[0][0]:
             return None
-        found = {str(name): [*counts, 0] for name, *counts in ask(DONE)}
-        files, names = dict(ask(FILES)), dict(ask(NAMES))
-        for oid in {*self._names, *names}:
-            if files.get(oid) != self.files.get(oid):
-                found.setdefault(names.get(oid) or self._names[oid], [0, 0, 0, 0])[3] = 1
+        files, names = dict(ask(FILES)), {oid: called for oid, *called in ask(NAMES)}
+        self._written |= {oid for (oid,) in ask(WRITTEN)}
+        moved = {oid for oid in {*files, *self.files} if files.get(oid) != self.files.get(oid)}
+        found: dict[str, int | None] = {}
+        for oid in self._written | moved:
+            if called := names.get(oid):
+                name, sql = called
+                [[found[name]]] = ask(f"SELECT count(*) FROM {sql}")  # noqa: S608 - quoted
+            elif gone := self._names.get(oid):
+                found.setdefault(gone, None)
         return found
 
 
@@ -157,18 +159,18 @@ class Watch:
             self._facts = facts(ask, rights=self._rehearsed[3])
 
     def on_the_way(self, ask: "Ask") -> str:
-        """The same of a commit that is not the last: what it did to tables, value by value not."""
+        """The same of a commit that is not the last: which tables were written to, their rows."""
         there = self._rehearsed[-1][self._passed :] if self._rehearsed else []
         self._passed += 1
         here = self._begun.done(ask)
         if not there or there[0] is None or here is None:
             return ""
         [wanted, *_] = there
-        names = (name for name in sorted({*here, *wanted}) if here.get(name) != wanted.get(name))
-        if not (name := next(names, "")):
-            return ""
-        said = (_said(each.get(name, [0, 0, 0, 0])) for each in (here, wanted))
-        return f"table {name}: {next(said)}; {next(said)} where it was rehearsed"
+        for name in sorted({*here, *wanted}):
+            one, other = (_said(each, name) for each in (here, wanted))
+            if one != other:
+                return f"table {name}: {one}, {other} where it was rehearsed"
+        return ""
 
     def difference(self, ask: "Ask", *, alone: bool) -> str:
         """How it differs from the rehearsal; empty where it does not, or nobody looked.
@@ -243,7 +245,7 @@ class Watch:
                         yield f"table {name}: other values of {column}, which the rehearsal kept"
 
 
-def _said(done: list[int]) -> str:
-    put_in, changed, gone, anew = done
-    is_anew = ", written anew or gone" if anew else ""
-    return f"{put_in:,} rows put in, {changed:,} changed, {gone:,} gone{is_anew}"
+def _said(rows: dict[str, int | None], name: str) -> str:
+    if name not in rows:
+        return "not written to"
+    return "gone" if rows[name] is None else f"{rows[name]:,} rows"
