@@ -157,5 +157,9 @@ def _sweep() -> None:
     for left in Path(gettempdir()).glob(f"{PREFIX}*"):
         pid = left.name.removeprefix(PREFIX).partition("-")[0]
         with suppress(OSError):
-            if not durable.is_alive(pid) and left.lstat().st_uid == os.getuid():
+            if (
+                pid != str(os.getpid())
+                and not durable.is_alive(pid)
+                and left.lstat().st_uid == os.getuid()
+            ):
                 durable.remove_with_sidecars(left)
