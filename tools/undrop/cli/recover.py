@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from undrop.steps.recover import Looked, Recovered
     from undrop.store.catalog import Backup
 
+NO_PLACE_FOR = {"table gone", "column gone"}
+"""What is lost whose rows or values have no place in live."""
 COLUMNS = ("NAME", "LOST", "WHAT")
 VERBS = {"put": "row(s) back", "change": "row(s) with values back", "gone": "row(s) gone"}
 
@@ -127,15 +129,19 @@ def _looked(run: Run, looked: "Looked") -> Answer:
     name, of = held.backup.path.name, tables.age(held.backup.created)
     worst = next((each for each in held.lacking if each.name in held.missing), held.lacking[0])
     source = run.arguments.source
-    line: Text = (
-        ("to bring it back, name it:", Action("recover", "--from", source, worst.name))
-        if source
-        else (
-            "to bring it back, name it:",
-            Action("recover", worst.name),
-            "(it takes the newest state that lacks nothing of what was lost; --from names one)",
+    chosen = ("--from", source) if source else ()
+    line: Text = ("to bring it back, name it:", Action("recover", *chosen, worst.name))
+    if worst.what in NO_PLACE_FOR:
+        own = ("--into", own_table(worst.name.removeprefix("table ")))
+        line = (
+            "live's schema has no place for it; to have all as it was then:",
+            Action("restore", name),
+            "; or its rows alone, in a table of their own:",
+            Action("recover", *chosen, *own, worst.name),
         )
-    )
+    elif not source:
+        taken = "(it takes the newest state that lacks nothing of what was lost; --from names one)"
+        line = (*line, taken)
     told: list[Text] = [
         f"what live lacks of {name}, of {of}",
         *(_older(run, backup, more) for backup, more in looked.older),
