@@ -22,7 +22,7 @@ from undrop import settings
 from undrop.errors import CheckError
 from undrop.record import Record
 from undrop.steps import backup, pack, verify
-from undrop.store import catalog, forget, unpacked, vault
+from undrop.store import catalog, forget, packing, unpacked, vault
 
 ROWS = 2000
 
@@ -323,6 +323,125 @@ def test_what_is_larger_than_the_limit_is_packed_alone(lived: Lived) -> None:
     lived.live(5)
     assert lived.pack().states == 2
     assert all(not record.packed.get("base") for _, record in records(lived.project))
+    lived.all_are_what_they_were()
+
+
+def test_of_a_state_with_two_names_one_can_go_and_frames_stay(lived: Lived) -> None:
+    """What is packed against it is from then on against the other, which has its number."""
+    lived.live(1)
+    with inside.command(lived.project) as lock:
+        again = backup.take(lock, backup.Purpose("again", "agent", fresh=True))
+    assert again
+    lived.bytes[again.path.name] = again.path.read_bytes()
+    lived.live(8)
+    lived.pack()
+    frames = lived.files(".db.zst")
+    base = next(
+        str(each.packed["base"]) for _, each in records(lived.project) if "base" in each.packed
+    )
+    with inside.command(lived.project) as lock:
+        catalog.amend(lock, again, packed={})  # as one that was taken later
+        assert forget.forget(lock, base).same
+    del lived.bytes[base]
+    assert lived.files(".db.zst") == frames
+    lived.all_are_what_they_were()
+    lived.live(14)
+    lived.pack()
+    lived.all_are_what_they_were()
+    assert again.path.exists(), "it stays plain, as the first did"
+
+
+def test_a_plain_file_that_was_changed_is_not_what_a_forgotten_base_leaves(lived: Lived) -> None:
+    lived.live(8)
+    lived.pack()
+    base = next(name for name, each in records(lived.project) if each.packed["number"] == 0)
+    name = lived.files(".db.zst")[1].removesuffix(".zst")
+    with inside.command(lived.project) as lock:
+        changed = packing.make_plain(lock, catalog.named(lock.settings, name)).path
+    changed.chmod(0o600)
+    data = bytearray(lived.bytes[name])
+    data[len(data) // 2] ^= 1
+    changed.write_bytes(data)
+    with inside.command(lived.project) as lock:
+        forget.forget(lock, base)
+    del lived.bytes[base]
+    lived.all_are_what_they_were()
+    assert lived.project.litter() == []
+
+
+HOSTILE: list[dict[str, object]] = [
+    {"base": ".."},
+    {"base": "steps.jsonl"},
+    {"base": "a\0b.db"},
+    {"base": f"{'x' * 300}.db"},
+    {"base": "nothing.db"},
+    {"base": 7, "digest": None},
+    {"base": "its own"},
+    {"base": "one against it"},
+    {"number": -7, "bytes": -8},
+    {"number": 10**30},
+    {"folder": True},
+]
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("fields", HOSTILE, ids=str)
+def test_a_record_that_somebody_edited_spoils_its_own_backup_at_most(
+    lived: Lived, fields: dict[str, object]
+) -> None:
+    lived.live(7)
+    lived.pack()
+    known = dict(records(lived.project))
+    names = [name for name, each in known.items() if each.packed.get("base")]
+    turned = {"its own": names[0], "one against it": names[1]}.get(str(fields.get("base")), "")
+    if turned:
+        edit(lived, names[0], base=turned, base_digest=known[turned].digest)
+        edit(lived, turned, base=names[0], base_digest=known[names[0]].digest)
+    else:
+        edit(lived, names[0], **fields)
+    for name in {names[0], turned} - {""}:
+        assert lived.project.run("undrop", "verify", name).code in {0, 4}
+    spoilt = {names[0], turned} if lived.project.run("undrop", "verify", names[0]).code else set()
+    lived.bytes = {name: data for name, data in lived.bytes.items() if name not in spoilt}
+    lived.live(3)
+    lived.pack()
+    if not turned:
+        with inside.command(lived.project) as lock:
+            forget.forget(lock, names[0])
+        lived.bytes.pop(names[0], None)
+        lived.all_are_what_they_were()
+    assert lived.project.litter() == []
+
+
+def edit(lived: Lived, name: str, **fields: object) -> None:
+    """Somebody writes into a record, in ``backups/`` and in the vault."""
+    with inside.command(lived.project) as lock:
+        known = catalog.named(lock.settings, name)
+        assert known.record
+        catalog.amend(lock, known, packed={**known.record.packed, **fields})
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder", "dangling"])
+def test_what_is_planted_as_a_frame_stops_nothing(lived: Lived, kind: str) -> None:
+    lived.live(6)
+    lived.pack()
+    shutil.rmtree(lived.project.environment["XDG_STATE_HOME"])
+    frame = sorted(lived.project.backups.glob("*.zst"))[0]
+    frame.unlink()
+    plant = {"pipe": os.mkfifo, "folder": os.mkdir}.get(kind)
+    if plant:
+        plant(frame)
+    else:
+        frame.symlink_to("/etc/passwd" if kind == "link" else "/nowhere")
+    done = lived.project.run("undrop", "verify")
+    assert done.code == 4, done
+    assert done.out.count("whole") == len(lived.bytes) - 1, done
+    assert lived.project.run("undrop", "audit").code == 4
+    lived.live(1)
+    lived.pack()
+    with inside.command(lived.project) as lock:
+        forget.forget(lock, frame.name)
+    lived.bytes.pop(frame.name.removesuffix(".zst"))
     lived.all_are_what_they_were()
 
 

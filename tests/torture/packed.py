@@ -20,7 +20,7 @@ from shop import Project, make
 from undrop import record, settings
 from undrop.errors import UndropError
 from undrop.settings import Settings
-from undrop.steps import backup, pack
+from undrop.steps import backup, pack, thin
 from undrop.store import catalog, unpacked
 
 ROWS = 60  # of 90 bytes: three pages
@@ -36,10 +36,10 @@ class Scene(NamedTuple):
     project: Project
     command: list[str]
     bytes: dict[str, bytes]
-    gone: str
-    """The name that is to be forgotten; empty where nothing is."""
-    secret: str
-    """What only that one has."""
+    gone: set[str]
+    """The names that are to go."""
+    secrets: list[str]
+    """What only those have."""
 
     def at(self, project: Project) -> "Scene":
         """The same in a copy of the project."""
@@ -51,6 +51,7 @@ def make_scene(folder: Path, words: str, *, links: bool = True) -> Scene:
 
     ``pack``: four are to be packed, of which one has two names, and one against a packed one.
     ``forget N``: the state with that number, which others are packed against.
+    ``thin``: the older half goes, among it what others are packed against.
     ``backup``: one is to be packed once that has answered.
 
     Without ``links`` the vault has copies.
@@ -77,15 +78,28 @@ def make_scene(folder: Path, words: str, *, links: bool = True) -> Scene:
             if at == (11 if what == "pack" else 15):
                 with inside.command(project) as lock:
                     pack.pack(lock)
-        numbers = {
-            unpacked.packing(each.record).number: each.path.name
-            for each in catalog.backups(settings.load(project.root))
-        }
-    if what == "backup":
-        _change(project, 99)
-    gone = numbers[int(number)] if number else ""
-    command = ["undrop", what, *([gone] if gone else [])]
-    return Scene(project, command, known, gone, SECRETS[int(number)] if number else "")
+        if what == "backup":
+            _change(project, 99)
+        gone = _going(project, what, number)
+    going = [*gone.values()] if what == "forget" else ["--yes"] if what == "thin" else []
+    secrets = [text for at, text in SECRETS.items() if gone.get(at)]
+    return Scene(project, ["undrop", what, *going], known, {*gone.values()}, secrets)
+
+
+def _going(project: Project, what: str, number: str) -> dict[int, str]:
+    """The backups that are to go, by their numbers."""
+    numbers = {
+        unpacked.packing(each.record).number: each.path.name
+        for each in catalog.backups(settings.load(project.root))
+    }
+    if what != "thin":
+        return {int(number): numbers[int(number)]} if number else {}
+    toml = project.root / "pyproject.toml"
+    toml.write_text(f"{toml.read_text()}\n[tool.undrop.keep]\nagent = '9 last'\n")
+    names = {each.backup.path.name for each in thin.planned(settings.load(project.root), [])}
+    going = {at: name for at, name in numbers.items() if name in names}
+    assert len(going) == len(names) == 7
+    return going
 
 
 def _change(project: Project, at: int) -> None:
@@ -161,7 +175,7 @@ def _lost(scene: Scene, where: str) -> list[str]:
         by_name = dict(zip(names, known, strict=True))
         with closing(loaded.engine.session):
             for name, data in scene.bytes.items():
-                if name == scene.gone:
+                if name in scene.gone:
                     continue
                 if name not in by_name:
                     wrong.append(f"{name} is not listed{where}")
@@ -186,7 +200,7 @@ def false_frames(scene: Scene) -> list[str]:
         for path in folder.glob("[!.]*.zst"):
             plain = path.with_suffix("")
             how = unpacked.packing(record.read(plain.with_suffix(".json")))
-            if not (how.digest or plain.exists() or plain.name == scene.gone):
+            if not (how.digest or plain.exists() or plain.name in scene.gone):
                 wrong.append(f"what {path.name} is says no record")
     return wrong
 
@@ -209,13 +223,9 @@ def after_a_fault(scene: Scene, done: Done) -> list[str]:
 def after_the_rerun(scene: Scene) -> list[str]:
     """The same again succeeds, and after a pack, which has nothing to do then, all is as it was."""
     project, wrong = scene.project, []
-    was_gone = bool(scene.gone) and not any(
-        (folder / scene.gone).with_suffix(kind).exists()
-        for folder in (project.backups, *vaults(project))
-        for kind in (".db", ".db.zst", ".json")
-    )
+    done_before = "forget" in scene.command and not told(scene)
     done = project.run(*traced.python(*scene.command))
-    if done.code != (2 if was_gone else 0):
+    if done.code != (2 if done_before else 0):
         wrong.append(f"the same again ended with {done.code}: {done.err[-500:]}")
     wrong += lost(scene) + false_frames(scene) + litter(scene)
     for number in ("first", "second"):
@@ -226,28 +236,35 @@ def after_the_rerun(scene: Scene) -> list[str]:
     done = project.run(*traced.python("undrop", "verify"))
     if done.code:
         wrong.append(f"verify ended with {done.code}: {done.out[-500:]}")
-    if any(Path(project.environment["TMPDIR"]).iterdir()):
-        wrong.append("something is left in the temporary folder")
+    temporary = Path(project.environment["TMPDIR"])
+    wrong += [f"litter: {path.name}, for a while" for path in temporary.glob("undrop-*")]
     return wrong + told(scene)
 
 
 def told(scene: Scene) -> list[str]:
-    """What tells of the one that is forgotten: its own bytes in whatever is there still."""
+    """What there is of those that are to go: their names, their own bytes in whatever is left."""
     if not scene.gone:
         return []
-    project, wrong = scene.project, []
+    project, stems = scene.project, {Path(name).stem for name in scene.gone}
+    wrong = []
     folders = (project.backups, *vaults(project))
     for path in (each for folder in folders for each in folder.glob("[!.]*")):
-        if scene.secret.encode() in path.read_bytes():
-            wrong.append(f"{path.name} tells of what was forgotten")
-        if scene.gone in path.name or (path.suffix == ".json" and scene.gone in path.read_text()):
-            wrong.append(f"{path.name} names what was forgotten")
+        data = path.read_bytes() if path.suffix != ".jsonl" else b""
+        if any(secret.encode() in data for secret in scene.secrets):
+            wrong.append(f"{path.name} tells of what is to go")
+        if path.name.partition(".")[0] in stems or any(
+            name.encode() in data for name in scene.gone
+        ):
+            wrong.append(f"{path.name} names what is to go")
     with environment(project):
         loaded = settings.load(project.root)
         with closing(loaded.engine.session):
             for each in catalog.backups(loaded):
-                if scene.secret.encode() in unpacked.plain(loaded, each).read_bytes():
-                    wrong.append(f"{each.path.name} tells of what was forgotten")
+                if each.path.name in scene.gone:
+                    continue
+                data = unpacked.plain(loaded, each).read_bytes()
+                if any(secret.encode() in data for secret in scene.secrets):
+                    wrong.append(f"{each.path.name} tells of what is to go")
     return wrong
 
 

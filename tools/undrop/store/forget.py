@@ -81,7 +81,7 @@ def _release(lock: "Lock", gone: Backup) -> None:
     ours, others = _folders(lock.settings)
     for folder in (*ours, *others):
         if gone.record and (folder in ours or _has(folder, gone)):
-            packing.release_beside(lock, folder, gone.record.digest)
+            packing.release_beside(lock, folder, gone)
 
 
 def _removed_everywhere(settings: "Settings", gone: Backup) -> list[Path]:

@@ -87,7 +87,7 @@ def unpack(
                 out.write(part)
         if is_folder:
             durable.make_private(target)
-            with tarfile.open(file) as archive:
+            with tarfile.open(file, "r:") as archive:
                 archive.extractall(target, filter="data")
             file.unlink()
     except tarfile.TarError as error:
@@ -103,6 +103,8 @@ def parts(frame: "Path", base: "Path | None", size: int | None) -> "Iterator[byt
 
     Raises CheckError where it is no whole one packed against ``base``; OSError.
     """
+    if not frame.is_file():  # a pipe would be waited on for ever
+        raise _broken(frame, "it is no file")
     zstd = _zstd()
     options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: LONGEST}
     prefix = zstd.ZstdDict(base.read_bytes(), is_raw=True).as_prefix if base else None

@@ -95,7 +95,7 @@ def pack(lock: "Lock", state: State, others: list[State]) -> State:
         number = 1 + max(each.number for each in others)
     if number >= 0 and number % STAYS == 0:
         return _tell(lock, state, Packing(number))
-    base = _base(number, others)
+    base = _base(state, number, others)
     plain = _whole(settings, state)
     against = _whole(settings, base) if base else None
     with durable.scratch(_hidden(lock)) as work:
@@ -123,17 +123,20 @@ def pack(lock: "Lock", state: State, others: list[State]) -> State:
 
 
 def make_plain(lock: "Lock", backup: "Backup") -> "Backup":
-    """Let a backup have a plain file again, which only a frame has; it keeps that.
+    """Let a backup have a whole plain file again, where only a frame has its bytes; it keeps that.
 
     Raises CheckError, OSError.
     """
-    if os.path.lexists(backup.path):
+    if backup.packed is None or unpacked.is_whole(lock.settings, backup):
         return backup
     work = backup.path.parent / _hidden(lock).name
     try:
         unpacked.write(lock.settings, backup, work)
         durable.make_read_only(work)
-        durable.sync_path(work)
+        for file in [*work.iterdir(), work] if work.is_dir() else [work]:
+            durable.sync_path(file)
+        if work.is_dir():
+            durable.remove(backup.path)
         work.rename(backup.path)
     finally:
         durable.remove_with_sidecars(work)
@@ -152,29 +155,38 @@ def release(lock: "Lock", gone: "Backup") -> None:
     if kept is None or not kept.digest:
         return
     known = states(catalog.backups(lock.settings), kept.source)
-    needy = [each for each in known if each.needs == kept.digest]
-    names = [b.path.name for s in known if s.digest == kept.digest for b in s.backups]
-    if same := [name for name in names if name != gone.path.name]:
+    needy = [each for each in known if each.needs == kept.digest != each.digest]
+    names = [b for s in known if s.digest == kept.digest for b in s.backups]
+    if same := [each for each in names if each.path.name != gone.path.name]:
+        for each in same:  # those that come need its number, too
+            how = packing(each.record)._replace(number=State([*names, gone]).number)
+            _tell(lock, State([each]), how)
         for state in needy:
             how = next(packing(each.record) for each in state.backups if each.packed)
-            _tell(lock, state, how._replace(base=same[0]))
+            _tell(lock, state, how._replace(base=same[0].path.name))
         return
     others = {each.digest: each for each in known if each.digest != kept.digest}
     number: int | None = packing(kept).number
+    if any(each.number == number for each in others.values()):  # handed on by a killed run
+        number = None
     for state in sorted(needy, key=lambda each: each.number):
         _unpack(lock, state)
         plain = _tell(lock, state, Packing(state.number if number is None else number))
         number, others[state.digest] = None, pack(lock, plain, [*others.values()])
 
 
-def release_beside(lock: "Lock", folder: Path, mark: str) -> None:
-    """The same for what only a vault has: what needs the bytes of that digest gets plain again.
+def release_beside(lock: "Lock", folder: Path, gone: "Backup") -> None:
+    """The same for what only a vault has: what is packed against that file gets plain again.
 
     Raises CheckError, OSError.
     """
     for note in sorted(folder.glob("*.json")):
-        kept = record.read(note)
-        if not (mark and kept and packing(kept).base_digest == mark):
+        how = packing(record.read(note))
+        if not how.base or gone.record is None or how.base_digest != gone.record.digest:
+            continue
+        if note.stem == gone.path.stem:
+            continue
+        if how.base != gone.path.name and catalog.at(folder / how.base):
             continue
         for backup in filter(None, (catalog.at(note.with_suffix(suffix)) for suffix in SUFFIXES)):
             if backup.packed:
@@ -182,14 +194,24 @@ def release_beside(lock: "Lock", folder: Path, mark: str) -> None:
                 backup.packed.unlink()
 
 
-def _base(number: int, others: list[State]) -> State | None:
-    """What the state of that number is packed against, if it is there."""
+def _base(state: State, number: int, others: list[State]) -> State | None:
+    """What the state is packed against with that number, if it is there."""
+    by_digest = {each.digest: each for each in others}
     by_number = {each.number: each for each in others if each.number >= 0}
     for level in LEVELS if number >= 0 else ():
         base = by_number.get(number - number % level)
         if number % level and base and _can_be_base(base):
-            return base
+            return None if _needs(base, state, by_digest) else base
     return None
+
+
+def _needs(one: State | None, other: State, by_digest: dict[str, State]) -> bool:
+    """Whether one cannot be unpacked without the other, whatever their numbers say."""
+    for _ in range(unpacked.DEEPEST):
+        if one is None or one.digest == other.digest:
+            return one is not None
+        one = by_digest.get(one.needs)
+    return True
 
 
 def _can_be_base(state: State) -> bool:
@@ -299,6 +321,9 @@ def _unpack(lock: "Lock", state: State) -> None:
     vault.keep(lock)
     for folder in _folders(settings):
         for backup in state.backups:
-            _frame_of(folder / backup.path.name).unlink(missing_ok=True)
+            place = catalog.at(folder / backup.path.name)
+            if place and place.packed:
+                make_plain(lock, place)
+                place.packed.unlink()
         if folder.is_dir():
             durable.sync_path(folder)

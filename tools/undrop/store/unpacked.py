@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import digest, durable
+from undrop.engines.registry import SUFFIXES
 from undrop.errors import CheckError
 from undrop.recipes import Action
 from undrop.store import catalog, frame
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 PREFIX = "undrop-unpacked-"
 AT_ONCE = 8
 """Unpacked files that are kept for a command: it reads three states, and their bases, together."""
+DEEPEST = 9
+"""Frames, one upon the other, that are unpacked for one backup: more are no undrop's."""
 
 
 class Packing(NamedTuple):
@@ -51,18 +54,18 @@ def packing(record: "Record | None") -> Packing:
         for name, value in fields.items()
         if type(value) is Packing.__annotations__.get(name)
     }
-    known = Packing(**sound)
-    is_name = not known.base or Path(known.base).name == known.base
-    return known if is_name else Packing()
+    known, base = Packing(**sound), Path(sound.get("base", ""))
+    is_name = base.name == str(base) and base.suffix in SUFFIXES
+    return known if not known.base or is_name else Packing()
 
 
-def plain(settings: "Settings", backup: "Backup") -> Path:
+def plain(settings: "Settings", backup: "Backup", above: tuple[str, ...] = ()) -> Path:
     """A file with its own bytes: its own, or one that is there until the command ends.
 
-    Of those at most AT_ONCE are, the ones that were asked for last. Raises CheckError where it
-    cannot be unpacked, OSError.
+    Of those at most AT_ONCE are, the ones that were asked for last. ``above`` are the digests of
+    what is to be unpacked with it. Raises CheckError where it cannot be unpacked, OSError.
     """
-    if backup.packed is None or (os.path.lexists(backup.path) and _is_as_kept(settings, backup)):
+    if backup.packed is None or is_whole(settings, backup):
         return backup.path
     record = backup.record
     if record is None or not record.digest:
@@ -73,7 +76,7 @@ def plain(settings: "Settings", backup: "Backup") -> Path:
     known = session.unpacked.pop(record.digest, None)
     if known is None or not known.exists():
         known = _folder(session, record.digest) / backup.path.name
-        write(settings, backup, known)
+        write(settings, backup, known, above)
     session.unpacked[record.digest] = known
     while len(session.unpacked) > AT_ONCE:
         oldest = next(iter(session.unpacked))
@@ -81,17 +84,21 @@ def plain(settings: "Settings", backup: "Backup") -> Path:
     return known
 
 
-def write(settings: "Settings", backup: "Backup", target: Path) -> None:
+def write(
+    settings: "Settings", backup: "Backup", target: Path, above: tuple[str, ...] = ()
+) -> None:
     """Unpack a backup that has a frame to ``target``, which is not there yet.
 
     Its copy in the vault is tried, too, and those of its base. Raises CheckError, OSError.
     """
     record, how = backup.record, packing(backup.record)
     assert record is not None  # noqa: S101 - who packs has one
+    if record.digest in above or len(above) == DEEPEST:
+        raise CheckError(f"{backup.packed} is packed against itself", Action("list"))
     durable.require_space(target.parent, record.bytes)
     why: list[CheckError] = []
     for each in _frames(settings, backup):
-        for base in _bases(settings, each, how, why):
+        for base in _bases(settings, each, how, why, (*above, record.digest)):
             try:
                 frame.unpack(each, base, target, record.bytes, is_folder=how.folder)
             except CheckError as error:
@@ -107,10 +114,13 @@ def write(settings: "Settings", backup: "Backup", target: Path) -> None:
     )
 
 
-def _is_as_kept(settings: "Settings", backup: "Backup") -> bool:
+def is_whole(settings: "Settings", backup: "Backup") -> bool:
+    """Whether its plain file is there, with the bytes that the record says, if there is one."""
     record, progress = backup.record, settings.engine.session.progress
     with suppress(OSError):
-        return record is None or digest.of(backup.path, progress, record.bytes) == record.digest
+        there = os.path.lexists(backup.path)
+        same = record is None or digest.of(backup.path, progress, record.bytes) == record.digest
+        return there and same
     return False
 
 
@@ -120,7 +130,7 @@ def _frames(settings: "Settings", backup: "Backup") -> "Iterator[Path]":
 
 
 def _bases(
-    settings: "Settings", packed: Path, how: Packing, why: list[CheckError]
+    settings: "Settings", packed: Path, how: Packing, why: list[CheckError], above: tuple[str, ...]
 ) -> "Iterator[Path | None]":
     """Files with the bytes that something was packed against; those beside it first."""
     if not how.base:
@@ -137,9 +147,12 @@ def _bases(
                 continue
             seen.add((stat.st_dev, stat.st_ino))
             try:
-                yield plain(settings, backup)
+                base = plain(settings, backup, above)
             except CheckError as error:
                 why.append(error)
+            else:
+                if base.is_file():
+                    yield base
 
 
 def _folder(session: "Session", mark: str) -> Path:
