@@ -3,9 +3,11 @@
 import ast
 import json
 import re
+import shlex
 import subprocess
 from argparse import _SubParsersAction
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ PAGES = sorted(
 PACKAGE = REPOSITORY / "tools/undrop"
 SET_UP = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
 FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINE = re.compile(r"(?:\$ )?(?:just|undrop) +([a-z][a-z-]*)(.*)")
 TYPED = re.compile(r"(?<![\w/.:-])(just|undrop) +([a-z][a-z-]*)")
 
 
@@ -101,6 +104,22 @@ def test_what_a_page_says_to_type_is_there(page: Path) -> None:
     for line in code(page):
         for program, name in TYPED.findall(line.partition("#")[0]):
             assert name in known[program], line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_a_line_of_a_page_has_options_and_arguments_that_there_are(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in code(page):
+        if not (found := LINE.match(line)) or found[1] not in COMMANDS:
+            continue
+        words = shlex.split(found[2], comments=True)
+        ends = (at for at, word in enumerate(words) if not word.strip("|&;>/,"))
+        words = words[: next(ends, None)]
+        if words and not any(word.startswith("[") for word in words):  # the reference has those
+            with suppress(SystemExit):  # it is asked for help
+                parser(found[1]).parse_args([found[1], *(word.rstrip(";,") for word in words)])
+    capsys.readouterr()
 
 
 def anchors(page: Path) -> set[str]:
