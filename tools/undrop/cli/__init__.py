@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 NEW_OBJECTS = 100_000  # after which cycles are looked for
 A_WHILE = 0.5  # seconds that are spent on packing older backups once a command has answered
 AS_IT_IS = "undrop"
+WARNINGS = ("WARNING", answer.BROKEN.partition(":")[0])
+"""How a line begins that tells of something to be seen to."""
 ASKED = "_ARGCOMPLETE"
 """The variable that a shell sets which asks what could be typed."""
 OURS = "the same command with --verbose shows where, which its maintainers should see"
@@ -193,14 +195,19 @@ def _fail(
         facts = answer.failure(error, prompt)
         with tables.reader_may_leave(sys.stdout):
             print(json.dumps({**facts, "exit_code": code}))
-    _say(error.told(prompt.text(error.next_parts)), terminal.RED)
+    _say(error.told(prompt.text(error.next_parts)))
     return code
 
 
-def _say(text: str, colour: str = "") -> None:
+def _say(text: str) -> None:
+    """Tell people; a failure's three lines begin in red, a warning is yellow."""
     first, *rest = map(tables.clean, text.splitlines())
-    if colour and terminal.has_colour(sys.stderr):
-        first = terminal.coloured(first, colour)
+    if terminal.has_colour(sys.stderr):
+        failed = any(line.startswith("Next: ") for line in rest)
+        warned = first.startswith(WARNINGS)
+        first = terminal.coloured(
+            first, terminal.RED if failed else terminal.YELLOW if warned else ""
+        )
     with (
         tables.reader_may_leave(sys.stderr),
         suppress(OSError),
