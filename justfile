@@ -67,7 +67,7 @@ bench *args: _undrop
 mutants *args: _undrop
     @python tests/mutants.py "$@"
 
-# Write the table of commands in docs/reference.md anew from the command line
+# Write the tables of commands and of their keys in docs/reference.md anew
 [group("develop")]
 [no-exit-message]
 reference: _undrop
