@@ -212,9 +212,12 @@ def known_as(settings: "Settings", name: str) -> Backup | None:
 
 
 def amend(lock: "Lock", backup: Backup, **fields: object) -> None:
-    """Let a backup's record say that of it, wherever there is one. Raises OSError."""
+    """Let a backup's record say that of it, wherever there is one. Raises OSError.
+
+    In ``backups/`` last: killed, it is the old one, and what is done again tells both.
+    """
     settings = lock.settings
-    for folder in (settings.backups, settings.vault_folder):
+    for folder in (settings.vault_folder, settings.backups):
         beside = Path(folder or "", f"{backup.path.stem}.json")
         if folder is None or record.read(beside) is None:  # forgotten meanwhile
             continue

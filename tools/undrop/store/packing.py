@@ -68,6 +68,11 @@ class State(NamedTuple):
         return max(packing(each.record).bytes for each in self.backups)
 
     @property
+    def bases(self) -> set[str]:
+        """The digests of what its records say that it is packed against, whether it still is."""
+        return {packing(each.record).base_digest for each in self.backups}
+
+    @property
     def needs(self) -> str:
         """The digest of its base, where it is packed against one."""
         return next((packing(b.record).base_digest for b in self.backups if b.packed), "")
@@ -155,14 +160,14 @@ def release(lock: "Lock", gone: "Backup") -> None:
     if kept is None or not kept.digest:
         return
     known = states(catalog.backups(lock.settings), kept.source)
-    needy = [each for each in known if each.needs == kept.digest != each.digest]
+    needy = [each for each in known if kept.digest in each.bases and each.digest != kept.digest]
     names = [b for s in known if s.digest == kept.digest for b in s.backups]
     if same := [each for each in names if each.path.name != gone.path.name]:
         for each in same:  # those that come need its number, too
             how = packing(each.record)._replace(number=State([*names, gone]).number)
             _tell(lock, State([each]), how)
         for state in needy:
-            how = next(packing(each.record) for each in state.backups if each.packed)
+            how = next(h for b in state.backups if (h := packing(b.record)).base)
             _tell(lock, state, how._replace(base=same[0].path.name))
         return
     others = {each.digest: each for each in known if each.digest != kept.digest}
@@ -215,7 +220,8 @@ def _needs(one: State | None, other: State, by_digest: dict[str, State]) -> bool
 
 
 def _can_be_base(state: State) -> bool:
-    return state.bytes >= frame.SMALLEST and not packing(state.backups[0].record).folder
+    is_folder = any(b.path.is_dir() or packing(b.record).folder for b in state.backups)
+    return state.bytes >= frame.SMALLEST and not is_folder
 
 
 def _whole(settings: "Settings", state: State) -> Path:

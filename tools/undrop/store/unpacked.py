@@ -77,10 +77,11 @@ def plain(settings: "Settings", backup: "Backup", above: tuple[str, ...] = ()) -
     if known is None or not known.exists():
         known = _folder(session, record.digest) / backup.path.name
         write(settings, backup, known, above)
+        known.with_suffix(".json").write_text(record.to_json())  # engines read it beside a backup
     session.unpacked[record.digest] = known
     while len(session.unpacked) > AT_ONCE:
         oldest = next(iter(session.unpacked))
-        durable.remove_with_sidecars(session.unpacked.pop(oldest))
+        durable.remove(session.unpacked.pop(oldest).parent)
     return known
 
 
