@@ -3,7 +3,13 @@
 Killed by SIGKILL just before each system call that changes a file, with a call that fails, on a
 full disk, and without power from any moment on: every state that had a name, but for the one that
 is to be forgotten, can be had with its exact bytes, in ``backups/`` alone and in the vault alone.
-The models' limits are those of ``test_kill_points``, ``test_faults`` and ``test_power_loss``.
+The models' limits are those of ``test_kill_points``, ``test_faults`` and ``test_power_loss``; of
+commands that make many states anew a spread of the points is taken.
+
+Seen failing, each against the product broken on purpose: the frame's bytes not fsynced before the
+plain file goes; the vault's plain file removed before the frame is there; the record told when the
+plain file has gone. And, found by these tests, a forget that was killed between a frame and its
+record, which no second one could end, and one that left half of the records naming what went.
 """
 
 import shutil
