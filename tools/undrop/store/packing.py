@@ -248,7 +248,7 @@ def _try(work: Path, against: Path | None, state: State, *, is_folder: bool) -> 
     What is no folder needs no room for that: a full disk is a reason to pack.
     """
     if is_folder:
-        with TemporaryDirectory(prefix="undrop-") as folder:
+        with TemporaryDirectory(prefix=unpacked.prefix()) as folder:
             again = Path(folder, "again")
             frame.unpack(work, against, again, state.bytes, is_folder=True)
             found = digest.of(again)

@@ -156,11 +156,16 @@ def _bases(
                     yield base
 
 
+def prefix() -> str:
+    """What a temporary folder's name begins with that goes when a run that was killed left it."""
+    return f"{PREFIX}{os.getpid()}-"
+
+
 def _folder(session: "Session", mark: str) -> Path:
     """A folder of one's own for what is unpacked."""
     if session.scratch is None:
         _sweep()
-        session.scratch = TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
+        session.scratch = TemporaryDirectory(prefix=prefix())
     folder = Path(session.scratch.name, mark.rpartition(":")[2])
     folder.mkdir(exist_ok=True)
     return folder
