@@ -47,6 +47,13 @@ class Lived:
         self.bytes.setdefault(taken.name, taken.read_bytes())
         return taken
 
+    def again(self) -> None:
+        """Another backup of the state that there is."""
+        with inside.command(self.project) as lock:
+            taken = backup.take(lock, backup.Purpose("again", "agent", fresh=True))
+        assert taken
+        self.bytes.setdefault(taken.path.name, taken.path.read_bytes())
+
     def pack(self) -> pack.Packed:
         """What ``undrop pack`` does."""
         with inside.command(self.project) as lock:
@@ -445,7 +452,7 @@ def test_what_is_planted_as_a_frame_stops_nothing(lived: Lived, kind: str) -> No
     lived.all_are_what_they_were()
 
 
-DOES = ("live", "live", "mine", "pack", "forget", "back", "lose", "swap")
+DOES = ("live", "live", "mine", "again", "pack", "forget", "back", "lose", "swap")
 
 
 @pytest.mark.more
@@ -468,6 +475,8 @@ def test_whatever_happens_each_state_that_has_a_name_can_be_had(
                 lived.change(f"UPDATE t SET v = 'state {at}' WHERE id = {1 + at % 7}")
             elif what == "mine":
                 lived.change(f"UPDATE t SET v = 'state {at}'", "mine")
+            elif what == "again":
+                lived.again()
             elif what == "pack":
                 lived.pack()
             elif what == "back":
