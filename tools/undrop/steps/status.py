@@ -119,18 +119,18 @@ def _look(settings: "Settings") -> Status:
     if status.last and status.last.record:
         status = status._replace(shrunk=status.last.record.shrunk)
     if not status.exists:
-        return _with_undo(settings, status)
+        return _with_undo(settings, status, every)
     status = status._replace(open_in=settings.engine.holders(), covered=False)
     try:
-        return _opened(settings, status)
+        return _opened(settings, status, every)
     except (DamagedError, FileNotFoundError) as error:
         what = (
             error.what if isinstance(error, DamagedError) else "the file is gone, its -wal is not"
         )
-        return _with_undo(settings, status._replace(damage=what))
+        return _with_undo(settings, status._replace(damage=what), every)
 
 
-def _opened(settings: "Settings", status: Status) -> Status:
+def _opened(settings: "Settings", status: Status, every: "list[Backup]") -> Status:
     live = settings.engine.look()
     try:
         counts = live.rows() if status.shrunk else {}
@@ -138,12 +138,12 @@ def _opened(settings: "Settings", status: Status) -> Status:
         status = status._replace(mode=live.mode, revisions=live.revisions(), shrunk=shrunk)
     finally:
         live.close()
-    return _with_undo(settings, status)
+    return _with_undo(settings, status, every)
 
 
-def _with_undo(settings: "Settings", status: Status) -> Status:
+def _with_undo(settings: "Settings", status: Status, every: "list[Backup]") -> Status:
     """Whether it is covered, and what ``undo`` would do; what was lost by no step is not."""
-    line = Timeline(settings)
+    line = Timeline(settings, backups=every)
     present = _known(settings, line) or undo.look(settings, line)
     if status.exists and not status.damage:
         held = backup.holding(settings, line.backups, present.content)
@@ -153,7 +153,7 @@ def _with_undo(settings: "Settings", status: Status) -> Status:
     except undo.OthersWorkError as stopped:
         return status._replace(undo=stopped)
     except CheckError:
-        lost = undo.is_lost(settings, present) and _was_more(settings)
+        lost = undo.is_lost(settings, present) and _was_more(line.backups)
         return status._replace(undo=None, lost=lost, covered=status.covered and not lost)
     lost = not plan.taken_back
     can = plan.target.can_be_put_back
@@ -169,9 +169,8 @@ def _known(settings: "Settings", line: Timeline) -> Moment | None:
     return next((m._replace(steps=()) for m in held if m.can_be_put_back), None)
 
 
-def _was_more(settings: "Settings") -> bool:
-    """Whether a backup of this database has a table: a new one may have no byte yet."""
-    ours = (each for each in catalog.backups(settings) if catalog.is_of(settings, each))
+def _was_more(ours: "list[Backup]") -> bool:
+    """Whether one of them has a table: a new database may have no byte yet."""
     return any(
         each.verified and each.record and (each.record.rows or each.record.filled) for each in ours
     )

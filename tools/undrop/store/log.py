@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import repeat
@@ -133,6 +134,7 @@ KINDS: list[Any] = [
 ]
 PHASES = get_args(Phase)
 LINES = 2**17  # that are remembered
+_KNOWN: "dict[str, Step | None]" = {}
 COPIES = 2
 
 
@@ -335,14 +337,35 @@ def _sound_in(copies: tuple[bytes, ...]) -> dict[str, Step]:
     texts = dict.fromkeys(
         text for each in copies for text in each.decode("utf-8", "replace").splitlines()
     )
-    return {text: step for text in texts if (step := _parse(text))}
+    new = [text for text in texts if text not in _KNOWN]
+    if len(_KNOWN) + len(new) > LINES:
+        _KNOWN.clear()
+        new = [*texts]
+    _KNOWN.update(zip(new, _parsed(new), strict=True))
+    return {text: step for text in texts if (step := _KNOWN[text])}
 
 
-@lru_cache(maxsize=LINES)
+def _parsed(texts: list[str]) -> "Iterable[Step | None]":
+    """Lines, all at once where each is an object: by themselves they take three times as long."""
+    if all(text.startswith("{") and text.endswith("}") for text in texts):
+        with suppress(ValueError, RecursionError):
+            objects = json.loads(f"[{','.join(texts)}]")
+            if len(objects) == len(texts):
+                return map(_step, objects)
+    return map(_parse, texts)
+
+
 def _parse(text: str) -> Step | None:
     """A line; fields that a newer undrop wrote are left out."""
     try:
-        step = Step._make(OF_FILE({**DEFAULTS, **json.loads(text)}))
+        return _step(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _step(fields: dict[str, Any]) -> Step | None:
+    try:
+        step = Step._make(OF_FILE({**DEFAULTS, **fields}))
         _ = step.when
         sound = (
             all(map(isinstance, step, KINDS))

@@ -6,6 +6,7 @@ or somebody's hand.
 """
 
 from bisect import bisect_left
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.store import calls, catalog, log
@@ -73,15 +74,22 @@ def command_lines(steps: tuple[Step, ...]) -> str:
 class Timeline:
     """The moments of a database, oldest first."""
 
-    def __init__(self, settings: "Settings", *, strangers: bool = False) -> None:
-        """Read the log and the records. Opens no database.
+    def __init__(
+        self,
+        settings: "Settings",
+        *,
+        strangers: bool = False,
+        backups: "list[Backup] | None" = None,
+    ) -> None:
+        """Read the log and the records, if ``backups`` are not what they say. Opens no database.
 
         ``strangers``: also backups that were taken in another folder, before all others.
         """
+        every = catalog.backups(settings) if backups is None else backups
         self.moments: list[Moment] = []
         self.waiting: tuple[Step, ...] = ()
         """What began last and was not seen to end."""
-        self.backups = [b for b in catalog.backups(settings) if catalog.is_of(settings, b)]
+        self.backups = [each for each in every if catalog.is_of(settings, each)]
         """All of this database, those that tell of no moment too."""
         self._known = {backup.path.name: backup for backup in self.backups}
         self._held: dict[str, Moment] = {}
@@ -101,7 +109,7 @@ class Timeline:
             last = bisect_left(opened, backup.sequence) - 1
             if last < 0 or not backup.sequence < groups[last][-1].sequence:
                 events.append((backup.sequence, backup.created.isoformat(), backup.path.name))
-        for _, _, event in sorted(events, key=lambda event: event[:2]):
+        for _, _, event in sorted(events, key=itemgetter(0, 1)):
             if isinstance(event, str):
                 self.see(self.moment(event))
             else:
