@@ -18,7 +18,7 @@ from tally import FULL
 from undrop import settings
 from undrop.errors import UndropError
 from undrop.steps import verify
-from undrop.store import catalog
+from undrop.store import catalog, unpacked
 
 DEADLINE = 10.0 if FULL else 0.5  # seconds that a command waits for a lock
 SLACK = 9.0  # seconds for its start and its work; less than a second deadline on top
@@ -221,9 +221,12 @@ def with_sql(database: Path, *statements: str) -> list[str]:
 def kept(project: Project) -> set[str]:
     """What of the writers' commits is in the live database or in a backup."""
     ids: set[str] = set()
-    for database in (project.database, *project.saved()):
-        with closing(sqlite3.connect(database)) as connection:
-            ids.update(row[0] for row in connection.execute("SELECT id FROM acked"))
+    loaded = settings.load(project.root)
+    with closing(loaded.engine.session):
+        whole = (each for each in catalog.backups(loaded) if not each.is_set)
+        for database in (project.database, *(unpacked.plain(loaded, each) for each in whole)):
+            with closing(sqlite3.connect(database)) as connection:
+                ids.update(row[0] for row in connection.execute("SELECT id FROM acked"))
     return ids
 
 
