@@ -252,10 +252,11 @@ def wait_for_lock(project: Project, pid: int) -> None:
 
 def not_whole(project: Project) -> list[str]:
     """What is wrong with the backups."""
-    problems = []
-    for each in catalog.backups(settings.load(project.root)):
-        try:
-            verify.verify(settings.load(project.root), each)
-        except UndropError as error:
-            problems.append(f"{each.path.name}: {error.what}")
+    problems, loaded = [], settings.load(project.root)
+    with closing(loaded.engine.session):
+        for each in catalog.backups(loaded):
+            try:
+                verify.verify(loaded, each)
+            except UndropError as error:
+                problems.append(f"{each.path.name}: {error.what}")
     return problems
