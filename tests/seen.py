@@ -107,7 +107,11 @@ def _run(project: Project, words: list[str], out: int, mode: str) -> NoReturn:
     tables.age = lambda when: "5 min ago"  # noqa: ARG005 - it is called as it was
     progress.PATIENCE = 1e9
     sys.argv = ["undrop", *words]
-    cli.launch()
+    try:
+        cli.launch()
+    except SystemExit as asked:  # for help; nothing of the process that was forked is cleaned up
+        sys.stdout.flush()
+        os._exit(int(asked.code or 0))
 
 
 def all_shown() -> dict[str, str]:

@@ -203,7 +203,7 @@ def test_looking_shows_all_the_default_first_and_what_each_has_by_its_name(pair:
     assert told.code == 4  # one is not covered
     first, second = told.out.split("\n\n")
     assert first.startswith("default:\n")
-    assert "yes" in first.splitlines()[-1]
+    assert "\ncovered    yes" in first
     assert second.startswith("users:\n")
     assert "no: just backup --db users" in second
     assert pair.run("undrop", "status", "--db", "default").code == 0
@@ -216,7 +216,8 @@ def test_looking_shows_all_the_default_first_and_what_each_has_by_its_name(pair:
     assert [each["path"] for each in listed["backups"]] == [str(pair.saved("main")[0])]
     theirs = listed["databases"]["users"]["backups"]
     assert [each["path"] for each in theirs] == [str(pair.saved("users")[0])]
-    rows = [line.split()[:3] for line in pair.ok("undrop", "list").splitlines()[1:]]
+    lines = pair.ok("undrop", "list").splitlines()[1:]
+    rows = [[*line.split()[:2], line.split()[-1]] for line in lines]
     assert rows[1] == ["default", "1", pair.saved("main")[0].name]
     assert rows[3] == ["users", "1", pair.saved("users")[0].name]
     alone = json.loads(pair.ok("undrop", "list", "--json", "--db", "users"))

@@ -74,7 +74,7 @@ def looked_at(request: pytest.FixtureRequest, stocked: Project) -> Iterator[Proj
 def answer(text: str) -> dict[str, object]:
     """What a look says in JSON, but for what is another thing at each look: what is free."""
     said = json.loads(text)
-    for key in ("open_in", "used"):
+    for key in ("open_in", "used", "age_seconds"):
         said.pop(key, None)
     said["checked"] = [each["name"] for each in said.get("checked", [])]
     return dict(said)

@@ -66,7 +66,6 @@ def main() -> int:
     arguments = Namespace(
         json=False, bare=False, root=Path("/"), hold_lock=None, max_age=None, told=""
     )
-    arguments.packs = []
     bar = Bar()
     session = Session(bar)
     with closing(session):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from undrop import durable, recipes
+from undrop import recipes
 from undrop.errors import MOVED, CheckError, UndropError, UsageError
 from undrop.recipes import Action, Prompt, Text
 
@@ -213,8 +213,7 @@ def require_replica(run: Run, starts: "Callable[[], bool]" = lambda: True) -> No
 def fields(backup: "Backup") -> dict[str, Any]:
     """A backup in JSON: its record, and whether it was verified."""
     facts = backup.record.to_dict() if backup.record else {}
-    disk = durable.size(backup.file)
-    where = {"only_in_vault": backup.only_in_vault, "disk_bytes": disk}
+    where = {"only_in_vault": backup.only_in_vault, "disk_bytes": backup.disk_bytes}
     return {**facts, "verified": backup.verified, **where}
 
 

@@ -3,7 +3,6 @@
 import os
 from typing import TYPE_CHECKING
 
-from undrop import durable
 from undrop.cli import elsewhere, tables, terminal
 from undrop.cli.answer import Answer, Run, fields, of_all
 from undrop.errors import CheckError, UndropError, UsageError
@@ -149,7 +148,7 @@ def _drill(run: Run) -> Answer:
 def _row(backup: "Backup") -> tuple[str, ...]:
     record = backup.record
     where = " (only in the vault)" if backup.only_in_vault else ""
-    disk = tables.size(durable.size(backup.file))
+    disk = tables.size(backup.disk_bytes)
     if record is None:
         return (
             tables.age(backup.created),

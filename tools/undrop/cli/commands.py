@@ -558,7 +558,8 @@ def parser(wanted: str = "") -> ArgumentParser:
         if command.json:
             added.add_argument("--json", action="store_true", help="print one JSON object")
         run = partial(_run, command.answer)
-        added.set_defaults(run=run, bare=command.bare, writes=command.writes, instead=None)
+        added.set_defaults(run=run, bare=command.bare, writes=command.writes)
+        added.set_defaults(instead=None, packs=[])
     return top
 
 

@@ -49,6 +49,13 @@ class Backup(NamedTuple):
         return self.packed if self.packed and not os.path.lexists(self.path) else self.path
 
     @property
+    def disk_bytes(self) -> int:
+        """Of that; 0 where it leads nowhere, or was forgotten since it was listed."""
+        with suppress(OSError):
+            return durable.size(self.file)
+        return 0
+
+    @property
     def is_set(self) -> bool:
         """Whether this is a set of damaged files, kept as they were."""
         return self.path.suffix == ".damaged"
