@@ -22,6 +22,18 @@ def agent(shop: Rich, statement: str) -> None:
     Agent(shop).does("psql -f x.sql", lambda _: shop.psql(statement))
 
 
+def with_loads(shop: Rich, folder: Path, does: str) -> str:
+    """A PATH on which each load of a dump's rows does that first, by a pg_restore in ``folder``."""
+    folder.mkdir()
+    (folder / "pg_restore").write_text(
+        f'#!/bin/sh\ncase "$*" in *--section=data*) {does};; esac\n'
+        f'exec {program("pg_restore")} "$@"\n'
+    )
+    (folder / "pg_restore").chmod(0o755)
+    head, _, rest = shop.environment["PATH"].partition(":")
+    return f"{head}:{folder}:{rest}"
+
+
 def dropping(shop: Rich) -> list[str]:
     """A command of somebody's own."""
     there = ["-h", str(shop.server.folder), "-U", "postgres", shop.name]
@@ -58,16 +70,9 @@ def test_migrating_a_copy_proves_what_it_is_made_of(stocked_server: Rich, pg: Ri
     agent(pg, "INSERT INTO locations (code) VALUES ('one')")
     assert checks(pg) == [PENDING, PENDING]
     loads = pg.root.parent / "loads"
-    folder = loads.parent / "counting"
-    folder.mkdir()
-    (folder / "pg_restore").write_text(
-        f'#!/bin/sh\ncase "$*" in *--section=data*) echo "$*" >> {loads};; esac\n'
-        f'exec {program("pg_restore")} "$@"\n'
-    )
-    (folder / "pg_restore").chmod(0o755)
-    head, _, rest = pg.environment["PATH"].partition(":")
+    path = with_loads(pg, loads.parent / "counting", f'echo "$*" >> {loads}')
     pg.revise("op.execute('ALTER TABLE locations ADD note text')")
-    done = pg.undrop("migrate", PATH=f"{head}:{folder}:{rest}")
+    done = pg.undrop("migrate", PATH=path)
     assert done.code == 0, done
     assert checks(pg) == ["ok", "ok", PENDING]
     assert len(loads.read_text().splitlines()) == 2
@@ -107,15 +112,8 @@ def test_a_killed_proof_is_made_up_for(pg: Rich, tmp_path: Path) -> None:
     """The command has run; what was taken before it waits, and can be put back."""
     pg.make(20)
     before = pg.exactly()
-    folder = tmp_path / "killing"
-    folder.mkdir()
-    (folder / "pg_restore").write_text(
-        f'#!/bin/sh\ncase "$*" in *--section=data*) kill -9 $PPID;; esac\n'
-        f'exec {program("pg_restore")} "$@"\n'
-    )
-    (folder / "pg_restore").chmod(0o755)
-    head, _, rest = pg.environment["PATH"].partition(":")
-    killed = pg.undrop("run", "--", *dropping(pg), PATH=f"{head}:{folder}:{rest}")
+    path = with_loads(pg, tmp_path / "killing", "kill -9 $PPID")
+    killed = pg.undrop("run", "--", *dropping(pg), PATH=path)
     assert killed.code not in {0, 1}
     assert checks(pg) == [PENDING]
     assert not pg.exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blake3 import blake3
+from tally import sampled
 
 STATIC = {"justfile", "pyproject.toml", "alembic.ini", "alembic", "tools"}  # never written
 ROOT = 0
@@ -161,6 +162,13 @@ def after_power_loss(before: Disk, operations: list[Operation]) -> Iterator[Lost
                 seen.add(key)
                 after = f"{end}: {done[-1].what!r}" if done else "nothing"
                 yield Lost(f"after {after}, {how} of {len(pending)} pending", ended, disk)
+
+
+def sampled_disks(before: "Disk", operations: list[Operation], most: int) -> list[Lost]:
+    """A sample of them, and every one on which the run had ended."""
+    every = list(after_power_loss(before, operations))
+    ended = [lost for lost in every if lost.ended]
+    return sampled(every[: -len(ended)], most) + ended
 
 
 def pending_of(done: list[Operation]) -> set[int]:

@@ -23,7 +23,7 @@ import packed
 import power_loss
 import pytest
 import traced
-from disk import after_power_loss
+from disk import sampled_disks
 from packed import Scene
 from tally import FULL, Tally, sampled
 
@@ -173,9 +173,7 @@ def test_a_loss_of_power_loses_no_state(tmp_path: Path, tally: Tally, case: str)
         at=aside,
         links=not without,
     )
-    every = list(after_power_loss(recording.before, recording.operations))
-    ended = [lost for lost in every if lost.ended]
-    tried = sampled(every[: -len(ended)], DISKS) + ended
+    tried = sampled_disks(recording.before, recording.operations, DISKS)
     violations = []
     for lost in tried:
         lost.disk.write(disk)

@@ -29,9 +29,9 @@ from typing import NamedTuple
 
 import power_loss
 import pytest
-from disk import after_power_loss
+from disk import sampled_disks
 from shop import Project, add, leave_wal, make, python, wal_of
-from tally import FULL, Tally, sampled
+from tally import FULL, Tally
 
 from undrop import digest, record
 from undrop.errors import DamagedError
@@ -304,9 +304,7 @@ def test_old_or_new_after_a_loss_of_power(
         links=case.links,
     )
     judge.new_content = judge.content(judge.live())
-    every = list(after_power_loss(recording.before, recording.operations))
-    ended = [lost for lost in every if lost.ended]
-    tried = sampled(every[: -len(ended)], DISKS) + ended
+    tried = sampled_disks(recording.before, recording.operations, DISKS)
     violations = []
     for lost in tried:
         lost.disk.write(disk)
