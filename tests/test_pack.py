@@ -364,7 +364,8 @@ def test_a_plain_file_that_was_changed_is_not_what_a_forgotten_base_leaves(lived
     base = next(name for name, each in records(lived.project) if each.packed["number"] == 0)
     name = lived.files(".db.zst")[1].removesuffix(".zst")
     with inside.command(lived.project) as lock:
-        changed = packing.make_plain(lock, catalog.named(lock.settings, name)).path
+        packing.make_plain(lock, catalog.named(lock.settings, name))
+    changed = lived.project.backups / name
     changed.chmod(0o600)
     data = bytearray(lived.bytes[name])
     data[len(data) // 2] ^= 1

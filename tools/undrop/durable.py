@@ -7,6 +7,7 @@ import shlex
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from undrop.errors import UndropError
@@ -68,6 +69,19 @@ def sync_path(path: Path) -> None:
             sync(fd)
     finally:
         os.close(fd)
+
+
+def append(fd: int, lines: bytes) -> None:
+    """Add lines to an open file and force them to the disk. Raises OSError.
+
+    After a writer that was killed in the middle of its line, one of their own begins.
+    """
+    end = os.lseek(fd, 0, os.SEEK_END)
+    torn = end and os.pread(fd, 1, end - 1) != b"\n"
+    lines = b"\n" * bool(torn) + lines
+    while lines:  # a full disk takes a part, and says so only when it is asked again
+        lines = lines[os.write(fd, lines) :]
+    sync(fd)
 
 
 def write_new(path: Path, data: bytes, mode: int) -> None:
@@ -192,6 +206,20 @@ def sidecars(path: Path) -> tuple[Path, Path, Path]:
         path.with_name(path.name + "-shm"),
         path.with_name(path.name + "-journal"),
     )
+
+
+def sweep_temporary(beginning: str) -> None:
+    """Remove what killed runs left below the temporary folder: names of that beginning and a pid.
+
+    What this process made is its own to remove; who only looks holds no lock.
+    """
+    for left in Path(gettempdir()).glob(f"{beginning}*"):
+        pid = left.name.removeprefix(beginning).partition("-")[0]
+        if pid == str(os.getpid()) or is_alive(pid) or left.is_symlink():
+            continue
+        with suppress(FileNotFoundError):  # by another that sweeps
+            if left.stat().st_uid == os.getuid():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def is_alive(pid: str) -> bool:

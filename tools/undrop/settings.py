@@ -132,6 +132,11 @@ class Settings(NamedTuple):
         return self.vaults / f"{self.root.name}-{mark}"
 
     @property
+    def folders(self) -> list[Path]:
+        """Where its backups are: ``backups/``, and the vault unless that is turned off."""
+        return [folder for folder in (self.backups, self.vault_folder) if folder]
+
+    @property
     def vaults(self) -> Path:
         """Where this user's vaults are."""
         return vaults()

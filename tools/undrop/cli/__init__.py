@@ -1,12 +1,10 @@
 """The command line: arguments in, text or JSON out. The only place that prints or exits."""
 
 import codecs
-import gc
 import json
 import os
 import signal
 import sys
-import traceback
 from argparse import Namespace
 from contextlib import closing, suppress
 from pathlib import Path
@@ -24,7 +22,6 @@ from undrop.values import Session
 if TYPE_CHECKING:
     from undrop.settings import Settings
 
-NEW_OBJECTS = 100_000  # after which cycles are looked for
 A_WHILE = 0.5  # seconds that are spent on packing older backups once a command has answered
 AS_IT_IS = "undrop"
 WARNINGS = ("WARNING", answer.BROKEN.partition(":")[0])
@@ -56,9 +53,6 @@ def _stop(number: int, _frame: object) -> NoReturn:
 
 def main() -> int:
     """Run one command; returns its exit code (0 done, 1 failed, 2 usage, 3 changed, 4 a check)."""
-    # What a command makes it keeps to its end, and looking for cycles in it again and again takes
-    # as long as making it: every 700 objects (docs.python.org/3/library/gc.html#gc.set_threshold).
-    gc.set_threshold(NEW_OBJECTS)
     _open_closed_streams()
     codecs.register_error(AS_IT_IS, _as_it_is)
     sys.stdout.reconfigure(errors=AS_IT_IS)  # type: ignore[union-attr]  # it is a text file
@@ -93,6 +87,8 @@ def _main(arguments: Namespace, session: Session, bar: Bar) -> int:
         return _fail(error, arguments, session)
     except Exception as error:  # noqa: BLE001 - whatever it is, the three lines are what helps
         if VERBOSE in os.environ:
+            import traceback  # nobody else waits for it
+
             traceback.print_exc()
         if not (isinstance(error, OSError) or registry.is_of_driver(error)):
             fault = f"a fault of undrop's own: {type(error).__name__}: {error}"
@@ -140,9 +136,8 @@ def _answer(arguments: Namespace, session: Session) -> answer.Answer:
         answer.hold_lock(run)
         with owners.explained(project):
             said = arguments.run(run)
-        if arguments.writes and not getattr(
-            arguments, "before", None
-        ):  # whose answer is waited for
+        is_waited_for = getattr(arguments, "before", None)  # by the step that comes
+        if arguments.writes and not is_waited_for:
             arguments.packs.append((project, A_WHILE))
     return said
 

@@ -178,8 +178,8 @@ def _was_more(ours: "list[Backup]") -> bool:
 
 def _used(settings: "Settings") -> int:
     blocks = {}
-    for folder in (settings.backups, settings.vault_folder):
-        for parent, _, names in os.walk(folder or ""):
+    for folder in settings.folders:
+        for parent, _, names in os.walk(folder):
             for name in names:
                 with suppress(FileNotFoundError):  # another undrop is at work
                     stat = os.lstat(f"{parent}/{name}")

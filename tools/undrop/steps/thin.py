@@ -99,7 +99,7 @@ def _kept(settings: "Settings", backups: "list[Backup]") -> set[str]:
 
 def _freed(settings: "Settings", going: "list[Backup]", every: "list[Backup]") -> Counter[str]:
     """Bytes that each frees, in the order in which they go."""
-    ours = [folder for folder in (settings.backups, settings.vault_folder) if folder]
+    ours = settings.folders
     others = [folder for folder in vault.folders(settings) if folder not in ours]
     names = {backup.path.name for backup in going}
     bases = {packing(each.record).base_digest for each in every if each.path.name not in names}

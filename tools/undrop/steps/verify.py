@@ -3,7 +3,6 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from undrop import digest
 from undrop.engines import registry
 from undrop.errors import CheckError, DamagedError, UndropError
 from undrop.recipes import Action
@@ -83,11 +82,8 @@ def whole(settings: "Settings", chosen: "Backup") -> "tuple[Backup, str]":
 
 def is_as_kept(settings: "Settings", place: "Backup") -> bool:
     """Whether a file has the digest that its record names; not where it cannot be read."""
-    kept = place.record
     with suppress(OSError, CheckError):
-        progress = settings.engine.session.progress
-        plain = unpacked.plain(settings, place)
-        return kept is not None and digest.of(plain, progress, kept.bytes) == kept.digest
+        return place.record is not None and bool(unpacked.whole(settings, place))
     return False
 
 

@@ -109,7 +109,7 @@ def backups(settings: "Settings") -> list[Backup]:
     is passed over. Opens no database. Raises OSError where ``backups/`` itself is closed.
     """
     known: dict[str, Backup] = {}
-    for folder in filter(None, (settings.backups, settings.vault_folder)):
+    for folder in settings.folders:
         known |= {backup.path.name: backup for backup in read(settings, folder, known)}
     return sorted(known.values(), key=lambda b: (b.sequence, b.created, b.path.name))
 
@@ -144,7 +144,7 @@ def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Ite
 
 def at(path: Path, *, only_in_vault: bool = False) -> Backup | None:
     """The backup that is, or is packed, in that place; None where none is."""
-    packed = path.with_name(path.name + frame.SUFFIX)
+    packed = frame.of(path)
     packed_there = path.suffix in SUFFIXES and os.path.lexists(packed)
     if not packed_there and not os.path.lexists(path):
         return None
@@ -169,8 +169,7 @@ def has_moved(settings: "Settings", backup: Backup) -> bool:
 
 def is_inside(settings: "Settings", path: Path) -> bool:
     """Whether a file is in one of our own folders, by whatever path."""
-    folders = (settings.backups, settings.vault_folder)
-    return any(folder and path.parent.resolve() == folder.resolve() for folder in folders)
+    return any(path.parent.resolve() == folder.resolve() for folder in settings.folders)
 
 
 def places(settings: "Settings", backup: Backup) -> list[Backup]:
@@ -178,7 +177,7 @@ def places(settings: "Settings", backup: Backup) -> list[Backup]:
     if backup.record is None or backup.is_set or not is_inside(settings, backup.path):
         return [backup]
     known = [backup]
-    for folder in filter(None, (settings.backups, settings.vault_folder)):
+    for folder in settings.folders:
         with suppress(OSError):
             other = at(folder / backup.path.name)
             if other and other.file.is_file() and not other.file.samefile(backup.file):
@@ -209,7 +208,7 @@ def contents(settings: "Settings") -> dict[str, str]:
 
 def known_as(settings: "Settings", name: str) -> Backup | None:
     """The backup of exactly that name, without a look at all the others; None where none is."""
-    for folder in filter(None, (settings.backups, settings.vault_folder)):
+    for folder in settings.folders:
         path = folder / name
         if path.name == name:  # a name in a log is data
             backup = at(path, only_in_vault=folder != settings.backups)

@@ -71,7 +71,7 @@ def _bases(settings: "Settings") -> set[str]:
 
 def _folders(settings: "Settings") -> tuple[list[Path], list[Path]]:
     """Our own, and other projects' vaults."""
-    ours = [folder for folder in (settings.backups, settings.vault_folder) if folder]
+    ours = settings.folders
     return ours, [folder for folder in vault.folders(settings) if folder not in ours]
 
 

@@ -41,9 +41,9 @@ def line(plain: str, base: str, *, is_folder: bool) -> str:
     return f"{typed} && {opened}" if is_folder else typed
 
 
-def can_be_base(path: "Path") -> bool:
-    """Whether others can be packed against it."""
-    return path.is_file() and path.stat().st_size >= SMALLEST
+def of(plain: "Path") -> "Path":
+    """Where the frame of a backup is, beside its plain file or instead of it."""
+    return plain.with_name(plain.name + SUFFIX)
 
 
 def pack(plain: "Path", base: "Path | None", frame: "Path") -> None:

@@ -94,10 +94,7 @@ class Runner(NamedTuple):
 
     def note(self, backup: "Backup") -> None:
         """Write down that it was taken. Raises OSError."""
-        end = os.lseek(self.fd, 0, os.SEEK_END)
-        torn = end and os.pread(self.fd, 1, end - 1) != b"\n"  # by one that was killed
-        os.write(self.fd, b"\n" * bool(torn) + os.fsencode(backup.path.stem) + b"\n")
-        durable.sync(self.fd)
+        durable.append(self.fd, os.fsencode(backup.path.stem) + b"\n")
 
     def note_failure(self, failure: Failure) -> None:
         """Write down how it failed. Raises OSError."""

@@ -239,11 +239,10 @@ def _is_beginning(step: Step, end: Step) -> bool:
 def missing(settings: "Settings") -> "dict[Path, int]":
     """How many sound lines the one copy lacks that the other has, by folder; none where none."""
     known = _sound(settings).keys()
-    folders = [settings.backups, settings.vault_folder]
     lacking = {
         f: len(known - _sound_in((_read(settings, f),)).keys())
-        for f in folders
-        if f and _is_there(f)
+        for f in settings.folders
+        if _is_there(f)
     }
     return {folder: count for folder, count in lacking.items() if count}
 
@@ -290,13 +289,7 @@ def _write(settings: "Settings", folder: "Path", lines: bytes, known: dict[str, 
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(file, flags, 0o600)
     try:
-        # After a writer that was killed in the middle of its line, one of our own begins.
-        end = os.lseek(fd, 0, os.SEEK_END)
-        torn = end and os.pread(fd, 1, end - 1) != b"\n"
-        lines = b"\n" * bool(torn) + lines
-        while lines:  # a full disk takes a part, and says so only when it is asked again
-            lines = lines[os.write(fd, lines) :]
-        durable.sync(fd)
+        durable.append(fd, lines)
     finally:
         os.close(fd)
 
@@ -317,8 +310,7 @@ def _sound(settings: "Settings") -> dict[str, Step]:
 
 def _copies(settings: "Settings") -> tuple[bytes, ...]:
     """What stands in the copies, that which is the same once."""
-    folders = filter(None, (settings.backups, settings.vault_folder))
-    return tuple(dict.fromkeys(_read(settings, folder) for folder in folders))
+    return tuple(dict.fromkeys(_read(settings, folder) for folder in settings.folders))
 
 
 def _read(settings: "Settings", folder: "Path") -> bytes:

@@ -119,21 +119,21 @@ def pack(lock: "Lock", state: State, others: list[State]) -> State:
         )
         state = _tell(lock, state, how)
         for backup in state.backups:
-            _name(work, _frame_of(backup.path))
+            _name(work, frame.of(backup.path))
     durable.sync_path(settings.backups)
     vault.keep(lock)
     for backup in state.backups:
         _drop_plain(settings, backup.path.name, how)
-    return State([each._replace(packed=_frame_of(each.path)) for each in state.backups])
+    return State([each._replace(packed=frame.of(each.path)) for each in state.backups])
 
 
-def make_plain(lock: "Lock", backup: "Backup") -> "Backup":
+def make_plain(lock: "Lock", backup: "Backup") -> None:
     """Let a backup have a whole plain file again, where only a frame has its bytes; it keeps that.
 
     Raises CheckError, OSError.
     """
     if backup.packed is None or unpacked.is_whole(lock.settings, backup):
-        return backup
+        return
     work = backup.path.parent / _hidden(lock).name
     try:
         unpacked.write(lock.settings, backup, work)
@@ -147,7 +147,6 @@ def make_plain(lock: "Lock", backup: "Backup") -> "Backup":
         durable.remove_with_sidecars(work)
     durable.sync_path(backup.path.parent)
     vault.keep(lock)
-    return backup
 
 
 def release(lock: "Lock", gone: "Backup") -> None:
@@ -226,18 +225,12 @@ def _can_be_base(state: State) -> bool:
 
 def _whole(settings: "Settings", state: State) -> Path:
     """A file with the bytes of a state, read to its end. Raises CheckError, OSError."""
-    progress = settings.engine.session.progress
     why: CheckError | OSError | None = None
     for place in (each for b in state.backups for each in catalog.places(settings, b)):
         try:
-            plain = unpacked.plain(settings, place)
-            if digest.of(plain, progress, state.bytes) == state.digest:
-                return plain
-            error = CheckError(f"{place.path} is not what its record says", Action("verify"))
+            return unpacked.whole(settings, place)
         except (CheckError, OSError) as failed:
             why = why or failed
-        else:
-            why = why or error
     assert why is not None  # noqa: S101 - a state has a backup, and that a place
     raise why
 
@@ -262,10 +255,6 @@ def _try(work: Path, against: Path | None, state: State, *, is_folder: bool) -> 
 def _hidden(lock: "Lock") -> Path:
     """Another hidden name that is swept, beside that of a backup which is taken."""
     return lock.partial().with_name(f"{lock.partial().name}-frame")
-
-
-def _frame_of(path: Path) -> Path:
-    return path.with_name(path.name + frame.SUFFIX)
 
 
 def _tell(lock: "Lock", state: State, how: Packing) -> State:
@@ -297,15 +286,10 @@ def _name(whole: Path, target: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _folders(settings: "Settings") -> list[Path]:
-    """The vault first: what is in ``backups/`` is there for longer."""
-    return [folder for folder in (settings.vault_folder, settings.backups) if folder]
-
-
 def _drop_plain(settings: "Settings", name: str, how: Packing) -> None:
     """Take the plain file of a backup away wherever its frame is, and what that needs."""
-    for folder in _folders(settings):
-        packed = _frame_of(folder / name)
+    for folder in reversed(settings.folders):  # what is in backups/ is there for longer
+        packed = frame.of(folder / name)
         base = not how.base or catalog.at(folder / how.base)
         if base and packed.is_file() and digest.of(packed) == how.digest:
             durable.remove(folder / name)
@@ -325,7 +309,7 @@ def _unpack(lock: "Lock", state: State) -> None:
                 _name(first.path, backup.path)
     durable.sync_path(settings.backups)
     vault.keep(lock)
-    for folder in _folders(settings):
+    for folder in reversed(settings.folders):  # what is in backups/ is there for longer
         for backup in state.backups:
             place = catalog.at(folder / backup.path.name)
             if place and place.packed:

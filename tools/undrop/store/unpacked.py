@@ -3,7 +3,7 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undrop import digest, durable
@@ -85,6 +85,14 @@ def plain(settings: "Settings", backup: "Backup", above: tuple[str, ...] = ()) -
     return known
 
 
+def whole(settings: "Settings", backup: "Backup") -> Path:
+    """The same, which has the bytes that the record names. Raises CheckError, OSError."""
+    file = plain(settings, backup)
+    if backup.packed is None and not is_whole(settings, backup):  # what has a frame was compared
+        raise CheckError(f"{backup.path} is not what its record says", Action("verify"))
+    return file
+
+
 def write(
     settings: "Settings", backup: "Backup", target: Path, above: tuple[str, ...] = ()
 ) -> None:
@@ -138,7 +146,7 @@ def _bases(
         yield None
         return
     seen: set[tuple[int, int]] = set()
-    for folder in filter(None, (packed.parent, settings.backups, settings.vault_folder)):
+    for folder in (packed.parent, *settings.folders):
         backup = catalog.at(folder / how.base)
         if backup is None or (backup.record and backup.record.digest != how.base_digest):
             continue
@@ -164,21 +172,8 @@ def prefix() -> str:
 def _folder(session: "Session", mark: str) -> Path:
     """A folder of one's own for what is unpacked."""
     if session.scratch is None:
-        _sweep()
+        durable.sweep_temporary(PREFIX)
         session.scratch = TemporaryDirectory(prefix=prefix())
     folder = Path(session.scratch.name, mark.rpartition(":")[2])
     folder.mkdir(exist_ok=True)
     return folder
-
-
-def _sweep() -> None:
-    """Remove what killed runs left unpacked."""
-    for left in Path(gettempdir()).glob(f"{PREFIX}*"):
-        pid = left.name.removeprefix(PREFIX).partition("-")[0]
-        with suppress(OSError):
-            if (
-                pid != str(os.getpid())
-                and not durable.is_alive(pid)
-                and left.lstat().st_uid == os.getuid()
-            ):
-                durable.remove_with_sidecars(left)

@@ -5,7 +5,7 @@ import re
 import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
 from undrop import digest, durable
@@ -301,12 +301,7 @@ class Postgres(Site):
         return None
 
     def sweep(self) -> None:
-        for left in Path(gettempdir()).glob(f"{self.swept}*"):
-            pid = left.name.removeprefix(self.swept).partition("-")[0]
-            if durable.is_alive(pid):  # who only looks holds no lock
-                continue
-            if not left.is_symlink() and left.stat().st_uid == os.getuid():
-                shutil.rmtree(left, ignore_errors=True)
+        durable.sweep_temporary(self.swept)
         with suppress(UndropError):  # a server that is away has nothing to be swept now
             self.scratch.sweep()
 
