@@ -130,10 +130,13 @@ def defining(address: "Address", snapshot: str = "") -> "Iterator[Callable[[], s
 
 
 def _pg_dump(address: "Address") -> list[str]:
+    from undrop.engines.postgres import session
+
     wait = f"--lock-wait-timeout={int(address.patience * 1000)}"
     # A subscription is a link to another server, with what that knows of it: no content of ours.
     return [
-        "pg_dump", "--no-password", "--no-subscriptions", wait, f"--dbname={address.conninfo()}"
+        "pg_dump", "--no-password", "--no-subscriptions", wait,
+        f"--dbname={session.patiently(address).conninfo()}",
     ]  # fmt: skip
 
 

@@ -53,6 +53,15 @@ REFUSED = re.compile("startup parameter|command-line options")
 """What PgBouncer and the like say of a session's own settings, whatever the language."""
 
 
+def patiently(address: "Address") -> "Address":
+    """The same, without the timeouts that a role or the database may have set.
+
+    For pg_dump as well, which turns them off only after its first statements.
+    """
+    given = address.keywords.get("options") or os.environ.get("PGOPTIONS", "")
+    return address._replace(keywords={**address.keywords, "options": f"{given} {PATIENT}".strip()})
+
+
 def connect(
     address: "Address", *, autocommit: bool = False, patient: bool = True
 ) -> "psycopg.Connection[Any]":
@@ -65,10 +74,8 @@ def connect(
     (protocol-flow.html, BackendKeyData), and that one is not it.
     """
     ours = {"application_name": "undrop", "client_encoding": "utf8"}
-    keywords: Any = {"connect_timeout": str(CONNECT), **address.keywords, **ours}
-    if patient:
-        given = address.keywords.get("options") or os.environ.get("PGOPTIONS", "")
-        keywords["options"] = f"{given} {PATIENT}".strip()
+    asked = patiently(address) if patient else address
+    keywords: Any = {"connect_timeout": str(CONNECT), **asked.keywords, **ours}
     try:
         # Prepared statements outlive a transaction, and what they name may be dropped by then.
         connection = psycopg.connect(autocommit=True, prepare_threshold=None, **keywords)
