@@ -14,7 +14,7 @@ from undrop import settings
 from undrop.store import catalog, log
 from undrop.store.home import here
 from undrop.store.lock import locked
-from undrop.store.log import Step
+from undrop.store.step import Step
 from undrop.values import Session
 
 REASONS = ("before-a-test", "after run", "agent: make test", "nightly, by hand", "alembic")

@@ -15,6 +15,7 @@ from undrop.steps.guarded import Attempt
 from undrop.store import log
 from undrop.store.lock import Lock
 from undrop.store.log import After
+from undrop.store.step import Phase
 
 
 def stepped(
@@ -80,7 +81,7 @@ def failing(held: Lock, *, changed: bool) -> None:
 
 @pytest.mark.parametrize(("changed", "phase"), [(False, "failed"), (True, "open")])
 def test_that_a_step_failed_is_written_down_unless_it_had_changed_something(
-    project: Project, phase: log.Phase, *, changed: bool
+    project: Project, phase: Phase, *, changed: bool
 ) -> None:
     """What was changed by then, the state that comes next tells."""
     with command(project) as held:

@@ -16,6 +16,7 @@ from undrop.engines.sqlite.snapshot import Snapshot
 from undrop.errors import CheckError, UndropError
 from undrop.steps import backup, restore, undo
 from undrop.store import log
+from undrop.store.step import Phase
 from undrop.values import Session
 
 
@@ -164,7 +165,7 @@ def test_each_try_of_a_step_is_closed_in_the_log(
 
 @pytest.mark.parametrize("phase", ["failed", "same"])
 def test_a_killed_step_is_judged_by_the_state_that_the_next_step_found(
-    project: Project, phase: log.Phase
+    project: Project, phase: Phase
 ) -> None:
     """It had changed nothing: rows that came after the next step, long past it, are not its own."""
     make(project.database)
@@ -179,7 +180,7 @@ def test_a_killed_step_is_judged_by_the_state_that_the_next_step_found(
 
 @pytest.mark.parametrize("phase", ["failed", "same"])
 def test_a_killed_step_that_did_change_something_is_found_behind_others(
-    project: Project, phase: log.Phase
+    project: Project, phase: Phase
 ) -> None:
     make(project.database)
     before = content(project.database)

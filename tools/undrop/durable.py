@@ -5,6 +5,7 @@ import fcntl
 import os
 import shlex
 import shutil
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir
@@ -241,11 +242,12 @@ def is_alive(pid: str) -> bool:
 def size(path: Path) -> int:
     """Bytes in ``path``, a file or a folder of files; 0 when there is nothing."""
     try:
-        if path.is_dir():
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             return sum(file.stat().st_size for file in path.iterdir())
-        return path.stat().st_size
     except FileNotFoundError:
         return 0
+    return status.st_size
 
 
 def free(folder: Path) -> int:

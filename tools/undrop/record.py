@@ -137,7 +137,7 @@ def _newest(revisions: Sequence[str]) -> list[str]:
     return sorted(by_app.values())
 
 
-def read(path: Path) -> Record | None:
+def read(path: Path | str) -> Record | None:
     """The record in ``path``; None when there is none, or it is not one (people edit files)."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # nor is a pipe waited on

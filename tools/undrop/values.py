@@ -66,6 +66,9 @@ class Session:
         self.scratch: TemporaryDirectory[str] | None = None
         """The folder that these are in."""
 
+        self.last_sequences: dict[Path, int] = {}
+        """Of the newest backups by their folders, as far as those were looked through since the
+        lock was taken."""
         self.all = [self]
         """The command's sessions, one for each database that it works on."""
 

@@ -42,14 +42,17 @@ def _list(run: Run) -> Answer:
     if not run.arguments.all:
         # People copy files into the folder: whose one without a record is nobody knows.
         backups = [b for b in backups if b.record is None or catalog.is_of(settings, b)]
-    rows = tuple((str(numbers.get(b.path.name, "")), *_row(b)) for b in backups)
+    told = [fields(backup) for backup in backups]
+    pairs = zip(backups, told, strict=True)
+    rows = tuple((str(numbers.get(b.path.name, "")), *_row(b, f["disk_bytes"])) for b, f in pairs)
     others = neighbours.of(settings)
     result = {
         **live,
         "elsewhere": elsewhere.fields(others),
         "bytes": size,
         "backups": [
-            {"path": str(b.path), "number": numbers.get(b.path.name), **fields(b)} for b in backups
+            {"path": str(b.path), "number": numbers.get(b.path.name), **each}
+            for b, each in zip(backups, told, strict=True)
         ],
     }
     shown, left = terminal.newest(first, rows, run.arguments)
@@ -145,10 +148,10 @@ def _drill(run: Run) -> Answer:
     return Answer(result, notes=notes, table=rows, code=CheckError.exit_code)
 
 
-def _row(backup: "Backup") -> tuple[str, ...]:
+def _row(backup: "Backup", disk_bytes: int) -> tuple[str, ...]:
     record = backup.record
     where = " (only in the vault)" if backup.only_in_vault else ""
-    disk = tables.size(backup.disk_bytes)
+    disk = tables.size(disk_bytes)
     if record is None:
         return (
             tables.age(backup.created),

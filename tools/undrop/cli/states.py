@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from undrop.recipes import Action, Prompt
     from undrop.steps.bring_back import Back
-    from undrop.store.log import Step
+    from undrop.store.step import Step
     from undrop.store.timeline import Moment
 
 SHOWN = 3  # backups that were passed over, and values of a row, that are named

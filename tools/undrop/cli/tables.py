@@ -42,6 +42,8 @@ def size(count: int) -> str:
 
 def clean(text: str) -> str:
     """One printable line: a reason or a file's name can hold anything."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "�" for char in text)
 
 

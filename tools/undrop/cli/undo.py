@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from undrop.recipes import Text
     from undrop.steps.keep import ConflictsError, Keep
     from undrop.steps.undo import Event, OthersWorkError, Undone, Work
-    from undrop.store.log import Step
+    from undrop.store.step import Step
 
 COLUMNS = ("WHEN", "WHAT", "ROWS", "STATE BEFORE", "")
 VERBS = {"put": "row(s) back", "change": "row(s) as before", "gone": "row(s) taken away"}

@@ -1,5 +1,6 @@
 """The revisions in the project's migrations."""
 
+from threading import Thread
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -10,7 +11,38 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
     from undrop.values import Session
 
-_ASKED: "WeakKeyDictionary[Session, Reply]" = WeakKeyDictionary()
+
+class _Asked:
+    """The tool at work on its answer, in a process of its own, and then that."""
+
+    def __init__(self, settings: "Settings") -> None:
+        self._reply: Reply | Exception | None = None
+        # Its process ends with this one, should nobody wait for the answer.
+        self._thread = Thread(target=self._look, args=(settings,), daemon=True)
+        self._thread.start()
+
+    def _look(self, settings: "Settings") -> None:
+        try:
+            self._reply = tool.look(settings)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the answer has it raised
+            self._reply = error
+
+    def reply(self) -> "Reply":
+        self._thread.join()
+        if isinstance(self._reply, Exception):
+            raise self._reply
+        assert self._reply is not None  # noqa: S101 - the thread has ended
+        return self._reply
+
+
+_ASKED: "WeakKeyDictionary[Session, _Asked]" = WeakKeyDictionary()
+
+
+def ask(settings: "Settings") -> None:
+    """Let the tool begin to load the migrations: who asks for them later waits the less."""
+    command = settings.engine.session.first
+    if command not in _ASKED:
+        _ASKED[command] = _Asked(settings)
 
 
 def heads(settings: "Settings") -> list[str] | None:
@@ -103,7 +135,5 @@ def _newer(asked: list[str], left: list[str], known: set[str]) -> list[str]:
 
 def _told(settings: "Settings") -> "Reply":
     """What there is, asked once in a command, on however many databases that works."""
-    command = settings.engine.session.all[0]
-    if command not in _ASKED:
-        _ASKED[command] = tool.look(settings)
-    return _ASKED[command]
+    ask(settings)
+    return _ASKED[settings.engine.session.first].reply()

@@ -122,7 +122,7 @@ def covered(lock: "Lock", purpose: Purpose, hold: float = 0) -> "Iterator[State]
                 raise CheckError(
                     f"{engine.label} is damaged: {damage.what}", Action("restore", "latest")
                 ) from damage
-            record = _record(settings, purpose, time.time(), catalog.backups(settings))
+            record = _record(settings, purpose, time.time())
             record = record._replace(check=f"damaged: {damage.what}")
             kept = damaged_sets.set_aside(lock, record, fresh=purpose.fresh)
             state = State("damaged", kept, None, purpose.next_step)
@@ -147,7 +147,7 @@ def after(lock: "Lock", state: State, content: "Replacement", filled: list[str])
             return After(kept.path.name, known)
         with durable.scratch(lock.partial()) as work:
             if state.snapshot and content.hand_over(work):
-                record = _record(settings, purpose, time.time(), backups)._replace(
+                record = _record(settings, purpose, time.time())._replace(
                     **_facts(facts),
                     **state.snapshot.origin()._asdict(),
                     shrunk=sorted(set(filled) - set(facts.filled)),
@@ -167,20 +167,15 @@ def _facts(facts: "Facts | Record") -> dict[str, Any]:
     return {name: getattr(facts, name) for name in Record._fields if name in Facts._fields}
 
 
-def _record(
-    settings: "Settings", purpose: Purpose, when: float, backups: "list[Backup]"
-) -> "Record":
-    """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end.
-
-    ``backups`` are those that there are.
-    """
+def _record(settings: "Settings", purpose: Purpose, when: float) -> "Record":
+    """The beginnings of a record; ``when`` is ``time.time()`` at the snapshot's end."""
     return Record(
         created=datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds"),
         reason=purpose.reason,
         next_step=purpose.next_step,
         last_step=purpose.last_step,
         source=settings.source,
-        sequence=log.next_sequence(settings, backups),
+        sequence=log.next_sequence(settings),
         home=here(settings),
         invocation=os.environ.get(INVOCATION, ""),
     )
@@ -219,7 +214,7 @@ def _cover(lock: "Lock", snapshot: "Snapshot", purpose: Purpose) -> "tuple[Backu
             facts = same_content.record
         else:
             facts = snapshot.complete(work, content, prove=purpose.proved, keep=purpose.migrates)
-        record = _record(settings, purpose, snapshot.taken, backups)._replace(
+        record = _record(settings, purpose, snapshot.taken)._replace(
             **_facts(facts), **snapshot.origin()._asdict()
         )
         if not purpose.accept_shrink:

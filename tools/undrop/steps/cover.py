@@ -14,16 +14,14 @@ from undrop.errors import UndropError
 from undrop.steps import backup, pending
 from undrop.store import calls, catalog, log, shrink, vault
 from undrop.store.catalog import Backup
-from undrop.store.lock import locked
+from undrop.store.lock import COVERED, locked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from undrop.settings import Settings
     from undrop.store.lock import Lock
-
-
-NOTE = "covered"
+    from undrop.store.step import Step
 
 
 class Covered(NamedTuple):
@@ -35,7 +33,7 @@ class Covered(NamedTuple):
     """Whether it was taken just now."""
     damaged: bool
     """Whether the database was found damaged and its files were set aside."""
-    step: "log.Step | None" = None
+    step: "Step | None" = None
     """The step that was written down; None where the log has it, or there is nothing to log."""
     again: bool = False
     """Whether another hook has told of this call."""
@@ -109,7 +107,7 @@ def _begin(settings: "Settings", watched: Watched) -> Covered:
         return _noted(settings, watched, covered, step)
 
 
-def _noted(settings: "Settings", watched: Watched, covered: Covered, step: "log.Step") -> Covered:
+def _noted(settings: "Settings", watched: Watched, covered: Covered, step: "Step") -> Covered:
     """Keep that an agent's call begins on the state that is covered, as a part of a step."""
     if not (watched.call or watched.command):  # the session's start is no call
         return covered
@@ -124,7 +122,7 @@ def _call(watched: Watched) -> "calls.Call":
     return calls.call(watched.session, watched.call, line, background=watched.background)
 
 
-def _begun_on(settings: "Settings", name: str, watched: Watched) -> "log.Step | None":
+def _begun_on(settings: "Settings", name: str, watched: Watched) -> "Step | None":
     """The step of that agent on that state, of which no end was seen; nothing came since.
 
     Another agent may have begun one on it as well.
@@ -284,7 +282,7 @@ def _end_call(settings: "Settings", watched: Watched) -> Covered | None:
         raise
 
 
-def _end_step(lock: "Lock", watched: Watched, step: "log.Step") -> Covered:
+def _end_step(lock: "Lock", watched: Watched, step: "Step") -> Covered:
     """Hold the state after a call that is a part of a step; that ends here, if it did before."""
     settings = lock.settings
     covered = _cover(lock, watched.kind, f"after {watched.kind}")
@@ -301,7 +299,7 @@ def _end_step(lock: "Lock", watched: Watched, step: "log.Step") -> Covered:
     return covered if same else covered._replace(ended=Ended(told, covered.name), beside=beside)
 
 
-def _end(settings: "Settings", step: "log.Step", covered: Covered) -> None:
+def _end(settings: "Settings", step: "Step", covered: Covered) -> None:
     """Write down that a step ended on the state that is covered."""
     if _is_same(settings, step.state_before, covered.name):
         log.end(settings, step, "same")
@@ -335,12 +333,12 @@ def session(settings: "Settings", name: str, *, tells_ends: bool) -> Ended | Non
     return ended
 
 
-def _step(settings: "Settings", call: "calls.Call") -> "log.Step | None":
+def _step(settings: "Settings", call: "calls.Call") -> "Step | None":
     """The step that a call is a part of."""
     return next((step for step in log.steps(settings) if step.id == call.step), None)
 
 
-def _begun(settings: "Settings", watched: Watched) -> "log.Step | None":
+def _begun(settings: "Settings", watched: Watched) -> "Step | None":
     """The newest step of that kind and session, if it is open."""
     alike = (s for s in reversed(log.steps(settings)) if s.kind == watched.kind)
     newest = next((step for step in alike if step.session == watched.session), None)
@@ -383,7 +381,7 @@ def _written(path: "Path") -> list[int]:
 
 def _note(settings: "Settings") -> dict[str, Any]:
     with suppress(OSError, ValueError):
-        note = json.loads(settings.note(NOTE).read_bytes())
+        note = json.loads(settings.note(COVERED).read_bytes())
         return note if isinstance(note, dict) else {}
     return {}
 
@@ -391,4 +389,4 @@ def _note(settings: "Settings") -> dict[str, Any]:
 def _write(settings: "Settings", note: dict[str, Any]) -> None:
     work = settings.backups / f".{os.getpid()}.partial"
     durable.write_new(work, json.dumps(note).encode(), 0o600)
-    work.replace(settings.note(NOTE))
+    work.replace(settings.note(COVERED))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from undrop.steps.backup import State
     from undrop.store.catalog import Backup
     from undrop.store.lock import Lock
+    from undrop.store.step import Phase, Step
     from undrop.values import Hold
 
 TRIES = 3
@@ -61,7 +62,7 @@ class Attempt:
 
     def __init__(self, lock: "Lock", kind: str, state: "State") -> None:
         self.lock, self.kind, self.state = lock, kind, state
-        self._step: log.Step | None = None
+        self._step: Step | None = None
         self.change: Change | None = None
         """What it did, once that is written down."""
         self.has_moved = False
@@ -103,7 +104,7 @@ class Attempt:
         """Write down how it ended, once: None where there was nothing to do. Raises OSError."""
         if self.change is None:
             if self._step is not None and outcome is not None:
-                phase: log.Phase = "same" if outcome.same else "done"
+                phase: Phase = "same" if outcome.same else "done"
                 log.end(self.lock.settings, self._step, phase, outcome.filled, outcome.after)
             kept = self.state.backup
             self.change = Change(kept, 0.0)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from undrop.compare.listing import Listed
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
-    from undrop.store.log import Step
+    from undrop.store.step import Step
     from undrop.values import Session
 
 Rows = Mapping[str, int]

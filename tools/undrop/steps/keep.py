@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from undrop.recipes import Part
     from undrop.settings import Settings
     from undrop.store.catalog import Backup
-    from undrop.store.log import Step
+    from undrop.store.step import Step
     from undrop.store.timeline import Moment
 
 Keep = Literal["ask", "live", "before"]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from undrop.compare.readable import Readable
     from undrop.compare.structure import Structure, Table
     from undrop.settings import Settings
-    from undrop.store.log import Step
+    from undrop.store.step import Step
     from undrop.store.timeline import Moment
 
 FIRST, CHANGED, RENAMED, GONE, BACK = "first seen", "changed", "renamed", "gone", "came back"

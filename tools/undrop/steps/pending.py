@@ -30,7 +30,7 @@ def settle(lock: "Lock", among: "Sequence[Backup] | None" = None) -> None:
     One that cannot be made now waits on. ``among``: of these alone.
     """
     names = None if among is None else {each.path.name for each in among}
-    if names == set():
+    if names == set() or lock.settings.engine.file:  # a file's proof is never put off
         return
     for _ in range(AT_ONCE):
         left = [b for b in waiting(lock.settings) if names is None or b.path.name in names]

@@ -71,9 +71,11 @@ def look(settings: "Settings") -> Status:
 
     Writes nothing and waits for no other undrop. Raises UndropError.
     """
+    revisions.ask(settings)
     seen = _look(settings)
     unknown = revisions.unknown(settings, seen.revisions)
     return seen._replace(
+        heads=revisions.heads(settings),
         pending=revisions.pending(settings, seen.revisions),
         unknown=unknown,
         fitting=choose.fitting(settings) if unknown else "",
@@ -103,7 +105,7 @@ def _look(settings: "Settings") -> Status:
         bytes=settings.engine.size() or 0,
         mode="",
         revisions=[],
-        heads=revisions.heads(settings),
+        heads=[],
         open_in=[],
         last=next((each for each in reversed(ours) if each.verified), None),
         covered=True,

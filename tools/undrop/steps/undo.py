@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from undrop.steps.guarded import Change
     from undrop.steps.keep import Keep, Kept
     from undrop.store.lock import Lock
-    from undrop.store.log import Step
+    from undrop.store.step import Step
 
 
 EMPTY, DAMAGED = "empty", "damaged"

@@ -111,7 +111,23 @@ def backups(settings: "Settings") -> list[Backup]:
     known: dict[str, Backup] = {}
     for folder in settings.folders:
         known |= {backup.path.name: backup for backup in read(settings, folder, known)}
-    return sorted(known.values(), key=lambda b: (b.sequence, b.created, b.path.name))
+    found = sorted(known.values(), key=lambda b: (b.sequence, b.created, b.path.name))
+    _sequences(settings)[settings.backups] = found[-1].sequence if found else 0
+    return found
+
+
+def last_sequence(settings: "Settings") -> int:
+    """The place of the newest backup among all that was done here; 0 where none has one.
+
+    While the lock is ours nobody else takes one, and they are looked through once.
+    """
+    if settings.backups not in _sequences(settings):
+        backups(settings)
+    return _sequences(settings)[settings.backups]
+
+
+def _sequences(settings: "Settings") -> dict[Path, int]:
+    return settings.engine.session.first.last_sequences
 
 
 def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Iterator[Backup]":
@@ -128,16 +144,19 @@ def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Ite
         return
     frames = [name for name in names if name.endswith(frame.FRAMES)]
     packed = {name.removesuffix(frame.SUFFIX) for name in frames}
+    only_in_vault = folder != settings.backups
     for name in {*names, *packed}:
         if not name.endswith((*SUFFIXES, ".damaged")) or name.startswith(".") or name in but:
             continue
-        beside = folder / f"{name.rpartition('.')[0]}.json"
+        beside = f"{folder}/{name.rpartition('.')[0]}.json"
         note = record.read(beside)
         holds = folder / (name + frame.SUFFIX) if name in packed else None
         sequence = note.sequence if note and is_same(note.home, ours) else 0
-        backup = Backup(folder / name, note, folder != settings.backups, sequence, holds)
-        if closed := [p for p in (backup.file, beside)[: 1 + (not note)] if owners.is_closed(p)]:
-            owners.pass_over(settings, closed[0])
+        backup = Backup(folder / name, note, only_in_vault, sequence, holds)
+        if owners.is_closed(backup.file):
+            owners.pass_over(settings, backup.file)
+        elif note is None and owners.is_closed(Path(beside)):
+            owners.pass_over(settings, Path(beside))
         else:
             yield backup
 
@@ -264,4 +283,5 @@ def publish(lock: "Lock", work: Path, record: "Record", suffix: str) -> Backup:
     durable.sync_path(settings.backups)
     vault.keep(lock)
     lock.session.published = True
+    _sequences(settings)[settings.backups] = record.sequence
     return Backup(path, record)

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 PAGES = {".gitignore", ".gitkeep", "README.md", "README", ".DS_Store"}
 """What people put into a folder for backups, before we do."""
-OURS = {version_table.NAME, unguarded.NAME, calls.NAME, *after_backup.FILES}
-"""What we put there with no lock."""
+COVERED = "covered"
+"""The note of which backup holds the present state (``steps.cover``)."""
+NOTES = {f"{COVERED}.json", version_table.NAME, unguarded.NAME, calls.NAME, *after_backup.FILES}
+"""What we put there besides: with no lock, or where the lock was left out when it was copied."""
 KINDS = {*SUFFIXES, ".damaged", SUFFIX, ".jsonl", ".partial"}
 PARTIAL = re.compile(r"\.\d+\.partial(-frame)?(-wal|-shm|-journal|-replica)?")
 
@@ -78,6 +80,7 @@ def _locked(settings: "Settings", waiting: Callable[[str], None]) -> Iterator[Lo
         _wait(fd, waiting, settings.engine.session.patience_with_undrop)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        settings.engine.session.first.last_sequences.clear()  # others may have taken some
         _sweep_backups(settings, settings.backups)
         for each in known(settings):  # a run on all of them may have been killed
             if each.name == settings.name or each.engine.file:
@@ -140,7 +143,7 @@ def _refuse_what_is_not_ours(settings: "Settings") -> None:
         in_use = {f"{name}-wal", f"{name}-shm", f"{name}-journal"} & names
         note = path.suffix == ".json" and NAME.fullmatch(path.stem)
         of_a_name = re.sub(r"\.[\w-]+\.json$", ".json", name)
-        if in_use or not (note or path.suffix in KINDS or {name, of_a_name} & (PAGES | OURS)):
+        if in_use or not (note or path.suffix in KINDS or {name, of_a_name} & (PAGES | NOTES)):
             raise UsageError(
                 f"{settings.backups} is no folder for backups: {name} is in it",
                 Setting('backups = "FOLDER"'),

@@ -10,7 +10,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from undrop.store import calls, catalog, log
-from undrop.store.log import ABSENT, Step
+from undrop.store.log import ABSENT
+from undrop.store.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from undrop import folders
-from undrop.engines.diversion import duplicate
 from undrop.engines.sqlite import address
 from undrop.sqlitefile import header
 
@@ -75,6 +74,8 @@ def copied(live: Path | None, folder: str) -> tuple[str, str]:
     """
     if live is None:
         return "", ""
+    from undrop.engines.diversion import duplicate  # SQLAlchemy's loading is seen in ``status``
+
     copy = f"{folder}/{live.name}"
     try:
         if live.exists():
