@@ -45,13 +45,14 @@ def copied(project: Project, to: Path) -> Project:
     twin.backups = twin.root / project.backups.name
     state = str(to / f"{twin.root.name}-state")
     twin.environment = {**project.environment, "XDG_STATE_HOME": state}
-    _move_home(twin, Path(state))
+    move_home(twin.root)
     return twin
 
 
-def _move_home(project: Project, state: Path) -> None:
+def move_home(project: Path) -> None:
     """Let the log and the records be this folder's: undrop takes a copied one for another's."""
-    root, backups = project.root.stat(), project.backups
+    root, backups = project.stat(), project / "backups"
+    state = project.with_name(f"{project.name}-state")
     here = [root.st_dev, root.st_ino, backups.stat().st_ino if backups.is_dir() else 0]
     for folder in (backups, *state.glob("undrop/*")):
         for path in folder.glob("*.json*"):

@@ -31,8 +31,6 @@ pytestmark = pytest.mark.disk
 SCENES = ["pack", "forget 10", "forget 0", "thin", "backup"]
 MANY = {"forget 0", "thin"}
 SAMPLE = ["pack", "forget 10"]
-NOT_BY_RULES = [name for name in SCENES if name != "thin"]
-"""Rules pass over the backups of a project that lies elsewhere now, as one on another disk does."""
 NO_POWER = [f"{name}{links}" for name in SCENES for links in ("", ", no links")]
 POINTS = 3  # a sample's, for each scene
 DISKS = 24
@@ -113,6 +111,12 @@ def test_a_call_that_fails_loses_no_state(
     tally(f"packing, {fault} in {command_of(name)}", len(points), violations)
 
 
+MOVED = f"""
+import pathlib, sys
+sys.path[:0] = {sys.path!r}
+import scenes
+scenes.move_home(pathlib.Path(sys.argv[1]))
+"""
 FILLED = """
 set -e
 there=$1 aside=$2 room=$3
@@ -120,6 +124,8 @@ shift 3
 mkdir "$aside"
 mount -t tmpfs none "$there.disk"
 cp -a "$there/." "$there.disk"
+"$1" -c "$2" "$there.disk/shop"
+shift 2
 mount -o remount,size=$(($(du -sk "$there.disk" | cut -f1) + room))k "$there.disk"
 mount --move "$there.disk" "$there"
 cd "$there/shop"
@@ -130,7 +136,7 @@ exit $code
 """
 
 
-@pytest.mark.parametrize("name", NOT_BY_RULES if FULL else SAMPLE)
+@pytest.mark.parametrize("name", SCENES if FULL else [*SAMPLE, "thin"])
 def test_a_full_disk_loses_no_state(stage: Stage, tmp_path: Path, tally: Tally, name: str) -> None:
     """A small file system of its own, with so much room left; none of it at first."""
     space = ["unshare", "--map-root-user", "--mount"]
@@ -144,6 +150,7 @@ def test_a_full_disk_loses_no_state(stage: Stage, tmp_path: Path, tally: Tally, 
         twin = packed.copied(scene, there)
         there.with_name(f"{there.name}.disk").mkdir()
         script = ["sh", "-c", FILLED, "sh", str(there), str(aside), str(room)]
+        script += [sys.executable, MOVED]
         command = [*space, *script, *traced.python(*scene.command)]
         done = twin.project.run(*command, PATH=twin.project.environment["PATH"])
         assert (aside / "shop").is_dir(), done

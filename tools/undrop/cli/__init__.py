@@ -144,9 +144,9 @@ def _answer(arguments: Namespace, session: Session) -> answer.Answer:
 
 def _pack(projects: "list[tuple[Settings, float]]") -> None:
     """Give older backups less room, now that the answer is out; the next command does the rest."""
-    from undrop.steps import pack
-
     for project, seconds in projects:
+        from undrop.steps import pack  # most commands of an agent only look
+
         with suppress(UndropError, OSError, StoppedError):
             pack.afterwards(project, seconds)
 

@@ -12,7 +12,6 @@ import errno
 import json
 import os
 import re
-import secrets
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -72,9 +71,13 @@ _READ: "dict[Path, tuple[list[tuple[int, ...] | None], Told]]" = {}  # by ``back
 
 def begin(settings: "Settings", kind: str, state_before: str, known: Known = NOTHING) -> Step:
     """Write down that a step begins, and force it to the disk. Raises OSError."""
-    step = Step("", kind, settings.source, state_before, id=secrets.token_hex(8))
+    step = Step("", kind, settings.source, state_before, id=_own_id())
     known = known._replace(command=kept(known.command))
     return _append(settings, step._replace(**known._asdict()))[0]
+
+
+def _own_id() -> str:
+    return os.urandom(8).hex()  # ``secrets`` loads OpenSSL first
 
 
 def end(
@@ -96,7 +99,7 @@ def note_thinned(settings: "Settings", names: "Iterable[str]") -> None:
     Each line names the backup as the state before; what comes after a crash in between still is.
     """
     step = Step("", THIN, settings.source, "", "done")
-    _append(settings, *(step._replace(state_before=n, id=secrets.token_hex(8)) for n in names))
+    _append(settings, *(step._replace(state_before=n, id=_own_id()) for n in names))
 
 
 def thinned(settings: "Settings") -> set[str]:
