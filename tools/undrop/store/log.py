@@ -63,9 +63,7 @@ class After(NamedTuple):
 UNKNOWN = After(None)
 
 
-TICK = (
-    20_000_000  # nanoseconds; the time of a file moves on in steps of 10 ms at most (time(7): HZ)
-)
+TICK = 20_000_000  # nanoseconds: a file's time moves on in steps of 10 ms at most (time(7), HZ)
 _READ: "dict[Path, tuple[list[tuple[int, ...] | None], Told]]" = {}  # by ``backups/``
 
 
