@@ -602,3 +602,17 @@ def test_a_line_that_cannot_be_hides_no_other(stocked: Project, odd: str) -> Non
     stocked.ok("undrop", "undo", "--list")
     stocked.ok("undrop", "undo")
     assert content(stocked.database) == old
+
+
+def test_what_happened_is_looked_at_as_far_as_it_is_shown(stocked: Project) -> None:
+    """In a project with thousands of steps all of it would take half a minute."""
+    for name in ("one", "two", "three"):
+        insert(stocked, name)
+        stocked.ok("undrop", "run", "true")
+    told = stocked.done("undrop", "undo", "--list", "-n", "2")
+    assert len(told.out.splitlines()) == 4  # with its head, and where one is
+    assert "3 older, at most" in told.err
+    every = stocked.done("undrop", "undo", "--list", "--all")
+    assert len(every.out.splitlines()) == 7
+    assert "older" not in every.err
+    assert len(events(stocked)) == 5

@@ -42,9 +42,14 @@ def newest(now: "Row | None", rows: "Sequence[Row]", asked: "Namespace") -> "tup
 
     ``now`` comes before all. On a terminal the last line is the newest, and they are not many.
     """
-    at_most = None if asked.all else asked.most or (MOST if sys.stdout.isatty() else None)
-    shown = [*([now] if now else []), *rows[:at_most]]
-    return shown[:: -1 if sys.stdout.isatty() else 1], len(rows) - len(rows[:at_most])
+    most = at_most(asked)
+    shown = [*([now] if now else []), *rows[:most]]
+    return shown[:: -1 if sys.stdout.isatty() else 1], len(rows) - len(rows[:most])
+
+
+def at_most(asked: "Namespace") -> int | None:
+    """How many rows are shown; None for all of them."""
+    return None if asked.all else asked.most or (MOST if sys.stdout.isatty() else None)
 
 
 def lines(columns: "Sequence[str]", *rows: "Sequence[str]") -> list[str]:

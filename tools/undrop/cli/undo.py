@@ -1,5 +1,6 @@
 """undo, and what it would do."""
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from undrop.cli import conflicts, elsewhere, tables, terminal
@@ -176,7 +177,9 @@ def _timeline(run: Run) -> Answer:
         stopped = None
     except CheckError as error:
         plan, stopped = None, error
-    told = core.events(run.settings, line)
+    left = core.pairs(line)
+    most = None if run.arguments.json else terminal.at_most(run.arguments)
+    told = [*islice(core.events(run.settings, left), most)]
     can = plan is not None and plan.target.can_be_put_back
     goes_back = run.prompt.line(Action("undo")) + " goes back there"
     rows = [
@@ -204,9 +207,9 @@ def _timeline(run: Run) -> Answer:
     notes += elsewhere.lines(others)
     if not rows:
         return Answer(result, notes=("no step has changed this database", *notes))
-    shown, left = terminal.newest(here, rows, run.arguments)
-    if left:
-        notes.insert(0, (f"{left} older:", Action("undo", "--list", "--all")))
+    shown, _ = terminal.newest(here, rows, run.arguments)
+    if older := sum(1 for _ in left):  # each is looked at only when it is shown
+        notes.insert(0, (f"{older} older, at most:", Action("undo", "--list", "--all")))
     return Answer(result, table=(COLUMNS, *shown), notes=tuple(notes))
 
 

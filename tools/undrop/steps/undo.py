@@ -13,7 +13,7 @@ from undrop.store.log import ABSENT
 from undrop.store.timeline import Moment, Timeline, names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from undrop.compare.comparison import Comparison
     from undrop.recipes import Part
@@ -220,17 +220,20 @@ class Event(NamedTuple):
         return names(self.steps)
 
 
-def events(settings: "Settings", line: Timeline) -> list[Event]:
-    """What the timeline tells, newest first: every step, and others' work between them."""
-    told = []
+def pairs(line: Timeline) -> "Iterator[tuple[Moment, Moment]]":
+    """Moments between which something may have happened, one after the other, newest first."""
     for before, after in zip(line.moments[-2::-1], line.moments[:0:-1], strict=True):
-        if not after.steps and before.content == after.content:
-            continue
+        if after.steps or before.content != after.content:
+            yield before, after
+
+
+def events(settings: "Settings", moments: "Iterable[tuple[Moment, Moment]]") -> "Iterator[Event]":
+    """What happened between those: every step, and others' work. Each may have to be compared."""
+    for before, after in moments:
         rows = _rows_changed(settings, before, after)
         same = not rows and not differ(settings, before, after)
         if after.steps or not same:
-            told.append(Event(before, after, same, rows, numbers(before, after)))
-    return told
+            yield Event(before, after, same, rows, numbers(before, after))
 
 
 def _rows_changed(
