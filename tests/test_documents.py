@@ -266,5 +266,5 @@ def test_a_missing_venv_is_told_how_to_make(project: Project) -> None:
 def test_every_phase_has_a_word_on_the_progress_bar() -> None:
     code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     phases = set(re.findall(r'\bprogress\("(\w+)"', code))
-    known = {"copy", "check", "compare", "replace", "count", "merge", "read"}
+    known = {"copy", "check", "compare", "replace", "count", "merge", "read", "migrate", "load"}
     assert known == phases == set(LABELS)

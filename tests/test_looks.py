@@ -19,13 +19,12 @@ from undrop.cli.progress import Bar
 from undrop.errors import NOT_CHANGED
 
 
-def on_a_terminal(project: Project, *command: str, **variables: str) -> str:
+def on_a_terminal(project: Project, *command: str, stderr: bool = False, **variables: str) -> str:
     """What a command shows on a terminal, of 200 columns where ``COLUMNS`` says nothing."""
     master, slave = pty.openpty()
     environment = {**project.environment, "TERM": "xterm-256color", "COLUMNS": "200", **variables}
-    with subprocess.Popen(
-        command, cwd=project.root, env=environment, stdout=slave, stderr=subprocess.DEVNULL
-    ):
+    said = slave if stderr else subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=project.root, env=environment, stdout=slave, stderr=said):
         os.close(slave)
         return drain(master)
 
@@ -224,6 +223,16 @@ def test_ages(ago: timedelta, text: str) -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     assert tables.size(count) == text
+
+
+@pytest.mark.more
+def test_who_waits_for_the_project_s_code_is_told_so_after_a_second(stocked: Project) -> None:
+    """A migration that takes long to load; in a pipe nothing is said of it."""
+    stocked.revise("op.execute('CREATE TABLE more (v)')", head="time.sleep(1.5)")
+    for command, said in (("status", "loading the migrations …"), ("migrate", "migrating …")):
+        shown = on_a_terminal(stocked, "undrop", command, stderr=True)
+        assert shown.count(f"undrop: {said}") == 1, shown
+    assert "loading" not in stocked.undrop("status").err
 
 
 def test_a_bar_is_drawn_after_a_second_on_a_terminal_only(

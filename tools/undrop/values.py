@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and out of how much."""
+TICK = 0.2  # seconds between two calls of it while another process is waited for
 VERSION_TABLE = "alembic_version"
 """Where Alembic keeps a database's revision, unless a project says otherwise."""
 ANY_VERSION_TABLE = "*"

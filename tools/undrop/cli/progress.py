@@ -18,9 +18,13 @@ LABELS = {
     "count": "Counting",
     "merge": "Merging",
     "read": "Reading",
+    "migrate": "Migrating",
+    "load": "Loading the migrations",
 }
 OPEN_END = {"check", "compare", "merge"}
 """SQLite does not tell how far these are: when the digest is done the check is just going on."""
+TALKATIVE = {"migrate", "load"}
+"""A child of ours is at it, and may print: no bar is drawn into that."""
 
 
 class Bar:
@@ -38,7 +42,8 @@ class Bar:
         """Show that ``done`` of ``total`` of ``phase`` is reached."""
         if not self._wanted or time.monotonic() - self._started < PATIENCE:
             return
-        if not self._moves:
+        if not self._moves or phase in TALKATIVE:
+            self.close()
             if phase != self._phase:
                 print(f"undrop: {LABELS[phase].lower()} …", file=sys.stderr, flush=True)
                 self._phase = phase

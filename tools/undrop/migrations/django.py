@@ -35,7 +35,7 @@ class Django(Waiting):
             raise UsageError(f"there is no {settings.django}", "let `django` in the settings say")
         self.goes_to: list[str] | None = [] if words else None
         self._words, self._settings = words, settings
-        super().__init__(lambda: _child(settings))
+        super().__init__(lambda: _child(settings), settings.engine.session)
 
     def typed(self, *options: str) -> Action:
         """The same asked for once more, with such options."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from undrop.errors import UndropError
 from undrop.migrations.message import Reply
 from undrop.settings import known
 from undrop.sqlitefile import header
+from undrop.values import TICK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from undrop.settings import Settings
+    from undrop.values import Session
 
 AGAIN = "then the same command again"
 CORRECT = f"correct it, {AGAIN} (--verbose shows the traceback)"
@@ -55,10 +58,13 @@ class Child:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             os.close(asked)
 
-    def answer(self, request: str) -> Reply:
-        """What became of it."""
+    def answer(self, request: str, tick: "Callable[[], None]") -> Reply:
+        """What became of it; ``tick`` is called until then."""
         with suppress(BrokenPipeError):
             os.write(self._ask, request.encode() + b"\n")
+        assert self._process.stdout  # noqa: S101 - it is a pipe
+        while not select.select([self._process.stdout], [], [], TICK)[0]:
+            tick()
         said = self._said()
         try:
             reply = Reply.of_json(said)
@@ -96,8 +102,8 @@ class Waiting:
     the first was asked already. Use it in a ``with``.
     """
 
-    def __init__(self, start: "Callable[[], Child]") -> None:
-        self._start = start
+    def __init__(self, start: "Callable[[], Child]", session: "Session") -> None:
+        self._start, self._session = start, session
         self._made: list[str] = []
         self._child: Child | None = start()
         self._open: Child | None = None
@@ -114,7 +120,7 @@ class Waiting:
         """What became of it; ``again``: the next one, which is expected, loads from now on."""
         child = self._child or self._start()
         self._child = self._start() if again else None
-        answer = child.answer(request)
+        answer = child.answer(request, lambda: self._session.progress("migrate", 0, 1))
         if answer.is_open:
             self._open = child
         else:
@@ -142,7 +148,7 @@ class Waiting:
 def asked(child: Child, request: str) -> Reply:
     """What a process answers; then it ends."""
     try:
-        return child.answer(request)
+        return child.answer(request, lambda: None)
     finally:
         child.close()
 

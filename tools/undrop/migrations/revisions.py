@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from undrop.migrations import tool
+from undrop.values import TICK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from undrop.migrations.message import Reply, Revision
     from undrop.settings import Settings
     from undrop.values import Session
@@ -27,8 +30,11 @@ class _Asked:
         except Exception as error:  # noqa: BLE001 - whoever waits for the answer has it raised
             self._reply = error
 
-    def reply(self) -> "Reply":
-        self._thread.join()
+    def reply(self, tick: "Callable[[], None]") -> "Reply":
+        """What it answers; ``tick`` is called until then."""
+        while self._thread.is_alive():
+            self._thread.join(TICK)
+            tick()
         if isinstance(self._reply, Exception):
             raise self._reply
         assert self._reply is not None  # noqa: S101 - the thread has ended
@@ -136,4 +142,5 @@ def _newer(asked: list[str], left: list[str], known: set[str]) -> list[str]:
 def _told(settings: "Settings") -> "Reply":
     """What there is, asked once in a command, on however many databases that works."""
     ask(settings)
-    return _ASKED[settings.engine.session.first].reply()
+    session = settings.engine.session
+    return _ASKED[session.first].reply(lambda: session.progress("load", 0, 1))

@@ -38,7 +38,7 @@ class Alembic(Waiting):
         if not self._config:
             raise UsageError(f"there is no {settings.alembic_ini}", "alembic init alembic")
         self._settings = settings
-        super().__init__(lambda: _child(settings, settings.engine.kind))
+        super().__init__(lambda: _child(settings, settings.engine.kind), settings.engine.session)
 
     def typed(self, *options: str) -> Action:
         """The same asked for once more, with such options."""

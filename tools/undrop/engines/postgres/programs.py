@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from undrop import durable
 from undrop.errors import DamagedError, UndropError, UsageError
 from undrop.recipes import Action
+from undrop.values import TICK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ def dump(address: "Address", work: "Path", snapshot: str, size: int, progress: "
 def _wait(process: "subprocess.Popen[str]", tick: Any) -> str:  # noqa: ANN401 - a callable
     while True:
         try:
-            return process.communicate(timeout=0.2)[1]
+            return process.communicate(timeout=TICK)[1]
         except subprocess.TimeoutExpired:
             tick()
 
