@@ -189,6 +189,15 @@ def test_however_the_lines_are_read_they_tell_the_same(
         assert step.opened == of_one[0][0]
 
 
+@pytest.mark.parametrize("ending", [b"\r\n", b" \n", b"\n\n", b"\t\r\n"])
+def test_an_editor_s_line_endings_hide_no_line(ending: bytes) -> None:
+    step = Step("2026-01-01T00:00:00+00:00", "run", "db", "")
+    lines = [line(step._replace(id=name, sequence=n)) for n, name in enumerate(("", "a", "b"))]
+    told = Told()
+    told.read((b"".join(each.replace(b"\n", ending) for each in lines),))
+    assert [each.id for each in told.steps] == ["", "a", "b"]
+
+
 def test_a_line_that_is_half_written_is_read_when_it_is_whole() -> None:
     step = Step("2026-01-01T00:00:00+00:00", "run", "db", "", id="a", sequence=1)
     told = Told()

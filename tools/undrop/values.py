@@ -42,6 +42,8 @@ class Session:
     """Whether a file that no record vouches for may be loaded."""
     published = False
     """Set where a backup was taken that ``after-backup`` is still to be told of."""
+    took = False
+    """Set where a backup was taken: an older one is to be packed then, as a rule."""
     tells_at_once = True
     """Whether it is told when the lock is free again; else when an agent's session ends."""
     typed: "Action | None" = None

@@ -179,7 +179,7 @@ def _log(settings: "Settings") -> "Iterator[Checked]":
         to_do = (Action("run", "true"), "writes a line, and them with it")
         yield Checked(name, f"{count} line(s) are not in {folder}", to_do)
     strangers = log.strangers(settings)
-    more = f", {len(strangers)} line(s) of another folder's database" if strangers else ""
+    more = f", {len(strangers)} step(s) of another folder's database" if strangers else ""
     steps, there = log.steps(settings), {b.path.name for b in catalog.backups(settings)}
     gone = {step.state_before for step in steps} - there - {""}
     said = f"{len(steps)} step(s), {len(gone)} state(s) before one gone{more}"

@@ -57,9 +57,9 @@ def afterwards(settings: "Settings", seconds: float) -> None:
 
     Raises UndropError, OSError.
     """
-    if not _is_due(settings):
-        return
     session = settings.engine.session
+    if not (session.took or _is_due(settings)):
+        return
     session.progress, session.patience_with_undrop = quiet, 0.0
     with locked(settings, lambda _: None) as lock:
         pack(lock, seconds)
@@ -81,7 +81,7 @@ def _waiting(settings: "Settings", states: "list[State]") -> "Iterator[tuple[int
     """Those of a database that are to be packed, the oldest first, and their places."""
     kept, now = _newest(states, settings.plain), datetime.now(UTC)
     for at, state in enumerate(states):
-        if state.digest in kept or state.stays_plain or state.is_packed:
+        if state.is_packed or state.digest in kept or state.stays_plain:
             continue
         if all(_may_be(settings, backup, now) for backup in state.backups):
             yield at, state

@@ -286,8 +286,8 @@ def _work(settings: "Settings", one: Moment, other: Moment) -> Work:
 
 def _strangers(settings: "Settings") -> str:
     """What is said of a log that tells of another database; nothing where it does not."""
-    lines = log.strangers(settings)
-    return f" (the log tells of another folder's database, too: {len(lines)} line(s))" * bool(lines)
+    steps = log.strangers(settings)
+    return f" (the log tells of another folder's database, too: {len(steps)} step(s))" * bool(steps)
 
 
 def _nothing(settings: "Settings", passed: "list[Step]") -> CheckError:

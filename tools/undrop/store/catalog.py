@@ -143,9 +143,9 @@ def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Ite
         owners.pass_over(settings, folder)
         return
     frames = [name for name in names if name.endswith(frame.FRAMES)]
-    packed = {name.removesuffix(frame.SUFFIX) for name in frames}
+    plain, packed = {*names}, {name.removesuffix(frame.SUFFIX) for name in frames}
     only_in_vault = folder != settings.backups
-    for name in {*names, *packed}:
+    for name in plain | packed:
         if not name.endswith((*SUFFIXES, ".damaged")) or name.startswith(".") or name in but:
             continue
         beside = f"{folder}/{name.rpartition('.')[0]}.json"
@@ -153,9 +153,10 @@ def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Ite
         holds = folder / (name + frame.SUFFIX) if name in packed else None
         sequence = note.sequence if note and is_same(note.home, ours) else 0
         backup = Backup(folder / name, note, only_in_vault, sequence, holds)
-        if owners.is_closed(backup.file):
-            owners.pass_over(settings, backup.file)
-        elif note is None and owners.is_closed(Path(beside)):
+        file = f"{folder}/{name}" if name in plain else f"{folder}/{name}{frame.SUFFIX}"
+        if owners.is_closed(file):
+            owners.pass_over(settings, Path(file))
+        elif note is None and owners.is_closed(beside):
             owners.pass_over(settings, Path(beside))
         else:
             yield backup
@@ -282,6 +283,6 @@ def publish(lock: "Lock", work: Path, record: "Record", suffix: str) -> Backup:
         raise
     durable.sync_path(settings.backups)
     vault.keep(lock)
-    lock.session.published = True
+    lock.session.published = lock.session.took = True
     _sequences(settings)[settings.backups] = record.sequence
     return Backup(path, record)

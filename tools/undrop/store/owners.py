@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 SHOWN = 3  # files that are named in a warning
 
 
-def is_closed(path: Path) -> bool:
+def is_closed(path: Path | str) -> bool:
     """Whether it is there, and may not be read by us."""
     if os.access(path, os.R_OK):
         return False
     try:
-        path.stat()
+        os.stat(path)  # noqa: PTH116 - thousands are looked at
     except PermissionError:
         return True
     except OSError:  # nothing there, or a link to nothing

@@ -92,12 +92,12 @@ class Told:
         self.kept = sum(map(len, copies))
         """Bytes of them that an index has (``store.log_index``)."""
         self._steps = {step.id: step for step in known if step.id}
-        self._without_id = [step for step in known if not step.id]
+        self._without_id = {repr(step): step for step in known if not step.id}
 
     @property
     def steps(self) -> list[Step]:
         """Each step, and each line of an undrop before 0.3, in no order."""
-        return [*self._without_id, *self._steps.values()]
+        return [*self._without_id.values(), *self._steps.values()]
 
     def goes_on(self, copies: tuple[bytes, ...]) -> bool:
         """Whether these copies are those that were read, with nothing or more behind."""
@@ -114,8 +114,8 @@ class Told:
                 newest = before if before.sequence > step.sequence else step
                 opened = min(before.opened, step.opened)
                 self._steps[step.id] = Step._make((*newest[:-1], opened))
-            elif step not in self._without_id:
-                self._without_id.append(step)
+            else:
+                self._without_id[repr(step)] = step
         # A last line may be half written.
         self.copies = tuple(each[: each.rfind(b"\n") + 1] for each in copies)
 
@@ -123,7 +123,8 @@ class Told:
 def texts(copies: Iterable[bytes]) -> list[str]:
     """The lines in these copies, each once."""
     whole = (each.decode("utf-8", "replace").split("\n") for each in dict.fromkeys(copies))
-    return [text for text in dict.fromkeys(chain.from_iterable(whole)) if text]
+    lines = map(str.strip, chain.from_iterable(whole))
+    return [text for text in dict.fromkeys(lines) if text]
 
 
 def is_sound(text: str) -> bool:
@@ -140,7 +141,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
     As many at once as are sound: by themselves they take three times as long.
     """
-    text = text.strip("\n")
+    text = text.strip()
     others = text.count("\n")
     if text.startswith("{") and text.endswith("}") and text.count("}\n{") == others:
         with suppress(ValueError, RecursionError):

@@ -46,17 +46,18 @@ class Packing(NamedTuple):
     """The line that unpacks it by hand."""
 
 
+UNPACKED = Packing()
+KINDS = Packing.__annotations__
+
+
 def packing(record: "Record | None") -> Packing:
     """How a record says that its backup is packed; what makes no sense says nothing."""
-    fields: dict[str, Any] = dict(record.packed) if record else {}
-    sound = {
-        name: value
-        for name, value in fields.items()
-        if type(value) is Packing.__annotations__.get(name)
-    }
-    known, base = Packing(**sound), Path(sound.get("base", ""))
-    is_name = base.name == str(base) and base.suffix in SUFFIXES
-    return known if not known.base or is_name else Packing()
+    if record is None or not record.packed:
+        return UNPACKED
+    fields: dict[str, Any] = record.packed
+    known = Packing(**{name: v for name, v in fields.items() if type(v) is KINDS.get(name)})
+    is_name = "/" not in known.base and os.path.splitext(known.base)[1] in SUFFIXES  # noqa: PTH122 - thousands are read
+    return known if not known.base or is_name else UNPACKED
 
 
 def plain(settings: "Settings", backup: "Backup", above: tuple[str, ...] = ()) -> Path:
