@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -375,6 +376,7 @@ def test_a_revision_of_another_branch_is_said_with_what_fits(
 
 LIVES_ON = """
 import sqlite3
+import subprocess
 from alembic import command
 from alembic.config import Config
 
@@ -616,3 +618,30 @@ def test_what_happened_is_looked_at_as_far_as_it_is_shown(stocked: Project) -> N
     assert len(every.out.splitlines()) == 7
     assert "older" not in every.err
     assert len(events(stocked)) == 5
+
+
+def test_all_that_is_done_has_a_place_of_its_own(stocked: Project) -> None:
+    """Else what came when would be told by clocks: a command that works while another one waits."""
+    stocked.ok("undrop", "run", "undrop", "backup", "inside")
+    insert(stocked)
+    stocked.ok("undrop", "run", "undrop", "run", "true")
+    bash(stocked, "make")
+    stocked.ok("undrop", "nuke-db")
+    ended(stocked, "make")
+    stocked.ok("undrop", "undo")
+    environment = {**os.environ, **stocked.environment}
+    several = [
+        subprocess.Popen(
+            [sys.executable, "-m", "undrop", "run", "undrop", "backup", f"{number}"],
+            cwd=stocked.root,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+        )
+        for number in range(3)
+    ]
+    assert [each.wait() for each in several] == [0, 0, 0]
+    lines = map(json.loads, (stocked.backups / log.NAME).read_text().splitlines())
+    records = [json.loads(path.with_suffix(".json").read_text()) for path in stocked.saved()]
+    places = [fields["sequence"] for fields in (*lines, *records)]
+    assert len(places) > 20
+    assert len(places) == len(set(places))
