@@ -1,6 +1,7 @@
 """The log's index: what a command reads in place of thousands of lines tells the same as they."""
 
 import json
+import os
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shop import Project, content
 
-from undrop import settings
+from undrop import __version__, settings
 from undrop.settings import Settings
 from undrop.store import log, log_index
 from undrop.store.step import Phase, Step, Told
@@ -187,6 +188,54 @@ def test_however_the_lines_are_read_they_tell_the_same(
         [step] = [step for step in steps if step.id == name]
         assert (step.sequence, step.kind) == of_one[-1]
         assert step.opened == of_one[0][0]
+
+
+def test_one_of_another_undrop_is_passed_over(long: Project) -> None:
+    """It may have known less of what stands in a line."""
+    of, _, steps = index(long).read_bytes().partition(b"\n")
+    fields = {**json.loads(of), "undrop": "0.0.1"}
+    index(long).write_bytes(json.dumps(fields).encode() + b"\n" + b"[]")
+    assert told(long) == without_index(long) != []
+    index(long).write_bytes(json.dumps(fields).encode() + b"\n" + steps)
+    long.ok("undrop", "run", "true")
+    assert json.loads(index(long).read_bytes().partition(b"\n")[0])["undrop"] == __version__
+
+
+@pytest.mark.parametrize("odd", ["torn", "middle", "order", "endings"])
+def test_copies_that_came_apart_are_alike_again_and_lose_no_line(long: Project, odd: str) -> None:
+    """What cannot be read stays a line, too."""
+    ours, steps = long.backups / log.NAME, told(long)
+    lines = ours.read_bytes().splitlines(keepends=True)
+    newer = b'{"id": "z", "phase": "of an undrop to come"}\n'
+    ours.write_bytes(
+        {
+            "torn": b"".join(lines) + newer[:30],
+            "middle": b"".join([*lines[:40], newer, *lines[41:]]),
+            "order": b"".join(lines[::-1]),
+            "endings": b"".join(lines).replace(b"\n", b"\r\n"),
+        }[odd]
+    )
+    assert told(long) == steps
+    long.ok("undrop", "run", "true")
+    vault = loaded(long).vault_folder
+    assert vault is not None
+    assert ours.read_bytes() == (vault / log.NAME).read_bytes()
+    assert told(long)[:-1] == steps
+    assert newer[:30] in ours.read_bytes() or odd in {"order", "endings"}
+    before = index(long).stat().st_ino
+    long.ok("undrop", "run", "true")
+    assert told(long) == without_index(long)
+    assert index(long).stat().st_ino == before, "it is used again"
+
+
+def test_no_damage_is_a_fault_of_ours(long: Project) -> None:
+    """Lines that are as many values as lines when they are read at once; pipes in the way."""
+    with (long.backups / log.NAME).open("a") as file:
+        file.write('{"a":1},5,{"b":2}\n{"x":[{}\n{}\n{}]}\n')
+    assert "fault" not in long.done("undrop", "undo", "--list").err
+    index(long).unlink()
+    os.mkfifo(index(long))
+    long.ok("undrop", "run", "true")
 
 
 @pytest.mark.parametrize("ending", [b"\r\n", b" \n", b"\n\n", b"\t\r\n"])

@@ -165,8 +165,6 @@ def missing(settings: "Settings") -> "dict[Path, int]":
 
 def _lacking(copies: "dict[Path, bytes]", folder: "Path") -> list[str]:
     """Sound lines that a folder's copy lacks, and another one has."""
-    if len({*copies.values()}) == 1:
-        return []
     there = {*texts([copies[folder]])}
     return [text for text in texts(copies.values()) if text not in there and is_sound(text)]
 
@@ -188,7 +186,7 @@ def _append(settings: "Settings", *steps: Step) -> list[Step]:
     except PermissionError as error:
         failure = error  # another user's file; the vault's will do
     vault = settings.vault_folder
-    if vault is not None and _is_there(vault):
+    if vault is not None and _is_there(vault) and os.access(vault, os.W_OK):
         try:
             _write(copies, vault, lines)
             failure = None
@@ -205,12 +203,16 @@ def _is_there(folder: "Path") -> bool:
 
 
 def _write(copies: "dict[Path, bytes]", folder: "Path", lines: bytes) -> None:
-    """Add lines to a folder's copy, which is given first what it lacks of others."""
+    """Add lines to a folder's copy; before that, to one that does not go on from others, theirs.
+
+    What no undrop can read stays a line: a newer one may have written it. All are alike then.
+    """
     file = folder / NAME
     if owners.is_closed(file):  # what is only in there must stay
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
-    if not file.exists() or _lacking(copies, folder):  # some were lost here
-        _start(folder, filter(is_sound, texts(copies.values())))
+    goes_on = all(map(copies[folder].startswith, copies.values()))
+    if not goes_on or not file.exists():  # some were lost here
+        _start(folder, "".join(f"{text}\n" for text in texts(copies.values())))
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(file, flags, 0o600)
     try:
@@ -219,10 +221,9 @@ def _write(copies: "dict[Path, bytes]", folder: "Path", lines: bytes) -> None:
         os.close(fd)
 
 
-def _start(folder: "Path", known: "Iterable[str]") -> None:
-    text = "".join(f"{line}\n" for line in known)
+def _start(folder: "Path", text: str) -> None:
     with durable.scratch(folder / f".{os.getpid()}.partial") as work:
-        work.write_text(text)
+        work.write_bytes(text.encode())
         durable.sync_path(work)
         work.replace(folder / NAME)
     durable.sync_path(folder)

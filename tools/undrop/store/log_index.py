@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from undrop import digest, durable
+from undrop import __version__, digest, durable
 from undrop.store.step import Step, Told
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ WORTH = 2**18  # bytes of lines that are not in it: fewer are read sooner than i
 
 def read(settings: "Settings", copies: tuple[bytes, ...]) -> Told:
     """What is known of these copies without reading them; nothing where they are not alike."""
+    file = settings.backups / NAME
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        head, _, steps = (settings.backups / NAME).read_bytes().partition(b"\n")
+        head, _, steps = (file.read_bytes() if file.is_file() else b"").partition(b"\n")
         fields, [copy] = json.loads(head), copies
         log = copy[: fields["bytes"]]
         if fields == _head(log, steps):
@@ -46,6 +47,7 @@ def write(settings: "Settings", told: Told) -> None:
 
 
 def _head(log: bytes, steps: bytes) -> dict[str, object]:
-    """What it begins with: which log it is of, and that it is whole."""
-    digests = (digest.of_parts([memoryview(each)]) for each in (log, steps))
-    return {"bytes": len(log), **dict(zip(("log", "steps"), digests, strict=True))}
+    """What it begins with: which log it is of, that it is whole, and who could read the lines."""
+    parts = {"log": log, "steps": steps}
+    digests = {name: digest.of_parts([memoryview(part)]) for name, part in parts.items()}
+    return {"undrop": __version__, "bytes": len(log), **digests}

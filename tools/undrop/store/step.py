@@ -147,7 +147,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         with suppress(ValueError, RecursionError):
             found = json.loads(f"[{text.replace(chr(10), ',')}]")
             if len(found) == others + 1:
-                yield from found
+                yield from (each for each in found if isinstance(each, dict))
                 return
     if others:
         middle = text.find("\n", len(text) // 2)
