@@ -141,6 +141,31 @@ def test_a_folder_of_backups_that_was_copied_with_it_works_as_it_is(long: Projec
     assert content(long.database) == old
 
 
+def test_it_takes_no_room_that_backups_will_need(
+    long: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = loaded(long)
+    told = Told()
+    told.read(((long.backups / log.NAME).read_bytes(),))
+    index(long).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(log_index, "SPARE", 2**50)  # no disk has that much
+        log_index.write(kept, told)
+    assert not index(long).exists()
+    log_index.write(kept, told)
+    assert index(long).exists()
+
+
+def test_a_last_line_without_its_end_is_not_in_it(long: Project) -> None:
+    """The log may be put back as it was before that."""
+    told = Told()
+    whole = (long.backups / log.NAME).read_bytes()
+    told.read((whole.removesuffix(b"\n"),))
+    index(long).unlink()
+    log_index.write(loaded(long), told)
+    assert not index(long).exists()
+
+
 def line(step: Step) -> bytes:
     return f"{json.dumps(step.to_dict())}\n".encode()
 

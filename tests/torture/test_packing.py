@@ -22,6 +22,7 @@ from pathlib import Path
 import packed
 import power_loss
 import pytest
+import scenes
 import traced
 from disk import sampled_disks
 from packed import Scene
@@ -156,6 +157,7 @@ def test_a_full_disk_loses_no_state(stage: Stage, tmp_path: Path, tally: Tally, 
         assert (aside / "shop").is_dir(), done
         shutil.rmtree(there)
         aside.rename(there)
+        scenes.move_home(twin.project.root)
         wrong = packed.after_a_fault(twin, done) + packed.after_the_rerun(twin)
         if not wrong:
             shutil.rmtree(there)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from undrop.settings import Settings
 
 NAME = "steps.index.jsonl"
+SPARE = 100  # times its bytes, which must be free: the last room is for backups
 WORTH = 2**18  # bytes of lines that are not in it: fewer are read sooner than it is written
 
 
@@ -34,16 +35,20 @@ def read(settings: "Settings", copies: tuple[bytes, ...]) -> Told:
 def write(settings: "Settings", told: Told) -> None:
     """Keep what was read, if it is of copies that are alike, with the lock held.
 
-    It is not forced to the disk: half of one does not fit. Never raises OSError.
+    It is not forced to the disk: half of one does not fit. Where little room is left, that is for
+    backups. Never raises OSError.
     """
-    if len(told.copies) != 1:
+    if len(told.copies) != 1 or not told.is_whole:
         return
     steps = json.dumps(told.steps).encode()
     head = json.dumps(_head(told.copies[0], steps)).encode()
-    with suppress(OSError), durable.scratch(settings.backups / f".{os.getpid()}.partial") as work:
-        work.write_bytes(head + b"\n" + steps)
-        work.replace(settings.backups / NAME)
-        told.kept = len(told.copies[0])
+    with suppress(OSError):
+        if durable.free(settings.backups) < SPARE * len(steps):
+            return
+        with durable.scratch(settings.backups / f".{os.getpid()}.partial") as work:
+            work.write_bytes(head + b"\n" + steps)
+            work.replace(settings.backups / NAME)
+            told.kept = len(told.copies[0])
 
 
 def _head(log: bytes, steps: bytes) -> dict[str, object]:

@@ -91,6 +91,8 @@ class Told:
         """What was read of them."""
         self.kept = sum(map(len, copies))
         """Bytes of them that an index has (``store.log_index``)."""
+        self.is_whole = True
+        """Whether no more than that was read: no last line is half written."""
         self._steps = {step.id: step for step in known if step.id}
         self._without_id = {repr(step): step for step in known if not step.id}
 
@@ -116,8 +118,8 @@ class Told:
                 self._steps[step.id] = Step._make((*newest[:-1], opened))
             else:
                 self._without_id[repr(step)] = step
-        # A last line may be half written.
         self.copies = tuple(each[: each.rfind(b"\n") + 1] for each in copies)
+        self.is_whole = self.copies == copies
 
 
 def texts(copies: Iterable[bytes]) -> list[str]:
