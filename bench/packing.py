@@ -173,7 +173,7 @@ def _answers(place: Place) -> list[Line]:
     plain, packs, end = (statistics.median(found[name]) for name in ("plain", "packs", "end"))
     of = "without packing"
     return [
-        Line("undrop backup's answer, many packed: without packing", plain, "s"),
-        Line("undrop backup's answer, many packed: before it packs", packs, "s", packs / plain, of),
-        Line("undrop backup's end, many packed", end, "s", end / plain, of),
+        Line("the answer of a backup, many packed: without packing", plain, "s"),
+        Line("the answer of a backup, many packed: before it packs", packs, "s", packs / plain, of),
+        Line("the end of a backup, many packed", end, "s", end / plain, of),
     ]
