@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -224,7 +225,8 @@ def kept(project: Project) -> set[str]:
     loaded = settings.load(project.root)
     with closing(loaded.engine.session):
         whole = (each for each in catalog.backups(loaded) if not each.is_set)
-        for database in (project.database, *(unpacked.plain(loaded, each) for each in whole)):
+        # One after the other: what was unpacked goes when some more were.
+        for database in chain([project.database], (unpacked.plain(loaded, b) for b in whole)):
             with closing(sqlite3.connect(database)) as connection:
                 ids.update(row[0] for row in connection.execute("SELECT id FROM acked"))
     return ids
