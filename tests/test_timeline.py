@@ -376,7 +376,6 @@ def test_a_revision_of_another_branch_is_said_with_what_fits(
 
 LIVES_ON = """
 import sqlite3
-import subprocess
 from alembic import command
 from alembic.config import Config
 

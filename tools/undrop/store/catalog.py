@@ -143,9 +143,9 @@ def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Ite
         owners.pass_over(settings, folder)
         return
     frames = [name for name in names if name.endswith(frame.FRAMES)]
-    plain, packed = {*names}, {name.removesuffix(frame.SUFFIX) for name in frames}
+    there, packed = {*names}, {name.removesuffix(frame.SUFFIX) for name in frames}
     only_in_vault = folder != settings.backups
-    for name in plain | packed:
+    for name in there | packed:
         if not name.endswith((*SUFFIXES, ".damaged")) or name.startswith(".") or name in but:
             continue
         beside = f"{folder}/{name.rpartition('.')[0]}.json"
@@ -153,7 +153,7 @@ def read(settings: "Settings", folder: Path, but: "Container[str]" = ()) -> "Ite
         holds = folder / (name + frame.SUFFIX) if name in packed else None
         sequence = note.sequence if note and is_same(note.home, ours) else 0
         backup = Backup(folder / name, note, only_in_vault, sequence, holds)
-        file = f"{folder}/{name}" if name in plain else f"{folder}/{name}{frame.SUFFIX}"
+        file = f"{folder}/{name}" if name in there else f"{folder}/{name}{frame.SUFFIX}"
         if owners.is_closed(file):
             owners.pass_over(settings, Path(file))
         elif note is None and owners.is_closed(beside):

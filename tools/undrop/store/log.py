@@ -114,8 +114,12 @@ def kept(command: str) -> str:
 
 def next_sequence(settings: "Settings") -> int:
     """The place of what is done next: after everything that this project's folder knows of."""
+    return _next_after(settings, _told(settings))
+
+
+def _next_after(settings: "Settings", told: Told) -> int:
     ours = here(settings)
-    mine = (step.sequence for step in _told(settings).steps if is_same(step.home, ours))
+    mine = (step.sequence for step in told.steps if is_same(step.home, ours))
     return 1 + max(max(mine, default=0), catalog.last_sequence(settings))
 
 
@@ -171,8 +175,8 @@ def _lacking(copies: "dict[Path, bytes]", folder: "Path") -> list[str]:
 
 def _append(settings: "Settings", *steps: Step) -> list[Step]:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    copies, ours = _copies(settings), here(settings)
-    first, told = next_sequence(settings), _told(settings)
+    copies, told, ours = _copies(settings), _told(settings), here(settings)
+    first = _next_after(settings, told)
     if sum(map(len, told.copies)) > told.kept + log_index.WORTH:
         log_index.write(settings, told)
     numbered = [

@@ -5,11 +5,11 @@ writes it.
 """
 
 import json
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from undrop import __version__, digest, durable
+from undrop.store.lock import partial
 from undrop.store.step import Step, Told
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def write(settings: "Settings", told: Told) -> None:
     with suppress(OSError):
         if durable.free(settings.backups) < SPARE * len(steps):
             return
-        with durable.scratch(settings.backups / f".{os.getpid()}.partial") as work:
+        with durable.scratch(partial(settings)) as work:
             work.write_bytes(head + b"\n" + steps)
             work.replace(settings.backups / NAME)
             told.kept = len(told.copies[0])
